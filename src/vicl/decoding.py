@@ -1,0 +1,279 @@
+"""Opening image files that may come from a stranger.
+
+Only the listed formats are opened, the size is compared before anything is decoded, and whatever
+Pillow's parsers make of the bytes is a picture or an :class:`ImageError`.  :mod:`vicl.images`
+offers these names too, and is where to import them from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator
+from typing import Final
+
+from PIL import Image, UnidentifiedImageError
+
+from vicl.files import FileError, display, open_plain, reason
+
+DEFAULT_LIMIT_PIXELS: Final = 64_000_000
+"""Width times height above which an image is refused before it is decoded."""
+
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+"""What is opened, by Pillow's names; phones' multi-picture JPEG (MPO) count as JPEG."""
+
+PARSER_ERRORS: Final = (
+    Image.DecompressionBombError,
+    OSError,
+    EOFError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    RuntimeError,
+    MemoryError,
+    BufferError,
+    struct.error,
+    zlib.error,
+)
+"""Everything that Pillow's parsers are known to throw on hostile bytes."""
+
+_ORIENTATION: Final = 0x0112
+_ROTATIONS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_EXIF_KEYS: Final = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
+
+_SIGNATURES: Final = (
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
+    (8, b"WEBP", "WEBP"),
+    (0, b"BM", "BMP"),
+    (0, b"II*\0", "TIFF"),
+    (0, b"MM\0*", "TIFF"),
+    (0, b"II+\0", "TIFF"),
+    (0, b"MM\0+", "TIFF"),
+    (0, b"GIF8", "GIF"),
+    (0, b"%PDF", "PDF"),
+    (0, b"%!", "PostScript"),
+    (0, b"\xc5\xd0\xd3\xc6", "PostScript"),
+    (4, b"ftypavi", "AVIF"),
+    (4, b"ftyp", "HEIC or video"),
+    (0, b"8BPS", "Photoshop"),
+    (0, b"\0\0\1\0", "ICO"),
+    (0, b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (0, b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (0, b"\x93NUMPY", "NumPy"),
+    (0, b"PK\3\4", "zip"),
+)
+"""(offset, bytes, name): only for saying what a refused file is."""
+
+
+class ImageError(FileError):
+    """An image that cannot be used; the message names it, the fault and the remedy."""
+
+
+def open_image(
+    source: str | os.PathLike[str] | Image.Image, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS
+) -> Image.Image:
+    """Read and decode one image, in the mode in which it is stored, upright.
+
+    The EXIF orientation is applied (damaged EXIF data count as none); of an animation or a stack
+    the first frame is read; a file cut short is refused, never padded.  Colour profiles stay in
+    `info["icc_profile"]` and are not applied.
+
+    Args:
+        source: The path of a plain file, or a PIL image, which is checked in the same way and
+            comes back itself where it is upright already.
+        limit_pixels: Largest width times height, compared before anything is decoded.
+
+    Returns:
+        The decoded image; mode as stored: `1`, `P`, `L`, `LA`, `I;16`, `RGB`, `RGBA`, `CMYK`, ...
+
+    Raises:
+        ImageError: If there is no such plain file, it is not an image of a listed format, it is
+            damaged, truncated or empty, or it is over the limit.
+    """
+    if limit_pixels < 1:
+        raise ImageError(f"limit_pixels: got {limit_pixels}, expected at least 1")
+    if isinstance(source, Image.Image):
+        with quiet_pillow(), _pillow_limit(limit_pixels):
+            return _decode(source, image_name(source), limit_pixels)
+    name = display(source)
+    # A stream and not the path: Pillow would map a bare BMP or TIFF into memory, and a map of a
+    # file that somebody shortens later kills the process.
+    with _image_stream(source) as stream:
+        _check_bytes(name, stream, limit_pixels)
+        return _read(stream, name, limit_pixels)
+
+
+def open_bytes(data: bytes, name: str, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Image.Image:
+    """Read and decode the bytes of an image file, as :func:`open_image` does.
+
+    Args:
+        data: The whole file.
+        name: What messages call it.
+        limit_pixels: As for :func:`open_image`.
+
+    Raises:
+        ImageError: As :func:`open_image`.
+    """
+    return _read(io.BytesIO(data), name, limit_pixels)
+
+
+def _read(stream: io.BufferedReader | io.BytesIO, name: str, limit_pixels: int) -> Image.Image:
+    with quiet_pillow(), _pillow_limit(limit_pixels):
+        try:
+            image: Image.Image = Image.open(stream, formats=FORMATS)
+        except Image.DecompressionBombError as error:
+            raise _too_large(name, None, limit_pixels) from error
+        except PARSER_ERRORS as error:
+            raise _unreadable(name, stream, error) from error
+        return _decode(image, name, limit_pixels)
+
+
+def image_name(image: Image.Image) -> str:
+    """Name a PIL image in a message: its file where it knows it."""
+    filename = getattr(image, "filename", "")
+    return display(filename) if filename and isinstance(filename, str) else "PIL image"
+
+
+@contextlib.contextmanager
+def _image_stream(path: str | os.PathLike[str]) -> Iterator[io.BufferedReader]:
+    try:
+        stream = open_plain(path)
+    except FileError as error:
+        raise ImageError(str(error)) from error
+    with stream:
+        yield stream
+
+
+def _check_bytes(name: str, stream: io.BufferedReader, limit_pixels: int) -> None:
+    """Refuse a file that is larger than any image within the limit; some are read whole."""
+    size = os.fstat(stream.fileno()).st_size
+    if size > 2**26 + 16 * limit_pixels:
+        raise ImageError(
+            f"{name}: is a file of {size / 1e6:.4g} MB, more than an image within the limit of "
+            f"{limit_pixels / 1e6:.4g} Mpx needs; save its first frame alone, or raise the limit "
+            "(limit_pixels=, --limit-pixels)"
+        )
+
+
+def _decode(image: Image.Image, name: str, limit_pixels: int) -> Image.Image:
+    """Check the size, decode, turn upright."""
+    if image.width * image.height > limit_pixels:
+        raise _too_large(name, image.size, limit_pixels)
+    if min(image.size) < 1:
+        raise ImageError(f"{name}: has no pixels (size {image.size}); give another image")
+    try:
+        image.load()
+    except PARSER_ERRORS as error:
+        raise _damaged(name, getattr(image, "format", None) or "image", error) from error
+    try:
+        rotation = _ROTATIONS.get(image.getexif().get(_ORIENTATION, 1))
+    except PARSER_ERRORS:
+        return image
+    if rotation is None:
+        return image
+    upright = image.transpose(rotation)
+    for key in _EXIF_KEYS:  # else the next reader turns it again
+        upright.info.pop(key, None)
+    return upright
+
+
+def _too_large(name: str, size: tuple[int, int] | None, limit_pixels: int) -> ImageError:
+    got = "" if size is None else f" ({size[0]} x {size[1]} = {size[0] * size[1] / 1e6:.4g} Mpx)"
+    return ImageError(
+        f"{name}: has more pixels{got} than the limit of {limit_pixels / 1e6:.4g} Mpx; "
+        "shrink the image, or raise the limit (limit_pixels=, --limit-pixels)"
+    )
+
+
+def _damaged(name: str, kind: str, error: BaseException) -> ImageError:
+    return ImageError(
+        f"{name}: damaged or truncated {kind} ({reason(error)}); get a whole copy of the file, "
+        "or save it again from an image editor"
+    )
+
+
+def _unreadable(name: str, stream: io.BufferedReader | io.BytesIO, error: BaseException) -> ImageError:
+    """Say why Pillow would not open the file."""
+    stream.seek(0)
+    head = stream.read(512)
+    kind = next((kind for at, sign, kind in _SIGNATURES if head.startswith(sign, at)), "")
+    if kind in FORMATS:
+        # Pillow's own words would name the stream, not the file.
+        unknown = isinstance(error, UnidentifiedImageError)
+        return _damaged(name, kind, SyntaxError("bad header") if unknown else error)
+    if b"<svg" in head:
+        kind = "SVG"
+    fault = f"is {kind}, which is not supported" if kind else "is not an image of a known format"
+    return ImageError(f"{name}: {fault}; convert it to PNG or JPEG")
+
+
+# Pillow logs what its parsers stumble over; without any handler Python would print it.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+_quiet_lock = threading.Lock()
+_quiet_depth = 0
+_quiet_guard: warnings.catch_warnings[None] | None = None
+_limit_lock = threading.RLock()
+
+
+@contextlib.contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Drop the warnings that Pillow's own modules give, and no others.
+
+    `warnings.catch_warnings` is not safe when threads overlap (the last to leave would restore
+    the first one's filters for good), so the first to enter sets the filter and the last to leave
+    takes it away.
+    """
+    global _quiet_depth, _quiet_guard
+    with _quiet_lock:
+        if _quiet_depth == 0:
+            _quiet_guard = warnings.catch_warnings()
+            _quiet_guard.__enter__()
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+        _quiet_depth += 1
+    try:
+        yield
+    finally:
+        with _quiet_lock:
+            _quiet_depth -= 1
+            if _quiet_depth == 0 and _quiet_guard is not None:
+                _quiet_guard.__exit__(None, None, None)
+
+
+@contextlib.contextmanager
+def _pillow_limit(limit_pixels: int) -> Iterator[None]:
+    """Let Pillow open up to `limit_pixels`, where its own process-wide limit is lower.
+
+    Only then is the setting touched, for the time of one image; it is never lowered or removed.
+    """
+    if Image.MAX_IMAGE_PIXELS is None or limit_pixels <= Image.MAX_IMAGE_PIXELS:
+        yield
+        return
+    with _limit_lock:
+        before = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = limit_pixels
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before

@@ -1,0 +1,17 @@
+"""Fixtures shared by the tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of development data and goldens; skips where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip("the development folder ../shared is not here")
+    return SHARED
