@@ -1,0 +1,94 @@
+"""Boxes: one located object, and how a box is read from a mask.
+
+A box is (x0, y0, x1, y1), half-open, in pixels of the image: ``x1 - x0`` is its width, and the
+box of a whole image of height h and width w is (0, 0, w, h).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import SupportsFloat, SupportsInt
+
+import numpy as np
+from jaxtyping import Bool, Shaped
+from scipy import ndimage
+
+EIGHT_CONNECTED = np.ones((3, 3), dtype=bool)
+"""Pixels that touch at an edge or at a corner belong to one component."""
+
+
+@dataclass(frozen=True, init=False)
+class Box:
+    """One object: where it is, which class, and how sure.
+
+    Attributes:
+        box: (x0, y0, x1, y1), half-open, in pixels, with x0 <= x1 and y0 <= y1. Any four numbers
+            (a list, integers, NumPy scalars) are taken and held as floats.
+        label: Class number, 1 to the number of classes; 0 is the background and has no box.
+        score: Confidence; higher is surer. Finite; in [0, 1] by custom.
+    """
+
+    box: tuple[float, float, float, float]
+    label: int
+    score: float
+
+    def __init__(
+        self, box: Iterable[SupportsFloat], label: SupportsInt = 1, score: SupportsFloat = 1.0
+    ) -> None:
+        values = tuple(map(float, box))
+        if len(values) != 4 or not all(map(math.isfinite, values)):
+            raise ValueError(f"box: got {values}, expected four finite numbers x0, y0, x1, y1")
+        x0, y0, x1, y1 = values
+        if x1 < x0 or y1 < y0:
+            raise ValueError(
+                f"box: got {values}, expected x0 <= x1 and y0 <= y1 (x0, y0, x1, y1; a box written "
+                "as x, y, width, height is x, y, x + width, y + height)"
+            )
+        number = int(label)
+        if number != label or number < 1:
+            raise ValueError(
+                f"label: got {label!r}, expected a whole number from 1 (0 is the background)"
+            )
+        if not math.isfinite(score):
+            raise ValueError(f"score: got {score!r}, expected a finite number")
+        object.__setattr__(self, "box", (x0, y0, x1, y1))
+        object.__setattr__(self, "label", number)
+        object.__setattr__(self, "score", float(score))
+
+
+def bounding_box(mask: Shaped[np.ndarray, "h w"]) -> tuple[float, float, float, float] | None:
+    """Give the smallest box around all non-zero pixels of a mask.
+
+    Args:
+        mask: Boolean or integer; non-zero is the object.
+
+    Returns:
+        (x0, y0, x1, y1), half-open, whole numbers held as floats (as :class:`Box` wants them);
+        None if the mask is all zero.
+    """
+    rows = np.flatnonzero(mask.any(axis=1))
+    if rows.size == 0:
+        return None
+    columns = np.flatnonzero(mask.any(axis=0))
+    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+
+
+def largest_component(mask: Shaped[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Keep the 8-connected component that has most pixels.
+
+    Args:
+        mask: Boolean or integer; non-zero is the object.
+
+    Returns:
+        True on that component only; all False if the mask is all zero. Of two components of one
+        size the one met first, in reading order, is kept.
+    """
+    labels, count = ndimage.label(mask, structure=EIGHT_CONNECTED)
+    if count == 0:
+        return np.zeros(mask.shape, dtype=bool)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0  # the background
+    kept: Bool[np.ndarray, "h w"] = labels == sizes.argmax()
+    return kept

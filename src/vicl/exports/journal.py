@@ -1,0 +1,85 @@
+"""A file of JSON lines that grows by whole lines and survives a kill."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from vicl.exports.annotation import ExportError
+from vicl.files import display, reason
+
+
+class Journal:
+    """Append records to a file, each at once and whole.
+
+    What a kill left of a last line is dropped when the file is opened again.
+
+    Args:
+        path: The file; missing folders are made.
+        resume: Go on after the lines that it has; else it is emptied.
+
+    Attributes:
+        path: The file.
+        lines: The complete lines that it had when it was opened.
+
+    Raises:
+        ExportError: If it cannot be opened.
+    """
+
+    def __init__(self, path: Path, *, resume: bool) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._stream = io.FileIO(path, "a+")
+            complete = 0
+            self.lines: list[bytes] = []
+            if resume:
+                self.lines = self.read()
+                complete = sum(len(line) + 1 for line in self.lines)
+            self._stream.truncate(complete)
+        except OSError as error:
+            raise ExportError(f"{display(path)}: cannot be written ({reason(error)})") from error
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._stream.closed
+
+    def read(self) -> list[bytes]:
+        """Give the complete lines, without their line feeds."""
+        lines = self.path.read_bytes().split(b"\n")[:-1]
+        if lines:
+            try:  # after a power cut a file may end in zeros
+                json.loads(lines[-1])
+            except ValueError:
+                lines.pop()
+        return lines
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Append one line, or nothing: what an error or Ctrl-C cuts short is taken back.
+
+        Raises:
+            ExportError: If the disk is full or fails.
+        """
+        line = memoryview(json.dumps(record, allow_nan=False).encode("ascii") + b"\n")
+        before = self._stream.seek(0, os.SEEK_END)
+        try:
+            while line:  # an unbuffered stream may take a part only
+                line = line[self._stream.write(line) :]
+        except BaseException as error:
+            with suppress(OSError):
+                self._stream.truncate(before)
+            if isinstance(error, OSError):
+                raise ExportError(
+                    f"{display(self.path)}: cannot be written ({reason(error)})"
+                ) from error
+            raise
+
+    def close(self) -> None:
+        """Close the file and leave it for a later run."""
+        self._stream.close()

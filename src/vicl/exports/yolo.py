@@ -1,0 +1,113 @@
+"""YOLO's label files: a text file an image, a line an object, coordinates from 0 to 1.
+
+Classes count from 0 here, without a background: class 1 of the mask is 0 in the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from vicl.boxes import Box
+from vicl.exports.annotation import Annotation, ExportError, check_classes, clipped_boxes
+from vicl.exports.regions import EDGE_INSET, find_regions
+from vicl.files import write_atomic
+
+
+def yolo_boxes(annotation: Annotation, *, min_area: int = 1) -> str:
+    """Give ``class x_centre y_centre width height`` for each object.
+
+    Args:
+        annotation: Its boxes are written, or where it has none those around its mask's components.
+        min_area: Components of fewer pixels are left out.
+
+    Returns:
+        The text of the label file; empty without objects.
+    """
+    height, width = annotation.size
+    boxes = clipped_boxes(annotation)
+    if not annotation.boxes:
+        regions = find_regions(annotation, min_area=min_area)
+        boxes = tuple(Box(region.box, region.label) for region in regions)
+    lines = []
+    for box in boxes:
+        x0, y0, x1, y1 = box.box
+        numbers = [
+            (x0 + x1) / 2 / width,
+            (y0 + y1) / 2 / height,
+            (x1 - x0) / width,
+            (y1 - y0) / height,
+        ]
+        lines.append(_line(box.label, numbers))
+    return "".join(lines)
+
+
+def yolo_segments(annotation: Annotation, *, min_area: int = 1, tolerance: float = 0.0) -> str:
+    """Give ``class x1 y1 x2 y2 ...`` for each object: the outline of one component of the mask.
+
+    Outlines are pulled in by :data:`vicl.exports.regions.EDGE_INSET`, so that Ultralytics' reader,
+    which cuts to whole pixels, gets the mask back at the image's size. Holes are kept (see
+    :mod:`vicl.exports.outlines`).
+
+    Args:
+        annotation: Where it has no mask, its boxes are written as rectangles.
+        min_area: Components of fewer pixels are left out.
+        tolerance: Pixels by which an outline may be off to save points; 0 is exact.
+
+    Returns:
+        The text of the label file; empty without objects.
+    """
+    height, width = annotation.size
+    lines = []
+    if annotation.mask is None:
+        for box in clipped_boxes(annotation):
+            x0, y0, x1, y1 = box.box
+            corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
+            numbers = [value for x, y in corners for value in (x / width, y / height)]
+            lines.append(_line(box.label, numbers))
+    for region in find_regions(
+        annotation, min_area=min_area, polygons=True, inset=EDGE_INSET, tolerance=tolerance
+    ):
+        for path in region.polygons:
+            lines.append(_line(region.label, (path / (width, height)).ravel().tolist()))
+    return "".join(lines)
+
+
+def _line(label: int, numbers: Sequence[float]) -> str:
+    return " ".join([str(label - 1), *(f"{number:.6f}" for number in numbers)]) + "\n"
+
+
+def write_yolo(
+    path: str | os.PathLike[str],
+    annotation: Annotation,
+    *,
+    style: Literal["boxes", "segments"] = "boxes",
+) -> None:
+    """Write one image's label file; an empty one says that the image has no objects.
+
+    Args:
+        path: By custom the image's name with ``.txt``, in the folder of labels.
+        annotation: What was found.
+        style: Boxes or outlines.
+    """
+    if style not in ("boxes", "segments"):
+        raise ExportError(f"style: got {style!r}, expected 'boxes' or 'segments'")
+    text = yolo_boxes(annotation) if style == "boxes" else yolo_segments(annotation)
+    write_atomic(path, text.encode("ascii"))
+
+
+def write_yolo_classes(folder: str | os.PathLike[str], classes: Sequence[str]) -> None:
+    """Write the names of the classes: ``classes.txt``, a line each, and ``data.yaml``.
+
+    To train on the labels with Ultralytics, add ``path``, ``train`` and ``val`` to ``data.yaml``.
+    Existing files of these names are replaced.
+    """
+    names = check_classes(classes)
+    write_atomic(Path(folder) / "classes.txt", "".join(f"{n}\n" for n in names).encode("utf-8"))
+    # A JSON string is a YAML string too, with all quoting done.
+    entries = (f"  {i}: {json.dumps(name, ensure_ascii=False)}\n" for i, name in enumerate(names))
+    text = f"nc: {len(names)}\nnames:\n" + "".join(entries)
+    write_atomic(Path(folder) / "data.yaml", text.encode("utf-8"))
