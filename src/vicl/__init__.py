@@ -1,0 +1,64 @@
+"""Visual in-context learning: show an example pair, give an image, get its answer.
+
+Names are imported when they are first used, so that `import vicl` is quick and needs no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vicl.engine import CanvasModel, Filled, InContextModel, Inpainter
+    from vicl.images import ImageError
+    from vicl.layout import Canvas, Layout
+    from vicl.models import load_model
+    from vicl.prompt import Example, Prompt
+    from vicl.prompter import Answer, VisualPrompter, predict
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Answer": "prompter",
+    "Canvas": "layout",
+    "CanvasModel": "engine",
+    "Example": "prompt",
+    "Filled": "engine",
+    "ImageError": "images",
+    "InContextModel": "engine",
+    "Inpainter": "engine",
+    "Layout": "layout",
+    "Prompt": "prompt",
+    "VisualPrompter": "prompter",
+    "load_model": "models",
+    "predict": "prompter",
+}
+
+__all__ = [
+    "Answer",
+    "Canvas",
+    "CanvasModel",
+    "Example",
+    "Filled",
+    "ImageError",
+    "InContextModel",
+    "Inpainter",
+    "Layout",
+    "Prompt",
+    "VisualPrompter",
+    "__version__",
+    "load_model",
+    "predict",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(f"vicl.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'vicl' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,276 @@
+"""How good an answer is: masks, boxes, images, and how sure a mean is.
+
+Arrays in, floats out; no torch.  Edge maps have a file of their own, :mod:`vicl.edge_metrics`,
+whose names stand here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from skimage.color import rgb2lab
+
+from vicl.edge_metrics import EdgeCounts as EdgeCounts
+from vicl.edge_metrics import EdgeF as EdgeF
+from vicl.edge_metrics import EdgeScore as EdgeScore
+from vicl.edge_metrics import edge_counts as edge_counts
+from vicl.edge_metrics import edge_f as edge_f
+from vicl.edge_metrics import image_f as image_f
+from vicl.edge_metrics import resampled_f as resampled_f
+from vicl.edge_metrics import thin as thin
+
+Values = Sequence[float | int] | Float[np.ndarray, " _"]
+
+
+def _same_shape(pred: np.ndarray, truth: np.ndarray, what: str) -> None:
+    if pred.shape != truth.shape:
+        raise ValueError(
+            f"{what}: got shapes {pred.shape} and {truth.shape}, expected the same; "
+            "bring the prediction to the truth's size first"
+        )
+
+
+def iou(
+    pred: Bool[np.ndarray, "h w"],
+    truth: Bool[np.ndarray, "th tw"],
+    *,
+    void: Bool[np.ndarray, "vh vw"] | None = None,
+) -> float:
+    """Compute intersection over union of two masks.
+
+    Args:
+        pred: The answer.
+        truth: What it should be.
+        void: Pixels to leave out, such as a boundary band that nobody labelled.
+
+    Returns:
+        In [0, 1].  Two empty masks agree: 1.
+
+    Raises:
+        ValueError: If shapes differ.
+    """
+    _same_shape(pred, truth, "iou")
+    if void is not None:
+        _same_shape(void, truth, "iou, void")
+        pred, truth = pred & ~void, truth & ~void
+    union = int(np.count_nonzero(pred | truth))
+    return int(np.count_nonzero(pred & truth)) / union if union else 1.0
+
+
+def mean_iou(
+    pred: Int[np.ndarray, "h w"],
+    truth: Int[np.ndarray, "th tw"],
+    *,
+    classes: Sequence[int] | None = None,
+    void: Bool[np.ndarray, "vh vw"] | None = None,
+) -> float:
+    """Compute the mean over classes of the IoU of two index masks.
+
+    Args:
+        pred: A class index per pixel.
+        truth: The same.
+        classes: Indices to average over; by default those that occur in either mask (outside
+            `void`), background 0 among them.
+        void: Pixels to leave out.
+
+    Raises:
+        ValueError: If shapes differ or `classes` is empty.
+    """
+    _same_shape(pred, truth, "mean_iou")
+    if classes is None:
+        seen = np.ones(truth.shape, dtype=bool) if void is None else ~void
+        classes = [int(c) for c in np.union1d(pred[seen], truth[seen])] or [0]
+    if not len(classes):
+        raise ValueError("classes: got none, expected at least one class index")
+    return float(np.mean([iou(pred == c, truth == c, void=void) for c in classes]))
+
+
+def box_iou(a: Values, b: Values) -> float:
+    """Compute intersection over union of two boxes.
+
+    Args:
+        a: (x0, y0, x1, y1) in pixels, half-open: x1 and y1 are the first outside.
+        b: The same.
+
+    Returns:
+        In [0, 1]; 1 for two boxes that are both empty.
+
+    Raises:
+        ValueError: If a box is not four numbers with x1 >= x0 and y1 >= y0.
+    """
+    for name, box in (("a", a), ("b", b)):
+        if len(box) != 4 or not (box[2] >= box[0] and box[3] >= box[1]):
+            raise ValueError(f"{name}: got {box}, expected (x0, y0, x1, y1), x1 >= x0, y1 >= y0")
+    width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
+    height = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    shared = width * height
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
+    return float(shared / union) if union > 0 else 1.0
+
+
+def mse(pred: Float[np.ndarray, "*a"], truth: Float[np.ndarray, "*b"]) -> float:
+    """Compute the mean squared error over all pixels and channels.
+
+    Args:
+        pred: Values in [0, 1].
+        truth: The same.
+
+    Raises:
+        ValueError: If shapes differ.
+    """
+    _same_shape(pred, truth, "mse")
+    return float(np.mean((pred.astype(np.float64) - truth) ** 2))
+
+
+def psnr(pred: Float[np.ndarray, "*a"], truth: Float[np.ndarray, "*b"]) -> float:
+    """Compute the peak signal-to-noise ratio in decibels, for images in [0, 1].
+
+    Returns:
+        10 log10(1 / MSE); infinity for identical images.
+
+    Raises:
+        ValueError: If shapes differ.
+    """
+    error = mse(pred, truth)
+    return float(-10 * np.log10(error)) if error > 0 else float("inf")
+
+
+def chroma_error(pred: Float[np.ndarray, "3 h w"], truth: Float[np.ndarray, "3 th tw"]) -> float:
+    """Compute the mean distance between the colours of two images, lightness left out.
+
+    For colorization: a gray answer can win by MSE, but not here.
+
+    Args:
+        pred: sRGB in [0, 1].
+        truth: The same.
+
+    Returns:
+        Mean over pixels of the Euclidean distance of (a*, b*), CIELAB units (D65, 2 degrees).
+
+    Raises:
+        ValueError: If shapes differ.
+    """
+    _same_shape(pred, truth, "chroma_error")
+    a, b = (rgb2lab(np.moveaxis(image.astype(np.float64), 0, -1)) for image in (pred, truth))
+    return float(np.hypot(a[..., 1] - b[..., 1], a[..., 2] - b[..., 2]).mean())
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean (or another statistic) with its bootstrap interval.
+
+    Attributes:
+        mean: The statistic of the sample itself.
+        low: Lower end of the interval.
+        high: Upper end.
+        n: How many values it rests on.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def bootstrap_statistic(
+    statistic: Callable[[Int[np.ndarray, "resamples n"]], Float[np.ndarray, " resamples"]],
+    n: int,
+    *,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Interval:
+    """Compute the percentile bootstrap interval of any statistic of n things.
+
+    What is resampled are the things (images, episodes), by index, with replacement; the
+    statistic is computed afresh on each resample.  Two statistics over the same things are
+    compared by passing their difference.
+
+    Args:
+        statistic: From indices, one row a resample, to one number a row.
+        n: How many things there are.
+        level: Share of resamples within the interval.
+        resamples: How many.
+        seed: Of the resampling; global state is neither read nor changed.
+
+    Raises:
+        ValueError: If n or resamples is under 1, level is outside (0, 1), or the statistic is
+            NaN.
+
+    Source: Efron, Tibshirani, "An introduction to the bootstrap", 1993, section 13.3.
+    """
+    if n < 1 or resamples < 1 or not 0 < level < 1:
+        raise ValueError(
+            f"got n={n}, resamples={resamples}, level={level}; expected n and resamples of at "
+            "least 1 and a level in (0, 1)"
+        )
+    rng = np.random.default_rng(seed)
+    centre = float(statistic(np.arange(n)[None])[0])
+    rows = max(1, 1_000_000 // n)  # a bounded amount of memory, whatever n
+    drawn = np.concatenate(
+        [
+            statistic(rng.integers(0, n, (min(rows, resamples - start), n)))
+            for start in range(0, resamples, rows)
+        ]
+    )
+    if np.isnan(drawn).any() or np.isnan(centre):
+        raise ValueError("the statistic is NaN on a resample; leave undefined values out first")
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(centre, float(low), float(high), n)
+
+
+def bootstrap_interval(
+    values: Values, *, level: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> Interval:
+    """Compute the percentile bootstrap interval of the mean.
+
+    Args:
+        values: One per episode, all finite.
+        level: Share of resamples within the interval.
+        resamples: How many.
+        seed: Of the resampling.
+
+    Raises:
+        ValueError: If there is no value, or one is not finite.
+    """
+    sample = np.asarray(values, dtype=np.float64)
+    if not len(sample) or not np.isfinite(sample).all():
+        raise ValueError(
+            f"values: got {len(sample)}, of which "
+            f"{int(np.count_nonzero(~np.isfinite(sample)))} not finite; expected at least one, "
+            "all finite"
+        )
+    return bootstrap_statistic(
+        lambda draws: sample[draws].mean(axis=1),
+        len(sample),
+        level=level,
+        resamples=resamples,
+        seed=seed,
+    )
+
+
+def paired_interval(
+    a: Values, b: Values, *, level: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> Interval:
+    """Compute the percentile bootstrap interval of the mean of a - b over the same episodes.
+
+    Args:
+        a: One value per episode.
+        b: The same episodes in the same order.
+        level: Share of resamples within the interval.
+        resamples: How many.
+        seed: Of the resampling.
+
+    Raises:
+        ValueError: If lengths differ, there is no value, or one is not finite.
+    """
+    if len(a) != len(b):
+        raise ValueError(f"a and b: got {len(a)} and {len(b)} values, expected the same episodes")
+    difference = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
+    return bootstrap_interval(difference, level=level, resamples=resamples, seed=seed)
