@@ -1,0 +1,282 @@
+"""The protocols: what fills a hole, and what answers a prompt.
+
+An :class:`Inpainter` fills the hole of a canvas and knows nothing of tasks.  An
+:class:`InContextModel` answers a whole prompt.  :class:`CanvasModel` makes the second out of the
+first and a layout: compose, inpaint, crop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Generator, Tensor
+
+from vicl.images import to_tensor
+from vicl.layout import Layout
+from vicl.prompt import Example, Prompt
+from vicl.rects import Fit, Rect
+from vicl.upsampling import Upsampling, upsample
+
+
+@dataclass(frozen=True, eq=False)
+class Filled:
+    """What an engine gives back: a batch of canvases, or the answer to one prompt.
+
+    Attributes:
+        image: Float RGB in [0, 1]. From an inpainter (b, 3, H, W), whole canvases; from
+            :meth:`InContextModel.answer` (3, h, w), at the query's size.
+        confidence: How sure the engine is of each pixel, in [0, 1]; None if it cannot say.
+        log_likelihood: Of the whole answer, for ranking answers to the same prompt: comparable
+            within one engine only. None if the engine has none.
+        cell: The answer as inpainted, before it was brought to the query's size; None for
+            engines without a canvas, the first group's where examples were answered in groups.
+        canvas: The filled canvas, likewise.
+        alternatives: Further, different answers, best first, where more than one was asked for.
+    """
+
+    image: Float[Tensor, "*b 3 h w"]
+    confidence: Float[Tensor, "*b h w"] | None = None
+    log_likelihood: Float[Tensor, "*b"] | None = None
+    cell: Float[Tensor, "3 ch cw"] | None = None
+    canvas: Float[Tensor, "3 H W"] | None = None
+    alternatives: tuple[Filled, ...] = ()
+
+
+@runtime_checkable
+class Inpainter(Protocol):
+    """Anything that fills holes: `f` of the paper."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        ...
+
+    @property
+    def weights_hash(self) -> str | None:
+        """SHA-256 of its weights, in hex; None if it has none."""
+        ...
+
+    @property
+    def canvas_size(self) -> tuple[int, int]:
+        """(height, width) of the canvases that it takes, in pixels."""
+        ...
+
+    @property
+    def patch_size(self) -> int:
+        """Holes are made of whole patches of this side, in pixels."""
+        ...
+
+    def inpaint(
+        self,
+        image: Float[Tensor, "b 3 H W"],
+        hole: Bool[Tensor, "b H W"],
+        *,
+        generators: Sequence[Generator] | None = None,
+    ) -> Filled:
+        """Fill the holes; pixels outside them come back unchanged.
+
+        What lies under a hole makes no difference, and each canvas gets what it would get alone.
+
+        Args:
+            image: Canvases, RGB in [0, 1].
+            hole: True = to fill.
+            generators: One a canvas, to draw a random answer; None gives the most likely one.
+        """
+        ...
+
+
+@runtime_checkable
+class InContextModel(Protocol):
+    """Anything that answers a prompt.
+
+    The images of the prompts are drawn already: outputs are images, not annotations.
+    """
+
+    @property
+    def name(self) -> str:
+        """As `vicl models` lists it."""
+        ...
+
+    @property
+    def weights_hash(self) -> str | None:
+        """SHA-256 of its weights, in hex; None if it has none."""
+        ...
+
+    @property
+    def max_size(self) -> int | None:
+        """Longest side of a query, in pixels, that it should be given whole; None for any."""
+        ...
+
+    def answer(self, prompts: Sequence[Prompt], *, samples: int = 1, seed: int = 0) -> list[Filled]:
+        """Answer each prompt, in order, at its query's size.
+
+        A prompt's answer depends on that prompt, `samples` and `seed` alone, never on the other
+        prompts of the batch.
+
+        Args:
+            prompts: One or more.
+            samples: How many different answers to give; the best is the answer, the others its
+                `alternatives`. An engine that has fewer gives fewer.
+            seed: Of everything random.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class CanvasModel:
+    """An inpainter on a layout: compose, inpaint, crop.
+
+    Attributes:
+        inpainter: What fills the hole.
+        layout: The grid to use; None takes the general grid for each prompt's number of
+            examples. Where more examples come than the layout (or the canvas) holds, they are
+            answered in groups and the answers averaged.
+        fit: How images of other shapes go into the general grid's cells; a given layout has its
+            own.
+        upsampling: How the cell's answer is brought to the query's size.
+    """
+
+    inpainter: Inpainter
+    layout: Layout | None = None
+    fit: Fit = "stretch"
+    upsampling: Upsampling = "guided"
+    max_size: int | None = None
+
+    def __post_init__(self) -> None:
+        wanted = (self.inpainter.canvas_size, self.inpainter.patch_size)
+        if self.layout is not None and wanted != (
+            self.layout.canvas_size,
+            self.layout.patch_size,
+        ):
+            raise ValueError(
+                f"layout: got a canvas of {self.layout.canvas_size} px with patches of "
+                f"{self.layout.patch_size} px, expected {wanted[0]} and {wanted[1]}, which is what "
+                f"{self.inpainter.name} takes"
+            )
+
+    @property
+    def name(self) -> str:
+        """The inpainter's."""
+        return self.inpainter.name
+
+    @property
+    def weights_hash(self) -> str | None:
+        """The inpainter's."""
+        return self.inpainter.weights_hash
+
+    def answer(self, prompts: Sequence[Prompt], *, samples: int = 1, seed: int = 0) -> list[Filled]:
+        """See :meth:`InContextModel.answer`."""
+        groups = [(index, part) for index, p in enumerate(prompts) for part in self._groups(p)]
+        layouts = [self._layout(len(part.examples)) for _, part in groups]
+        canvases = [layout.compose(part) for layout, (_, part) in zip(layouts, groups, strict=True)]
+        image = torch.stack([canvas.image for canvas in canvases])
+        hole = torch.stack([canvas.hole for canvas in canvases])
+        runs = []
+        for sample in range(samples):
+            # Each prompt has generators of its own, so that its answer is the one it gets alone.
+            generators = (
+                [Generator().manual_seed(seed * 1_000_003 + sample) for _ in groups]
+                if sample
+                else None
+            )
+            filled = self.inpainter.inpaint(image, hole, generators=generators)
+            answers = [
+                self._read(filled, row, layouts[row], to_tensor(part.query))
+                for row, (_, part) in enumerate(groups)
+            ]
+            runs.append(
+                [
+                    _mean([a for a, (owner, _) in zip(answers, groups, strict=True) if owner == i])
+                    for i in range(len(prompts))
+                ]
+            )
+        return [rank([run[index] for run in runs]) for index in range(len(prompts))]
+
+    def _groups(self, prompt: Prompt) -> list[Prompt]:
+        """The prompt, or, where it has more examples than fit, prompts that share them out."""
+        fitting = (
+            self.layout.examples
+            if self.layout
+            else Layout.largest(self.inpainter.canvas_size, patch_size=self.inpainter.patch_size)
+        )
+        count = len(prompt.examples)
+        if self.layout is not None and count % fitting:
+            raise ValueError(
+                f"examples: got {count}, but the layout shows {fitting}; give a multiple of it, or "
+                "no layout"
+            )
+        rounds = -(-count // max(1, fitting))
+        cuts = [count * index // rounds for index in range(rounds + 1)]
+        return [Prompt(prompt.examples[start:stop], prompt.query) for start, stop in pairwise(cuts)]
+
+    def _layout(self, examples: int) -> Layout:
+        return self.layout or Layout.grid(
+            examples,
+            canvas_size=self.inpainter.canvas_size,
+            patch_size=self.inpainter.patch_size,
+            fit=self.fit,
+        )
+
+    def _read(self, filled: Filled, row: int, layout: Layout, query: Tensor) -> Filled:
+        """Take one canvas's answer out and bring it to its query's size."""
+        size = (query.shape[1], query.shape[2])
+
+        def enlarge(values: Tensor, part: Rect) -> Tensor:
+            return upsample(values, part.size, guide=part.of(query), method=self.upsampling)
+
+        cell = layout.crop(filled.image[row])
+        confidence = filled.confidence
+        likelihood = filled.log_likelihood
+        return Filled(
+            image=layout.undraw(cell, size, enlarge),
+            confidence=None
+            if confidence is None
+            else layout.undraw(layout.crop(confidence[row])[None], size, enlarge)[0],
+            log_likelihood=None if likelihood is None else likelihood[row],
+            cell=cell,
+            canvas=filled.image[row],
+        )
+
+
+def rank(answers: Sequence[Filled]) -> Filled:
+    """Make one answer of several to the same prompt: the likeliest, the others as alternatives.
+
+    Answers whose 8-bit pictures coincide count once. Where an engine gives no likelihood, their
+    order stays.
+    """
+    distinct: list[Filled] = []
+    for answer in answers:
+        picture = answer.image.mul(255).round()
+        if not any(torch.equal(picture, other.image.mul(255).round()) for other in distinct):
+            distinct.append(answer)
+    distinct.sort(key=lambda a: 0.0 if a.log_likelihood is None else -float(a.log_likelihood))
+    return replace(distinct[0], alternatives=tuple(distinct[1:]))
+
+
+def _mean(answers: Sequence[Filled]) -> Filled:
+    """Average the answers that groups of examples give to one query."""
+    if len(answers) == 1:
+        return answers[0]
+
+    def mean(values: Sequence[Tensor | None]) -> Tensor | None:
+        given = [value for value in values if value is not None]
+        return torch.stack(given).mean(dim=0) if len(given) == len(values) else None
+
+    image = torch.stack([answer.image for answer in answers]).mean(dim=0)
+    return Filled(
+        image=image,
+        confidence=mean([answer.confidence for answer in answers]),
+        log_likelihood=mean([answer.log_likelihood for answer in answers]),
+        cell=answers[0].cell,
+        canvas=answers[0].canvas,
+    )
+
+
+def drawn(example: Example) -> tuple[Tensor, Tensor]:
+    """Input and output of a drawn example as float RGB tensors (3, h, w) in [0, 1]."""
+    return to_tensor(example.input), to_tensor(example.output)

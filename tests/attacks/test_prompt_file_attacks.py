@@ -1,0 +1,158 @@
+"""Prompt files from a stranger: nothing runs, nothing is written, nothing fills the memory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pickle
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.pictures import picture
+
+from vicl.prompt_file import PromptFileError, load_prompt
+from vicl.prompter import VisualPrompter
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    path = tmp_path / "good.vicl"
+    photo = picture(12, 12)
+    VisualPrompter("copy", [(photo, np.eye(12))], "segmentation").save(path)
+    return path
+
+
+def entries(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def packed(path: Path, files: dict[str, bytes], **options: Any) -> Path:
+    with zipfile.ZipFile(path, "w", **options) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+def edited(files: dict[str, bytes], **changes: Any) -> dict[str, bytes]:
+    manifest = json.loads(files["prompt.json"])
+    manifest.update(changes)
+    return {**files, "prompt.json": json.dumps(manifest).encode()}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"examples": 10**9},
+        {"examples": -1},
+        {"examples": 2},
+        {"engine": "../../etc/passwd"},
+        {"engine": "/tmp/model"},
+        {"engine": "os:system"},
+        {"task": "__import__('os')"},
+        {"classes": [{"name": f"c{i}"} for i in range(300)]},
+        {"classes": [{"name": "a"}, {"name": "a"}]},
+        {"settings": {"seed": 0, "samples": 10**9, "upsampling": "guided"}},
+        {"settings": {"seed": "x", "samples": 1, "upsampling": "guided"}},
+        {"settings": None},
+        {"version": 0.5},
+        {"weights_hash": "short"},
+        {"surprise": 1},
+        {"dtype": "float64"},
+    ],
+)
+def test_lies_in_the_manifest(good: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    bad = packed(tmp_path / "bad.vicl", edited(entries(good), **changes))
+    with pytest.raises(ValueError, match=r"bad\.vicl|dtype"):
+        load_prompt(bad)
+
+
+def test_names_are_never_paths(good: Path, tmp_path: Path) -> None:
+    files = {**entries(good), "../escaped.png": b"x", "/tmp/escaped": b"x"}
+    load_prompt(packed(tmp_path / "bad.vicl", files))
+    assert not (tmp_path.parent / "escaped.png").exists()
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_an_entry_that_stands_twice(good: Path, tmp_path: Path) -> None:
+    bad = packed(tmp_path / "bad.vicl", entries(good))
+    with zipfile.ZipFile(bad, "a") as archive:
+        archive.writestr("prompt.json", b"{}")
+    with pytest.raises(PromptFileError, match="or two"):
+        load_prompt(bad)
+
+
+def bomb_png() -> bytes:
+    """A PNG that says it is 60,000 px a side, in a few bytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [bomb_png(), b"", b"GIF89a", pickle.dumps({"a": 1}), b"%PDF-1.7", b"\x89PNG\r\n\x1a\n"],
+    ids=["bomb", "empty", "gif", "pickle", "pdf", "cut short"],
+)
+def test_pictures_that_are_none(good: Path, tmp_path: Path, data: bytes) -> None:
+    bad = packed(tmp_path / "bad.vicl", {**entries(good), "inputs/0.png": data})
+    with pytest.raises(PromptFileError, match=r"inputs/0\.png"):
+        load_prompt(bad)
+
+
+def test_a_zip_bomb_is_read_no_further_than_its_limit(good: Path, tmp_path: Path) -> None:
+    files = {**entries(good), "prompt.json": b" " * (1 << 26)}
+    bad = packed(tmp_path / "bad.vicl", files, compression=zipfile.ZIP_DEFLATED)
+    assert bad.stat().st_size < 1 << 18
+    with pytest.raises(PromptFileError, match="larger than 1 MiB"):
+        load_prompt(bad)
+
+
+def test_deeply_nested_json(good: Path, tmp_path: Path) -> None:
+    nested = b'{"version": 1, "a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    bad = packed(tmp_path / "bad.vicl", {**entries(good), "prompt.json": nested})
+    with pytest.raises(PromptFileError):
+        load_prompt(bad)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: path.mkdir(),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(pickle.dumps(Path("x"))),
+        lambda path: path.write_bytes(b"PK\x05\x06" + b"\xff" * 30),
+        lambda path: None,
+    ],
+    ids=["folder", "empty", "pickle", "broken zip", "missing"],
+)
+def test_what_is_no_prompt_file(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    path = tmp_path / "bad.vicl"
+    make(path)
+    with pytest.raises(PromptFileError, match=r"bad\.vicl"):
+        load_prompt(path)
+
+
+def test_any_byte_may_be_wrong(good: Path, tmp_path: Path) -> None:
+    """Flipping bytes anywhere gives a prompt or a PromptFileError, never anything else."""
+    original = good.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        data = bytearray(original)
+        for place in rng.integers(0, len(data), 3):
+            data[place] = rng.integers(0, 256)
+        path = tmp_path / "bad.vicl"
+        path.write_bytes(data[: len(data) - int(rng.integers(0, 50))])
+        with contextlib.suppress(PromptFileError):
+            load_prompt(path)
