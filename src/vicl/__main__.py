@@ -1,0 +1,5 @@
+"""`python -m vicl` is `vicl`."""
+
+from vicl.cli import main
+
+main(prog_name="vicl")

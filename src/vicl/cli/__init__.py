@@ -1,0 +1,25 @@
+"""The command line: one file per command.  Nothing heavy is imported until a command runs."""
+
+from __future__ import annotations
+
+import click
+
+import vicl
+from vicl.cli.demo import demo
+from vicl.cli.doctor import doctor
+from vicl.cli.models import models
+from vicl.cli.predict import predict
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(vicl.__version__, prog_name="vicl")
+def main() -> None:
+    """Visual in-context learning: show an example pair, give an image, get its answer.
+
+    Results go to standard output, progress and errors to standard error. The exit code is 0, or 1
+    when some inputs failed, or 2 for wrong usage.
+    """
+
+
+for _command in (predict, demo, models, doctor):
+    main.add_command(_command)

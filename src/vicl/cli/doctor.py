@@ -1,0 +1,86 @@
+"""`vicl doctor`: what a bug report needs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def doctor(as_json: bool) -> None:
+    """Show versions, devices, extras and engines: put this into a bug report."""
+    report = _report()
+    if as_json:
+        click.echo(json.dumps(report, indent=1))
+        return
+    for section, rows in report.items():
+        click.echo(section)
+        for name, value in rows.items():
+            click.echo(f"    {name:<16} {value}")
+
+
+def _report() -> dict[str, dict[str, Any]]:
+    import torch
+
+    from vicl import __version__
+    from vicl.models import ENGINES, load_model
+
+    packages = {"vicl": __version__}
+    extras: dict[str, list[str]] = {}
+    for line in importlib.metadata.requires("vicl") or ():
+        name, extra = _requirement(line)
+        if extra is None:
+            packages[name] = _version(name)
+        elif extra != "dev":
+            extras.setdefault(extra, []).append(name)
+    mps = torch.backends.mps.is_available()
+    devices: dict[str, Any] = {
+        "cpu": f"{os.cpu_count()} cores, {torch.get_num_threads()} threads for torch",
+        "cuda": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "not available",
+        "mps": "available" if mps else "not available",
+    }
+    engines = {}
+    for engine in ENGINES:
+        weights = load_model(engine.name).weights_hash
+        engines[engine.name] = f"weights {engine.weights}" + (
+            f", sha256 {weights}" if weights else ""
+        )
+    return {
+        "system": {
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "machine": platform.machine(),
+        },
+        "packages": packages,
+        "extras": {
+            extra: ", ".join(f"{name} {_version(name)}" for name in names)
+            for extra, names in extras.items()
+        },
+        "devices": devices,
+        "engines": engines,
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _requirement(line: str) -> tuple[str, str | None]:
+    """Name and extra of a line such as `pycocotools>=2.0; extra == "coco"`."""
+    requirement, _, marker = line.partition(";")
+    name = requirement.strip()
+    for index, character in enumerate(name):
+        if not (character.isalnum() or character in "-_."):
+            name = name[:index]
+            break
+    extra = marker.partition("extra ==")[2].strip(" '\"") or None
+    return name, extra
