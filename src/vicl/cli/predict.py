@@ -285,6 +285,8 @@ class Run:
                 console=console,
                 disable=not console.is_terminal,
                 transient=True,
+                # Results go to a pipe even while the bar is drawn on a terminal.
+                redirect_stdout=sys.stdout.isatty(),
             )
         )
         bar = progress.add_task("answering", total=len(pending))
