@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from vicl.engine import Filled
+from vicl.engine import Filled, Sampling
 from vicl.images import to_tensor
 from vicl.prompt import Prompt
 
@@ -23,7 +23,12 @@ class Mirror:
     weights_hash: str | None = None
 
     def inpaint(
-        self, image: Tensor, hole: Tensor, *, generators: Sequence[Generator] | None = None
+        self,
+        image: Tensor,
+        hole: Tensor,
+        *,
+        sampling: Sampling | None = None,
+        generators: Sequence[Generator] | None = None,
     ) -> Filled:
         filled = image.clone()
         for index in range(len(image)):

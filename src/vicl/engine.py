@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
 from vicl.images import to_tensor
@@ -21,6 +21,10 @@ from vicl.layout import Layout
 from vicl.prompt import Example, Prompt
 from vicl.rects import Fit, Rect
 from vicl.upsampling import Upsampling, upsample
+
+DRAWS_PER_SAMPLE = 4
+"""How often an answer is drawn for each that was asked for, at most, before an engine that repeats
+itself is taken to have no more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +49,26 @@ class Filled:
     cell: Float[Tensor, "3 ch cw"] | None = None
     canvas: Float[Tensor, "3 H W"] | None = None
     alternatives: tuple[Filled, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a random answer is drawn.
+
+    Attributes:
+        temperature: Scores are divided by it: below 1 nearer to the likeliest answer, above 1
+            more varied.
+        top_k: Draw among this many of the likeliest values only; None for all.
+    """
+
+    temperature: float = 1.0
+    top_k: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < float("inf"):
+            raise ValueError(f"temperature: got {self.temperature}, expected more than 0")
+        if self.top_k is not None and self.top_k < 1:
+            raise ValueError(f"top_k: got {self.top_k}, expected at least 1, or None for all")
 
 
 @runtime_checkable
@@ -76,6 +100,7 @@ class Inpainter(Protocol):
         image: Float[Tensor, "b 3 H W"],
         hole: Bool[Tensor, "b H W"],
         *,
+        sampling: Sampling | None = None,
         generators: Sequence[Generator] | None = None,
     ) -> Filled:
         """Fill the holes; pixels outside them come back unchanged.
@@ -85,8 +110,53 @@ class Inpainter(Protocol):
         Args:
             image: Canvases, RGB in [0, 1].
             hole: True = to fill.
+            sampling: How random answers are drawn, where `generators` are given; None is
+                `Sampling()`.
             generators: One a canvas, to draw a random answer; None gives the most likely one.
         """
+        ...
+
+
+@runtime_checkable
+class TokenInpainter(Inpainter, Protocol):
+    """An inpainter that predicts tokens of a vocabulary, and draws them."""
+
+    def token_logits(
+        self, image: Float[Tensor, "b 3 H W"], hole: Bool[Tensor, "b H W"]
+    ) -> Float[Tensor, "b n k"]:
+        """Score the `k` tokens of the vocabulary at all `n` places of the canvas, row by row."""
+        ...
+
+    def decode(
+        self,
+        tokens: Int[Tensor, "b n"],
+        image: Float[Tensor, "b 3 H W"],
+        hole: Bool[Tensor, "b H W"],
+    ) -> Float[Tensor, "b 3 H W"]:
+        """Draw tokens, pasted into the holes of `image`."""
+        ...
+
+
+@runtime_checkable
+class Tokenizer(Protocol):
+    """Names the patches of an image by tokens, and draws tokens as an image."""
+
+    @property
+    def codebook_size(self) -> int:
+        """How many tokens there are."""
+        ...
+
+    @property
+    def patch_size(self) -> int:
+        """Side of the square of pixels that a token stands for."""
+        ...
+
+    def encode(self, image: Float[Tensor, "b 3 H W"]) -> Int[Tensor, "b h w"]:
+        """Name the patches of images in [0, 1]."""
+        ...
+
+    def decode(self, tokens: Int[Tensor, "b h w"]) -> Float[Tensor, "b 3 H W"]:
+        """Draw images in [0, 1]."""
         ...
 
 
@@ -139,6 +209,8 @@ class CanvasModel:
         fit: How images of other shapes go into the general grid's cells; a given layout has its
             own.
         upsampling: How the cell's answer is brought to the query's size.
+        sampling: How answers after the first are drawn, where several are asked for. The first
+            is the likeliest at every place.
     """
 
     inpainter: Inpainter
@@ -146,6 +218,7 @@ class CanvasModel:
     fit: Fit = "stretch"
     upsampling: Upsampling = "guided"
     max_size: int | None = None
+    sampling: Sampling = Sampling()
 
     def __post_init__(self) -> None:
         wanted = (self.inpainter.canvas_size, self.inpainter.patch_size)
@@ -176,26 +249,30 @@ class CanvasModel:
         canvases = [layout.compose(part) for layout, (_, part) in zip(layouts, groups, strict=True)]
         image = torch.stack([canvas.image for canvas in canvases])
         hole = torch.stack([canvas.hole for canvas in canvases])
-        runs = []
-        for sample in range(samples):
+        found: list[list[Filled]] = [[] for _ in prompts]
+        for draw in range(samples if samples == 1 else DRAWS_PER_SAMPLE * samples):
+            # Prompts that have as many answers as asked for are left alone.
+            rows = [r for r, (owner, _) in enumerate(groups) if len(found[owner]) < samples]
+            if not rows:
+                break
             # Each prompt has generators of its own, so that its answer is the one it gets alone.
-            generators = (
-                [Generator().manual_seed(seed * 1_000_003 + sample) for _ in groups]
-                if sample
-                else None
+            seeds = [Generator().manual_seed(seed * 1_000_003 + draw) for _ in rows]
+            filled = self.inpainter.inpaint(
+                image[rows],
+                hole[rows],
+                sampling=self.sampling,
+                generators=seeds if draw else None,
             )
-            filled = self.inpainter.inpaint(image, hole, generators=generators)
-            answers = [
-                self._read(filled, row, layouts[row], to_tensor(part.query))
-                for row, (_, part) in enumerate(groups)
-            ]
-            runs.append(
-                [
-                    _mean([a for a, (owner, _) in zip(answers, groups, strict=True) if owner == i])
-                    for i in range(len(prompts))
-                ]
-            )
-        return [rank([run[index] for run in runs]) for index in range(len(prompts))]
+            answers: dict[int, list[Filled]] = {}
+            for index, row in enumerate(rows):
+                owner, part = groups[row]
+                answer = self._read(filled, index, layouts[row], to_tensor(part.query))
+                answers.setdefault(owner, []).append(answer)
+            for owner, parts in answers.items():
+                answer = _mean(parts)
+                if not any(_same(answer, other) for other in found[owner]):
+                    found[owner].append(answer)
+        return [rank(several) for several in found]
 
     def _groups(self, prompt: Prompt) -> list[Prompt]:
         """The prompt, or, where it has more examples than fit, prompts that share them out."""
@@ -251,11 +328,15 @@ def rank(answers: Sequence[Filled]) -> Filled:
     """
     distinct: list[Filled] = []
     for answer in answers:
-        picture = answer.image.mul(255).round()
-        if not any(torch.equal(picture, other.image.mul(255).round()) for other in distinct):
+        if not any(_same(answer, other) for other in distinct):
             distinct.append(answer)
     distinct.sort(key=lambda a: 0.0 if a.log_likelihood is None else -float(a.log_likelihood))
     return replace(distinct[0], alternatives=tuple(distinct[1:]))
+
+
+def _same(one: Filled, other: Filled) -> bool:
+    """Whether two answers are the same picture in 8 bits."""
+    return torch.equal(one.image.mul(255).round(), other.image.mul(255).round())
 
 
 def _mean(answers: Sequence[Filled]) -> Filled:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import os
 import secrets
@@ -62,6 +63,16 @@ def open_plain(path: str | os.PathLike[str]) -> io.BufferedReader:
         raise
     except (OSError, ValueError) as error:
         raise FileError(f"{name}: cannot be opened ({reason(error)}); check the path") from error
+
+
+def hash_file(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a plain file, in hex.
+
+    Raises:
+        FileError: As :func:`open_plain`.
+    """
+    with open_plain(path) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:

@@ -289,7 +289,9 @@ def _engine(
 
 def _check_engine(manifest: _Manifest, engine: InContextModel | Inpainter, name: str) -> None:
     made_with = (manifest.engine, manifest.weights_hash)
-    if made_with != (engine.name, engine.weights_hash):
+    # A model folder may be renamed: where there are weights, their hash alone says what it is.
+    same = manifest.weights_hash is not None and manifest.weights_hash == engine.weights_hash
+    if not same and made_with != (engine.name, engine.weights_hash):
         raise PromptFileError(
             f"{name}: was made with {manifest.engine} (weights {_short(manifest.weights_hash)}), "
             f"but got {engine.name} (weights {_short(engine.weights_hash)}): answers would differ. "

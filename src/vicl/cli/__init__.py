@@ -5,8 +5,10 @@ from __future__ import annotations
 import click
 
 import vicl
+from vicl.cli.convert import convert
 from vicl.cli.demo import demo
 from vicl.cli.doctor import doctor
+from vicl.cli.download import download
 from vicl.cli.models import models
 from vicl.cli.predict import predict
 
@@ -21,5 +23,5 @@ def main() -> None:
     """
 
 
-for _command in (predict, demo, models, doctor):
+for _command in (predict, demo, models, download, convert, doctor):
     main.add_command(_command)

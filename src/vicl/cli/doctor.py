@@ -29,7 +29,9 @@ def _report() -> dict[str, dict[str, Any]]:
     import torch
 
     from vicl import __version__
+    from vicl.files import hash_file
     from vicl.models import ENGINES, load_model
+    from vicl.models.download import cache_folder, downloaded, published
 
     packages = {"vicl": __version__}
     extras: dict[str, list[str]] = {}
@@ -51,6 +53,12 @@ def _report() -> dict[str, dict[str, Any]]:
         engines[engine.name] = f"weights {engine.weights}" + (
             f", sha256 {weights}" if weights else ""
         )
+    models = {}
+    for name in published():
+        folder = downloaded(name)
+        models[name] = (
+            "not here" if folder is None else f"sha256 {hash_file(folder / 'model.safetensors')}"
+        )
     return {
         "system": {
             "python": platform.python_version(),
@@ -64,6 +72,7 @@ def _report() -> dict[str, dict[str, Any]]:
         },
         "devices": devices,
         "engines": engines,
+        "published models": {"cache": str(cache_folder()), **models},
     }
 
 

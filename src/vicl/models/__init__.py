@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from vicl.engine import InContextModel, Inpainter
@@ -66,21 +68,23 @@ def load_model(
     """Load an engine.
 
     Args:
-        source: "default" or the name of an engine (`vicl models` lists them).
-        device: Where it runs; "auto" takes the best there is.
-        dtype: Of its weights and arithmetic; "auto" takes what is quickest without harm.
+        source: "default" or the name of an engine (`vicl models` lists them); a model folder; a
+            published checkpoint (.pth, .ckpt), which is converted in memory; the name of a
+            published model that `vicl download` has fetched; or a model on the Hugging Face hub
+            ("owner/name"). An engine's name comes first: say ./copy for a folder "copy".
+        device: Where it runs: "cpu", "cuda" or "mps"; "auto" takes the best there is.
+        dtype: Of its weights and arithmetic: "float32" or "bfloat16"; "auto" is float32.
 
     Raises:
-        ValueError: If there is no such engine, or it cannot run so; the message lists what there
-            is.
+        ValueError: If there is no such engine or file, it is broken, or it cannot run so; the
+            message says what there is.
     """
     name = os.fspath(source)
     if name == "default":
         name = DEFAULT
     found = next((engine for engine in ENGINES if engine.name == name), None)
     if found is None:
-        names = ", ".join(("default", *(engine.name for engine in ENGINES)))
-        raise ValueError(f"model: got {name!r}, expected one of {names}")
+        return _load_weights(source, device, dtype)
     if device not in ("auto", "cpu"):
         raise ValueError(
             f"device: {name} runs on the CPU only, got {device!r}; say 'cpu' or 'auto'"
@@ -90,3 +94,51 @@ def load_model(
     module, _, attribute = found.home.partition(":")
     engine: InContextModel = getattr(importlib.import_module(module), attribute)()
     return engine
+
+
+def _load_weights(
+    source: str | os.PathLike[str], device: Device, dtype: str
+) -> Inpainter | InContextModel:
+    """Load a model that is files: a folder, a checkpoint, or one fetched by name."""
+    from vicl.models.download import downloaded, published
+
+    name, path = os.fspath(source), Path(source)
+    loaded: Any
+    if path.name == "model.safetensors" and (path.parent / "config.json").is_file():
+        path = path.parent
+    if path.is_dir():
+        from vicl.models.folder import load_folder
+
+        loaded = load_folder(path, device=device, dtype=dtype)
+    elif path.exists():
+        loaded = _load_checkpoint(path, device, dtype)
+    elif (fetched := downloaded(name)) is not None:
+        return _load_weights(fetched, device, dtype)
+    elif name in published():
+        raise ValueError(f"model: {name} is not on this machine; get it: vicl download {name}")
+    elif isinstance(source, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", name, re.ASCII):
+        from vicl.models.hub import fetch_from_hub
+
+        loaded = _load_weights(fetch_from_hub(name), device, dtype)
+        loaded.name = path.name
+    else:
+        names = ", ".join(("default", *(engine.name for engine in ENGINES)))
+        raise ValueError(
+            f"model: got {name!r}, expected one of {names}, or a model folder or checkpoint file; "
+            "there is no such file"
+        )
+    engine: Inpainter | InContextModel = loaded
+    return engine
+
+
+def _load_checkpoint(path: Path, device: Device, dtype: str) -> Any:
+    """Convert a published checkpoint in memory."""
+    from vicl.models.convert import read_published
+    from vicl.models.folder import pick_device, pick_dtype, weights_hash
+
+    place, kind = pick_device(device), pick_dtype(dtype)
+    model: Any = read_published(path).model
+    model.name = path.stem
+    # What the converted folder would have, so that a prompt made with either suits the other.
+    model.weights_hash = weights_hash(model)
+    return model.to(device=place, dtype=kind)

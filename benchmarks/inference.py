@@ -1,0 +1,341 @@
+"""How fast does MAE-VQGAN answer, and do its shortcuts change what it answers?
+
+    python benchmarks/inference.py --size large --compile
+
+The reference path is the published procedure, run in the same process on the same weights: one
+prompt at a time, float32, attention written out, logits of all places, the whole canvas decoded
+with every enlargement written out.  Beside it stand batches of 1 and 8, float32 and bfloat16, plain
+and compiled, decoding the whole canvas or little more than the answer.
+
+The weights follow from their names by a formula (no published weights are needed), the prompts are
+the photographs that come with the package.  Columns: prompts per second (the best of --repeats
+runs) and how many times the reference that is; the process's peak memory; the share of the hole's
+tokens that are the reference's, and how many differ although the reference preferred its token by
+more than 0.1; the difference of the answers' pixels from the reference's, in grey levels of 255.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import re
+import shutil
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+import vicl
+from vicl.images import to_tensor
+from vicl.layout import Layout
+from vicl.models import vqgan
+from vicl.models.configs import PUBLISHED, MAEVQGANConfig
+from vicl.models.mae_vqgan import MAEVQGAN, DecodeRegion
+from vicl.models.published_keys import published_key
+from vicl.models.tokens import hole_tokens, paste
+from vicl.prompt import Prompt
+
+MARGIN = 0.1
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way of running the model."""
+
+    batch: int
+    dtype: str
+    region: DecodeRegion
+    compiled: bool
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a way measured; differences are from the reference path."""
+
+    name: str
+    batch: int
+    dtype: str
+    region: str
+    compiled: bool
+    prompts_per_second: float
+    peak_mib: float | None
+    equal_tokens: float = 1.0
+    wrong_beyond_margin: int = 0
+    pixels_mean: float = 0.0
+    pixels_max: float = 0.0
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--size", choices=PUBLISHED, default="large")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--prompts", type=int, default=8, help="different prompts, at most 8 a run")
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=list(DTYPES))
+    parser.add_argument("--compile", action="store_true", help="measure compiled models too")
+    parser.add_argument("--out", type=Path, help="write the results as JSON")
+    given = parser.parse_args()
+    console = Console()
+    if given.compile and not any(shutil.which(c) for c in ("c++", "g++", "clang++")):
+        console.print("--compile: there is no C++ compiler here; measuring plain models only")
+        given.compile = False
+    device = torch.device(given.device)
+    model = formula_model(PUBLISHED[given.size]()).to(device)
+    image, hole = prompts(given.prompts)
+    results = list(measure(model, image.to(device), hole.to(device), given, console))
+    console.print(table(results, given.size, processor(device)))
+    if given.out:
+        found = {"processor": processor(device), "torch": torch.__version__, "size": given.size}
+        given.out.write_text(
+            json.dumps(found | {"results": [asdict(r) for r in results]}, indent=1)
+        )
+    return 0
+
+
+def measure(
+    model: MAEVQGAN, image: Tensor, hole: Tensor, given: argparse.Namespace, console: Console
+) -> Iterator[Result]:
+    """Run the reference path, then every way."""
+    holes = hole_tokens(hole, model.patch_size)
+    with torch.inference_mode():
+        with published_kernels():
+            reset_peak()
+            runs = [timed(partial(published, model, *one)) for one in single(image, hole)]
+        logits, answers = (torch.cat([run.found[i] for run in runs]) for i in range(2))
+        seconds = min(run.seconds for run in runs)
+        yield Result("reference", 1, "float32", "full", False, 1 / seconds, peak_mib())
+        for way in ways(given):
+            console.print(f"measuring {way}", style="dim")
+            prepare(model, way)
+            count = min(way.batch, len(image))
+            run = partial(quick, model, image[:count], hole[:count])
+            if way.compiled:
+                run()
+            reset_peak()
+            done = min((timed(run) for _ in range(given.repeats)), key=lambda r: r.seconds)
+            same = done.found[0].argmax(dim=-1) == logits[:count].argmax(dim=-1)
+            best = logits[:count].topk(2, dim=-1).values
+            clear = best[..., 0] - best[..., 1] > MARGIN
+            difference = (done.found[1] - answers[:count]).abs().movedim(1, -1)[hole[:count]]
+            yield Result(
+                "vicl",
+                *(way.batch, way.dtype, way.region, way.compiled),
+                count / done.seconds,
+                peak_mib(),
+                float(same[holes[:count]].float().mean()),
+                int((clear & ~same).sum()),
+                255 * float(difference.mean()),
+                255 * float(difference.max()),
+            )
+
+
+def quick(model: MAEVQGAN, image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
+    """What `inpaint` does, keeping the logits for comparison."""
+    logits = model.token_logits(image, hole)
+    return logits, model.decode(logits.argmax(dim=-1), image, hole)
+
+
+def ways(given: argparse.Namespace) -> Iterator[Way]:
+    """What to measure, in an order that casts and compiles the weights as rarely as possible."""
+    for compiled in (False, True)[: 1 + given.compile]:
+        for dtype in sorted(given.dtypes, reverse=True):
+            for batch in given.batches:
+                for region in ("full", "answer"):
+                    yield Way(batch, dtype, region, compiled)
+
+
+def prepare(model: MAEVQGAN, way: Way) -> None:
+    """Cast the model, set what it draws, and compile its parts once."""
+    if model.mask_token.dtype != DTYPES[way.dtype]:
+        # From the formula again, since casting to bfloat16 and back loses digits.
+        fill(model, DTYPES[way.dtype])
+    model.decode_region = way.region
+    for part in (model.encoder, model.decoder, model.tokenizer.decoder):
+        if way.compiled and part._compiled_call_impl is None:
+            part.compile()
+
+
+def single(image: Tensor, hole: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of one."""
+    for row in range(len(image)):
+        yield image[row : row + 1], hole[row : row + 1]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: logits and answers, and how long it took."""
+
+    found: tuple[Tensor, Tensor]
+    seconds: float
+
+
+def timed(run: Callable[[], tuple[Tensor, Tensor]]) -> Run:
+    """Run once."""
+    synchronise()
+    start = time.perf_counter()
+    found = run()
+    synchronise()
+    return Run(found, time.perf_counter() - start)
+
+
+def synchronise() -> None:
+    """Wait for the accelerator."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def reset_peak() -> None:
+    """Begin to measure the peak of memory anew, where the system can."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    elif Path("/proc/self/clear_refs").exists():
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_mib() -> float | None:
+    """Peak memory since the last reset, in MiB: the GPU's, or the process's resident set."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    status = Path("/proc/self/status")
+    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
+    return int(found[1]) / 1024 if found else None
+
+
+@contextmanager
+def published_kernels() -> Iterator[None]:
+    """Attention, activations and enlargements written out as the published code has them."""
+
+    def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        weights = (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(dim=-1)
+        mixed: Tensor = weights @ v
+        return mixed
+
+    def enlarge(x: Tensor, conv: torch.nn.Conv2d) -> Tensor:
+        out: Tensor = conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        return out
+
+    with (
+        mock.patch.object(F, "scaled_dot_product_attention", attention),
+        mock.patch.object(vqgan, "_enlarge", enlarge),
+        mock.patch.object(vqgan, "swish", lambda x: x * torch.sigmoid(x)),
+    ):
+        yield
+
+
+def published(model: MAEVQGAN, image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
+    """The published procedure: all logits, all tokens decoded, pasted into the hole."""
+    logits = model.token_logits(image, hole)
+    tokens = logits.argmax(dim=-1).view(-1, *model.config.grid)
+    tokenizer = model.tokenizer
+    z = F.embedding(tokens, tokenizer.codebook).permute(0, 3, 1, 2).contiguous()
+    drawn = (tokenizer.decoder(tokenizer.from_code(z)).clamp(-1, 1) + 1) / 2
+    return logits, paste(drawn, image, hole)
+
+
+def prompts(count: int) -> tuple[Tensor, Tensor]:
+    """Canvases of the published 2x2 from the package's photographs, and their holes."""
+    folder = Path(vicl.__file__).parent / "photos"
+    photos = [to_tensor(path) for path in sorted(folder.glob("*.jpg"))]
+    canvases = [
+        Layout.paper(1).compose(
+            Prompt([(photos[i % len(photos)], 1 - photos[i % len(photos)])], photos[-1 - i])
+        )
+        for i in range(min(count, len(photos)))
+    ]
+    return torch.stack([c.image for c in canvases]), torch.stack([c.hole for c in canvases])
+
+
+def formula_model(config: MAEVQGANConfig) -> MAEVQGAN:
+    """A model whose weights follow from their published names."""
+    with torch.device("meta"):
+        model = MAEVQGAN(config)
+    fill(model, torch.float32)
+    return model.eval()
+
+
+def fill(model: MAEVQGAN, dtype: torch.dtype) -> None:
+    """Give a model the formula's weights, where its own are."""
+    where = model.positions.device
+    state = {
+        name: formula(published_key(name), tuple(value.shape)).to(where, dtype)
+        for name, value in model.state_dict().items()
+    }
+    model.load_state_dict(state, assign=True)
+    model.positions, model.decoder_positions = (
+        table.to(dtype) for table in (model.positions, model.decoder_positions)
+    )
+
+
+def formula(key: str, shape: tuple[int, ...]) -> Tensor:
+    """The weight of a published name, by the formula of the reference numbers."""
+    seed = zlib.crc32(f"public-{key}".encode())
+    x = np.random.Generator(np.random.PCG64(seed)).standard_normal(shape, dtype=np.float32)
+    if "norm" in key and key.endswith("weight"):
+        x = 1 + 0.1 * x
+    elif key.endswith("bias") or len(shape) < 2:
+        x = 0.02 * x
+    elif not key.endswith("embedding.weight"):
+        x = x * ((2 if "qkv" in key else 1) / np.sqrt(np.prod(shape[1:])))
+    return torch.from_numpy(x.astype(np.float32))
+
+
+def processor(device: torch.device) -> str:
+    """What it runs on, in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    described = Path("/proc/cpuinfo")
+    text = described.read_text() if described.exists() else ""
+    found = re.search(r"model name\s*: (.+)", text)
+    name = found[1] if found else platform.processor() or platform.machine()
+    kinds = [k for k in ("avx512_bf16", "amx_bf16") if k in text]
+    fast = f"bfloat16 by {', '.join(kinds)}" if kinds else "no bfloat16 arithmetic"
+    level = torch.backends.cpu.get_cpu_capability()
+    return f"{name}, {torch.get_num_threads()} threads, {level}, {fast}"
+
+
+def table(results: list[Result], size: str, where: str) -> Table:
+    """The results as a table."""
+    base = results[0].prompts_per_second
+    drawn = Table(title=f"MAE-VQGAN {size} on {where}, torch {torch.__version__}")
+    for name in ("path", "batch", "dtype", "decodes", "compiled"):
+        drawn.add_column(name)
+    for name in ("prompts/s", "x", "peak MiB", "equal", "wrong > 0.1", "mean", "max"):
+        drawn.add_column(name, justify="right")
+    for r in results:
+        drawn.add_row(
+            r.name,
+            str(r.batch),
+            r.dtype,
+            r.region,
+            "yes" if r.compiled else "no",
+            f"{r.prompts_per_second:.3f}",
+            f"{r.prompts_per_second / base:.2f}",
+            "-" if r.peak_mib is None else f"{r.peak_mib:.0f}",
+            f"{r.equal_tokens:.1%}",
+            str(r.wrong_beyond_margin),
+            f"{r.pixels_mean:.2f}",
+            f"{r.pixels_max:.1f}",
+        )
+    return drawn
+
+
+if __name__ == "__main__":
+    sys.exit(main())

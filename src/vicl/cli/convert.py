@@ -1,0 +1,74 @@
+"""`vicl convert`: a published checkpoint becomes a model folder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--vqgan",
+    type=click.Path(path_type=Path),
+    metavar="last.ckpt",
+    help="The VQGAN's own file, where SOURCE does not hold it.",
+)
+@click.option(
+    "--vqgan-config",
+    type=click.Path(path_type=Path),
+    metavar="model.yaml",
+    help="The VQGAN's configuration, to be checked against its weights.",
+)
+@click.option(
+    "--heads",
+    nargs=2,
+    type=click.IntRange(1, 1024),
+    metavar="ENCODER DECODER",
+    help="Attention heads, for widths that no published model has.",
+)
+@click.option(
+    "--licence",
+    default="unknown",
+    metavar="TEXT",
+    help="Of the weights, for the model card.  [default: unknown]",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a model folder that is there.")
+def convert(
+    source: Path,
+    out: Path,
+    vqgan: Path | None,
+    vqgan_config: Path | None,
+    heads: tuple[int, int] | None,
+    licence: str,
+    overwrite: bool,
+) -> None:
+    """Turn a published MAE-VQGAN checkpoint SOURCE (.pth) into the model folder OUT.
+
+    Nothing in the files is executed. The weights must fit the architecture exactly; if they do
+    not, every difference is listed.
+    """
+    from vicl.models.convert import convert as convert_checkpoint
+    from vicl.models.folder import KeysError
+
+    try:
+        folder = convert_checkpoint(
+            source,
+            out,
+            vqgan=vqgan,
+            vqgan_config=vqgan_config,
+            heads=heads,
+            licence=licence,
+            overwrite=overwrite,
+        )
+    except KeysError as error:
+        click.echo(f"error: {error.report()}", err=True)
+        sys.exit(1)
+    except (ValueError, OSError) as error:
+        click.echo(f"error: {' '.join(str(error).split())}", err=True)
+        sys.exit(1)
+    click.echo(str(folder))
+    click.echo(f"use it: vicl predict --model {folder} ...", err=True)

@@ -1,0 +1,134 @@
+"""`vicl download`: published weights, fetched on the user's own machine."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from vicl.models.download import Published
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--list", "as_list", is_flag=True, help="List what there is, and stop.")
+@click.option("--accept-licence", is_flag=True, help="Accept the licence that is shown.")
+@click.option(
+    "--unverified", is_flag=True, help="Take files whose hash nobody has recorded as they come."
+)
+@click.option("--sha256", metavar="HEX", help="The checkpoint's hash, from a source you trust.")
+@click.option("--url", metavar="URL", help="Another address of the checkpoint.")
+@click.option(
+    "--index",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Another list of models than the package's own.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Where the model goes.  [default: the cache, where --model NAME finds it]",
+)
+def download(
+    name: str | None,
+    as_list: bool,
+    accept_licence: bool,
+    unverified: bool,
+    sha256: str | None,
+    url: str | None,
+    index: Path | None,
+    output: Path | None,
+) -> None:
+    """Fetch the published weights NAME, check them, and convert them to a model folder.
+
+    A download that broke off goes on where it stopped. Proxies are taken from the environment
+    (https_proxy, no_proxy); the cache is $VICL_CACHE, or vicl in the user's cache.
+    """
+    from vicl.models.download import Options, published
+    from vicl.models.download import download as fetch_and_convert
+
+    if sha256 is not None and (len(sha256) != 64 or set(sha256.lower()) - set("0123456789abcdef")):
+        raise click.UsageError("--sha256: expected 64 hexadecimal digits")
+    try:
+        models = published(index)
+        if as_list or name is None:
+            _list(models.values())
+            return
+        if name not in models:
+            raise click.UsageError(f"got {name!r}, expected one of {', '.join(models)}")
+        _accept(models[name], accept_licence)
+        with ExitStack() as stack:
+            folder = fetch_and_convert(
+                models[name],
+                out=output,
+                options=Options(
+                    url=url, sha256=sha256, unverified=unverified, progress=_bar(stack)
+                ),
+            )
+    except (ValueError, OSError) as error:
+        click.echo(f"error: {' '.join(str(error).split())}", err=True)
+        sys.exit(1)
+    click.echo(str(folder))
+    used = folder if output is not None else name
+    click.echo(f"use it: vicl predict --model {used} ...", err=True)
+
+
+def _list(models: Any) -> None:
+    from vicl.models.download import downloaded
+
+    for model in models:
+        here = downloaded(model.name)
+        click.echo(f"{model.name}\n    {model.title}\n    licence: {model.licence.name}")
+        click.echo(f"    here: {here}" if here else f"    get it: vicl download {model.name}")
+
+
+def _accept(model: Published, accepted: bool) -> None:
+    """Show the licence, and go on only if it is accepted."""
+    click.echo(f"{model.name}: {model.title}", err=True)
+    for file in model.files:
+        size = "size unknown" if file.size is None else f"{file.size:,} bytes"
+        known = f"sha256 {file.sha256}" if file.sha256 else "hash not recorded"
+        click.echo(f"    {file.name} ({file.role}): {size}, {known}", err=True)
+    click.echo(f"licence: {model.licence.name}. {model.licence.text}", err=True)
+    if model.licence.url:
+        click.echo(f"    {model.licence.url}", err=True)
+    if accepted:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("the licence must be accepted: --accept-licence")
+    if not click.confirm("Accept?", default=False, err=True):
+        click.echo("not accepted; nothing was fetched", err=True)
+        sys.exit(1)
+
+
+def _bar(stack: ExitStack) -> Any:
+    """A progress bar per file, on a terminal's standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
+
+    console = Console(stderr=True)
+    progress = stack.enter_context(
+        Progress(
+            "{task.description}",
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            redirect_stdout=sys.stdout.isatty(),
+        )
+    )
+    bars: dict[str, Any] = {}
+
+    def report(name: str, done: int, total: int | None) -> None:
+        if name not in bars:
+            bars[name] = progress.add_task(name, total=total)
+        progress.update(bars[name], completed=done, total=total)
+
+    return report

@@ -1,0 +1,98 @@
+"""Model cards: the `README.md` of a model folder, saying what is known and what is not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from vicl.files import display
+
+
+def plain_card(model: nn.Module, name: str) -> str:
+    """A model card that says what is known without being told: the architecture."""
+    return "\n".join(
+        (
+            "---",
+            "library_name: vicl",
+            "---",
+            f"# {display(name)}",
+            "",
+            f"A {type(model).__name__} saved by vicl. Its data, training and licence were not "
+            "recorded.",
+            "",
+            architecture_table(model),
+            "",
+        )
+    )
+
+
+def architecture_table(model: nn.Module) -> str:
+    """The configuration as a Markdown table, and the number of weights."""
+    config: Any = model.config
+    count = sum(value.numel() for value in model.state_dict().values())
+    rows = [f"| {name} | {value} |" for name, value in config.model_dump().items()]
+    return "\n".join(("| part | value |", "|---|---|", *rows, f"| weights | {count:,} |"))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A file that weights come from: its name, bytes and SHA-256."""
+
+    name: str
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str], sha256: str) -> Origin:
+        """Describe a file whose hash is known."""
+        return cls(Path(path).name, Path(path).stat().st_size, sha256)
+
+
+def converted_card(
+    model: nn.Module, name: str, origins: Sequence[Origin], licence: str = "unknown"
+) -> str:
+    """The card of a converted checkpoint: where it comes from, and under what licence.
+
+    Args:
+        model: The model.
+        name: Of its folder.
+        origins: The files that were converted.
+        licence: In words, as the user gave it.
+    """
+    terms = " ".join(licence.split())[:2000] or "unknown"
+    files = [f"| {_cell(o.name)} | {o.size:,} | {o.sha256} |" for o in origins]
+    # The hub's field takes names of its own list only; the words stand in the text.
+    return "\n".join(
+        (
+            "---",
+            "library_name: vicl",
+            f"license: {'unknown' if terms == 'unknown' else 'other'}",
+            "---",
+            f"# {display(name)}",
+            "",
+            f"A {type(model).__name__}, converted by `vicl convert` from files that others "
+            "published. No figure was measured on it here.",
+            "",
+            f"Licence of the weights: {terms}",
+            "",
+            "| file | bytes | SHA-256 |",
+            "|---|---|---|",
+            *files,
+            "",
+            "Source of the model: Bar, Gandelsman, Darrell, Globerson and Efros 2022, "
+            "arXiv:2209.00647; its VQGAN: Esser, Rombach and Ommer 2021, arXiv:2012.09841.",
+            "",
+            architecture_table(model),
+            "",
+        )
+    )
+
+
+def _cell(text: str) -> str:
+    """Text as it may stand in a table."""
+    return display(text)[:200].replace("|", "\\|").replace("`", "'")

@@ -1,0 +1,195 @@
+"""Blocks of a vision transformer, shared by every model that is made of them.
+
+Looking inside.  Points of interest are modules of class :class:`Probe`, which pass a tensor on
+unchanged, so that PyTorch's own forward hooks reach it; a hook that returns a tensor replaces what
+flows on (an intervention).  Every block has
+
+- `block.attn.maps`: attention weights (b, heads, queries, keys), each row summing to 1;
+- `block.attn.heads`: what each head gives (b, heads, n, d / heads), before the output projection;
+- `block.output`: the block's output (b, n, d), the residual stream.
+
+For example, all attention maps of the decoder during one call:
+
+    maps = []
+    with watching([block.attn.maps for block in model.decoder.blocks], maps.append):
+        model.inpaint(image, hole)
+
+Attention weights exist only while somebody asks for them: without a hook on `maps` the fused
+kernel is used, which never forms them.
+
+Sources: the pre-norm ViT of Dosovitskiy et al. 2020 (arXiv:2010.11929) and the fixed 2-D
+sine-cosine positions of He et al. 2021 (arXiv:2111.06377).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+LAYER_NORM_EPS = 1e-6
+
+
+class Probe(nn.Identity):
+    """A point at which hooks may look at a tensor, or replace it."""
+
+    @property
+    def watched(self) -> bool:
+        """Whether there is a hook."""
+        return bool(self._forward_hooks)
+
+
+@contextmanager
+def watching(probes: Iterable[Probe], look: Callable[[Tensor], Tensor | None]) -> Iterator[None]:
+    """Call `look` with every tensor that passes one of `probes`, in the order of the computation.
+
+    Args:
+        probes: See the module's docstring.
+        look: What it returns, if not None, takes the tensor's place. It may be called several
+            times for one batch, each time for some of its members.
+    """
+
+    def hook(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor | None:
+        result = look(output)
+        return result if isinstance(result, Tensor) else None
+
+    handles = [probe.register_forward_hook(hook) for probe in probes]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with biases on queries, keys and values."""
+
+    def __init__(self, embed_dim: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(embed_dim, 3 * embed_dim)
+        self.proj = nn.Linear(embed_dim, embed_dim)
+        self.maps = Probe()
+        self.heads = Probe()
+
+    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        """Attend; the attention weights are formed only if `maps` is watched."""
+        b, n, d = x.shape
+        qkv = self.qkv(x).view(b, n, 3, self.num_heads, d // self.num_heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (b, heads, n, d / heads)
+        if self.maps.watched:
+            scores = (q * (d // self.num_heads) ** -0.5) @ k.transpose(-2, -1)
+            mixed = self.maps(scores.softmax(dim=-1)) @ v
+        else:
+            mixed = F.scaled_dot_product_attention(q, k, v)
+        mixed = self.heads(mixed)
+        out: Tensor = self.proj(mixed.transpose(1, 2).reshape(b, n, d))
+        return out
+
+
+class MLP(nn.Module):
+    """Two linear layers with an exact GELU between them."""
+
+    def __init__(self, embed_dim: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(embed_dim, hidden)
+        self.fc2 = nn.Linear(hidden, embed_dim)
+
+    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        """Transform each token by itself."""
+        out: Tensor = self.fc2(F.gelu(self.fc1(x)))
+        return out
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block."""
+
+    def __init__(self, embed_dim: int, num_heads: int, mlp_ratio: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
+        self.attn = Attention(embed_dim, num_heads)
+        self.norm2 = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
+        self.mlp = MLP(embed_dim, int(embed_dim * mlp_ratio))
+        self.output = Probe()
+
+    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        """Add what attention, then the MLP, make of the normalised tokens."""
+        x = x + self.attn(self.norm1(x))
+        x = x + self.mlp(self.norm2(x))
+        out: Tensor = self.output(x)
+        return out
+
+
+class Transformer(nn.Module):
+    """A stack of blocks and a final layer normalisation."""
+
+    def __init__(self, embed_dim: int, depth: int, num_heads: int, mlp_ratio: float) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(embed_dim, num_heads, mlp_ratio) for _ in range(depth))
+        self.norm = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
+
+    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        """Run the blocks in order."""
+        for block in self.blocks:
+            x = block(x)
+        out: Tensor = self.norm(x)
+        return out
+
+
+class PatchEmbed(nn.Module):
+    """A linear embedding of patches; its weight has the shape of the equivalent convolution's.
+
+    Patches are embedded one by one, so that a model can leave out those that it must not see.
+    """
+
+    def __init__(self, patch_size: int, embed_dim: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, embed_dim, kernel_size=patch_size, stride=patch_size)
+
+    def forward(self, patches: Float[Tensor, "b n k"]) -> Float[Tensor, "b n d"]:
+        """Embed patches as :func:`patchify` cuts them."""
+        return F.linear(patches, self.proj.weight.flatten(1), self.proj.bias)
+
+
+def patchify(image: Float[Tensor, "b c H W"], patch_size: int) -> Float[Tensor, "b n k"]:
+    """Cut images into patches, row by row; a patch is flattened as channels, rows, columns."""
+    b, c, height, width = image.shape
+    p = patch_size
+    parts = image.reshape(b, c, height // p, p, width // p, p)
+    return parts.permute(0, 2, 4, 1, 3, 5).reshape(b, -1, c * p * p)  # (b, n, c p p)
+
+
+def sincos_positions(
+    grid: tuple[int, int], embed_dim: int, *, extra_tokens: int = 1
+) -> Float[Tensor, "n d"]:
+    """Fixed position embeddings of a (rows, columns) grid, in raster order.
+
+    The first half of the channels codes the column, the second half the row; each half holds the
+    sines of all frequencies, then their cosines. The frequencies are 10000^(-2i / d'), with d' half
+    the width.
+
+    Args:
+        grid: (rows, columns).
+        embed_dim: Width; a multiple of 4.
+        extra_tokens: Rows of zeros put first, for tokens without a place.
+
+    Source: He et al. 2021, appendix A.1; Vaswani et al. 2017, section 3.5.
+    """
+    if embed_dim % 4:
+        raise ValueError(f"embed_dim: got {embed_dim}, expected a multiple of 4")
+    rows, columns = grid
+    frequencies = 10000.0 ** (-np.arange(embed_dim // 4) / (embed_dim // 4))
+
+    def encode(places: np.ndarray) -> np.ndarray:
+        angles = np.outer(places, frequencies)
+        return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+
+    by_column = encode(np.tile(np.arange(columns), rows))
+    by_row = encode(np.repeat(np.arange(rows), columns))
+    table = np.concatenate([by_column, by_row], axis=1).astype(np.float32)  # (n, d)
+    return torch.from_numpy(np.concatenate([np.zeros((extra_tokens, embed_dim), "f4"), table]))

@@ -1,0 +1,196 @@
+"""Model folders: saved whole, loaded exactly, known by the hash of their weights."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import load_file, save
+from tests.models.fabricated import tiny_model
+from tests.pictures import picture
+
+import vicl
+from vicl.cli import main
+from vicl.files import hash_file
+from vicl.images import save_image, to_pil
+from vicl.models import load_model
+from vicl.models.configs import tiny
+from vicl.models.folder import KeysError, ModelError, load_folder, save_folder, weights_hash
+from vicl.models.hub import fetch_from_hub
+from vicl.models.mae_vqgan import MAEVQGAN
+from vicl.prompt_file import PromptFileError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "mine"
+    save_folder(MAEVQGAN(tiny()), path)
+    return path
+
+
+def test_what_was_saved_is_what_is_loaded(folder: Path) -> None:
+    model: Any = load_folder(folder, device="cpu")
+    expected = MAEVQGAN(tiny()).state_dict()
+    assert model.config == tiny()
+    assert model.name == "mine"
+    assert not model.training
+    assert model.weights_hash == hash_file(folder / "model.safetensors") == weights_hash(model)
+    assert all(torch.equal(expected[k], v) for k, v in model.state_dict().items())
+    theirs = load_file(folder / "model.safetensors")
+    assert theirs.keys() == expected.keys()
+    assert all(torch.equal(theirs[k], expected[k]) for k in theirs)
+    # The same bytes as the format's own library writes: the hash does not depend on who wrote.
+    library = save(expected, metadata={"format": "pt"})
+    assert library == (folder / "model.safetensors").read_bytes()
+    buffers = dict(MAEVQGAN(tiny()).named_buffers())
+    assert all(torch.equal(buffers[k], v) for k, v in model.named_buffers())
+    image, hole = torch.rand(1, 3, 64, 64), torch.zeros(1, 64, 64, dtype=torch.bool)
+    hole[:, 32:, 32:] = True
+    built = MAEVQGAN(tiny()).eval()
+    assert torch.equal(model.inpaint(image, hole).image, built.inpaint(image, hole).image)
+
+
+def test_a_folder_is_there_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = MAEVQGAN(tiny())
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vicl.models.folder.write_tensors", full)
+        with pytest.raises(ModelError, match="No space left"):
+            save_folder(model, tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+    save_folder(model, tmp_path / "a")
+    with pytest.raises(ModelError, match="there already"):
+        save_folder(model, tmp_path / "a")
+    with monkeypatch.context() as patch:
+        patch.setattr("vicl.models.folder.write_tensors", full)
+        with pytest.raises(ModelError, match="No space left"):
+            save_folder(model, tmp_path / "a", overwrite=True)
+    load_folder(tmp_path / "a")
+    save_folder(MAEVQGAN(tiny(), seed=1), tmp_path / "a", overwrite=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "thesis.txt").touch()
+    with pytest.raises(ModelError, match="holds other things"):
+        save_folder(model, tmp_path / "b", overwrite=True)
+
+
+def test_folders_that_do_not_fit_together(folder: Path, tmp_path: Path) -> None:
+    save_folder(MAEVQGAN(tiny()), tmp_path / "a")
+    config = json.loads((tmp_path / "a" / "config.json").read_text())
+    config["architecture"]["depth"] = 3
+    (tmp_path / "a" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(KeysError) as caught:
+        load_folder(tmp_path / "a")
+    assert all(name.startswith("encoder.blocks.2.") for name in caught.value.missing)
+    assert caught.value.unexpected == []
+    weights = (folder / "model.safetensors").read_bytes()
+    (tmp_path / "a" / "model.safetensors").write_bytes(weights[:-1])
+    with pytest.raises(ValueError, match="bytes, but"):
+        load_folder(tmp_path / "a")
+    (tmp_path / "a" / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"no model\.safetensors"):
+        load_model(tmp_path / "a")
+
+
+def test_devices_and_types(folder: Path) -> None:
+    model: Any = load_model(folder, device="cpu", dtype="bfloat16")
+    assert model.head.weight.dtype == torch.bfloat16
+    assert model.weights_hash == hash_file(folder / "model.safetensors")
+    assert load_model(folder).head.weight.dtype == torch.float32
+    with pytest.raises(ValueError, match=r"dtype: got 'float8', expected one of auto"):
+        load_model(folder, dtype="float8")
+    missing = "mps" if not torch.backends.mps.is_available() else "cuda"
+    with pytest.raises(ValueError, match=f"device: got '{missing}', expected one of those"):
+        load_model(folder, device=missing)
+
+
+def test_the_methods_of_a_model(folder: Path, tmp_path: Path) -> None:
+    model = MAEVQGAN.from_pretrained(folder, device="cpu")
+    model.save_pretrained(tmp_path / "again", card="# mine\n")
+    assert (tmp_path / "again" / "README.md").read_text() == "# mine\n"
+    assert hash_file(tmp_path / "again" / "model.safetensors") == model.weights_hash
+
+
+def test_what_load_model_does_not_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VICL_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ValueError, match="got 'nonsense', expected one of default, "):
+        load_model("nonsense")
+    with pytest.raises(ValueError, match="vicl download mae-vqgan-large-figures"):
+        load_model("mae-vqgan-large-figures")
+    with pytest.raises(ValueError, match=r"no such file"):
+        load_model("/no/such/model.pth")
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ModelError, match=r"vicl\[hub\]"):
+        fetch_from_hub("owner/name")
+
+
+def test_a_prompt_file_keeps_the_hash(folder: Path, tmp_path: Path) -> None:
+    photo = picture(64, 64)
+    prompt = tmp_path / "p.vicl"
+    saved = vicl.VisualPrompter(folder, [(photo, photo)], "image", device="cpu")
+    saved.save(prompt)
+    expected = saved.predict(photo)
+    with pytest.raises(PromptFileError, match="made with model 'mine'"):
+        vicl.VisualPrompter.load(prompt)
+    renamed = tmp_path / "renamed"
+    save_folder(MAEVQGAN(tiny()), renamed)
+    loaded = vicl.VisualPrompter.load(prompt, model=renamed, device="cpu")
+    assert np.array_equal(np.asarray(loaded.predict(photo).image), np.asarray(expected.image))
+    save_folder(MAEVQGAN(tiny(), seed=1), tmp_path / "mine")
+    with pytest.raises(PromptFileError, match="was made with mine"):
+        vicl.VisualPrompter.load(prompt, model=tmp_path / "mine")
+
+
+def test_predict_with_a_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("q").mkdir()
+    for name in ("in.png", "out.png", "q/a.png", "q/b.png"):
+        save_image(to_pil(picture(40, 30)), name)
+    example = ["--example", "in.png", "out.png"]
+    arguments = ["predict", *example, "--model", str(folder), "q", "-o", "o", "--canvas"]
+    extra = ["--contact-sheet", "sheet.png", "--save-prompt", "p.vicl", "--samples", "2"]
+    result = CliRunner().invoke(main, [*arguments, *extra])
+    assert result.exit_code == 0, result.stderr
+    assert {"a.png", "a.canvas.png", "b.png", "b.canvas.png"} <= {
+        p.name for p in Path("o").iterdir()
+    }
+    assert Path("sheet.png").exists()
+    again = ["predict", "--prompt", "p.vicl", "--model", str(folder), "q", "-o", "again"]
+    assert CliRunner().invoke(main, again).exit_code == 0
+    assert Path("o/a.png").read_bytes() == Path("again/a.png").read_bytes()
+
+
+def test_help_imports_no_torch() -> None:
+    code = (
+        "import sys\nfrom click.testing import CliRunner\nfrom vicl.cli import main\n"
+        "for c in ('convert', 'download', 'models'):\n"
+        "    assert CliRunner().invoke(main, [c, '--help']).exit_code == 0\n"
+        "assert CliRunner().invoke(main, ['download', '--list']).exit_code == 0\n"
+        "assert 'torch' not in sys.modules and 'huggingface_hub' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_safetensors_file_of_a_folder_is_the_folder(folder: Path) -> None:
+    assert load_model(folder / "model.safetensors", device="cpu").name == "mine"
+
+
+def test_tiny_models_of_the_other_tests_can_be_saved(tmp_path: Path) -> None:
+    model = tiny_model()
+    save_folder(model, tmp_path / "x")
+    assert load_folder(tmp_path / "x").config == model.config

@@ -1,0 +1,96 @@
+"""The VQGAN: its codes, its shortcuts against the plain way, and batches."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tests.models.formula import build
+from tests.pictures import picture
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from vicl.models.configs import VQGANConfig, tiny
+from vicl.models.vqgan import VQGAN, upsample_conv
+from vicl.rects import Rect
+
+
+@pytest.fixture(scope="module")
+def vqgan() -> VQGAN:
+    return build(tiny()).tokenizer
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 5), (7, 4)])
+def test_upsampling_convolution_is_repetition_then_convolution(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    conv, x = torch.nn.Conv2d(6, 5, 3, padding=1), torch.randn(2, 6, *size)
+    expected = conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+    assert torch.allclose(upsample_conv(x, conv), expected, atol=1e-5)
+
+
+def test_codes_are_the_nearest(vqgan: VQGAN) -> None:
+    """By squared distances, one code and place at a time."""
+    image = torch.stack([picture(32, 48), picture(32, 48, seed=1)])
+    codes = vqgan.encode(image)
+    assert codes.shape == (2, 4, 6)
+    with torch.no_grad():
+        latents = vqgan.to_code(vqgan.encoder(image * 2 - 1))
+    for row, i, j in [(0, 0, 0), (0, 3, 5), (1, 2, 1)]:
+        distances = [(latents[row, :, i, j] - code).square().sum() for code in vqgan.codebook]
+        assert int(codes[row, i, j]) == int(torch.stack(distances).argmin())
+    assert len(codes.unique()) > 3
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_batch_gives_what_its_members_give_alone(dtype: torch.dtype) -> None:
+    vqgan = build(tiny()).tokenizer.to(dtype)
+    image = torch.stack([picture(32, 32, seed=i) for i in range(3)])
+    codes = vqgan.encode(image)
+    drawn = vqgan.decode(codes)
+    assert drawn.dtype == torch.float32
+    assert 0 <= float(drawn.min()) <= float(drawn.max()) <= 1
+    for row in range(3):
+        assert torch.equal(vqgan.encode(image[row : row + 1])[0], codes[row])
+        assert torch.equal(vqgan.decode(codes[row : row + 1])[0], drawn[row])
+
+
+def flat_norm(x: Tensor) -> Tensor:
+    return x * 0.3
+
+
+def test_a_part_differs_by_the_normalisation_only(
+    vqgan: VQGAN, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a normalisation that looks at single pixels and margins as wide as the convolutions
+    reach, a part is what is cut out of the whole."""
+    tokens = torch.randint(0, 64, (1, 6, 8), generator=torch.Generator().manual_seed(0))
+    part = Rect(3, 4, 2, 3)
+    pixels = Rect(24, 32, 16, 24)
+    with torch.no_grad():
+        near = vqgan.decode(tokens, part) - pixels.of(vqgan.decode(tokens))
+        assert 0 < float(near.abs().max()) < 0.5
+        monkeypatch.setattr(torch.nn.GroupNorm, "forward", lambda _self, x: flat_norm(x))
+        monkeypatch.setattr("vicl.models.vqgan.PART_MARGIN", 12)
+        whole = vqgan.decode(tokens)
+        assert float(whole.std()) > 0.01
+        assert torch.allclose(vqgan.decode(tokens, part), pixels.of(whole), atol=1e-5)
+
+
+def test_sizes() -> None:
+    """Any sides that are multiples of the patch's, and levels of any number."""
+    config = VQGANConfig(
+        base_width=4,
+        multipliers=(1, 2),
+        blocks=1,
+        attention_levels=(),
+        latent_dim=4,
+        codebook_size=10,
+        codebook_dim=3,
+        norm_groups=2,
+    )
+    vqgan = VQGAN(config)
+    assert (vqgan.patch_size, vqgan.codebook_size) == (2, 10)
+    with torch.no_grad():
+        assert vqgan.decode(vqgan.encode(picture(6, 10)[None])).shape == (1, 3, 6, 10)
+    for wrong in ({"base_width": 3}, {"attention_levels": (2,)}):
+        with pytest.raises(ValueError, match="expected"):
+            VQGANConfig.model_validate({**config.model_dump(), **wrong})
