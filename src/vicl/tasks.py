@@ -19,8 +19,8 @@ from scipy import ndimage
 from torch import Tensor
 
 from vicl.boxes import EIGHT_CONNECTED, Box, bounding_box, largest_component
-from vicl.exports import palette
 from vicl.edge_metrics import edge_counts, image_f, thin
+from vicl.exports import palette
 from vicl.images import DEFAULT_LIMIT_PIXELS, to_tensor
 from vicl.masks import Classes, ClassesLike, Labels, MaskError, read_labels
 from vicl.metrics import box_iou, iou, psnr
