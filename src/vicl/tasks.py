@@ -78,6 +78,11 @@ class Task(Protocol):
         """How many prompts (with outputs drawn differently) one query takes."""
         ...
 
+    @property
+    def is_local(self) -> bool:
+        """Whether a part of a photograph can be answered without seeing the rest."""
+        ...
+
     def draw(
         self, example: Example, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS
     ) -> tuple[Example, ...]:
@@ -114,6 +119,7 @@ class ImageTask:
     metric: str = "PSNR (dB)"
     classes: tuple[str, ...] = ()
     passes: int = 1
+    is_local: bool = True
 
     def draw(
         self, example: Example, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS
@@ -219,6 +225,7 @@ class SegmentationTask:
     palette: bool = False
     name: str = "segmentation"
     metric: str = "IoU"
+    is_local: bool = False
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -309,6 +316,7 @@ class DetectionTask:
     marks: Classes
     name: str = "detection"
     metric: str = "box IoU"
+    is_local: bool = False
 
     @property
     def classes(self) -> tuple[str, ...]:
