@@ -42,7 +42,7 @@ _SHARPNESS: Final = 2.0
 _LIKE: Final = (0.1, 0.35)
 """Dissimilarity up to which a query is like the examples, and from which it is not."""
 
-_GUESSED: Final = 0.15
+_GUESSED: Final = 0.1
 """Share of its made-up colours that a picture unlike the examples is given."""
 
 
