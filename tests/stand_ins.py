@@ -55,10 +55,10 @@ class Bright:
     name: str = "bright"
     weights_hash: str | None = None
     max_size: int | None = None
-    calls: int = 0
+    prompts: int = 0
 
     def answer(self, prompts: Sequence[Prompt], *, samples: int = 1, seed: int = 0) -> list[Filled]:
-        self.calls += 1
+        self.prompts += len(prompts)
         found = []
         for prompt in prompts:
             query = to_tensor(prompt.query).mean(dim=0)

@@ -124,8 +124,8 @@ def test_what_the_annotators_drew_is_thinned_too() -> None:
 
 @pytest.mark.skipif(not MAPS.is_dir(), reason=f"the development set is not at {MAPS}")
 def test_people_agree_with_one_another_as_published_and_are_matched_quickly() -> None:
-    # Published for all images: precision about 0.90, recall about 0.70. On the first of these
-    # images SciPy's own bipartite matching takes over ten seconds a pair.
+    # Published: F 0.80; all 100 images here give 0.784, these five 0.841.  On the first of them
+    # SciPy's own bipartite matching takes over ten seconds a pair.
     counts = []
     start = time.perf_counter()
     for name in ("bsds_101085", "bsds_101087", "bsds_102061", "bsds_103070", "bsds_105025"):
@@ -135,9 +135,7 @@ def test_people_agree_with_one_another_as_published_and_are_matched_quickly() ->
             others = np.delete(drawn, one, axis=0)
             counts.append(edge_counts(drawn[one].astype(float), others, thresholds=[0.5]))
     assert time.perf_counter() - start < 30
-    score = edge_f(counts).ods
-    assert score.precision == pytest.approx(0.90, abs=0.05)
-    assert score.recall == pytest.approx(0.70, abs=0.07)
+    assert edge_f(counts).ods.f == pytest.approx(0.80, abs=0.06)
 
 
 def test_matching_is_the_largest_by_an_independent_assignment() -> None:

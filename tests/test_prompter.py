@@ -126,6 +126,21 @@ def test_expected_score_leaves_one_out() -> None:
     assert several.expected_score() is expected
 
 
+def test_large_queries_are_tiled_where_the_task_is_local() -> None:
+    small = Bright(max_size=40)
+    query = scene(0, (100, 90))[0]
+    for task, tile, shown in (
+        ("image", "auto", 9),
+        ("image", "whole", 1),
+        ("segmentation", "auto", 1),
+        ("segmentation", 64, 4),
+    ):
+        made = VisualPrompter(small, [scene(90)], task, tile=tile)
+        small.prompts = 0
+        assert made.predict(query).image.size == (90, 100)
+        assert small.prompts == shown, (task, tile)
+
+
 def test_several_classes_take_one_pass_each() -> None:
     image, mask = scene(1)
     wrong = ~mask

@@ -17,7 +17,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -67,7 +67,7 @@ class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     seed: int
     samples: int = Field(ge=1, le=10_000)
-    tile: int | None = Field(default=None, ge=16, le=1 << 20)
+    tile: Literal["auto", "whole"] | Annotated[int, Field(ge=16, le=1 << 20)]
     upsampling: Upsampling
     layout: Layout | None = None
     fit: Fit = "stretch"

@@ -42,6 +42,7 @@ from vicl.upsampling import Upsampling
 
 log = logging.getLogger(__name__)
 
+Tile = int | Literal["auto", "whole"]
 OnError = Literal["skip", "raise"] | Callable[[Any, Exception], None]
 
 
@@ -118,7 +119,10 @@ class VisualPrompter:
         palette: Segmentation: all classes in one prompt, by colours.
         seed: Of everything random.
         samples: How many different answers to give a query, if the engine has as many.
-        tile: Answer in overlapping tiles of this many pixels a side; None shows the query whole.
+        tile: Answer in overlapping tiles of this many pixels a side, or show the query "whole".
+            "auto" tiles queries that are larger than the engine takes, if the task looks at what
+            is near (images, edges, colorization) and one sample is asked for; measured by
+            `benchmarks/resolution.py`.
         upsampling: How answers of an engine that sees less than the query's pixels are enlarged.
         layout: For inpainters: the grid; None takes the general one.
         fit: For inpainters: how images of other shapes go into the general grid's cells.
@@ -141,7 +145,7 @@ class VisualPrompter:
         palette: bool = False,
         seed: int = 0,
         samples: int = 1,
-        tile: int | None = None,
+        tile: Tile = "auto",
         upsampling: Upsampling = "guided",
         layout: Layout | None = None,
         fit: Fit = "stretch",
@@ -151,7 +155,7 @@ class VisualPrompter:
     ) -> None:
         if samples < 1:
             raise ValueError(f"samples: got {samples}, expected at least 1")
-        if tile is not None:
+        if isinstance(tile, int):
             tiles((1, 1), tile)  # refuses tiles that are too small
             if samples > 1:
                 raise ValueError("samples, tile: an answer in tiles has no alternatives")
@@ -347,7 +351,10 @@ class VisualPrompter:
             for query, drawn in zip(queries, passes, strict=True)
             for examples in drawn
         ]
-        engine = LargeQueries(self.model, self.tile, self.upsampling)
+        tile = self.tile if isinstance(self.tile, int) else None
+        if self.tile == "auto" and self.task.is_local and self.samples == 1:
+            tile = self.model.max_size
+        engine = LargeQueries(self.model, tile, self.upsampling)
         answers = iter(engine.answer(prompts, samples=self.samples, seed=self.seed))
         return [list(islice(answers, len(drawn))) for drawn in passes]
 

@@ -19,8 +19,8 @@ from scipy import ndimage
 from torch import Tensor
 
 from vicl.boxes import EIGHT_CONNECTED, Box, bounding_box, largest_component
-from vicl.exports import palette
 from vicl.edge_metrics import edge_counts, image_f, thin
+from vicl.exports import palette
 from vicl.images import DEFAULT_LIMIT_PIXELS, to_tensor
 from vicl.masks import Classes, ClassesLike, Labels, MaskError, read_labels
 from vicl.metrics import box_iou, iou, psnr
@@ -78,6 +78,11 @@ class Task(Protocol):
         """How many prompts (with outputs drawn differently) one query takes."""
         ...
 
+    @property
+    def is_local(self) -> bool:
+        """Whether a part of a photograph can be answered without seeing the rest."""
+        ...
+
     def draw(
         self, example: Example, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS
     ) -> tuple[Example, ...]:
@@ -114,6 +119,7 @@ class ImageTask:
     metric: str = "PSNR (dB)"
     classes: tuple[str, ...] = ()
     passes: int = 1
+    is_local: bool = True
 
     def draw(
         self, example: Example, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS
@@ -219,6 +225,7 @@ class SegmentationTask:
     palette: bool = False
     name: str = "segmentation"
     metric: str = "IoU"
+    is_local: bool = False
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -309,6 +316,7 @@ class DetectionTask:
     marks: Classes
     name: str = "detection"
     metric: str = "box IoU"
+    is_local: bool = False
 
     @property
     def classes(self) -> tuple[str, ...]:

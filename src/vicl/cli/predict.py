@@ -23,6 +23,15 @@ SHEET_ROWS = 50
 """A contact sheet shows the first this many answers."""
 
 
+def _tile(_: click.Context, __: click.Parameter, value: str | None) -> int | str | None:
+    """A number of pixels, or one of two words."""
+    if value is None or value in ("auto", "whole"):
+        return value
+    if not value.isdecimal() or int(value) < 16:
+        raise click.BadParameter(f"got {value!r}, expected 'auto', 'whole' or at least 16 pixels")
+    return int(value)
+
+
 @click.command()
 @click.argument("queries", nargs=-1, metavar="QUERY...")
 @click.option(
@@ -92,9 +101,9 @@ SHEET_ROWS = 50
 @click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 @click.option(
     "--tile",
-    type=click.IntRange(16),
-    metavar="PX",
-    help="Answer large queries in overlapping tiles of PX pixels.",
+    callback=_tile,
+    metavar="PX|auto|whole",
+    help="Answer large queries in overlapping tiles of PX pixels, or whole.  [default: auto]",
 )
 @click.option(
     "--upsampling",
@@ -150,7 +159,7 @@ class Run:
     as_json: bool
     skip_existing: bool
     overwrite: bool
-    tile: int | None
+    tile: int | str | None
     upsampling: str | None
     batch_size: int
     device: str

@@ -1,0 +1,5 @@
+"""The training-free engine: see :class:`Analogies`."""
+
+from vicl.models.analogies.engine import Analogies
+
+__all__ = ["Analogies"]

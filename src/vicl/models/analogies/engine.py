@@ -1,0 +1,248 @@
+"""The engine: tells what kind of answer is asked for, learns from the examples, answers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vicl.engine import Filled, drawn, rank
+from vicl.images import resize, to_tensor
+from vicl.models.analogies.features import WORKING_SIZE, View, describe
+from vicl.models.analogies.lines import LineKnowledge, answer_lines, learn_lines
+from vicl.models.analogies.masks import MaskAnswer, MaskKnowledge, answer_mask, learn_mask
+from vicl.models.analogies.matching import dissimilarity
+from vicl.models.analogies.outputs import Kind, amount, kind_of, shares
+from vicl.models.analogies.pictures import (
+    Learned,
+    apply_picture,
+    guesswork,
+    learn_picture,
+    told_by_colour,
+)
+from vicl.prompt import Example, Prompt
+from vicl.upsampling import upsample
+
+_REMEMBERED: Final = 4
+"""So many sets of examples are kept learned."""
+
+_LEARNING_SIZE: Final = 384
+"""Examples are shown to the local methods no longer than this, in pixels."""
+
+_SHARPNESS: Final = 2.0
+"""What log-odds are multiplied by before a mask is drawn."""
+
+_LIKE: Final = (0.1, 0.35)
+"""Dissimilarity up to which a query is like the examples, and from which it is not."""
+
+_GUESSED: Final = 0.1
+"""Share of its made-up colours that a picture unlike the examples is given."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Taught:
+    """What a set of examples taught: one of masks, lines and pictures is there, or none.
+
+    `guesses` and `views` serve pictures whose colours are made up.
+    """
+
+    kind: Kind
+    masks: tuple[MaskKnowledge, ...] = ()
+    lines: LineKnowledge | None = None
+    pictures: tuple[Learned, ...] = ()
+    guesses: float = 0.0
+    views: tuple[View, ...] = ()
+
+
+class Analogies:
+    """Learns from the examples how local appearance and place map to the output.
+
+    Training-free: everything is learned at prompt time. The outputs tell what is asked for.
+
+    - Areas of few colours are a mask: the evidence of place, appearance, dense correspondence and
+      saliency is added up, each weighed by what the prompt shows of how far it can be trusted
+      (with several examples also by leaving one out), then corrected by the query's own colours.
+    - Thin marks are lines: a forest tells from gradients at several scales how likely one is.
+    - Anything else is a picture: a colour polynomial, a colour table, a learned filter or a forest
+      on the surroundings, whichever predicts held-out parts of the examples best.
+
+    The confidence is, for masks, the estimated probability that the pixel's label is right; for
+    lines, how far the strength is from undecided; for pictures, one minus three times the
+    root-mean-square error on held-out parts of the examples, the same everywhere.
+
+    The log-likelihood is, for masks, the logarithm of the expected IoU; for pictures minus half
+    the held-out squared error over that of guessing 0.05 wrong.
+
+    Source: Hertzmann et al., "Image analogies", SIGGRAPH 2001; see the modules for the others.
+    """
+
+    name = "analogies"
+    weights_hash: str | None = None
+    max_size: int | None = 1024
+
+    def __init__(self) -> None:
+        self._taught: OrderedDict[bytes, _Taught] = OrderedDict()
+
+    def answer(self, prompts: Sequence[Prompt], *, samples: int = 1, seed: int = 0) -> list[Filled]:
+        """See :meth:`vicl.engine.InContextModel.answer`.
+
+        What the last few sets of examples taught is kept for further queries.
+        """
+        return [
+            _answer(self._learned(prompt.examples, seed), to_tensor(prompt.query), samples, seed)
+            for prompt in prompts
+        ]
+
+    def _learned(self, examples: tuple[Example, ...], seed: int) -> _Taught:
+        pairs = [drawn(example) for example in examples]
+        key = _fingerprint(pairs, seed)
+        if key not in self._taught:
+            self._taught[key] = _learn(pairs, seed)
+        self._taught.move_to_end(key)
+        while len(self._taught) > _REMEMBERED:
+            self._taught.popitem(last=False)
+        return self._taught[key]
+
+
+def _fingerprint(pairs: Sequence[tuple[Tensor, Tensor]], seed: int) -> bytes:
+    """Tell sets of examples apart by their pixels: an object may change and keep its identity."""
+    digest = hashlib.blake2b(str(seed).encode())
+    for image in (image for pair in pairs for image in pair):
+        digest.update(str(tuple(image.shape)).encode())
+        digest.update(image.detach().cpu().contiguous().numpy().tobytes())
+    return digest.digest()
+
+
+def _learn(pairs: Sequence[tuple[Tensor, Tensor]], seed: int) -> _Taught:
+    inputs, outputs = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    kind = kind_of([_array(output) for output in outputs])
+    small = [_limited(image) for image in inputs]
+    wanted = [
+        _array(resize(output, _size(image))) for output, image in zip(outputs, small, strict=True)
+    ]
+    local = [_array(image) for image in small]
+    if len(kind.colours) > 1 and told_by_colour(local, wanted, seed=seed):
+        kind = replace(kind, name="picture")
+    if kind.name == "lines":
+        amounts = [amount(output, kind.colours) for output in wanted]
+        return _Taught(kind, lines=learn_lines(local, amounts, seed=seed))
+    if kind.name == "picture":
+        pictures = tuple(learn_picture(local, wanted, seed=seed))
+        guesses = guesswork(pictures[0], local, wanted)
+        views = tuple(_view(image) for image in inputs) if guesses else ()
+        return _Taught(kind, pictures=pictures, guesses=guesses, views=views)
+    views = tuple(_view(image) for image in inputs)
+    side = (WORKING_SIZE, WORKING_SIZE)
+    maps = [
+        shares(_array(resize(output, side)), kind.colours) if len(kind.colours) > 1 else None
+        for output in outputs
+    ]
+    classes = range(1 if len(kind.colours) == 2 else 0, len(kind.colours))
+    masks = tuple(
+        learn_mask(views, tuple(m[index] for m in maps if m is not None), seed=seed)
+        for index in classes
+        if maps[0] is not None
+    )
+    return _Taught(kind, masks=masks)
+
+
+def _answer(taught: _Taught, query: Tensor, samples: int, seed: int) -> Filled:
+    if taught.lines is not None:
+        return _draw_lines(taught, taught.lines, query)
+    if taught.pictures:
+        pixels, share = _array(query), _share_of_guesses(taught, query)
+        return rank(
+            [
+                _draw_picture(pixels + share * (apply_picture(item, pixels) - pixels), item)
+                for item in taught.pictures[:samples]
+            ]
+        )
+    if not taught.masks:  # one colour, whatever the input
+        image = torch.from_numpy(taught.kind.colours[0])[:, None, None].expand(-1, *_size(query))
+        return Filled(image.clone(), torch.ones(_size(query)), torch.zeros(()))
+    view = _view(query)
+    found = [answer_mask(mask, view, samples=samples, seed=seed) for mask in taught.masks]
+    count = min(len(answers) for answers in found)
+    return rank(
+        [_draw_mask([answers[i] for answers in found], taught, query) for i in range(count)]
+    )
+
+
+def _share_of_guesses(taught: _Taught, query: Tensor) -> np.float32:
+    """How much of the way from the query to the answer to go: all of it, unless it is guessed.
+
+    Colours learned from one photograph help another one only if it shows much the same; if not,
+    gray is nearer to the truth.
+    """
+    if not taught.guesses:
+        return np.float32(1)
+    view = _view(query)
+    distance = min(dissimilarity(known, view) for known in taught.views)
+    likeness = float(np.interp(distance, _LIKE, (1, _GUESSED)))
+    return np.float32(1 - taught.guesses * (1 - likeness))
+
+
+def _draw_mask(answers: list[MaskAnswer], taught: _Taught, query: Tensor) -> Filled:
+    """Bring log-odds to the query's size along its edges, then colour them."""
+    colours = torch.from_numpy(taught.kind.colours)
+    evidence = torch.from_numpy(np.stack([answer.evidence for answer in answers]))
+    chance = torch.from_numpy(np.stack([answer.chance for answer in answers]))
+    both = upsample(torch.cat([evidence.clamp(-6, 6), chance]), _size(query), guide=query.cpu())
+    evidence, chance = both[: len(answers)], both[len(answers) :]
+    if len(answers) == 1:
+        second = torch.sigmoid(_SHARPNESS * evidence)
+        portions = torch.cat([1 - second, second])
+        confidence = torch.where(evidence[0] >= 0, chance[0], 1 - chance[0])
+    else:
+        portions = torch.softmax(2 * _SHARPNESS * evidence, dim=0)
+        total = chance.sum(dim=0).clamp(min=1e-6)
+        confidence = (chance / total).gather(0, evidence.argmax(dim=0)[None])[0]
+    image = torch.einsum("khw,kc->chw", portions, colours)
+    score = float(np.mean([answer.score for answer in answers]))
+    return Filled(
+        image.clamp(0, 1), confidence.clamp(0, 1), torch.tensor(np.log(max(score, 1e-6))).float()
+    )
+
+
+def _draw_lines(taught: _Taught, lines: LineKnowledge, query: Tensor) -> Filled:
+    strength = torch.from_numpy(answer_lines(lines, _array(query)))
+    first, second = torch.from_numpy(taught.kind.colours)[:, :, None, None]
+    return Filled(
+        (first + strength * (second - first)).clamp(0, 1), (2 * strength - 1).abs().clamp(0, 1)
+    )
+
+
+def _draw_picture(image: Float[np.ndarray, "h w 3"], learned: Learned) -> Filled:
+    confidence = float(np.clip(1 - 3 * learned.error**0.5, 0, 1))
+    return Filled(
+        torch.from_numpy(image).permute(2, 0, 1).contiguous(),
+        torch.full(image.shape[:2], confidence),
+        torch.tensor(-learned.error / (2 * 0.05**2)),
+    )
+
+
+def _view(image: Tensor) -> View:
+    return describe(_array(resize(image, (WORKING_SIZE, WORKING_SIZE))))
+
+
+def _limited(image: Tensor) -> Tensor:
+    scale = _LEARNING_SIZE / max(_size(image))
+    if scale >= 1:
+        return image
+    height, width = (max(1, round(length * scale)) for length in _size(image))
+    return resize(image, (height, width))
+
+
+def _array(image: Tensor) -> Float[np.ndarray, "h w 3"]:
+    return np.ascontiguousarray(image.detach().cpu().permute(1, 2, 0).numpy())
+
+
+def _size(image: Tensor) -> tuple[int, int]:
+    return image.shape[1], image.shape[2]

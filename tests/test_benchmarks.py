@@ -1,0 +1,42 @@
+"""The benchmarks run from their own command lines, on a few episodes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+def run(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(BENCHMARKS / script), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_quality(shared: Path, tmp_path: Path) -> None:
+    few = ("--episodes", "2", "--davis", "1", "--edges", "1", "--no-plants")
+    done = run("quality.py", "--data", shared / "data", *few, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert {line["metric"] for line in results["lines"]} >= {"IoU@111", "F (ODS)"}
+    assert (tmp_path / "sheet-edges.png").exists()
+
+
+@pytest.mark.slow
+def test_resolution(shared: Path) -> None:
+    done = run("resolution.py", "--data", shared / "data", "--count", "1", "--engine", "identity")
+    assert done.returncode == 0, done.stderr
+    assert "guided" in done.stdout
+
+
+@pytest.mark.parametrize("script", ["quality.py", "resolution.py", "fit_trust.py"])
+def test_absent_data_are_named(script: str, tmp_path: Path) -> None:
+    done = run(script, "--data", tmp_path / "nowhere")
+    assert done.returncode == 2
+    assert "nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
