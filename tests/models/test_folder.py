@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from tests.models.fabricated import tiny_model
 from tests.pictures import picture
 
@@ -46,9 +46,9 @@ def test_what_was_saved_is_what_is_loaded(folder: Path) -> None:
     theirs = load_file(folder / "model.safetensors")
     assert theirs.keys() == expected.keys()
     assert all(torch.equal(theirs[k], expected[k]) for k in theirs)
-    # The same bytes as the format's own library writes: the hash does not depend on who wrote.
-    library = save(expected, metadata={"format": "pt"})
-    assert library == (folder / "model.safetensors").read_bytes()
+    # Whoever may read the configuration may read the weights.
+    modes = {(folder / name).stat().st_mode for name in ("config.json", "model.safetensors")}
+    assert len(modes) == 1
     buffers = dict(MAEVQGAN(tiny()).named_buffers())
     assert all(torch.equal(buffers[k], v) for k, v in model.named_buffers())
     image, hole = torch.rand(1, 3, 64, 64), torch.zeros(1, 64, 64, dtype=torch.bool)
@@ -66,7 +66,7 @@ def test_a_folder_is_there_whole_or_not_at_all(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("vicl.models.folder.write_tensors", full)
+        patch.setattr("vicl.models.folder.save_file", full)
         with pytest.raises(ModelError, match="No space left"):
             save_folder(model, tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
@@ -74,7 +74,7 @@ def test_a_folder_is_there_whole_or_not_at_all(
     with pytest.raises(ModelError, match="there already"):
         save_folder(model, tmp_path / "a")
     with monkeypatch.context() as patch:
-        patch.setattr("vicl.models.folder.write_tensors", full)
+        patch.setattr("vicl.models.folder.save_file", full)
         with pytest.raises(ModelError, match="No space left"):
             save_folder(model, tmp_path / "a", overwrite=True)
     load_folder(tmp_path / "a")
@@ -97,7 +97,7 @@ def test_folders_that_do_not_fit_together(folder: Path, tmp_path: Path) -> None:
     assert caught.value.unexpected == []
     weights = (folder / "model.safetensors").read_bytes()
     (tmp_path / "a" / "model.safetensors").write_bytes(weights[:-1])
-    with pytest.raises(ValueError, match="bytes, but"):
+    with pytest.raises(ValueError, match=r"model\.safetensors: .*not fully covered"):
         load_folder(tmp_path / "a")
     (tmp_path / "a" / "model.safetensors").unlink()
     with pytest.raises(ModelError, match=r"no model\.safetensors"):

@@ -7,6 +7,7 @@ nothing in either names code to run. A folder appears whole or not at all.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import json
 import os
@@ -20,16 +21,18 @@ from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import save, save_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from vicl.files import FileError, display, hash_file, open_plain, reason
 from vicl.models.cards import plain_card
 from vicl.models.checkpoints import Checkpoint, TensorRef, open_checkpoint
-from vicl.models.safetensors_file import hash_tensors, write_tensors
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 FORMAT_VERSION = 1
+_METADATA = {"format": "pt"}
 _CONFIG_LIMIT = 1 << 20
 _POSITIONS_LIMIT = 1 << 28
 """Of numbers in a model's position table, which its configuration alone decides."""
@@ -145,9 +148,9 @@ def save_folder(
         temporary.mkdir()
         (temporary / CONFIG).write_text(_manifest(model), encoding="utf-8")
         (temporary / CARD).write_text(card or plain_card(model, target.name), encoding="utf-8")
-        write_tensors(weights(model), temporary / WEIGHTS)
+        _write_weights(weights(model), temporary / WEIGHTS)
         _replace(temporary, target)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise ModelError(
             f"{name}: cannot be written ({reason(error)}); free some space, check the "
             "permissions, or choose another folder"
@@ -261,7 +264,7 @@ def weights(model: nn.Module) -> dict[str, Tensor]:
 
 def weights_hash(model: nn.Module) -> str:
     """SHA-256, in hex, of the `model.safetensors` that :func:`save_folder` would write."""
-    return hash_tensors(weights(model))
+    return hashlib.sha256(save(weights(model), metadata=_METADATA)).hexdigest()
 
 
 def pick_device(device: str) -> torch.device:
@@ -295,6 +298,16 @@ def pick_dtype(dtype: str) -> torch.dtype:
     if dtype not in _DTYPES:
         raise ValueError(f"dtype: got {dtype!r}, expected one of {', '.join(_DTYPES)}")
     return _DTYPES[dtype]
+
+
+def _write_weights(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write a safetensors file, readable as the umask says, and wait until the disk has it."""
+    path.touch(exist_ok=False)
+    mode = path.stat().st_mode
+    save_file(tensors, path, metadata=_METADATA)
+    path.chmod(mode)  # the library leaves its files to their owner alone
+    with path.open("r+b") as stream:
+        os.fsync(stream.fileno())
 
 
 def _manifest(model: nn.Module) -> str:
