@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
 import json
@@ -122,6 +123,7 @@ def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("case", CODE)
 def test_no_code_runs(trap: Path, case: str) -> None:
+    codecs.lookup("cp437")  # zipfile loads it when it is first used
     pickletools.dis(CODE[case], io.StringIO())  # each is a sound pickle, and not refused as junk
     before = set(sys.modules)
     for data in (legacy(CODE[case]), packed(CODE[case])):
