@@ -40,3 +40,11 @@ def test_absent_data_are_named(script: str, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "nowhere" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_demo(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "vicl", "demo", "--output", str(tmp_path / "demo.png")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "segmentation" in done.stdout
+    assert (tmp_path / "demo.png").stat().st_size > 100_000
