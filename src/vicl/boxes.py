@@ -18,6 +18,9 @@ from scipy import ndimage
 EIGHT_CONNECTED = np.ones((3, 3), dtype=bool)
 """Pixels that touch at an edge or at a corner belong to one component."""
 
+SPECK = 0.02
+"""Components under this share of their class's pixels get no box of their own."""
+
 
 @dataclass(frozen=True, init=False)
 class Box:
@@ -92,3 +95,28 @@ def largest_component(mask: Shaped[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"
     sizes[0] = 0  # the background
     kept: Bool[np.ndarray, "h w"] = labels == sizes.argmax()
     return kept
+
+
+def component_boxes(labels: Shaped[np.ndarray, "h w"], size: tuple[int, int]) -> list[Box]:
+    """Give the boxes of all components of an index mask.
+
+    Args:
+        labels: Class numbers, 0 = background.
+        size: (height, width) in pixels of the image that the boxes are for; the mask may have
+            another resolution.
+
+    Returns:
+        A box for each 8-connected component of a class with at least `SPECK` of its pixels.
+    """
+    down, across = (s / m for s, m in zip(size, labels.shape, strict=True))
+    boxes = []
+    for number in np.unique(labels[labels > 0]).tolist():
+        mask = labels == number
+        components, count = ndimage.label(mask, structure=EIGHT_CONNECTED)
+        for index in range(1, count + 1):
+            component = components == index
+            corners = bounding_box(component)
+            if corners is not None and component.sum() >= SPECK * mask.sum():
+                x0, y0, x1, y1 = corners
+                boxes.append(Box((x0 * across, y0 * down, x1 * across, y1 * down), number))
+    return boxes

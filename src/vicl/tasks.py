@@ -14,15 +14,14 @@ from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
-from scipy import ndimage
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from vicl.boxes import EIGHT_CONNECTED, Box, bounding_box, largest_component
+from vicl.boxes import Box, bounding_box, component_boxes, largest_component
 from vicl.edge_metrics import edge_counts, image_f, thin
 from vicl.exports import palette
 from vicl.images import DEFAULT_LIMIT_PIXELS, to_tensor
-from vicl.masks import Classes, ClassesLike, Labels, MaskError, read_labels
+from vicl.masks import Classes, ClassesLike, MaskError, read_labels
 from vicl.metrics import box_iou, iou, psnr
 from vicl.prompt import Example
 
@@ -31,8 +30,6 @@ TASK_NAMES: tuple[TaskName, ...] = get_args(TaskName)
 
 _LUMA = (0.299, 0.587, 0.114)
 """Rec. 601 weights of red, green and blue, by which Pillow turns colour to gray."""
-_SPECK = 0.02
-"""Components under this share of a mask's pixels get no box of their own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -399,7 +396,7 @@ class DetectionTask:
         if _is_boxes(annotation):
             return [b if isinstance(b, Box) else Box(b) for b in _rows(annotation)]
         labels = read_labels(annotation, self.marks, limit_pixels=limit_pixels)
-        return list(_component_boxes(labels, size))
+        return component_boxes(labels.labels, size)
 
 
 def get_task(task: str | Task, *, classes: ClassesLike = None, palette: bool = False) -> Task:
@@ -484,19 +481,6 @@ def _is_boxes(annotation: Any) -> bool:
 
 def _rows(annotation: Any) -> list[Any]:
     return list(annotation.tolist() if isinstance(annotation, np.ndarray) else annotation)
-
-
-def _component_boxes(labels: Labels, size: tuple[int, int]) -> Iterable[Box]:
-    """A box around each component of a mask, scaled to an image of `size` (h, w)."""
-    down, across = (s / m for s, m in zip(size, labels.labels.shape, strict=True))
-    for number in np.unique(labels.labels[labels.labels > 0]).tolist():
-        mask: Bool[np.ndarray, "h w"] = labels.labels == number
-        components, count = ndimage.label(mask, structure=EIGHT_CONNECTED)
-        for index in range(1, count + 1):
-            component = components == index
-            if component.sum() >= _SPECK * mask.sum():
-                x0, y0, x1, y1 = bounding_box(component) or (0, 0, 0, 0)
-                yield Box((x0 * across, y0 * down, x1 * across, y1 * down), number)
 
 
 def _fill(picture: Tensor, box: Box) -> None:

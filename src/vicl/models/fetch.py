@@ -110,7 +110,7 @@ def _receive(
     if notes.get("url") != url:
         have = 0  # the rest of another file would spoil both
     request = urllib.request.Request(url, headers={"Accept-Encoding": "identity"})
-    request.add_header("User-Agent", "vicl (https://pypi.org/project/vicl)")
+    request.add_header("User-Agent", "vicl")
     if have:
         request.add_header("Range", f"bytes={have}-")
         if isinstance(validator := notes.get("validator"), str):
