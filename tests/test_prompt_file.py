@@ -16,8 +16,10 @@ from tests.stand_ins import Bright, Mirror
 
 from vicl.images import to_tensor
 from vicl.layout import Layout
-from vicl.prompt_file import PromptFileError, load_prompt
+from vicl.prompt_file import PromptFileError
 from vicl.prompter import VisualPrompter
+
+load_prompt = VisualPrompter.load
 
 PHOTO = picture(20, 30)
 MASK = np.zeros((20, 30), np.uint8)

@@ -15,13 +15,14 @@ import os
 import platform
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vicl.engine import CanvasModel, InContextModel, Inpainter
+from vicl.engine import InContextModel, Inpainter
 from vicl.files import display, write_atomic
 from vicl.images import DEFAULT_LIMIT_PIXELS, ImageError, open_bytes, to_pil, to_tensor
 from vicl.layout import Layout
@@ -38,9 +39,6 @@ from vicl.tasks import (
     get_task,
 )
 from vicl.upsampling import Upsampling
-
-if TYPE_CHECKING:
-    from vicl.prompter import VisualPrompter
 
 log = logging.getLogger(__name__)
 
@@ -90,34 +88,46 @@ class _Manifest(BaseModel):
     versions: dict[str, str] = Field(max_length=100)
 
 
-def save_prompt(prompter: VisualPrompter, path: str | os.PathLike[str]) -> None:
-    """Save a prompter's examples, task, engine and settings; atomically.
+@dataclass(frozen=True, eq=False)
+class SavedPrompt:
+    """What a prompt file keeps.
+
+    Attributes:
+        engine: What answers.
+        task: One of vicl's own.
+        passes: For each pass of the task, the examples as the engine sees them, in 8 bits.
+        dtype: Of the engine's weights and arithmetic.
+        settings: Of the prompter: seed, samples, tile, upsampling, and for engines with a canvas
+            layout and fit.
+    """
+
+    engine: InContextModel | Inpainter
+    task: Task
+    passes: tuple[tuple[Example, ...], ...]
+    dtype: str
+    settings: Mapping[str, Any]
+
+
+def save_prompt(prompt: SavedPrompt, path: str | os.PathLike[str]) -> None:
+    """Save examples, task, engine and settings; atomically.
 
     Raises:
-        PromptFileError: If the prompter has no examples, or a task of the caller's own.
+        PromptFileError: If there are no examples, or the task is the caller's own.
     """
-    if not prompter.passes:
+    if not prompt.passes:
         raise PromptFileError(f"{display(path)}: the prompter has no examples to save")
-    task = prompter.task
-    canvas = prompter.model if isinstance(prompter.model, CanvasModel) else None
+    task = prompt.task
     manifest = _Manifest(
         format="vicl prompt",
         version=FORMAT_VERSION,
         task=_task_name(task, path),
         classes=_classes(task),
         palette=isinstance(task, SegmentationTask) and task.palette,
-        examples=len(prompter.passes[0]),
-        engine=prompter.model.name,
-        weights_hash=prompter.model.weights_hash,
-        dtype=prompter.dtype,
-        settings=_Settings(
-            seed=prompter.seed,
-            samples=prompter.samples,
-            tile=prompter.tile,
-            upsampling=prompter.upsampling,
-            layout=canvas.layout if canvas else None,
-            fit=canvas.fit if canvas else "stretch",
-        ),
+        examples=len(prompt.passes[0]),
+        engine=prompt.engine.name,
+        weights_hash=prompt.engine.weights_hash,
+        dtype=prompt.dtype,
+        settings=_Settings(**prompt.settings),
         versions=_versions(),
     )
     packed = io.BytesIO()
@@ -127,9 +137,9 @@ def save_prompt(prompter: VisualPrompter, path: str | os.PathLike[str]) -> None:
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), data)
 
         add(_MANIFEST, manifest.model_dump_json(indent=1).encode())
-        for index, example in enumerate(prompter.passes[0]):
+        for index, example in enumerate(prompt.passes[0]):
             add(_input(index), _png(example.input))
-        for number, drawn in enumerate(prompter.passes):
+        for number, drawn in enumerate(prompt.passes):
             for index, example in enumerate(drawn):
                 add(_output(number, index), _png(example.output))
     write_atomic(path, packed.getvalue())
@@ -142,23 +152,19 @@ def load_prompt(
     any_model: bool = False,
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     limit_pixels: int = DEFAULT_LIMIT_PIXELS,
-    **settings: Any,
-) -> VisualPrompter:
-    """Open a prompt file.
+) -> SavedPrompt:
+    """Open a prompt file and load its engine.
 
     Args:
         path: The file.
         model: The engine, where it does not come with the package; else the file's own is loaded.
         any_model: Take `model` even if it is not the one the prompt was made with.
         device: See :func:`vicl.load_model`.
-        limit_pixels: Of each example, and of the queries to come.
-        **settings: Override the file's: seed, samples, tile, upsampling, fit.
+        limit_pixels: Of each example.
 
     Raises:
         PromptFileError: If the file is broken, too new, or was made with other weights.
     """
-    from vicl.prompter import VisualPrompter
-
     name = display(path)
     with _opened(path) as archive:
         manifest = _read_manifest(archive, name)
@@ -169,13 +175,10 @@ def load_prompt(
         _check_engine(manifest, engine, name)
     if any(_versions().get(package) != v for package, v in manifest.versions.items()):
         log.info("%s was made with other versions: %s", name, manifest.versions)
-    chosen = {**dict(manifest.settings), **settings}
+    settings = dict(manifest.settings)
     if not isinstance(engine, Inpainter):
-        del chosen["layout"], chosen["fit"]
-    prompter = VisualPrompter(engine, (), task, limit_pixels=limit_pixels, **chosen)
-    prompter.dtype = manifest.dtype
-    prompter.passes = passes
-    return prompter
+        del settings["layout"], settings["fit"]
+    return SavedPrompt(engine, task, passes, manifest.dtype, settings)
 
 
 def _opened(path: str | os.PathLike[str]) -> zipfile.ZipFile:

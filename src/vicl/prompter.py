@@ -35,6 +35,7 @@ from vicl.masks import ClassesLike
 from vicl.metrics import Interval, bootstrap_interval
 from vicl.models import BEST_FOR_TASK, load_model
 from vicl.prompt import Example, ExampleLike, Prompt, as_examples
+from vicl.prompt_file import SavedPrompt, load_prompt, save_prompt
 from vicl.rects import Fit
 from vicl.tasks import Task, draw_examples, get_task
 from vicl.tiling import LargeQueries, tiles
@@ -275,10 +276,21 @@ class VisualPrompter:
         return to_pil(image)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Save the prompt, without queries, as one file; see :mod:`vicl.prompt_file`."""
-        from vicl.prompt_file import save_prompt
+        """Save the prompt, without queries, as one file; atomically.
 
-        save_prompt(self, path)
+        Raises:
+            vicl.prompt_file.PromptFileError: If there are no examples, or the task is not one of
+                vicl's own.
+        """
+        settings: dict[str, Any] = {
+            "seed": self.seed,
+            "samples": self.samples,
+            "tile": self.tile,
+            "upsampling": self.upsampling,
+        }
+        if isinstance(self.model, CanvasModel):
+            settings |= {"layout": self.model.layout, "fit": self.model.fit}
+        save_prompt(SavedPrompt(self.model, self.task, self.passes, self.dtype, settings), path)
 
     @classmethod
     def load(
@@ -287,12 +299,32 @@ class VisualPrompter:
         *,
         model: str | os.PathLike[str] | InContextModel | Inpainter | None = None,
         any_model: bool = False,
-        **options: Any,
+        device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+        limit_pixels: int = DEFAULT_LIMIT_PIXELS,
+        **settings: Any,
     ) -> VisualPrompter:
-        """Open a prompt file; see :func:`vicl.prompt_file.load_prompt`."""
-        from vicl.prompt_file import load_prompt
+        """Open a prompt file.
 
-        return load_prompt(path, model=model, any_model=any_model, **options)
+        Args:
+            path: The file.
+            model: The engine, where it does not come with the package.
+            any_model: Take `model` even if it is not the one the prompt was made with.
+            device: See :func:`vicl.load_model`.
+            limit_pixels: Of each example, and of the queries to come.
+            **settings: Override the file's: seed, samples, tile, upsampling, fit.
+
+        Raises:
+            vicl.prompt_file.PromptFileError: If the file is broken, too new, or was made with other
+                weights.
+        """
+        saved = load_prompt(
+            path, model=model, any_model=any_model, device=device, limit_pixels=limit_pixels
+        )
+        chosen = {**saved.settings, **settings}
+        prompter = cls(saved.engine, (), saved.task, limit_pixels=limit_pixels, **chosen)
+        prompter.dtype = saved.dtype
+        prompter.passes = saved.passes
+        return prompter
 
     def _draw(self, examples: Sequence[Example]) -> tuple[tuple[Example, ...], ...]:
         """Draw examples for the task, in 8 bits a channel, as a prompt file keeps them."""

@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 from tests.pictures import picture
 
-from vicl.prompt_file import PromptFileError, load_prompt
+from vicl.prompt_file import PromptFileError
 from vicl.prompter import VisualPrompter
+
+load_prompt = VisualPrompter.load
 
 
 @pytest.fixture
