@@ -91,12 +91,13 @@ def test_existing_outputs_need_a_flag(work: Path) -> None:
 
 
 def test_inputs_are_never_overwritten(work: Path) -> None:
-    for arguments in (("q/a.png", "-o", "q/a.png"), ("q", "-o", "q"), ("q/a.png", "-o", "in.png")):
-        before = Path(arguments[0] if arguments[0] != "q" else "q/a.png").read_bytes()
-        result = vicl(*COPY, *arguments, "--overwrite")
+    inputs = [Path(name) for name in ("q/a.png", "q/sub/c.png", "in.png", "out.png")]
+    before = [path.read_bytes() for path in inputs]
+    for query, output in (("q/a.png", "q/a.png"), ("q", "q"), ("q/a.png", "in.png")):
+        result = vicl(*COPY, query, "-o", output, "--overwrite")
         assert result.exit_code == 2
         assert "one of the inputs" in result.stderr
-        assert Path("q/a.png").read_bytes() == before or arguments[0] == "q"
+        assert [path.read_bytes() for path in inputs] == before
 
 
 def test_two_queries_for_one_output_are_refused(work: Path) -> None:
