@@ -18,8 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-import re
 import shutil
 import sys
 import time
@@ -41,9 +39,11 @@ from torch.nn import functional as F  # noqa: N812
 import vicl
 from vicl.images import to_tensor
 from vicl.layout import Layout
+from vicl.machine import peak_memory, processor, reset_peak_memory, synchronise
 from vicl.models import vqgan
+from vicl.models.code_inpainter import DecodeRegion
 from vicl.models.configs import PUBLISHED, MAEVQGANConfig
-from vicl.models.mae_vqgan import MAEVQGAN, DecodeRegion
+from vicl.models.mae_vqgan import MAEVQGAN
 from vicl.models.published_keys import published_key
 from vicl.models.tokens import hole_tokens, paste
 from vicl.prompt import Prompt
@@ -72,7 +72,7 @@ class Result:
     region: str
     compiled: bool
     prompts_per_second: float
-    peak_mib: float | None
+    peak_mib: float
     equal_tokens: float = 1.0
     wrong_beyond_margin: int = 0
     pixels_mean: float = 0.0
@@ -93,7 +93,7 @@ def main() -> int:
     parser.add_argument("--compile", action="store_true", help="measure compiled models too")
     parser.add_argument("--out", type=Path, help="write the results as JSON")
     given = parser.parse_args()
-    console = Console()
+    console = Console(width=max(Console().width, 120))  # the table, in a pipe too
     if given.compile and not any(shutil.which(c) for c in ("c++", "g++", "clang++")):
         console.print("--compile: there is no C++ compiler here; measuring plain models only")
         given.compile = False
@@ -117,11 +117,11 @@ def measure(
     holes = hole_tokens(hole, model.patch_size)
     with torch.inference_mode():
         with published_kernels():
-            reset_peak()
+            reset_peak_memory()
             runs = [timed(partial(published, model, *one)) for one in single(image, hole)]
         logits, answers = (torch.cat([run.found[i] for run in runs]) for i in range(2))
         seconds = min(run.seconds for run in runs)
-        yield Result("reference", 1, "float32", "full", False, 1 / seconds, peak_mib())
+        yield Result("reference", 1, "float32", "full", False, 1 / seconds, peak_memory() / 2**20)
         for way in ways(given):
             console.print(f"measuring {way}", style="dim")
             prepare(model, way)
@@ -129,7 +129,7 @@ def measure(
             run = partial(quick, model, image[:count], hole[:count])
             if way.compiled:
                 run()
-            reset_peak()
+            reset_peak_memory()
             done = min((timed(run) for _ in range(given.repeats)), key=lambda r: r.seconds)
             same = done.found[0].argmax(dim=-1) == logits[:count].argmax(dim=-1)
             best = logits[:count].topk(2, dim=-1).values
@@ -139,7 +139,7 @@ def measure(
                 "vicl",
                 *(way.batch, way.dtype, way.region, way.compiled),
                 count / done.seconds,
-                peak_mib(),
+                peak_memory() / 2**20,
                 float(same[holes[:count]].float().mean()),
                 int((clear & ~same).sum()),
                 255 * float(difference.mean()),
@@ -194,29 +194,6 @@ def timed(run: Callable[[], tuple[Tensor, Tensor]]) -> Run:
     found = run()
     synchronise()
     return Run(found, time.perf_counter() - start)
-
-
-def synchronise() -> None:
-    """Wait for the accelerator."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-
-
-def reset_peak() -> None:
-    """Begin to measure the peak of memory anew, where the system can."""
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-    elif Path("/proc/self/clear_refs").exists():
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_mib() -> float | None:
-    """Peak memory since the last reset, in MiB: the GPU's, or the process's resident set."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
-    status = Path("/proc/self/status")
-    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
-    return int(found[1]) / 1024 if found else None
 
 
 @contextmanager
@@ -297,20 +274,6 @@ def formula(key: str, shape: tuple[int, ...]) -> Tensor:
     return torch.from_numpy(x.astype(np.float32))
 
 
-def processor(device: torch.device) -> str:
-    """What it runs on, in words."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    described = Path("/proc/cpuinfo")
-    text = described.read_text() if described.exists() else ""
-    found = re.search(r"model name\s*: (.+)", text)
-    name = found[1] if found else platform.processor() or platform.machine()
-    kinds = [k for k in ("avx512_bf16", "amx_bf16") if k in text]
-    fast = f"bfloat16 by {', '.join(kinds)}" if kinds else "no bfloat16 arithmetic"
-    level = torch.backends.cpu.get_cpu_capability()
-    return f"{name}, {torch.get_num_threads()} threads, {level}, {fast}"
-
-
 def table(results: list[Result], size: str, where: str) -> Table:
     """The results as a table."""
     base = results[0].prompts_per_second
@@ -328,7 +291,7 @@ def table(results: list[Result], size: str, where: str) -> Table:
             "yes" if r.compiled else "no",
             f"{r.prompts_per_second:.3f}",
             f"{r.prompts_per_second / base:.2f}",
-            "-" if r.peak_mib is None else f"{r.peak_mib:.0f}",
+            f"{r.peak_mib:.0f}",
             f"{r.equal_tokens:.1%}",
             str(r.wrong_beyond_margin),
             f"{r.pixels_mean:.2f}",

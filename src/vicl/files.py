@@ -8,7 +8,11 @@ import io
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+
+TEMPORARY_PREFIX = ".vicl-"
+"""How the names of files begin that are being written."""
 
 
 class FileError(ValueError):
@@ -76,7 +80,23 @@ def hash_file(path: str | os.PathLike[str]) -> str:
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a whole file, or leave everything as it was.
+    """Write a whole file, or leave everything as it was; see :func:`open_atomic`.
+
+    Args:
+        path: The final name.
+        data: All of the contents.
+
+    Raises:
+        FileError: If `path` is a folder or a device, or the folder or file cannot be written
+            (no permission, disk full).
+    """
+    with open_atomic(path) as stream:
+        stream.write(data)
+
+
+@contextlib.contextmanager
+def open_atomic(path: str | os.PathLike[str]) -> Iterator[io.BufferedWriter]:
+    """Open a file for writing that appears whole, or leaves everything as it was.
 
     The bytes go to a hidden temporary file in the same folder, are forced to the disk, and take
     the final name in one step; a reader sees the old file or the new one.  When anything fails,
@@ -85,7 +105,6 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
 
     Args:
         path: The final name.
-        data: All of the contents.
 
     Raises:
         FileError: If `path` is a folder or a device, or the folder or file cannot be written
@@ -100,9 +119,12 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
             "choose another folder, or make this one first"
         ) from error
     # Short and independent of the name, which may be as long as the file system allows.
-    temporary = target.parent / f".vicl-{secrets.token_hex(8)}.tmp"
+    temporary = target.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.tmp"
     try:
-        _write_synced(temporary, data)
+        with temporary.open("xb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
         temporary.replace(target)
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -132,14 +154,6 @@ def _target(path: Path) -> Path:
         # Replacing /dev/null or a pipe by a file would break it for everybody else.
         raise FileError(f"{display(path)}: is a device or pipe; give the name of a plain file")
     return Path(os.path.realpath(path))
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    """Create `path`, which must not exist, write `data` and wait until the disk has it."""
-    with path.open("xb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def _sync_folder(folder: Path) -> None:
