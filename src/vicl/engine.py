@@ -59,10 +59,14 @@ class Sampling:
         temperature: Scores are divided by it: below 1 nearer to the likeliest answer, above 1
             more varied.
         top_k: Draw among this many of the likeliest values only; None for all.
+        coherent: Draw one noise for all places of an answer, not one for each. Every place has the
+            same distribution either way; but where the same few values compete everywhere, an
+            answer then takes one side throughout instead of mixing them place by place.
     """
 
     temperature: float = 1.0
     top_k: int | None = None
+    coherent: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature < float("inf"):

@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vicl.engine import InContextModel, Inpainter
+from vicl.engine import InContextModel, Inpainter, Sampling
 from vicl.files import display, write_atomic
 from vicl.images import DEFAULT_LIMIT_PIXELS, ImageError, open_bytes, to_pil, to_tensor
 from vicl.layout import Layout
@@ -69,6 +69,7 @@ class _Settings(BaseModel):
     upsampling: Upsampling
     layout: Layout | None = None
     fit: Fit = "stretch"
+    sampling: Sampling | None = None
 
 
 class _Manifest(BaseModel):
@@ -98,7 +99,7 @@ class SavedPrompt:
         passes: For each pass of the task, the examples as the engine sees them, in 8 bits.
         dtype: Of the engine's weights and arithmetic.
         settings: Of the prompter: seed, samples, tile, upsampling, and for engines with a canvas
-            layout and fit.
+            layout, fit and sampling.
     """
 
     engine: InContextModel | Inpainter
@@ -177,7 +178,7 @@ def load_prompt(
         log.info("%s was made with other versions: %s", name, manifest.versions)
     settings = dict(manifest.settings)
     if not isinstance(engine, Inpainter):
-        del settings["layout"], settings["fit"]
+        del settings["layout"], settings["fit"], settings["sampling"]
     return SavedPrompt(engine, task, passes, manifest.dtype, settings)
 
 

@@ -21,7 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from vicl.boxes import Box
-from vicl.engine import CanvasModel, Filled, InContextModel, Inpainter
+from vicl.engine import CanvasModel, Filled, InContextModel, Inpainter, Sampling
 from vicl.images import (
     DEFAULT_LIMIT_PIXELS,
     ImageLike,
@@ -120,6 +120,7 @@ class VisualPrompter:
         palette: Segmentation: all classes in one prompt, by colours.
         seed: Of everything random.
         samples: How many different answers to give a query, if the engine has as many.
+        sampling: For inpainters: how answers after the first are drawn.
         tile: Answer in overlapping tiles of this many pixels a side, or show the query "whole".
             "auto" tiles queries that are larger than the engine takes, if the task looks at what
             is near (images, edges, colorization) and one sample is asked for; measured by
@@ -146,6 +147,7 @@ class VisualPrompter:
         palette: bool = False,
         seed: int = 0,
         samples: int = 1,
+        sampling: Sampling | None = None,
         tile: Tile = "auto",
         upsampling: Upsampling = "guided",
         layout: Layout | None = None,
@@ -167,10 +169,16 @@ class VisualPrompter:
             model = load_model(model, device=device, dtype=dtype)
         self.model: InContextModel
         if isinstance(model, Inpainter):
-            self.model = CanvasModel(model, layout=layout, fit=fit, upsampling=upsampling)
-        elif layout is not None or fit != "stretch":
+            self.model = CanvasModel(
+                model,
+                layout=layout,
+                fit=fit,
+                upsampling=upsampling,
+                sampling=sampling or Sampling(),
+            )
+        elif layout is not None or fit != "stretch" or sampling is not None:
             raise ValueError(
-                f"layout, fit: {model.name} has no canvas, so these would change nothing"
+                f"layout, fit, sampling: {model.name} has no canvas, so these would change nothing"
             )
         else:
             self.model = model
@@ -289,7 +297,8 @@ class VisualPrompter:
             "upsampling": self.upsampling,
         }
         if isinstance(self.model, CanvasModel):
-            settings |= {"layout": self.model.layout, "fit": self.model.fit}
+            model = self.model
+            settings |= {"layout": model.layout, "fit": model.fit, "sampling": model.sampling}
         save_prompt(SavedPrompt(self.model, self.task, self.passes, self.dtype, settings), path)
 
     @classmethod
@@ -311,7 +320,7 @@ class VisualPrompter:
             any_model: Take `model` even if it is not the one the prompt was made with.
             device: See :func:`vicl.load_model`.
             limit_pixels: Of each example, and of the queries to come.
-            **settings: Override the file's: seed, samples, tile, upsampling, fit.
+            **settings: Override the file's: seed, samples, sampling, tile, upsampling, fit.
 
         Raises:
             vicl.prompt_file.PromptFileError: If the file is broken, too new, or was made with other

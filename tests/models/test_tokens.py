@@ -39,6 +39,20 @@ def test_temperature_and_top_k(sampling: Sampling | None, expected: list[float])
     assert drawn(sampling).tolist() == pytest.approx(expected, abs=0.03)
 
 
+@pytest.mark.parametrize(
+    ("sampling", "expected"),
+    [
+        (Sampling(coherent=True), [1 / 2, 1 / 4, 1 / 8, 1 / 8]),
+        (Sampling(coherent=True, temperature=0.5, top_k=2), [4 / 5, 1 / 5, 0, 0]),
+    ],
+)
+def test_coherent_answers_agree_with_themselves(sampling: Sampling, expected: list[float]) -> None:
+    """Places of one distribution get one token; over answers it has that distribution."""
+    answers = torch.stack([drawn(sampling, seed) for seed in range(1500)])
+    assert bool((answers.max(dim=1).values == 1).all())
+    assert answers.mean(dim=0).tolist() == pytest.approx(expected, abs=0.04)
+
+
 def test_drawing_is_seeded_and_only_in_the_hole() -> None:
     assert torch.equal(drawn(None, seed=1), drawn(None, seed=1))
     assert not torch.equal(drawn(None, seed=1), drawn(None, seed=2))

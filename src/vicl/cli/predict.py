@@ -89,6 +89,21 @@ def _tile(_: click.Context, __: click.Parameter, value: str | None) -> int | str
     metavar="N",
     help="Give up to N different answers, best first.  [default: 1]",
 )
+@click.option(
+    "--temperature",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="T",
+    help="Of drawn answers: below 1 nearer to the likeliest, above 1 more varied.  [default: 1]",
+)
+@click.option(
+    "--top-k",
+    type=click.IntRange(1),
+    metavar="K",
+    help="Draw among the K likeliest tokens of each place only.",
+)
+@click.option(
+    "--coherent", is_flag=True, help="Draw all places of an answer alike, not each by itself."
+)
 @click.option("--canvas", is_flag=True, help="Also write NAME.canvas.png: the filled grid.")
 @click.option(
     "--contact-sheet",
@@ -154,6 +169,9 @@ class Run:
     output: Path | None
     format_: str
     samples: int | None
+    temperature: float | None
+    top_k: int | None
+    coherent: bool
     canvas: bool
     contact_sheet: Path | None
     as_json: bool
@@ -213,12 +231,16 @@ class Run:
             raise click.UsageError("--skip-existing and --overwrite contradict one another")
         if not arguments and self.save_prompt is None:
             raise click.UsageError("give at least one QUERY, or --save-prompt")
+        drawing = self.temperature or self.top_k or self.coherent
+        if drawing and (self.samples or 1) == 1 and self.prompt_file is None:
+            raise click.UsageError("--temperature, --top-k and --coherent go with --samples")
         if arguments and self.output is None and not self.as_json:
             raise click.UsageError("give --output OUT (or --json to print results only)")
         if self.output is None and (self.canvas or self.format_ != "png"):
             raise click.UsageError("--canvas and --format go with --output")
 
     def _prompter(self) -> VisualPrompter:
+        from vicl.engine import Sampling
         from vicl.prompter import VisualPrompter
 
         given = {
@@ -228,6 +250,8 @@ class Run:
             "upsampling": self.upsampling,
         }
         options: dict[str, Any] = {key: v for key, v in given.items() if v is not None}
+        if self.temperature or self.top_k or self.coherent:
+            options["sampling"] = Sampling(self.temperature or 1.0, self.top_k, self.coherent)
         options |= {"device": self.device, "limit_pixels": self.limit_pixels}
         if self.prompt_file is not None:
             prompter = VisualPrompter.load(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Generator, Tensor
 
 from vicl.engine import Sampling
@@ -28,8 +28,8 @@ def hole_tokens(hole: Bool[Tensor, "b H W"], patch_size: int) -> Bool[Tensor, "b
 
 
 def token_pixels(
-    values: Float[Tensor, "b n"], grid: tuple[int, int], patch_size: int
-) -> Float[Tensor, "b H W"]:
+    values: Shaped[Tensor, "b n"], grid: tuple[int, int], patch_size: int
+) -> Shaped[Tensor, "b H W"]:
     """Spread a value a token over its patch."""
     parts: Tensor = values.view(-1, *grid)
     pixels: Tensor = parts.repeat_interleave(patch_size, dim=1)
@@ -69,11 +69,8 @@ def choose_tokens(
     """
     log_probabilities = logits.float().log_softmax(dim=-1)
     tokens = log_probabilities.argmax(dim=-1)
+    check_generators(generators, len(logits))
     if generators is not None:
-        if len(generators) != len(logits):
-            raise ValueError(
-                f"generators: got {len(generators)} for {len(logits)} canvases, expected one each"
-            )
         for row, generator in enumerate(generators):
             place = holes[row]
             if bool(place.any()):
@@ -83,15 +80,31 @@ def choose_tokens(
     return tokens, chosen
 
 
+def check_generators(generators: Sequence[Generator] | None, canvases: int) -> None:
+    """Check that there are none, or one a canvas.
+
+    Raises:
+        ValueError: If not.
+    """
+    if generators is not None and len(generators) != canvases:
+        raise ValueError(
+            f"generators: got {len(generators)} for {canvases} canvases, expected one each"
+        )
+
+
 def _draw(
     log_probabilities: Float[Tensor, "n k"], sampling: Sampling, generator: Generator
 ) -> Int[Tensor, " n"]:
     """Draw one token a row, where the generator lives, so that devices draw alike."""
     scores = log_probabilities.to(generator.device) / sampling.temperature
     if sampling.top_k is not None and sampling.top_k < scores.shape[1]:
-        values, tokens = scores.topk(sampling.top_k, dim=-1)
-        index = torch.multinomial(values.softmax(dim=-1), 1, generator=generator)
-        drawn = tokens.gather(1, index)
+        least = scores.topk(sampling.top_k, dim=-1).values[:, -1:]
+        scores = scores.masked_fill(scores < least, -torch.inf)
+    if sampling.coherent:
+        # The largest of scores with Gumbel noise is a draw from their softmax (Gumbel 1954), at
+        # every place, also when the places share the noise.
+        uniform = torch.rand(scores.shape[1], generator=generator, device=generator.device)
+        drawn = (scores - (-uniform.log()).log()).argmax(dim=-1)
     else:
-        drawn = torch.multinomial(scores.softmax(dim=-1), 1, generator=generator)
-    return drawn[:, 0].to(log_probabilities.device)
+        drawn = torch.multinomial(scores.softmax(dim=-1), 1, generator=generator)[:, 0]
+    return drawn.to(log_probabilities.device)
