@@ -24,7 +24,7 @@ from tests.models.fabricated import (
 )
 
 from vicl.cli import main
-from vicl.models import load_model
+from vicl.models import load_model, load_tokenizer
 from vicl.models.checkpoints import CheckpointError
 from vicl.models.configs import small
 from vicl.models.convert import TokenizerMissingError, convert, read_published
@@ -221,6 +221,34 @@ def test_vqgans_in_the_wrong_place(tmp_path: Path) -> None:
         convert(whole, tmp_path / "out", vqgan=vqgan, heads=HEADS)
     with pytest.raises(ModelError, match="is a VQGAN alone"):
         convert(vqgan, tmp_path / "out", heads=HEADS)
+    with pytest.raises(ModelError, match="is a VQGAN alone"):
+        convert(vqgan, tmp_path / "out", vqgan=vqgan)
+
+
+def test_a_vqgan_alone_becomes_a_tokenizer(tmp_path: Path) -> None:
+    model = tiny_model()
+    source = save(lightning(model), tmp_path / "last.ckpt")
+    (tmp_path / "model.yaml").write_text(YAML)
+    out = tmp_path / "codes"
+    arguments = ["convert", str(source), str(out), "--vqgan-config", str(tmp_path / "model.yaml")]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.stderr
+    assert f"vicl train RECIPE --set model.tokenizer={out}" in result.stderr
+    assert same(model.tokenizer, load_tokenizer(out, device="cpu"))
+    assert read_published(source).origins[0].sha256 in (out / "README.md").read_text()
+    with pytest.raises(ModelError, match="is a tokenizer"):
+        load_model(source, device="cpu")
+    (tmp_path / "model.yaml").write_text(YAML.replace("ch: 32", "ch: 128"))
+    with pytest.raises(ModelError, match="ch: got 128, expected 32"):
+        convert(source, tmp_path / "x", vqgan_config=tmp_path / "model.yaml")
+    data = lightning(model)
+    del data["state_dict"]["decoder.conv_out.bias"]
+    with pytest.raises(KeysError) as caught:
+        convert(save(data, tmp_path / "part.ckpt"), tmp_path / "x")
+    assert caught.value.missing == ["vae.decoder.conv_out.bias"]
+    del data["state_dict"]["quantize.embedding.weight"]
+    with pytest.raises(ModelError, match="is not a VQGAN as published"):
+        convert(save(data, tmp_path / "less.ckpt"), tmp_path / "x")
 
 
 @pytest.mark.parametrize(

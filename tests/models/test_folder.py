@@ -20,11 +20,30 @@ import vicl
 from vicl.cli import main
 from vicl.files import hash_file
 from vicl.images import save_image, to_pil
-from vicl.models import load_model
-from vicl.models.configs import tiny
-from vicl.models.folder import KeysError, ModelError, load_folder, save_folder, weights_hash
+from vicl.models import load_model, load_tokenizer
+from vicl.models.autoregressive import Autoregressive
+from vicl.models.beit import BEiT
+from vicl.models.configs import (
+    AutoregressiveConfig,
+    BEiTConfig,
+    Config,
+    MAEConfig,
+    UNetConfig,
+    VQGANConfig,
+    tiny,
+)
+from vicl.models.folder import (
+    KeysError,
+    ModelError,
+    build,
+    load_folder,
+    save_folder,
+    weights_hash,
+)
 from vicl.models.hub import fetch_from_hub
 from vicl.models.mae_vqgan import MAEVQGAN
+from vicl.models.unet import UNet
+from vicl.models.vqgan import VQGAN
 from vicl.prompt_file import PromptFileError
 
 
@@ -102,6 +121,62 @@ def test_folders_that_do_not_fit_together(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "a" / "model.safetensors").unlink()
     with pytest.raises(ModelError, match=r"no model\.safetensors"):
         load_model(tmp_path / "a")
+
+
+def test_the_folder_of_a_tokenizer(tmp_path: Path) -> None:
+    """It saves and loads, is given to recipes, and says so where a model is wanted."""
+    vqgan = VQGAN(tiny().tokenizer, seed=3)
+    vqgan.save_pretrained(tmp_path / "codes")
+    loaded = load_tokenizer(tmp_path / "codes", device="cpu")
+    assert (loaded.config, loaded.name) == (vqgan.config, "codes")
+    assert loaded.weights_hash == hash_file(tmp_path / "codes" / "model.safetensors")
+    image = picture(32, 32)[None]
+    assert torch.equal(loaded.decode(loaded.encode(image)), vqgan.decode(vqgan.encode(image)))
+    assert isinstance(VQGAN.from_pretrained(tmp_path / "codes", device="cpu"), VQGAN)
+    with pytest.raises(ModelError, match=r"is a tokenizer.*model\.tokenizer="):
+        load_model(tmp_path / "codes", device="cpu")
+    with pytest.raises(ModelError, match="is a VQGAN, not MAEVQGAN"):
+        MAEVQGAN.from_pretrained(tmp_path / "codes", device="cpu")
+
+
+def test_the_tokenizer_of_a_model(folder: Path, tmp_path: Path) -> None:
+    found = load_tokenizer(folder, device="cpu", dtype="bfloat16")
+    assert found.codebook.dtype == torch.bfloat16
+    expected = MAEVQGAN(tiny()).tokenizer.codebook
+    assert torch.equal(found.codebook, expected.to(torch.bfloat16))
+    save_folder(UNet(UNetConfig(canvas_size=(32, 32), patch_size=8, widths=(4,))), tmp_path / "u")
+    with pytest.raises(ModelError, match="is a UNet, which has no tokenizer"):
+        load_tokenizer(tmp_path / "u", device="cpu")
+    with pytest.raises(ValueError, match="no such file"):
+        load_tokenizer(tmp_path / "nothing")
+
+
+HUGE: list[Config] = [
+    tiny((1 << 14, 1 << 14)).model_copy(update={"embed_dim": 1 << 10}),
+    MAEConfig(canvas_size=(1 << 16, 1 << 16)),
+    MAEConfig(decoder_depth=300),
+    BEiTConfig(depth=300),
+    AutoregressiveConfig(tokenizer=VQGANConfig(blocks=300)),
+    VQGANConfig(blocks=300),
+]
+
+
+@pytest.mark.parametrize("config", HUGE, ids=lambda config: type(config).__name__)
+def test_models_that_no_memory_holds_are_refused(config: Config) -> None:
+    with pytest.raises(ModelError, match="too large a model"):
+        build(config)
+
+
+def test_a_derived_configuration_builds_the_nearest_kind() -> None:
+    """Also where one kind's configuration derives from another's."""
+
+    class Mine(AutoregressiveConfig):
+        pass
+
+    numbers = tiny().model_dump(include={"embed_dim", "depth", "num_heads", "patch_size"})
+    config = Mine(canvas_size=(64, 64), tokenizer=tiny().tokenizer, **numbers)
+    assert type(build(config)) is Autoregressive
+    assert type(build(BEiTConfig(**config.model_dump()))) is BEiT
 
 
 def test_devices_and_types(folder: Path) -> None:

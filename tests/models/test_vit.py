@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from itertools import pairwise
 
 import pytest
 import torch
@@ -12,8 +13,21 @@ from tests.pictures import picture
 from torch import Tensor
 
 from vicl.models.configs import VQGANConfig, tiny
-from vicl.models.mae_vqgan import IMAGENET_MEAN, IMAGENET_STD, MAEVQGAN
-from vicl.models.vit import Attention, Block, patchify, sincos_positions, watching
+from vicl.models.mae_vqgan import MAEVQGAN
+from vicl.models.vit import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Attention,
+    Block,
+    Cache,
+    Transformer,
+    imagenet_denormalise,
+    imagenet_normalise,
+    patchify,
+    sincos_positions,
+    unpatchify,
+    watching,
+)
 
 
 def blocks(part: torch.nn.Module) -> list[Block]:
@@ -38,6 +52,57 @@ def test_patchify_cuts_as_a_convolution_does() -> None:
     image, weight = picture(8, 12)[None], torch.rand(5, 3, 4, 4)
     expected = torch.nn.functional.conv2d(image, weight, stride=4).flatten(2).transpose(1, 2)
     assert torch.allclose(patchify(image, 4) @ weight.flatten(1).T, expected, atol=1e-5)
+
+
+def test_patches_go_back_where_they_came_from() -> None:
+    image = torch.stack([picture(8, 12), picture(8, 12, seed=1)])
+    patches = patchify(image, 4)
+    assert torch.equal(patches[1, 4], image[1, :, 4:8, 4:8].flatten())
+    assert torch.equal(unpatchify(patches, (2, 3), 4), image)
+
+
+def test_imagenet_normalisation() -> None:
+    """The image's, patch by patch, bit for bit; and back."""
+    image = picture(8, 12)[None]
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    normed = imagenet_normalise(patchify(image, 4))
+    assert torch.equal(normed, patchify((image - mean) / std, 4))
+    assert torch.allclose(imagenet_denormalise(normed), patchify(image, 4), atol=1e-6)
+
+
+def test_causal_attention_looks_back_only() -> None:
+    """Against a loop over tokens; the maps that a hook sees are zero above the diagonal."""
+    torch.manual_seed(0)
+    attention, x = Attention(24, 3, causal=True), torch.randn(2, 7, 24)
+    seen: list[Tensor] = []
+    with torch.no_grad():
+        found = attention(x)
+        with watching([attention.maps], seen.append):
+            watched = attention(x)
+        plain = Attention(24, 3)
+        plain.load_state_dict(attention.state_dict())
+        for i in range(7):
+            assert torch.allclose(found[:, i], plain(x[:, : i + 1])[:, i], atol=1e-6)
+    assert torch.allclose(found, watched, atol=1e-6)
+    assert torch.equal(seen[0], seen[0].tril())
+    assert torch.allclose(seen[0].sum(dim=-1), torch.ones(()), atol=1e-6)
+
+
+@pytest.mark.parametrize("watched", [False, True])
+@pytest.mark.parametrize("cuts", [[0, 7], [0, 1, 2, 3, 4, 5, 6, 7], [0, 3, 4, 7]])
+def test_a_sequence_continued_from_a_cache_is_the_whole_one(cuts: list[int], watched: bool) -> None:
+    torch.manual_seed(0)
+    transformer, x = Transformer(24, 3, 2, 2.0, causal=True), torch.randn(2, 7, 24)
+    maps: list[Tensor] = []
+    probes = [block.attn.maps for block in blocks(transformer)] if watched else []
+    caches = [Cache() for _ in range(3)]
+    with torch.no_grad():
+        whole = transformer(x)
+        with watching(probes, maps.append):
+            parts = [transformer(x[:, a:b], caches) for a, b in pairwise(cuts)]
+    assert torch.allclose(torch.cat(parts, dim=1), whole, atol=1e-5)
+    if watched:
+        assert tuple(maps[-1].shape) == (2, 2, cuts[-1] - cuts[-2], 7)
 
 
 def test_attention_maps_are_the_ones_that_are_used() -> None:

@@ -53,6 +53,45 @@ def test_a_batch_gives_what_its_members_give_alone(dtype: torch.dtype) -> None:
         assert torch.equal(vqgan.decode(codes[row : row + 1])[0], drawn[row])
 
 
+def test_naming_and_drawing_are_made_of_what_training_uses(vqgan: VQGAN) -> None:
+    image = torch.stack([picture(32, 48), picture(32, 48, seed=1)])
+    with torch.no_grad():
+        latents = vqgan.latents(image)
+        codes = vqgan.nearest(latents)
+        drawn = vqgan.render(vqgan.codebook[codes].permute(0, 3, 1, 2))
+    assert (latents.shape, latents.dtype) == ((2, 16, 4, 6), torch.float32)
+    assert torch.equal(codes, vqgan.encode(image))
+    assert drawn.shape == image.shape
+    assert torch.allclose(vqgan.decode(codes), (drawn.clamp(-1, 1) + 1) / 2, atol=1e-6)
+    half = build(tiny()).tokenizer.to(torch.bfloat16)
+    assert half.latents(image).dtype == half.render(half.latents(image)).dtype == torch.float32
+
+
+def test_drawing_is_not_clamped_and_gradients_flow_through_all_of_it() -> None:
+    model = VQGAN(tiny().tokenizer)
+    with torch.no_grad():
+        model.decoder.conv_out.bias.fill_(9.0)
+    latents = model.latents(picture(32, 32)[None])
+    vectors = model.codebook[model.nearest(latents)].permute(0, 3, 1, 2)
+    drawn = model.render(latents + vectors)
+    assert float(drawn.detach().min()) > 1
+    drawn.square().mean().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert float(parameter.grad.abs().sum()) > 0, name
+
+
+def test_building_is_seeded_and_leaves_the_global_state_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    one, same, other = (VQGAN(tiny().tokenizer, seed=seed) for seed in (0, 0, 1))
+    assert torch.equal(torch.rand(3), expected)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), same.parameters(), strict=True))
+    assert not torch.equal(one.codebook, other.codebook)
+    assert (one.name, one.weights_hash, one.device.type) == ("vqgan", None, "cpu")
+
+
 def flat_norm(x: Tensor) -> Tensor:
     return x * 0.3
 

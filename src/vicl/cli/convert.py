@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -48,6 +49,8 @@ def convert(
 ) -> None:
     """Turn a published MAE-VQGAN checkpoint SOURCE (.pth) into the model folder OUT.
 
+    SOURCE may also be a VQGAN alone (last.ckpt): its folder is the tokenizer of training recipes.
+
     Nothing in the files is executed. The weights must fit the architecture exactly; if they do
     not, every difference is listed.
     """
@@ -71,4 +74,6 @@ def convert(
         click.echo(f"error: {' '.join(str(error).split())}", err=True)
         sys.exit(1)
     click.echo(str(folder))
-    click.echo(f"use it: vicl predict --model {folder} ...", err=True)
+    tokenizer = json.loads((folder / "config.json").read_text())["model"] == "vqgan"
+    use = "train RECIPE --set model.tokenizer=" if tokenizer else "predict --model "
+    click.echo(f"use it: vicl {use}{folder} ...", err=True)

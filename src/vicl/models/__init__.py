@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from vicl.engine import InContextModel, Inpainter
+    from vicl.models.vqgan import VQGAN
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -84,7 +85,7 @@ def load_model(
         name = DEFAULT
     found = next((engine for engine in ENGINES if engine.name == name), None)
     if found is None:
-        return _load_weights(source, device, dtype)
+        return _checked(_load_weights(source, device, dtype), name)
     if device not in ("auto", "cpu"):
         raise ValueError(
             f"device: {name} runs on the CPU only, got {device!r}; say 'cpu' or 'auto'"
@@ -96,39 +97,75 @@ def load_model(
     return engine
 
 
-def _load_weights(
-    source: str | os.PathLike[str], device: Device, dtype: str
-) -> Inpainter | InContextModel:
+def load_tokenizer(
+    source: str | os.PathLike[str], *, device: Device = "auto", dtype: str = "auto"
+) -> VQGAN:
+    """Load a VQGAN.
+
+    Args:
+        source: Its folder, or a model that has one inside: anything that :func:`load_model` takes
+            and that has weights.
+        device: As for :func:`load_model`.
+        dtype: As for :func:`load_model`.
+
+    Raises:
+        ValueError: If there is no such file, it is broken, or has no VQGAN.
+    """
+    from vicl.models.folder import ModelError
+    from vicl.models.vqgan import VQGAN
+
+    loaded = _load_weights(source, device, dtype)
+    found = loaded if isinstance(loaded, VQGAN) else getattr(loaded, "tokenizer", None)
+    if not isinstance(found, VQGAN):
+        raise ModelError(
+            f"{os.fspath(source)}: is a {type(loaded).__name__}, which has no tokenizer; give the "
+            "folder of a VQGAN, or of a model that predicts its codes"
+        )
+    return found
+
+
+def _checked(loaded: Any, name: str) -> Inpainter | InContextModel:
+    """What was loaded, if it can answer."""
+    from vicl.engine import Inpainter
+    from vicl.models.folder import ModelError
+
+    if not isinstance(loaded, Inpainter):
+        raise ModelError(
+            f"{name}: is a tokenizer, which draws what it is shown and fills no hole; train a "
+            "model that predicts its codes (vicl train mae-vqgan-tiny-cpu --set "
+            f"model.tokenizer={name})"
+        )
+    return loaded
+
+
+def _load_weights(source: str | os.PathLike[str], device: Device, dtype: str) -> Any:
     """Load a model that is files: a folder, a checkpoint, or one fetched by name."""
     from vicl.models.download import downloaded, published
 
     name, path = os.fspath(source), Path(source)
-    loaded: Any
     if path.name == "model.safetensors" and (path.parent / "config.json").is_file():
         path = path.parent
     if path.is_dir():
         from vicl.models.folder import load_folder
 
-        loaded = load_folder(path, device=device, dtype=dtype)
-    elif path.exists():
-        loaded = _load_checkpoint(path, device, dtype)
-    elif (fetched := downloaded(name)) is not None:
+        return load_folder(path, device=device, dtype=dtype)
+    if path.exists():
+        return _load_checkpoint(path, device, dtype)
+    if (fetched := downloaded(name)) is not None:
         return _load_weights(fetched, device, dtype)
-    elif name in published():
+    if name in published():
         raise ValueError(f"model: {name} is not on this machine; get it: vicl download {name}")
-    elif isinstance(source, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", name, re.ASCII):
+    if isinstance(source, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", name, re.ASCII):
         from vicl.models.hub import fetch_from_hub
 
         loaded = _load_weights(fetch_from_hub(name), device, dtype)
         loaded.name = path.name
-    else:
-        names = ", ".join(("default", *(engine.name for engine in ENGINES)))
-        raise ValueError(
-            f"model: got {name!r}, expected one of {names}, or a model folder or checkpoint file; "
-            "there is no such file"
-        )
-    engine: Inpainter | InContextModel = loaded
-    return engine
+        return loaded
+    names = ", ".join(("default", *(engine.name for engine in ENGINES)))
+    raise ValueError(
+        f"model: got {name!r}, expected one of {names}, or a model folder or checkpoint file; "
+        "there is no such file"
+    )
 
 
 def _load_checkpoint(path: Path, device: Device, dtype: str) -> Any:

@@ -84,8 +84,8 @@ def converted_card(
             "|---|---|---|",
             *files,
             "",
-            "Source of the model: Bar, Gandelsman, Darrell, Globerson and Efros 2022, "
-            "arXiv:2209.00647; its VQGAN: Esser, Rombach and Ommer 2021, arXiv:2012.09841.",
+            "Source of MAE-VQGAN: Bar, Gandelsman, Darrell, Globerson and Efros 2022, "
+            "arXiv:2209.00647; of VQGAN: Esser, Rombach and Ommer 2021, arXiv:2012.09841.",
             "",
             architecture_table(model),
             "",

@@ -13,11 +13,82 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, m
 Size = Literal["tiny", "small", "base", "large"]
 
 
-class _Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+class Config(BaseModel):
+    """What every configuration says of the size of its model, beside its weights."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @property
+    def largest_table(self) -> int:
+        """Numbers in the largest table that is computed, not loaded: the positions'."""
+        return 0
+
+    @property
+    def deepest_stack(self) -> int:
+        """Layers or blocks in the deepest stack."""
+        raise NotImplementedError
 
 
-class VQGANConfig(_Config):
+class PatchConfig(Config):
+    """A transformer over the patches of a canvas: what all of them have.
+
+    Attributes:
+        canvas_size: (height, width) in pixels, a multiple of `patch_size`.
+        patch_size: Side of a patch in pixels; where there is a tokenizer, also what one of its
+            codes stands for.
+        embed_dim: Width of the (first) transformer; a multiple of 4 and of `num_heads`.
+        depth: Its blocks.
+        num_heads: Its attention heads.
+        mlp_ratio: Width of the hidden layer of an MLP as a multiple of the block's width.
+    """
+
+    canvas_size: tuple[PositiveInt, PositiveInt] = (224, 224)
+    patch_size: PositiveInt = 16
+    embed_dim: PositiveInt = 1024
+    depth: PositiveInt = 24
+    num_heads: PositiveInt = 16
+    mlp_ratio: PositiveFloat = 4.0
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(rows, columns) of patches on a canvas."""
+        return self.canvas_size[0] // self.patch_size, self.canvas_size[1] // self.patch_size
+
+    @property
+    def largest_table(self) -> int:
+        """See :attr:`Config.largest_table`."""
+        return self.grid[0] * self.grid[1] * self.embed_dim
+
+    @property
+    def deepest_stack(self) -> int:
+        """See :attr:`Config.deepest_stack`."""
+        return self.depth
+
+    @model_validator(mode="after")
+    def _check_canvas(self) -> PatchConfig:
+        if any(side % self.patch_size for side in self.canvas_size):
+            raise ValueError(
+                f"canvas_size: got {self.canvas_size}, expected multiples of patch_size = "
+                f"{self.patch_size}"
+            )
+        _check_width("embed_dim", self.embed_dim, self.num_heads)
+        return self
+
+
+def _check_width(name: str, width: int, heads: int) -> None:
+    if width % 4 or width % heads:
+        raise ValueError(f"{name}: got {width}, expected a multiple of 4 and of its {heads} heads")
+
+
+def _check_codes(patch_size: int, tokenizer: VQGANConfig) -> None:
+    if patch_size != tokenizer.patch_size:
+        raise ValueError(
+            f"patch_size: got {patch_size}, expected {tokenizer.patch_size}, which is what a code "
+            "of the tokenizer stands for (two to the number of its levels - 1)"
+        )
+
+
+class VQGANConfig(Config):
     """A VQGAN; the defaults are the published ImageNet f16 model with 1024 codes.
 
     Attributes:
@@ -50,6 +121,11 @@ class VQGANConfig(_Config):
         """Side of the square of pixels that a code stands for."""
         return int(2 ** (len(self.multipliers) - 1))
 
+    @property
+    def deepest_stack(self) -> int:
+        """See :attr:`Config.deepest_stack`."""
+        return self.blocks
+
     @model_validator(mode="after")
     def _check(self) -> VQGANConfig:
         for multiplier in self.multipliers:
@@ -67,58 +143,125 @@ class VQGANConfig(_Config):
         return self
 
 
-class MAEVQGANConfig(_Config):
-    """A masked autoencoder over the codes of a VQGAN; the defaults are the published large model.
+class MaskedAutoencoderConfig(PatchConfig):
+    """An encoder of the visible patches and a decoder of all; the defaults are the large model's.
 
     Attributes:
-        canvas_size: (height, width) in pixels, a multiple of `patch_size`.
-        patch_size: Side of a patch in pixels; also what a code of the tokenizer stands for.
-        embed_dim: Width of the encoder; a multiple of 4 and of `num_heads`.
-        depth: Blocks of the encoder.
-        num_heads: Attention heads of the encoder.
         decoder_embed_dim: Width of the decoder; a multiple of 4 and of `decoder_num_heads`.
         decoder_depth: Blocks of the decoder.
         decoder_num_heads: Attention heads of the decoder.
-        mlp_ratio: Width of the hidden layer of an MLP as a multiple of the block's width.
-        tokenizer: The VQGAN.
     """
 
-    canvas_size: tuple[PositiveInt, PositiveInt] = (224, 224)
-    patch_size: PositiveInt = 16
-    embed_dim: PositiveInt = 1024
-    depth: PositiveInt = 24
-    num_heads: PositiveInt = 16
     decoder_embed_dim: PositiveInt = 512
     decoder_depth: PositiveInt = 8
     decoder_num_heads: PositiveInt = 16
-    mlp_ratio: PositiveFloat = 4.0
+
+    @property
+    def largest_table(self) -> int:
+        """See :attr:`Config.largest_table`."""
+        return self.grid[0] * self.grid[1] * max(self.embed_dim, self.decoder_embed_dim)
+
+    @property
+    def deepest_stack(self) -> int:
+        """See :attr:`Config.deepest_stack`."""
+        return max(self.depth, self.decoder_depth)
+
+    @model_validator(mode="after")
+    def _check_decoder(self) -> MaskedAutoencoderConfig:
+        _check_width("decoder_embed_dim", self.decoder_embed_dim, self.decoder_num_heads)
+        return self
+
+
+class MAEVQGANConfig(MaskedAutoencoderConfig):
+    """A masked autoencoder over the codes of a VQGAN; the defaults are the published large model.
+
+    Attributes:
+        tokenizer: The VQGAN.
+    """
+
     tokenizer: VQGANConfig = VQGANConfig()
 
     @property
-    def grid(self) -> tuple[int, int]:
-        """(rows, columns) of patches on a canvas."""
-        return self.canvas_size[0] // self.patch_size, self.canvas_size[1] // self.patch_size
+    def deepest_stack(self) -> int:
+        """See :attr:`Config.deepest_stack`."""
+        return max(super().deepest_stack, self.tokenizer.deepest_stack)
 
     @model_validator(mode="after")
-    def _check(self) -> MAEVQGANConfig:
-        if any(side % self.patch_size for side in self.canvas_size):
+    def _check_tokenizer(self) -> MAEVQGANConfig:
+        _check_codes(self.patch_size, self.tokenizer)
+        return self
+
+
+class MAEConfig(MaskedAutoencoderConfig):
+    """A masked autoencoder over pixels.
+
+    Attributes:
+        normalise_patches: Predict each patch's pixels normalised by the patch's own mean and
+            deviation, as published, and these two beside them, so that the hole can be drawn;
+            else the pixels themselves.
+    """
+
+    normalise_patches: bool = True
+
+
+class BEiTConfig(PatchConfig):
+    """One transformer over all patches, the hidden ones replaced, over the codes of a VQGAN.
+
+    Attributes:
+        tokenizer: The VQGAN.
+    """
+
+    tokenizer: VQGANConfig = VQGANConfig()
+
+    @property
+    def deepest_stack(self) -> int:
+        """See :attr:`Config.deepest_stack`."""
+        return max(super().deepest_stack, self.tokenizer.deepest_stack)
+
+    @model_validator(mode="after")
+    def _check_tokenizer(self) -> BEiTConfig:
+        _check_codes(self.patch_size, self.tokenizer)
+        return self
+
+
+class AutoregressiveConfig(BEiTConfig):
+    """A causal transformer over the codes of a VQGAN in raster order."""
+
+
+class UNetConfig(Config):
+    """A convolutional encoder-decoder with skip connections; the defaults are the published one.
+
+    Attributes:
+        canvas_size: (height, width) in pixels, multiples of `patch_size` and of two to the number
+            of levels.
+        patch_size: Holes are made of whole squares of this side; any divisor of the canvas.
+        widths: Channels after each halving of the canvas.
+    """
+
+    canvas_size: tuple[PositiveInt, PositiveInt] = (256, 256)
+    patch_size: PositiveInt = 16
+    widths: tuple[PositiveInt, ...] = Field(
+        default=(64, 128, 256, 512, 512, 512, 512, 512), min_length=1, max_length=12
+    )
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(rows, columns) of squares of `patch_size` on a canvas."""
+        return self.canvas_size[0] // self.patch_size, self.canvas_size[1] // self.patch_size
+
+    @property
+    def deepest_stack(self) -> int:
+        """See :attr:`Config.deepest_stack`."""
+        return len(self.widths)
+
+    @model_validator(mode="after")
+    def _check(self) -> UNetConfig:
+        step = 2 ** len(self.widths)
+        if any(side % self.patch_size or side % step for side in self.canvas_size):
             raise ValueError(
                 f"canvas_size: got {self.canvas_size}, expected multiples of patch_size = "
-                f"{self.patch_size}"
+                f"{self.patch_size} and of {step}, since {len(self.widths)} levels halve it"
             )
-        if self.patch_size != self.tokenizer.patch_size:
-            raise ValueError(
-                f"patch_size: got {self.patch_size}, expected {self.tokenizer.patch_size}, which "
-                "is what a code of the tokenizer stands for (two to the number of its levels - 1)"
-            )
-        for name, width, heads in (
-            ("embed_dim", self.embed_dim, self.num_heads),
-            ("decoder_embed_dim", self.decoder_embed_dim, self.decoder_num_heads),
-        ):
-            if width % 4 or width % heads:
-                raise ValueError(
-                    f"{name}: got {width}, expected a multiple of 4 and of its {heads} heads"
-                )
         return self
 
 

@@ -2,9 +2,10 @@
 
 What is read: a file of the published training code (a dict with `model`, `args`, `optimizer` and
 more), with the VQGAN inside under `vae.` or beside it as Lightning's `last.ckpt`, and that VQGAN's
-`model.yaml`. The architecture is read from the tensors' shapes and checked against whatever else
-the files say; the weights must fit it exactly. Nothing in the files is executed (see
-:mod:`vicl.models.checkpoints`), and a `target:` in the YAML is never imported.
+`model.yaml`; or a VQGAN alone, to train models on its codes. The architecture is read from the
+tensors' shapes and checked against whatever else the files say; the weights must fit it exactly.
+Nothing in the files is executed (see :mod:`vicl.models.checkpoints`), and a `target:` in the YAML
+is never imported.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from vicl.files import display, hash_file
 from vicl.models.cards import Origin, converted_card
 from vicl.models.checkpoints import Checkpoint, CheckpointError, TensorRef, open_checkpoint
-from vicl.models.configs import MAEVQGANConfig
+from vicl.models.configs import MAEVQGANConfig, VQGANConfig
 from vicl.models.folder import ModelError, build, checked, compare, save_folder
 from vicl.models.pickles import Placeholder
 from vicl.models.published_keys import (
@@ -31,6 +32,7 @@ from vicl.models.published_keys import (
     TOKENIZER,
     ShapeError,
     infer_config,
+    infer_tokenizer,
     published_key,
 )
 from vicl.models.published_yaml import check_yaml
@@ -71,7 +73,7 @@ def convert(
     """Turn a published checkpoint into a model folder.
 
     Args:
-        source: The checkpoint (`.pth`), or its tensors as safetensors.
+        source: The checkpoint (`.pth`), or its tensors as safetensors; or that of a VQGAN alone.
         out: The folder to make.
         vqgan: The VQGAN's own file (`last.ckpt`), where `source` does not hold it.
         vqgan_config: The VQGAN's `model.yaml`, to be checked against the weights.
@@ -109,21 +111,27 @@ def read_published(
         parts = [_Part.open(source, stack)]
         if vqgan is not None:
             parts.append(_Part.open(vqgan, stack, prefix=TOKENIZER))
-        _check_parts(parts)
+        alone = vqgan is None and heads is None and parts[0].is_vqgan
+        if alone:
+            parts = [_Part.open(source, stack, prefix=TOKENIZER)]
+        else:
+            _check_parts(parts)
         shapes = {name: ref.shape for part in parts for name, ref in part.refs.items()}
-        name = display(source)
-        args = _plain_args(parts[0].checkpoint.data)
+        config: MAEVQGANConfig | VQGANConfig
         try:
-            config = infer_config(shapes, heads=heads, input_size=_input_size(args))
+            config = (
+                infer_tokenizer(shapes) if alone else _infer(shapes, parts[0].checkpoint, heads)
+            )
         except ShapeError as error:
+            kind = "a VQGAN" if alone else "MAE-VQGAN"
             raise ModelError(
-                f"{name}: is not MAE-VQGAN as published, or not all of it: {error}"
+                f"{display(source)}: is not {kind} as published, or not all of it: {error}"
             ) from error
-        _check_args(config, args, name)
         if vqgan_config is not None:
-            check_yaml(vqgan_config, config.tokenizer)
+            tokenizer = config if isinstance(config, VQGANConfig) else config.tokenizer
+            check_yaml(vqgan_config, tokenizer)
         model = build(config)
-        _fill(model, parts, shapes)
+        _fill(model, parts, shapes, "tokenizer." if alone else "")
     return Converted(model.eval(), tuple(origins))
 
 
@@ -133,6 +141,11 @@ class _Part:
 
     checkpoint: Checkpoint
     refs: dict[str, TensorRef]
+
+    @property
+    def is_vqgan(self) -> bool:
+        """Whether these are the weights of a VQGAN, and of nothing else."""
+        return "encoder.conv_in.weight" in self.refs and "patch_embed.proj.weight" not in self.refs
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], stack: ExitStack, *, prefix: str = "") -> _Part:
@@ -173,10 +186,10 @@ def _check_parts(parts: list[_Part]) -> None:
     source = parts[0]
     name = display(source.checkpoint.path)
     inside = any(key.startswith(TOKENIZER) for key in source.refs)
-    if "encoder.conv_in.weight" in source.refs and "patch_embed.proj.weight" not in source.refs:
+    if source.is_vqgan:
         raise ModelError(
-            f"{name}: is a VQGAN alone; give the MAE-VQGAN file as SOURCE, and this one with "
-            "--vqgan"
+            f"{name}: is a VQGAN alone; give the MAE-VQGAN file as SOURCE and this one with "
+            "--vqgan, or this one without --vqgan and --heads to make a tokenizer of it"
         )
     if inside and len(parts) > 1:
         raise ModelError(f"{name}: has its VQGAN inside; leave out --vqgan, so that none is mixed")
@@ -187,10 +200,19 @@ def _check_parts(parts: list[_Part]) -> None:
         )
 
 
-def _fill(model: nn.Module, parts: list[_Part], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Give the model its weights, by the published names, and check the positions."""
+def _fill(
+    model: nn.Module, parts: list[_Part], shapes: Mapping[str, tuple[int, ...]], prefix: str
+) -> None:
+    """Give the model its weights, by the published names, and check the positions.
+
+    Args:
+        model: From :func:`build`.
+        parts: The files.
+        shapes: Of all that is in them.
+        prefix: Of the model's own names within MAE-VQGAN.
+    """
     parameters = model.state_dict()
-    ours = {published_key(name): name for name in parameters}
+    ours = {published_key(prefix + name): name for name in parameters}
     expected = {public: tuple(parameters[name].shape) for public, name in ours.items()}
     path = parts[0].checkpoint.path
     compare(path, expected, {key: s for key, s in shapes.items() if key not in POSITIONS})
@@ -230,6 +252,16 @@ def _plain_args(data: Any) -> dict[str, int | str]:
         for key, value in state.items()
         if isinstance(key, str) and isinstance(value, int | str) and len(str(value)[:101]) <= 100
     }
+
+
+def _infer(
+    shapes: Mapping[str, tuple[int, ...]], checkpoint: Checkpoint, heads: tuple[int, int] | None
+) -> MAEVQGANConfig:
+    """The architecture of MAE-VQGAN, from shapes and the file's own arguments."""
+    args = _plain_args(checkpoint.data)
+    config = infer_config(shapes, heads=heads, input_size=_input_size(args))
+    _check_args(config, args, display(checkpoint.path))
+    return config
 
 
 def _input_size(args: Mapping[str, int | str]) -> int | None:

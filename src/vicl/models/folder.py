@@ -29,13 +29,15 @@ from torch.overrides import TorchFunctionMode
 from vicl.files import FileError, display, hash_file, open_plain, reason
 from vicl.models.cards import plain_card
 from vicl.models.checkpoints import Checkpoint, TensorRef, open_checkpoint
+from vicl.models.configs import Config
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 FORMAT_VERSION = 1
 _METADATA = {"format": "pt"}
 _CONFIG_LIMIT = 1 << 20
-_POSITIONS_LIMIT = 1 << 28
+_TABLE_LIMIT = 1 << 28
 """Of numbers in a model's position table, which its configuration alone decides."""
+_DEPTH_LIMIT = 256
 
 _INITIALISERS = frozenset(("kaiming_uniform_", "uniform_", "normal_", "zero_", "fill_"))
 
@@ -111,6 +113,13 @@ class _Kind:
 
 _KINDS = {
     "mae-vqgan": _Kind("vicl.models.mae_vqgan:MAEVQGAN", "vicl.models.configs:MAEVQGANConfig"),
+    "mae": _Kind("vicl.models.mae:MAE", "vicl.models.configs:MAEConfig"),
+    "beit": _Kind("vicl.models.beit:BEiT", "vicl.models.configs:BEiTConfig"),
+    "autoregressive": _Kind(
+        "vicl.models.autoregressive:Autoregressive", "vicl.models.configs:AutoregressiveConfig"
+    ),
+    "unet": _Kind("vicl.models.unet:UNet", "vicl.models.configs:UNetConfig"),
+    "vqgan": _Kind("vicl.models.vqgan:VQGAN", "vicl.models.configs:VQGANConfig"),
 }
 
 
@@ -127,6 +136,7 @@ def save_folder(
     *,
     card: str | None = None,
     overwrite: bool = False,
+    extras: Mapping[str, bytes] | None = None,
 ) -> None:
     """Write a model folder, whole or not at all.
 
@@ -135,6 +145,7 @@ def save_folder(
         folder: To make; may be there already if it is empty.
         card: Text of `README.md`; None writes a plain one.
         overwrite: Replace a model folder that is there.
+        extras: Further files, by name, such as pictures that the card shows.
 
     Raises:
         ModelError: If the folder exists and holds anything, or cannot be written.
@@ -148,6 +159,8 @@ def save_folder(
         temporary.mkdir()
         (temporary / CONFIG).write_text(_manifest(model), encoding="utf-8")
         (temporary / CARD).write_text(card or plain_card(model, target.name), encoding="utf-8")
+        for extra, content in (extras or {}).items():
+            (temporary / extra).write_bytes(content)
         _write_weights(weights(model), temporary / WEIGHTS)
         _replace(temporary, target)
     except (OSError, SafetensorError) as error:
@@ -190,21 +203,21 @@ def load_folder(
     return model.to(device=place, dtype=kind).eval()
 
 
-def build(config: BaseModel) -> nn.Module:
+def build(config: Config) -> nn.Module:
     """A model of a configuration, its weights without memory until :func:`fill` gives them.
 
     Raises:
         ModelError: If the configuration asks for a canvas that no memory holds.
     """
-    kind = next(k for k in _KINDS.values() if k.config.endswith(f":{type(config).__name__}"))
-    given: Any = config
-    rows, columns = given.grid
-    widest = max(given.embed_dim, given.decoder_embed_dim)
-    depth = max(given.depth, given.decoder_depth, given.tokenizer.blocks)
-    if rows * columns * widest > _POSITIONS_LIMIT or depth > 256:
+    # Of a configuration's class or, for one that is derived from it, the nearest.
+    kinds = {kind.config: kind for kind in _KINDS.values()}
+    kind = next(kinds[home] for home in map(_home, type(config).__mro__) if home in kinds)
+    table, depth = config.largest_table, config.deepest_stack
+    if table > _TABLE_LIMIT or depth > _DEPTH_LIMIT:
         raise ModelError(
-            f"got a canvas of {rows} x {columns} patches, {widest} channels and {depth} blocks, "
-            "which is too large a model"
+            f"got a configuration with a table of {table} positions times channels (at most "
+            f"{_TABLE_LIMIT}) and {depth} blocks (at most {_DEPTH_LIMIT}), which is too large a "
+            "model"
         )
     try:
         with torch.device("meta"), _Uninitialised():
@@ -311,8 +324,7 @@ def _write_weights(tensors: dict[str, Tensor], path: Path) -> None:
 
 
 def _manifest(model: nn.Module) -> str:
-    home = f"{type(model).__module__}:{type(model).__name__}"
-    found = [name for name, kind in _KINDS.items() if kind.model == home]
+    found = [name for name, kind in _KINDS.items() if kind.model == _home(type(model))]
     if not found:
         raise ModelError(f"{type(model).__name__}: is no model that vicl can save")
     config: Any = model.config
@@ -322,7 +334,7 @@ def _manifest(model: nn.Module) -> str:
     return manifest.model_dump_json(indent=1) + "\n"
 
 
-def _read_manifest(path: Path) -> BaseModel:
+def _read_manifest(path: Path) -> Config:
     """The validated configuration in a `config.json`."""
     name = display(path)
     with open_plain(path) as stream:
@@ -342,7 +354,7 @@ def _read_manifest(path: Path) -> BaseModel:
         if kind is None:
             names = ", ".join(_KINDS)
             raise ModelError(f"{name}: got the model {manifest.model[:80]!r}, expected {names}")
-        config: BaseModel = _named(kind.config).model_validate(manifest.architecture)
+        config: Config = _named(kind.config).model_validate(manifest.architecture)
         return config
     except ModelError:
         raise
@@ -355,6 +367,11 @@ def _refs(checkpoint: Checkpoint) -> dict[str, TensorRef]:
     if not isinstance(checkpoint.data, dict):
         raise ModelError(f"{display(checkpoint.path)}: is not safetensors")
     return {str(k): v for k, v in checkpoint.data.items() if isinstance(v, TensorRef)}
+
+
+def _home(named: type) -> str:
+    """Where a class is, as :class:`_Kind` says it."""
+    return f"{named.__module__}:{named.__name__}"
 
 
 def _named(home: str) -> Any:

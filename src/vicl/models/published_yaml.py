@@ -8,27 +8,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import yaml
-
 from vicl.files import display, open_plain, reason
 from vicl.models.configs import VQGANConfig
 from vicl.models.folder import ModelError
+from vicl.plain_yaml import FAULTS, parse
 
 _LIMIT = 1 << 16
-_FAULTS = (
-    *(yaml.YAMLError, ValueError, RecursionError),
-    *(KeyError, IndexError, TypeError, AttributeError, OverflowError),
-)
-"""What the loader raises on broken files: its constructors do not check their words."""
-
-
-class _PlainLoader(yaml.SafeLoader):
-    """YAML without references, with which a few lines can stand for a billion entries."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.events.AliasEvent):
-            raise yaml.YAMLError("it has references (&, *), which no published file needs")
-        return super().compose_node(parent, index)
 
 
 def check_yaml(path: str | os.PathLike[str], config: VQGANConfig) -> None:
@@ -78,9 +63,8 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
     if len(text) > _LIMIT:
         raise ModelError(f"{name}: is larger than 64 KiB, which no configuration is")
     try:
-        # A subclass of the safe loader: only plain values are ever made.
-        raw = yaml.load(text, Loader=_PlainLoader)
-    except _FAULTS as error:
+        raw, _ = parse(text)
+    except FAULTS as error:
         raise ModelError(f"{name}: is not plain YAML ({reason(error)})") from error
     model = raw.get("model") if isinstance(raw, dict) else None
     params = model.get("params") if isinstance(model, dict) else None

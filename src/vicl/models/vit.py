@@ -23,16 +23,18 @@ sine-cosine positions of He et al. 2021 (arXiv:2111.06377).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 LAYER_NORM_EPS = 1e-6
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Probe(nn.Identity):
@@ -66,30 +68,72 @@ def watching(probes: Iterable[Probe], look: Callable[[Tensor], Tensor | None]) -
             handle.remove()
 
 
-class Attention(nn.Module):
-    """Multi-head self-attention with biases on queries, keys and values."""
+class Cache:
+    """Keys and values of the tokens that a causal attention has seen already."""
 
-    def __init__(self, embed_dim: int, num_heads: int) -> None:
+    def __init__(self) -> None:
+        self._seen: tuple[Tensor, Tensor] | None = None
+
+    def extend(
+        self, keys: Float[Tensor, "b heads n c"], values: Float[Tensor, "b heads n c"]
+    ) -> tuple[Float[Tensor, "b heads m c"], Float[Tensor, "b heads m c"]]:
+        """Add those of further tokens, and give all."""
+        if self._seen is not None:
+            keys = torch.cat([self._seen[0], keys], dim=2)
+            values = torch.cat([self._seen[1], values], dim=2)
+        self._seen = keys, values
+        return self._seen
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with biases on queries, keys and values.
+
+    Where it is `causal`, a token looks at itself and at those before it.
+    """
+
+    def __init__(self, embed_dim: int, num_heads: int, *, causal: bool = False) -> None:
         super().__init__()
         self.num_heads = num_heads
+        self.causal = causal
         self.qkv = nn.Linear(embed_dim, 3 * embed_dim)
         self.proj = nn.Linear(embed_dim, embed_dim)
         self.maps = Probe()
         self.heads = Probe()
 
-    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        """Attend; the attention weights are formed only if `maps` is watched."""
+    def forward(
+        self, x: Float[Tensor, "b n d"], cache: Cache | None = None
+    ) -> Float[Tensor, "b n d"]:
+        """Attend; the attention weights are formed only if `maps` is watched.
+
+        Args:
+            x: Tokens.
+            cache: Of a causal attention: the tokens before `x`, which are looked at too.
+        """
         b, n, d = x.shape
         qkv = self.qkv(x).view(b, n, 3, self.num_heads, d // self.num_heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (b, heads, n, d / heads)
+        if cache is not None:
+            k, v = cache.extend(k, v)
         if self.maps.watched:
             scores = (q * (d // self.num_heads) ** -0.5) @ k.transpose(-2, -1)
+            if self.causal:
+                scores = scores.masked_fill(~_before(n, k.shape[2], x.device), -torch.inf)
             mixed = self.maps(scores.softmax(dim=-1)) @ v
-        else:
+        elif not self.causal or n == 1:
             mixed = F.scaled_dot_product_attention(q, k, v)
+        elif n == k.shape[2]:
+            mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        else:
+            mask = _before(n, k.shape[2], x.device)
+            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         mixed = self.heads(mixed)
         out: Tensor = self.proj(mixed.transpose(1, 2).reshape(b, n, d))
         return out
+
+
+def _before(queries: int, keys: int, device: torch.device) -> Bool[Tensor, "q k"]:
+    """Which keys a causal attention may look at; the last ones are the queries' own."""
+    return torch.ones(queries, keys, dtype=torch.bool, device=device).tril(keys - queries)
 
 
 class MLP(nn.Module):
@@ -109,17 +153,21 @@ class MLP(nn.Module):
 class Block(nn.Module):
     """A pre-norm transformer block."""
 
-    def __init__(self, embed_dim: int, num_heads: int, mlp_ratio: float) -> None:
+    def __init__(
+        self, embed_dim: int, num_heads: int, mlp_ratio: float, *, causal: bool = False
+    ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
-        self.attn = Attention(embed_dim, num_heads)
+        self.attn = Attention(embed_dim, num_heads, causal=causal)
         self.norm2 = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
         self.mlp = MLP(embed_dim, int(embed_dim * mlp_ratio))
         self.output = Probe()
 
-    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+    def forward(
+        self, x: Float[Tensor, "b n d"], cache: Cache | None = None
+    ) -> Float[Tensor, "b n d"]:
         """Add what attention, then the MLP, make of the normalised tokens."""
-        x = x + self.attn(self.norm1(x))
+        x = x + self.attn(self.norm1(x), cache)
         x = x + self.mlp(self.norm2(x))
         out: Tensor = self.output(x)
         return out
@@ -128,15 +176,33 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """A stack of blocks and a final layer normalisation."""
 
-    def __init__(self, embed_dim: int, depth: int, num_heads: int, mlp_ratio: float) -> None:
+    def __init__(
+        self,
+        embed_dim: int,
+        depth: int,
+        num_heads: int,
+        mlp_ratio: float,
+        *,
+        causal: bool = False,
+    ) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Block(embed_dim, num_heads, mlp_ratio) for _ in range(depth))
+        self.blocks = nn.ModuleList(
+            Block(embed_dim, num_heads, mlp_ratio, causal=causal) for _ in range(depth)
+        )
         self.norm = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
 
-    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        """Run the blocks in order."""
-        for block in self.blocks:
-            x = block(x)
+    def forward(
+        self, x: Float[Tensor, "b n d"], caches: Sequence[Cache] | None = None
+    ) -> Float[Tensor, "b n d"]:
+        """Run the blocks in order.
+
+        Args:
+            x: Tokens.
+            caches: One a block, of causal ones: what was computed of the tokens before `x`; `x` is
+                added. So a sequence can be continued at the cost of its new tokens.
+        """
+        for index, block in enumerate(self.blocks):
+            x = block(x, None if caches is None else caches[index])
         out: Tensor = self.norm(x)
         return out
 
@@ -162,6 +228,33 @@ def patchify(image: Float[Tensor, "b c H W"], patch_size: int) -> Float[Tensor, 
     p = patch_size
     parts = image.reshape(b, c, height // p, p, width // p, p)
     return parts.permute(0, 2, 4, 1, 3, 5).reshape(b, -1, c * p * p)  # (b, n, c p p)
+
+
+def unpatchify(
+    patches: Float[Tensor, "b n k"], grid: tuple[int, int], patch_size: int
+) -> Float[Tensor, "b c H W"]:
+    """Put patches of a (rows, columns) grid together again; the inverse of :func:`patchify`."""
+    (rows, columns), p = grid, patch_size
+    parts = patches.reshape(len(patches), rows, columns, -1, p, p)
+    return parts.permute(0, 3, 1, 4, 2, 5).reshape(len(patches), -1, rows * p, columns * p)
+
+
+def imagenet_normalise(patches: Float[Tensor, "*b p"]) -> Float[Tensor, "*b p"]:
+    """ImageNet-normalise RGB patches in [0, 1], as :func:`patchify` cuts them; in float32.
+
+    The constants are plain numbers: a cast of the weights does not round them, and no device waits
+    for them.
+    """
+    channels = patches.float().chunk(3, dim=-1)
+    constants = zip(channels, IMAGENET_MEAN, IMAGENET_STD, strict=True)
+    return torch.cat([(channel - mean) / std for channel, mean, std in constants], dim=-1)
+
+
+def imagenet_denormalise(patches: Float[Tensor, "*b p"]) -> Float[Tensor, "*b p"]:
+    """The inverse of :func:`imagenet_normalise`."""
+    channels = patches.float().chunk(3, dim=-1)
+    constants = zip(channels, IMAGENET_MEAN, IMAGENET_STD, strict=True)
+    return torch.cat([channel * std + mean for channel, mean, std in constants], dim=-1)
 
 
 def sincos_positions(

@@ -1,8 +1,7 @@
 """VQGAN: a codebook of image patches, with an encoder that names them and a decoder that draws.
 
-On a CPU images go through one at a time: the group normalisation splits its sums by the size of the
-batch, so that a batch would give other last bits than its members, and nothing is lost, since one
-image keeps all cores busy and its activations nearer to them.
+On a CPU `encode` and `decode` take images one at a time (:func:`vicl.models.batches.one_by_one`).
+Training works with `latents`, `nearest` and `render`, of which the two are made.
 
 Source: Esser, Rombach and Ommer 2021, arXiv:2012.09841.  The discriminator, which only training
 needs, is not here.
@@ -10,7 +9,6 @@ needs, is not here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
 from typing import cast
 
@@ -19,7 +17,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from vicl.models.batches import one_by_one
 from vicl.models.configs import VQGANConfig
+from vicl.models.hub import Pretrained
+from vicl.models.initialisation import seeded
 from vicl.rects import Rect
 
 NORM_EPS = 1e-6
@@ -255,23 +256,34 @@ def _crop(x: Tensor, window: Rect, part: Rect) -> Tensor:
     return Rect(part.top - window.top, part.left - window.left, *part.size).of(x)
 
 
-class VQGAN(nn.Module):
-    """A VQGAN as a :class:`vicl.engine.Tokenizer`.
+class VQGAN(Pretrained, nn.Module):
+    """A VQGAN as a :class:`vicl.engine.Tokenizer`; built with random weights.
 
     Attributes:
         config: What it was built from.
         codebook: Vectors of the codes (codebook_size, codebook_dim).
+        name: What people call it.
+        weights_hash: SHA-256 of the weights' file; None until weights are loaded.
     """
 
-    def __init__(self, config: VQGANConfig) -> None:
+    def __init__(self, config: VQGANConfig, *, seed: int = 0) -> None:
+        """Build the model.
+
+        Args:
+            config: The architecture.
+            seed: Of the random weights.
+        """
         super().__init__()
         self.config = config
-        self.encoder = Encoder(config)
-        self.to_code = nn.Conv2d(config.latent_dim, config.codebook_dim, 1)
-        self.codebook = nn.Parameter(torch.empty(config.codebook_size, config.codebook_dim))
-        self.from_code = nn.Conv2d(config.codebook_dim, config.latent_dim, 1)
-        self.decoder = Decoder(config)
-        nn.init.uniform_(self.codebook, -1 / config.codebook_size, 1 / config.codebook_size)
+        self.name = "vqgan"
+        self.weights_hash: str | None = None
+        with seeded(seed):
+            self.encoder = Encoder(config)
+            self.to_code = nn.Conv2d(config.latent_dim, config.codebook_dim, 1)
+            self.codebook = nn.Parameter(torch.empty(config.codebook_size, config.codebook_dim))
+            self.from_code = nn.Conv2d(config.codebook_dim, config.latent_dim, 1)
+            self.decoder = Decoder(config)
+            nn.init.uniform_(self.codebook, -1 / config.codebook_size, 1 / config.codebook_size)
 
     @property
     def codebook_size(self) -> int:
@@ -283,9 +295,50 @@ class VQGAN(nn.Module):
         """Side of the square of pixels that a code stands for."""
         return self.config.patch_size
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.codebook.device
+
+    def latents(self, image: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c h w"]:
+        """What the encoder makes of images in [0, 1], before the codebook; float32.
+
+        Args:
+            image: RGB, sides multiples of the patch's.
+
+        Returns:
+            A vector of codebook_dim numbers a patch.
+        """
+        scaled = (image * 2 - 1).to(self.codebook.dtype)
+        latents: Tensor = self.to_code(self.encoder(scaled))
+        return latents.float()
+
+    def nearest(self, latents: Float[Tensor, "b c h w"]) -> Int[Tensor, "b h w"]:
+        """The code of each latent: the nearest by squared distance."""
+        z = latents.permute(0, 2, 3, 1)  # (b, h, w, codebook_dim)
+        codes = self.codebook.float()
+        # |z - e|^2 without |z|^2, which is the same for every code e.
+        distances: Tensor = codes.square().sum(dim=1) - 2 * (z @ codes.T)
+        return distances.argmin(dim=-1)
+
+    def render(
+        self, vectors: Float[Tensor, "b c h w"], part: Rect | None = None
+    ) -> Float[Tensor, "b 3 H W"]:
+        """Draw vectors of the codebook, or others near them.
+
+        Args:
+            vectors: One a patch.
+            part: See :meth:`decode`.
+
+        Returns:
+            Images in [-1, 1] up to overshoot; float32.
+        """
+        drawn: Tensor = self.decoder(self.from_code(vectors.to(self.codebook.dtype)), part)
+        return drawn.float()
+
     def encode(self, image: Float[Tensor, "b 3 H W"]) -> Int[Tensor, "b h w"]:
         """Name the code of each patch of images in [0, 1], sides multiples of the patch's."""
-        return _each(self._encode, image)
+        return one_by_one(lambda one: self.nearest(self.latents(one)), image)
 
     def decode(
         self, tokens: Int[Tensor, "b h w"], part: Rect | None = None
@@ -298,25 +351,9 @@ class VQGAN(nn.Module):
                 cutting it out of the whole drawing, because the normalisation of the finer
                 levels then sees only the part.
         """
-        return _each(lambda one: self._decode(one, part), tokens)
 
-    def _encode(self, image: Float[Tensor, "b 3 H W"]) -> Int[Tensor, "b h w"]:
-        z = self.to_code(self.encoder((image * 2 - 1).to(self.codebook.dtype)))
-        z = z.permute(0, 2, 3, 1).float()  # (b, h, w, codebook_dim)
-        codes = self.codebook.float()
-        # |z - e|^2 without |z|^2, which is the same for every code e.
-        distances: Tensor = codes.square().sum(dim=1) - 2 * (z @ codes.T)
-        return distances.argmin(dim=-1)
+        def draw(one: Int[Tensor, "b h w"]) -> Float[Tensor, "b 3 H W"]:
+            vectors = F.embedding(one, self.codebook).permute(0, 3, 1, 2)  # (b, c, h, w)
+            return (self.render(vectors, part).clamp(-1, 1) + 1) / 2
 
-    def _decode(self, tokens: Int[Tensor, "b h w"], part: Rect | None) -> Float[Tensor, "b 3 H W"]:
-        z = F.embedding(tokens, self.codebook).permute(0, 3, 1, 2)  # (b, codebook_dim, h, w)
-        drawn = self.decoder(self.from_code(z), part)
-        image: Tensor = (drawn.float().clamp(-1, 1) + 1) / 2
-        return image
-
-
-def _each(function: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
-    """Apply `function` to a batch: whole, or on a CPU to its members; see the module's head."""
-    if batch.device.type != "cpu" or len(batch) == 1:
-        return function(batch)
-    return torch.cat([function(batch[i : i + 1]) for i in range(len(batch))])
+        return one_by_one(draw, tokens)

@@ -1,0 +1,97 @@
+"""The masked autoencoder: an encoder that sees visible patches only, and a decoder of all places.
+
+What the decoder predicts at a place is for others to say: pixels (:mod:`vicl.models.mae`) or the
+codes of a VQGAN (:mod:`vicl.models.mae_vqgan`).
+
+Source: He, Chen, Xie, Li, Dollár and Girshick 2021, arXiv:2111.06377, section 3.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from vicl.models.batches import by_count, send
+from vicl.models.configs import MaskedAutoencoderConfig
+from vicl.models.initialisation import initialise_transformer
+from vicl.models.inpainter import LearnedInpainter
+from vicl.models.vit import (
+    PatchEmbed,
+    Transformer,
+    imagenet_normalise,
+    patchify,
+    sincos_positions,
+)
+
+
+class MaskedAutoencoder(LearnedInpainter):
+    """Encoder, decoder and head.
+
+    Attributes:
+        encoder: Transformer over the class token and the visible patches.
+        decoder: Transformer over the class token and all places.
+        head: What the decoder's tokens are turned into.
+    """
+
+    config: MaskedAutoencoderConfig
+    positions: Tensor
+    decoder_positions: Tensor
+
+    def _build(self, outputs: int) -> None:
+        """Make the parts, with random weights; `outputs` is the width of the head."""
+        config = self.config
+        width, narrow, ratio = config.embed_dim, config.decoder_embed_dim, config.mlp_ratio
+        self.cls_token = nn.Parameter(torch.empty(1, 1, width))
+        self.mask_token = nn.Parameter(torch.empty(1, 1, narrow))
+        self.patch_embed = PatchEmbed(config.patch_size, width)
+        self.encoder = Transformer(width, config.depth, config.num_heads, ratio)
+        self.decoder_embed = nn.Linear(width, narrow)
+        self.decoder = Transformer(narrow, config.decoder_depth, config.decoder_num_heads, ratio)
+        self.head = nn.Linear(narrow, outputs)
+        initialise_transformer(self)
+        # Fixed, so they are no part of the weights.
+        for name, value in (
+            ("positions", sincos_positions(config.grid, width)),
+            ("decoder_positions", sincos_positions(config.grid, narrow)),
+        ):
+            self.register_buffer(name, value, persistent=False)
+
+    def _hidden(
+        self, image: Float[Tensor, "b 3 H W"], holes: Bool[Tensor, "b n"]
+    ) -> Float[Tensor, "b n d"]:
+        """Run encoder and decoder; gives the decoder's tokens of all places.
+
+        Args:
+            image: Canvases, RGB in [0, 1].
+            holes: Patches to fill, on the CPU.
+        """
+        patches = patchify(image, self.patch_size)
+        hidden: list[Tensor] = []
+        order: list[Tensor] = []
+        for rows, places in by_count(~holes):
+            here = send(places, image.device)
+            shown = patches[send(rows, image.device)[:, None], here]
+            hidden.append(self._run(shown, here))
+            order.append(rows)
+        if len(hidden) == 1:
+            return hidden[0]
+        return torch.cat(hidden)[send(torch.cat(order).argsort(), image.device)]
+
+    def _run(
+        self, patches: Float[Tensor, "b v p"], places: Int[Tensor, "b v"]
+    ) -> Float[Tensor, "b n d"]:
+        """Encode visible patches and decode all places."""
+        b = len(patches)
+        normed = imagenet_normalise(patches).to(self.dtype)
+        seen = self.patch_embed(normed) + self.positions[1:][places]
+        cls = (self.cls_token + self.positions[:1]).expand(b, -1, -1)
+        encoded = self.decoder_embed(self.encoder(torch.cat([cls, seen], dim=1)))
+        # Under autocast what comes out of a layer has another type than the weights.
+        full = self.mask_token.to(encoded.dtype).expand(b, len(self.positions) - 1, -1)
+        index = places[..., None].expand(-1, -1, full.shape[2])
+        full = full.scatter(1, index, encoded[:, 1:])
+        out: Tensor = self.decoder(
+            torch.cat([encoded[:, :1], full], dim=1) + self.decoder_positions
+        )
+        return out[:, 1:]
