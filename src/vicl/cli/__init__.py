@@ -11,6 +11,7 @@ from vicl.cli.doctor import doctor
 from vicl.cli.download import download
 from vicl.cli.models import models
 from vicl.cli.predict import predict
+from vicl.cli.train import train
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -23,5 +24,5 @@ def main() -> None:
     """
 
 
-for _command in (predict, demo, models, download, convert, doctor):
+for _command in (predict, demo, train, models, download, convert, doctor):
     main.add_command(_command)

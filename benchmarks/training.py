@@ -1,0 +1,245 @@
+"""How long does a training step take, beside the step of the published code?
+
+    python benchmarks/training.py --size base --batch 8
+
+The reference step runs in the same process on the same weights, images and holes: float32,
+attention written out, logits at all places, targets named by the VQGAN in float32, an optimiser
+that goes over the weights one by one, and a wait for the loss at every step, which is what the
+published training code does.  Ours is the step of `vicl train`, by its own objective and optimiser:
+logits of the hidden tokens only, fused attention and optimiser, targets named in inference mode, no
+wait; in float32, and as the recipes have it in bfloat16.
+
+Weights and images are random (the time does not depend on them), three quarters of the patches are
+hidden, as published.  FLOPs are counted by PyTorch's counter (:mod:`vicl.training.estimate`), a
+multiplication and an addition being two: forward and backward of what is trained, and the
+tokenizer's forward.  On a GPU their share of the peak (--peak-tflops, by default that of an H100 in
+bfloat16, dense) is printed as MFU; it counts the trained part alone.  With --data, the rate of the
+data pipeline on a folder of images is measured too, and the share of time that a step would wait
+for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from unittest import mock
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from vicl.machine import peak_memory, processor, reset_peak_memory, synchronise
+from vicl.models.configs import PUBLISHED
+from vicl.models.mae_vqgan import MAEVQGAN
+from vicl.training.build import compile_parts
+from vicl.training.data import open_data
+from vicl.training.estimate import StepCost, step_cost
+from vicl.training.masking import RandomPatches, draw_holes
+from vicl.training.objective import Inpainting
+from vicl.training.optimisation import make_optimiser
+from vicl.training.recipe import Data, FolderSource, Optimiser
+
+Step = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a way of stepping measured."""
+
+    name: str
+    seconds: float
+    images_per_second: float
+    peak_mib: float
+    loss: float
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--size", choices=PUBLISHED, default="base")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=3, help="timed, after one that is not")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--compile", action="store_true", help="measure the compiled model too")
+    parser.add_argument("--peak-tflops", type=float, default=989.0)
+    parser.add_argument("--data", type=Path, help="a folder of images")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, help="write the results as JSON")
+    given = parser.parse_args()
+    if given.data is not None and not given.data.is_dir():
+        parser.error(f"--data: there is no folder {given.data}")
+    console = Console(width=max(Console().width, 100))
+    device = torch.device(given.device)
+    config = PUBLISHED[given.size]()
+    random = Generator().manual_seed(0)
+    image = torch.rand(given.batch, 3, *config.canvas_size, generator=random).to(device)
+    hole = draw_holes((RandomPatches(),), given.batch, config.canvas_size, 16, random)
+    with torch.device("meta"):
+        cost = step_cost(
+            Inpainting(MAEVQGAN(config)).train(), (given.batch, *config.canvas_size), hole
+        )
+    results: list[Result] = []
+    for name, make in ways(given, config, device):
+        console.print(f"measuring {name}", style="dim")
+        results.append(measure(name, make(), image, hole, given.steps))
+    console.print(table(results, given, device, cost))
+    wait = None
+    if given.data is not None:
+        wait = waiting(given, config.canvas_size, results)
+        console.print(wait[0])
+    if given.out:
+        found = {
+            "processor": processor(device),
+            "torch": torch.__version__,
+            "flops": {"trained": cost.trained.total, "targets": cost.targets.total},
+            "results": [asdict(result) for result in results],
+            "data_wait": None if wait is None else wait[1],
+        }
+        given.out.write_text(json.dumps(found, indent=1))
+    return 0
+
+
+def ways(
+    given: argparse.Namespace, config: object, device: torch.device
+) -> Iterator[tuple[str, Callable[[], Step]]]:
+    """Names of ways of stepping, and what makes each, on the same weights."""
+
+    def model() -> MAEVQGAN:
+        return MAEVQGAN(config).to(device).train()  # type: ignore[arg-type]
+
+    yield "reference (published)", lambda: reference_step(model())
+    yield "vicl, float32", lambda: our_step(model(), torch.float32)
+    yield "vicl, bfloat16", lambda: our_step(model(), torch.bfloat16)
+    if given.compile:
+        yield "vicl, bfloat16, compiled", lambda: our_step(model(), torch.bfloat16, compiled=True)
+
+
+def measure(name: str, step: Step, image: Tensor, hole: Tensor, steps: int) -> Result:
+    """Take a step to warm up, then time some."""
+    step(image, hole)
+    reset_peak_memory()
+    synchronise()
+    begun = time.perf_counter()
+    losses = [step(image, hole) for _ in range(steps)]
+    synchronise()
+    seconds = (time.perf_counter() - begun) / steps
+    return Result(name, seconds, len(image) / seconds, peak_memory() / 2**20, float(losses[-1]))
+
+
+def reference_step(model: MAEVQGAN) -> Step:
+    """A step as the published code takes it."""
+    weights = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(
+        weights, lr=1e-4, betas=(0.9, 0.95), weight_decay=0.05, foreach=False
+    )
+
+    def step(image: Tensor, hole: Tensor) -> Tensor:
+        with eager_attention():
+            with torch.no_grad():
+                codes = model.tokenizer.encode(image).flatten(1)
+            logits = model.token_logits(image, hole)
+            hidden = hole[:, :: model.patch_size, :: model.patch_size].flatten(1).to(image.device)
+            each = F.cross_entropy(logits.flatten(0, 1), codes.flatten(), reduction="none")
+            loss = (each * hidden.flatten()).sum() / hidden.sum()
+            loss.item()
+            optimiser.zero_grad()
+            torch.autograd.backward(loss)
+            optimiser.step()
+        synchronise()
+        return loss.detach()
+
+    return step
+
+
+def our_step(model: MAEVQGAN, dtype: torch.dtype, *, compiled: bool = False) -> Step:
+    """A step of the loop."""
+    if compiled:
+        compile_parts(model)
+    objective: nn.Module = Inpainting(model, target_dtype=dtype).to(model.device)
+    optimiser = make_optimiser(model, Optimiser(), 1e-4)
+    device = model.device.type
+
+    def step(image: Tensor, hole: Tensor) -> Tensor:
+        with torch.autocast(device, dtype=dtype, enabled=dtype != torch.float32):
+            loss: Tensor = objective(image, hole, 0).losses["model"]
+        torch.autograd.backward(loss)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        return loss.detach()
+
+    return step
+
+
+@contextmanager
+def eager_attention() -> Iterator[None]:
+    """Attention written out."""
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, **_: object) -> Tensor:
+        weights = (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(dim=-1)
+        mixed: Tensor = weights @ v
+        return mixed
+
+    with mock.patch.object(F, "scaled_dot_product_attention", attention):
+        yield
+
+
+def waiting(
+    given: argparse.Namespace, size: tuple[int, int], results: list[Result]
+) -> tuple[str, float]:
+    """What the data pipeline delivers, and the share of time for which our step would wait."""
+    data = Data(train=(FolderSource(path=str(given.data)),), workers=given.workers)
+    batches = open_data(data, size, seed=0).batches(given.batch)
+    for _ in range(4):
+        next(batches)
+    count = 20
+    begun = time.perf_counter()
+    for _ in range(count):
+        next(batches)
+    rate = count * given.batch / (time.perf_counter() - begun)
+    fastest = max(result.images_per_second for result in results)
+    share = max(0.0, 1 - rate / fastest)
+    text = (
+        f"data: {rate:.0f} images/s by {given.workers} workers alone; a step of {fastest:.1f} "
+        f"images/s would wait {share:.0%} of the time"
+    )
+    return text, share
+
+
+def table(
+    results: list[Result], given: argparse.Namespace, device: torch.device, cost: StepCost
+) -> Table:
+    """The results as a table."""
+    drawn = Table(
+        title=f"MAE-VQGAN {given.size}, {given.batch} images a step, on {processor(device)}, torch "
+        f"{torch.__version__}\n{cost.trained.total / 1e9:.0f} GFLOP a step trained, "
+        f"{cost.targets.total / 1e9:.0f} naming targets"
+    )
+    for name in ("step", "seconds", "images/s", "x", "TFLOP/s", "MFU", "peak MiB", "loss"):
+        drawn.add_column(name, justify="left" if name == "step" else "right")
+    for r in results:
+        rate = cost.trained.total / r.seconds / 1e12
+        drawn.add_row(
+            r.name,
+            f"{r.seconds:.3f}",
+            f"{r.images_per_second:.2f}",
+            f"{results[0].seconds / r.seconds:.2f}",
+            f"{rate:.3g}",
+            f"{rate / given.peak_tflops:.1%}" if device.type == "cuda" else "-",
+            f"{r.peak_mib:.0f}",
+            f"{r.loss:.3f}",
+        )
+    return drawn
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""`vicl train`: from a recipe to a model folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from vicl.models.folder import Device
+
+
+@click.command()
+@click.argument("recipe", metavar="RECIPE")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change one key of the recipe, such as optimiser.lr=1e-4. Repeat for more.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of the run.  [default: runs/NAME, by the recipe's name]",
+)
+@click.option("--resume", is_flag=True, help="Go on with the run in DIR.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print the whole recipe and what it would take; train nothing."
+)
+@click.option(
+    "--device", type=click.Choice(("auto", "cpu", "cuda", "mps")), default="auto", show_default=True
+)
+@click.option("--debug", is_flag=True, help="Show traces with errors.")
+def train(
+    recipe: str,
+    overrides: tuple[str, ...],
+    output: Path | None,
+    resume: bool,
+    dry_run: bool,
+    device: Device,
+    debug: bool,
+) -> None:
+    """Train a model as RECIPE says: a YAML file, or the name of a shipped recipe.
+
+    Prints the folder of the trained model. Ctrl-C saves a checkpoint first. The exit code is 0, or
+    1 when the run failed, 2 for wrong usage or a wrong recipe, 130 after Ctrl-C.
+    """
+    from vicl.training.recipe import RecipeError
+    from vicl.training.recipe_file import load_recipe
+
+    try:
+        checked = load_recipe(recipe, overrides)
+        folder = output or Path("runs") / checked.name
+        if dry_run:
+            from vicl.training.dry_run import describe
+
+            report = describe(checked, device=device)
+            click.echo(report.text)
+            for line in report.missing:
+                click.echo(f"error: {line}", err=True)
+            sys.exit(1 if report.missing else 0)
+        from vicl.training.run import train as run
+
+        model = run(checked, folder, resume=resume, device=device)
+    except RecipeError as error:
+        _fail(error, 2, debug=debug)
+    except KeyboardInterrupt as error:
+        _fail(error, 130, debug=debug, message="stopped; go on with --resume")
+    except (ValueError, OSError) as error:
+        _fail(error, 1, debug=debug)
+    except RuntimeError as error:
+        # Found by its name, since torch may not be imported yet.
+        if type(error).__name__ != "OutOfMemoryError":
+            raise
+        hint = "the device's memory is full; lower batch.micro, then go on with --resume"
+        _fail(error, 1, debug=debug, message=hint)
+    # Of several processes, the first speaks.
+    if os.environ.get("RANK", "0") == "0":
+        click.echo(str(model))
+        click.echo(f"use it: vicl predict --model {model} ...", err=True)
+
+
+def _fail(error: BaseException, code: int, *, debug: bool, message: str = "") -> NoReturn:
+    """End with one line; with --debug, the trace too."""
+    click.echo(f"error: {message or ' '.join(str(error).split())}", err=True)
+    if debug:
+        click.echo("".join(traceback.format_exception(error)), err=True)
+    sys.exit(code)

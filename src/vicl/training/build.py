@@ -1,0 +1,137 @@
+"""From a recipe to the model that it names, and to the objective that trains it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from vicl.files import display
+from vicl.models import load_tokenizer
+from vicl.models.autoregressive import Autoregressive
+from vicl.models.beit import BEiT
+from vicl.models.configs import (
+    AutoregressiveConfig,
+    BEiTConfig,
+    MAEConfig,
+    MAEVQGANConfig,
+    UNetConfig,
+    VQGANConfig,
+)
+from vicl.models.folder import load_folder
+from vicl.models.inpainter import LearnedInpainter
+from vicl.models.mae import MAE
+from vicl.models.mae_vqgan import MAEVQGAN
+from vicl.models.unet import UNet
+from vicl.models.vit import Transformer
+from vicl.models.vqgan import VQGAN, Decoder, Encoder
+from vicl.training.checkpoints import TrainingError
+from vicl.training.objective import Inpainting, Objective
+from vicl.training.recipe import Recipe, RecipeError, VQGANModel
+from vicl.training.vqgan_objective import VQGANObjective
+
+_CODE_MODELS: dict[str, tuple[Any, Any]] = {
+    "mae-vqgan": (MAEVQGANConfig, MAEVQGAN),
+    "beit": (BEiTConfig, BEiT),
+    "autoregressive": (AutoregressiveConfig, Autoregressive),
+}
+_PIXEL_MODELS: dict[str, tuple[Any, Any]] = {
+    "mae": (MAEConfig, MAE),
+    "unet": (UNetConfig, UNet),
+    "vqgan": (VQGANConfig, VQGAN),
+}
+
+_COMPILED = (Transformer, Encoder, Decoder, UNet)
+"""What `torch.compile` is given: what computes, not what picks patches by their places."""
+
+
+def canvas_size(recipe: Recipe) -> tuple[int, int]:
+    """(height, width) in pixels of what the model is trained on."""
+    model = recipe.model
+    if isinstance(model, VQGANModel):
+        return model.crop_size, model.crop_size
+    return model.canvas_size
+
+
+def build_model(recipe: Recipe) -> Any:
+    """The model of a recipe: with random weights by its seed, or those it starts from; on the CPU.
+
+    Raises:
+        TrainingError: If its tokenizer or the weights to start from are missing or do not fit.
+    """
+    tokenizer = _tokenizer(recipe) if recipe.model.kind in _CODE_MODELS else None
+    config = model_config(recipe, None if tokenizer is None else tokenizer.config)
+    model_class = (_CODE_MODELS | _PIXEL_MODELS)[recipe.model.kind][1]
+    model = model_class(config, seed=recipe.seed)
+    if tokenizer is not None:
+        model.tokenizer.load_state_dict(tokenizer.state_dict())
+    if recipe.start is not None:
+        _start_from(model, recipe.start)
+    model.name = recipe.name
+    return model
+
+
+def model_config(recipe: Recipe, tokenizer: VQGANConfig | None) -> Any:
+    """The architecture of a recipe's model.
+
+    Args:
+        recipe: The recipe.
+        tokenizer: The architecture of its tokenizer; None for a model without one.
+
+    Raises:
+        RecipeError: If the two do not go together.
+    """
+    config_class = (_CODE_MODELS | _PIXEL_MODELS)[recipe.model.kind][0]
+    numbers = recipe.model.model_dump(exclude={"kind", "tokenizer", "crop_size"})
+    if tokenizer is not None:
+        numbers["tokenizer"] = tokenizer
+    try:
+        return config_class.model_validate(numbers)
+    except ValidationError as error:
+        faults = "; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors())
+        raise RecipeError(f"{recipe.name}: model: {faults}") from error
+
+
+def build_objective(recipe: Recipe, model: nn.Module) -> Objective:
+    """What trains a model as its recipe says."""
+    if recipe.vqgan is not None:
+        assert isinstance(model, VQGAN)
+        return VQGANObjective(model, recipe.vqgan, seed=recipe.seed)
+    assert isinstance(model, LearnedInpainter)
+    targets = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    return Inpainting(model, target_dtype=targets[recipe.target_precision])
+
+
+def compile_parts(model: nn.Module) -> None:
+    """Compile the parts of a model that compute, in place."""
+    for part in model.modules():
+        if isinstance(part, _COMPILED):
+            part.compile()
+
+
+def _tokenizer(recipe: Recipe) -> VQGAN:
+    source: str = recipe.model.tokenizer  # type: ignore[union-attr]
+    try:
+        return load_tokenizer(source, device="cpu")
+    except (ValueError, OSError) as error:
+        raise TrainingError(
+            f"model.tokenizer: {error}; train one (vicl train vqgan-tiny-cpu), convert one (vicl "
+            "convert last.ckpt FOLDER), or name another with --set model.tokenizer=FOLDER"
+        ) from error
+
+
+def _start_from(model: nn.Module, source: str) -> None:
+    """Take the weights of a model of the same architecture."""
+    try:
+        other: Any = load_folder(Path(source), device="cpu")
+    except (ValueError, OSError) as error:
+        raise TrainingError(f"start: {error}") from error
+    if type(other) is not type(model) or other.config != model.config:
+        raise TrainingError(
+            f"start: {display(source)} is a {type(other).__name__} of another architecture than "
+            "the recipe's model; make them the same"
+        )
+    model.load_state_dict(other.state_dict())

@@ -1,0 +1,101 @@
+"""AdamW as masked autoencoders are trained with it, its learning rate, and averaged weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from vicl.training.parallel import copy_whole
+from vicl.training.recipe import Optimiser, Schedule
+
+BATCH_OF_LR = 256
+"""The batch size for which recipes state their learning rate.
+
+Source: Goyal et al. 2017, arXiv:1706.02677, section 2.1; He et al. 2021, appendix A.1."""
+
+
+def decays(name: str, weight: Tensor) -> bool:
+    """Whether weight decay applies: to matrices and kernels only.
+
+    Biases and the scales of norms have one dimension; tokens (class, mask, start) have leading
+    ones; a codebook and other embeddings are tables of things, not maps between them.
+    """
+    flat = sum(side > 1 for side in weight.shape) <= 1
+    table = name.rpartition(".")[2] in ("codebook", "positions") or "embedding" in name
+    return not flat and not table
+
+
+def make_optimiser(part: nn.Module, settings: Optimiser, lr: float) -> torch.optim.AdamW:
+    """AdamW over what a module trains, in two groups: with decay, and without."""
+    trained = [(name, p) for name, p in part.named_parameters() if p.requires_grad]
+    groups = [
+        {
+            "params": [p for name, p in trained if decays(name, p) == decaying],
+            "weight_decay": settings.weight_decay if decaying else 0.0,
+        }
+        for decaying in (True, False)
+    ]
+    kept = [group for group in groups if group["params"]]
+    # One kernel for all weights, on CPUs too.
+    return torch.optim.AdamW(kept, lr=lr, betas=settings.betas, fused=True)
+
+
+def peak_lr(settings: Optimiser, batch_size: int) -> float:
+    """The highest learning rate of a run."""
+    return settings.lr * (batch_size / BATCH_OF_LR if settings.scale_lr else 1.0)
+
+
+def lr_at(step: int, steps: int, schedule: Schedule, peak: float) -> float:
+    """The learning rate of an optimiser step, counted from 0: linear warm-up, then a cosine.
+
+    A function of the step alone, so that there is no schedule to save.
+
+    Source: Loshchilov and Hutter 2016, arXiv:1608.03983, section 3.
+    """
+    rising = round(schedule.warmup * steps)
+    if step < rising:
+        return peak * (step + 1) / rising
+    way = (step - rising) / max(1, steps - rising)
+    low = schedule.final
+    return peak * (low + (1 - low) * (1 + math.cos(math.pi * way)) / 2)
+
+
+def set_lr(optimisers: Iterable[torch.optim.Optimizer], lr: float) -> None:
+    """Give every group of every optimiser a learning rate."""
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = lr
+
+
+class AveragedWeights:
+    """The exponential moving average of a module's weights.
+
+    Attributes:
+        decay: What of the average stays at a step.
+        values: The averages, by name.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self._model = model
+        self.values = {name: p.detach().clone() for name, p in _trained(model).items()}
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take in the weights as they are now."""
+        now = _trained(self._model)
+        torch._foreach_lerp_(
+            list(self.values.values()), [now[name] for name in self.values], 1 - self.decay
+        )
+
+    def load(self, values: Mapping[str, Tensor]) -> None:
+        """Go on from saved averages."""
+        for name, value in self.values.items():
+            copy_whole(values[name], value)
+
+
+def _trained(model: nn.Module) -> dict[str, Tensor]:
+    return {name: p.data for name, p in model.named_parameters() if p.requires_grad}

@@ -1,0 +1,76 @@
+"""One process or many: sharding, and whole states whatever the sharding.
+
+Data parallelism (DDP) is accelerate's.  Fully sharded data parallelism is PyTorch's `fully_shard`,
+block by block, since accelerate offers none on a CPU, where the tests run it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from vicl.models.vit import Block
+
+_WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+
+
+def shard(objective: nn.Module, device: torch.device, processes: int) -> None:
+    """Share a module's weights out over all processes, in place: each block, then the rest."""
+    mesh = init_device_mesh(device.type, (processes,))
+    for module in objective.modules():
+        if isinstance(module, Block):
+            fully_shard(module, mesh=mesh)
+    fully_shard(objective, mesh=mesh)
+
+
+def whole_state(module: nn.Module) -> dict[str, Any]:
+    """All weights and buffers on the CPU, of the first process also where they are sharded."""
+    return get_model_state_dict(module, options=_WHOLE)
+
+
+def load_whole_state(module: nn.Module, state: Mapping[str, Any]) -> None:
+    """Take weights and buffers as :func:`whole_state` gave them; every process has them all."""
+    set_model_state_dict(
+        module, dict(state), options=StateDictOptions(full_state_dict=True, strict=True)
+    )
+
+
+def whole_optimiser_state(module: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Any]:
+    """An optimiser's state on the CPU, by the names of the module's weights."""
+    return dict(get_optimizer_state_dict(module, optimiser, options=_WHOLE))
+
+
+def load_whole_optimiser_state(
+    module: nn.Module, optimiser: torch.optim.Optimizer, state: Mapping[str, Any]
+) -> None:
+    """Take an optimiser's state as :func:`whole_optimiser_state` gave it."""
+    set_optimizer_state_dict(
+        module, optimiser, dict(state), options=StateDictOptions(full_state_dict=True)
+    )
+
+
+def whole_tensor(value: Tensor) -> Tensor:
+    """A tensor itself, or, where the processes share it out, all of it; all of them ask for it."""
+    return value.full_tensor() if isinstance(value, DTensor) else value
+
+
+def copy_whole(source: Tensor, target: Tensor) -> None:
+    """Copy a whole tensor into one that the processes may share out."""
+    if isinstance(target, DTensor):
+        source = distribute_tensor(
+            source.to(target.device), target.device_mesh, list(target.placements)
+        )
+    target.copy_(source)

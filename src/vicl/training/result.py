@@ -1,0 +1,166 @@
+"""What comes of a run: a model folder with a card and its curves."""
+
+from __future__ import annotations
+
+import io
+import platform
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import vicl
+from vicl.machine import processor
+from vicl.models.cards import architecture_table
+from vicl.models.folder import save_folder
+from vicl.training.checkpoints import TrainingError
+from vicl.training.evaluation import Evaluation
+from vicl.training.recipe import Recipe
+from vicl.training.report import read_log
+from vicl.training.run_folder import recipe_text
+
+CURVES = "curves.png"
+
+
+def save_result(
+    model: nn.Module,
+    target: Path,
+    *,
+    recipe: Recipe,
+    data: Sequence[str],
+    run: Path,
+    seconds: float,
+    evaluation: Evaluation | None,
+    device: torch.device,
+    processes: int,
+) -> None:
+    """Write the model folder of a finished run, whole or not at all.
+
+    Args:
+        model: With its final weights, on the CPU.
+        target: The folder; replaced if it holds a model.
+        recipe: What was done.
+        data: Lines that say on what.
+        run: The run's folder, with its log.
+        seconds: Of training, over all times that it went on.
+        evaluation: The last look at held-out images, where there are some.
+        device: That a process trained on.
+        processes: How many trained.
+    """
+    card = "\n".join(
+        (
+            "---",
+            "library_name: vicl",
+            f"license: {'unknown' if recipe.licence == 'unknown' else 'other'}",
+            "---",
+            f"# {recipe.name}",
+            "",
+            recipe.description.strip() or f"A {type(model).__name__} trained by vicl.",
+            "",
+            f"Licence of the weights: {' '.join(recipe.licence.split())}",
+            "",
+            "## Training",
+            "",
+            *(f"- Data: {line}" for line in data),
+            f"- Seed: {recipe.seed}",
+            f"- Time: {_duration(seconds)} on {processes} x {processor(device)}",
+            f"- Software: vicl {vicl.__version__} (git {_revision()}), PyTorch "
+            f"{torch.__version__}, Python {platform.python_version()}",
+            "",
+            f"![Curves of the training]({CURVES})",
+            "",
+            "## Held-out images",
+            "",
+            *_results(evaluation),
+            "",
+            "## Architecture",
+            "",
+            architecture_table(model),
+            "",
+            "## Recipe",
+            "",
+            "```yaml",
+            recipe_text(recipe).rstrip(),
+            "```",
+            "",
+        )
+    )
+    save_folder(model, target, card=card, overwrite=True, extras={CURVES: draw_curves(run)})
+
+
+def draw_curves(run: Path) -> bytes:
+    """Loss, learning rate, gradient norm and held-out figures over the steps, as a PNG.
+
+    Raises:
+        TrainingError: If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise TrainingError('curves need matplotlib: pip install "vicl[train]"') from error
+    lines = read_log(run)
+    panels = (
+        ("loss", ("loss", "held_out_loss")),
+        ("held-out PSNR, dB", ("held_out_psnr", "held_out_psnr_floor")),
+        ("gradient norm", ("gradient_norm",)),
+        ("learning rate", ("lr",)),
+    )
+    figure = Figure(figsize=(10, 6), layout="constrained")
+    for axes, (title, names) in zip(figure.subplots(2, 2).flat, panels, strict=True):
+        for name in names:
+            points = [(line["step"], line[name]) for line in lines if name in line]
+            if points:
+                marker = "o" if len(points) < 30 else ""
+                axes.plot(*zip(*points, strict=True), label=name, marker=marker, markersize=3)
+        axes.set(title=title, xlabel="step")
+        if axes.lines:
+            axes.legend()
+        axes.grid(alpha=0.3)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    return buffer.getvalue()
+
+
+def _results(evaluation: Evaluation | None) -> list[str]:
+    if evaluation is None:
+        return ["None were held out, so nothing was measured on images that training never saw."]
+    found = evaluation.figures
+    return [
+        f"Means over {evaluation.count} images that training never saw; the hole is the last "
+        "quarter of the canvas (a VQGAN draws the whole of what it is shown).",
+        "",
+        "| loss | PSNR, dB | PSNR of the mean visible colour, dB |",
+        "|---|---|---|",
+        f"| {found['loss']:.4f} | {found['psnr']:.2f} | {found['psnr_floor']:.2f} |",
+    ]
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min {rest} s"
+
+
+def _revision() -> str:
+    """The git revision of the code, where it runs from a checkout of vicl."""
+    here = Path(__file__)
+    for command in (
+        ("ls-files", "--error-unmatch", here.name),  # else it is installed in somebody else's
+        ("describe", "--always", "--dirty", "--abbrev=12"),
+    ):
+        try:
+            done = subprocess.run(
+                ("git", *command),
+                cwd=here.parent,
+                capture_output=True,
+                text=True,
+                timeout=10,
+                check=False,
+            )
+        except (OSError, subprocess.SubprocessError):
+            return "unknown"
+        if done.returncode:
+            return "unknown"
+    return done.stdout.strip()
