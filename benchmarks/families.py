@@ -10,8 +10,9 @@ floors: the mean colour of what is visible, and for each hidden patch a copy of 
 one.
 
 A tenth of the images is held out, by their names; --group is a regular expression whose matches
-stay together (frames of one video).  Contact sheets show the photographs that come with vicl, which
-no family was trained on.  Finished families are kept in --out: run again to go on.
+stay together (frames of one video); train the tokenizer with the same two.  Contact sheets show the
+photographs that come with vicl, which no family was trained on.  Finished families are kept in
+--out: run again to go on.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from vicl.training.augmentation import centre
 from vicl.training.data import open_data
 from vicl.training.evaluation import last_quarter
 from vicl.training.recipe import Recipe
-from vicl.training.recipe_file import check_recipe
+from vicl.training.recipe_file import check_recipe, load_recipe
 from vicl.training.report import read_log
 from vicl.training.run import train
 
@@ -92,11 +93,9 @@ def main() -> int:
 
 def run(family: str, given: argparse.Namespace, console: Console) -> None:
     """Measure a family's rate, train it for its time, and see what it fills."""
-    with tempfile.TemporaryDirectory() as folder:
-        trial = recipe(family, given, steps=30)
-        train(trial, Path(folder) / "run", device="cpu")
-        logged = [line for line in read_log(Path(folder) / "run") if "images_per_second" in line]
-    steps = max(1, int(60 * given.minutes * logged[-1]["images_per_second"] / 32))
+    begun = given.out / family / "run" / "recipe.yaml"
+    steps = load_recipe(begun).schedule.steps if begun.exists() else fitting(family, given)
+    assert steps is not None
     console.print(f"{family}: {steps} steps")
     whole = recipe(family, given, steps=steps)
     path = train(whole, given.out / family / "run", device="cpu", resume=True)
@@ -123,6 +122,16 @@ def run(family: str, given: argparse.Namespace, console: Console) -> None:
     }
     save_image(sheet(model), given.out / family / "sheet.png")
     write_atomic(given.out / family / "result.json", json.dumps(found, indent=1).encode())
+
+
+def fitting(family: str, given: argparse.Namespace) -> int:
+    """How many steps a family takes in its time, by a short trial."""
+    with tempfile.TemporaryDirectory() as folder:
+        trial = recipe(family, given, steps=30)
+        train(trial, Path(folder) / "run", device="cpu")
+        logged = [line for line in read_log(Path(folder) / "run") if "images_per_second" in line]
+    rate = float(logged[-1]["images_per_second"]) / trial.batch.size
+    return max(1, int(60 * given.minutes * rate))
 
 
 def recipe(family: str, given: argparse.Namespace, *, steps: int) -> Recipe:

@@ -33,7 +33,7 @@ from unittest import mock
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from vicl.machine import peak_memory, processor, reset_peak_memory, synchronise
@@ -163,9 +163,9 @@ def reference_step(model: MAEVQGAN) -> Step:
 
 def our_step(model: MAEVQGAN, dtype: torch.dtype, *, compiled: bool = False) -> Step:
     """A step of the loop."""
+    objective = Inpainting(model, target_dtype=dtype).to(model.device)
     if compiled:
-        compile_parts(model)
-    objective: nn.Module = Inpainting(model, target_dtype=dtype).to(model.device)
+        compile_parts(objective)
     optimiser = make_optimiser(model, Optimiser(), 1e-4)
     device = model.device.type
 

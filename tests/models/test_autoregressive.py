@@ -131,6 +131,10 @@ def test_where_the_hole_must_be(model: Autoregressive) -> None:
     prompt = Prompt([(picture(40, 40), picture(40, 40, seed=1))], picture(40, 40, seed=2))
     (answer,) = CanvasModel(model).answer([prompt])
     assert answer.image.shape == (3, 40, 40)
+    tall = KINDS["autoregressive"].build((104, 64))  # a blank row of patches below the hole
+    two = Prompt([prompt.examples[0], prompt.examples[0]], prompt.query)
+    (answer,) = CanvasModel(tall).answer([two])
+    assert answer.image.shape == (3, 40, 40)
     moved = Layout.grid(1, canvas_size=SQUARE, patch_size=PATCH).arranged(2)
     with pytest.raises(ValueError, match="take an arrangement"):
         CanvasModel(model, moved).answer([prompt])

@@ -14,11 +14,12 @@ from tests.pictures import picture
 from torch import Generator, Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from vicl.engine import CanvasModel, Inpainter, TokenInpainter, Tokenizer
+from vicl.engine import CanvasModel, Inpainter, Sampling, TokenInpainter, Tokenizer
 from vicl.models.configs import PUBLISHED, MAEVQGANConfig, VQGANConfig, small, tiny
 from vicl.models.mae_vqgan import MAEVQGAN
 from vicl.models.published_keys import published_key
 from vicl.prompt import Prompt
+from vicl.training.objective import Inpainting
 
 WIDE = (32, 48)
 
@@ -70,6 +71,19 @@ def test_golden_answer(golden: tuple[MAEVQGAN, dict[str, np.ndarray]]) -> None:
     assert np.array_equal(logits.argmax(axis=1), arrays["tokens"])
     filled = model.inpaint(canvas, hole).image[0].permute(1, 2, 0).mul(255).numpy()
     assert np.abs(np.trunc(filled) - arrays["output"]).max() <= 1
+
+
+def test_golden_loss(golden: tuple[MAEVQGAN, dict[str, np.ndarray]]) -> None:
+    """Training's loss is the cross-entropy of the published logits and codes at the hole."""
+    model, arrays = golden
+    canvas, hole = torch.from_numpy(arrays["canvas"])[None], tokens_to_pixels(arrays["mask"])
+    logits = arrays["logits_masked"].astype(np.float64)
+    codes = arrays["codebook_indices"][arrays["mask"]]
+    terms = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(codes)), codes]
+    with torch.no_grad():
+        assert float(model.loss(canvas, hole)) == pytest.approx(terms.mean(), abs=1e-4)
+        stepped = Inpainting(model)(canvas, hole, 0).losses["model"]
+    assert float(stepped) == pytest.approx(terms.mean(), abs=1e-4)
 
 
 def test_golden_tokenizer(golden: tuple[MAEVQGAN, dict[str, np.ndarray]]) -> None:
@@ -235,6 +249,15 @@ def test_samples_show_both_modes_of_an_ambiguous_prompt() -> None:
     # The log-likelihood tells how often the second code was drawn: each time log 2 is lost.
     drawn = [(16 * np.log(2 / 3) - value) / np.log(2) for value in likelihoods[1:]]
     assert 16 / 6 < np.mean(drawn) < 16 / 2
+
+
+def test_coherent_samples_are_the_two_modes() -> None:
+    """Each answer takes one of the two codes throughout, so there are two answers and no more."""
+    model, prompt = ambiguous()
+    (answer,) = CanvasModel(model, sampling=Sampling(coherent=True)).answer([prompt], samples=5)
+    (other,) = answer.alternatives
+    assert float(answer.log_likelihood) == pytest.approx(16 * np.log(2 / 3), abs=1e-3)
+    assert float(other.log_likelihood) == pytest.approx(16 * np.log(1 / 3), abs=1e-3)
 
 
 def test_answer_region_draws_the_hole_alone(model: MAEVQGAN, batch: tuple[Tensor, Tensor]) -> None:

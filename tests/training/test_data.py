@@ -280,7 +280,7 @@ def test_held_out_streams(tmp_path: Path, folder: Path) -> None:
     assert [round(float(data.held_out.load(i).max()) * 255) for i in range(3)] == [0, 1, 2]
 
 
-def test_held_out_images_are_resized_as_pillow_does(folder: Path) -> None:
+def test_held_out_are_resized_as_pillow_does(folder: Path) -> None:
     held = opened(str(folder), sources={"kind": "photos"}).held_out
     path = Path(__file__).parents[2] / "src/vicl/photos"
     wanted = []
@@ -300,7 +300,7 @@ def test_held_out_images_are_resized_as_pillow_does(folder: Path) -> None:
     assert all(any(torch.equal(image, other) for other in wanted) for image in found)
 
 
-def test_broken_held_out_images_are_left_out(
+def test_broken_held_out_are_left_out(
     tmp_path: Path, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "a.png").write_bytes(image_bytes(200))

@@ -150,15 +150,20 @@ def test_a_full_disk_ends_the_run_with_the_last_checkpoint(long_run: Path, tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
-def test_two_processes_train_as_one(parallel: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "parallel", "ema"),
+    [("mae", "ddp", 0.5), ("mae-vqgan", "ddp", None), ("mae-vqgan", "fsdp", 0.5)],
+)
+def test_two_processes_train_as_one(
+    kind: str, parallel: str, ema: float | None, tmp_path: Path
+) -> None:
     """The same recipe: the same images, holes and (nearly) weights; stopped and resumed, too."""
     changes: dict[str, Any] = {
         "optimiser": {"lr": 1e-3, "scale_lr": False, "clip": 1.0},
         "parallel": parallel,
-        "ema": 0.5,
+        "ema": ema,
     }
-    recipe = write(plain(tmp_path, **changes), tmp_path / "recipe.yaml")
+    recipe = write(plain(tmp_path, kind, **changes), tmp_path / "recipe.yaml")
     run(command(recipe, tmp_path / "one"))
     together(2, recipe, tmp_path / "two")
     a, b = weights(tmp_path / "one" / "model"), weights(tmp_path / "two" / "model")

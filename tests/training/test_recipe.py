@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from vicl.models.configs import large
 from vicl.training.recipe import Batch, Recipe, RecipeError, VQGANModel
-from vicl.training.recipe_file import check_recipe, load_recipe, shipped_recipes
+from vicl.training.recipe_file import check_recipe, load_recipe, read_text, shipped_recipes
 
 GOOD = """\
 name: good
@@ -133,7 +134,7 @@ def test_errors_name_line_key_value_and_what_is_allowed(
         ("{count: 0}", "held_out.count: got 0"),
     ],
 )
-def test_held_out_images_that_cannot_be(tmp_path: Path, held_out: str, expected: str) -> None:
+def test_held_out_that_cannot_be(tmp_path: Path, held_out: str, expected: str) -> None:
     new = f"train: a\n  held_out: {held_out}"
     assert f"line 4: data.{expected}" in complaint(
         write(tmp_path, old="train: figures/train", new=new)
@@ -245,10 +246,37 @@ def test_a_batch_is_shared_out() -> None:
         Batch(size=2).rounds(3)
 
 
-def test_every_shipped_recipe_says_how_to_use_it() -> None:
-    names = shipped_recipes()
-    assert len(names) >= 14
-    for name in names:
-        recipe = load_recipe(name)
-        assert recipe.name == name
-        assert 20 < len(recipe.description) < 400
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_a_shipped_recipe_says_how_to_use_it(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert 20 < len(recipe.description) < 400
+    text = read_text(name)
+    header = text[: text.index("\nname: ")].splitlines()
+    assert header[0].startswith(f"# vicl train {name}")
+    for field in ("What for:", "Hardware:", "Time:", "Data:"):
+        assert sum(line.startswith(f"# {field}") for line in header) == 1
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_the_recipes_that_the_documentation_promises_are_shipped() -> None:
+    assert set(shipped_recipes()) >= {
+        *(f"mae-vqgan-{size}-figures" for size in ("small", "base", "large")),
+        *("vqgan-figures", "mae-large-figures", "beit-large-figures", "unet-figures"),
+        *("autoregressive-large-figures", "mae-vqgan-large-figures-imagenet"),
+        *("mae-vqgan-small-gpu", "vqgan-small-gpu", "mae-vqgan-tiny-cpu", "vqgan-tiny-cpu"),
+        "smoke",
+    }
+
+
+def test_the_papers_setting_is_as_published() -> None:
+    recipe = load_recipe("mae-vqgan-large-figures")
+    model = recipe.model.model_dump(exclude={"kind", "tokenizer"})
+    assert model == large().model_dump(exclude={"tokenizer"})
+    assert recipe.batch.rounds(8) == (64, 1)
+    assert (recipe.optimiser.lr, recipe.optimiser.scale_lr) == (1e-4, True)
+    assert (recipe.optimiser.betas, recipe.optimiser.weight_decay) == ((0.9, 0.95), 0.05)
+    assert recipe.schedule.epochs == 1000
+    assert recipe.schedule.warmup * recipe.schedule.epochs == 15
+    assert [(m.kind, m.ratio) for m in recipe.masking] == [("patches", 0.75)]
+    assert (recipe.data.augmentation.scale, recipe.data.augmentation.flip) == ((0.2, 1.0), True)

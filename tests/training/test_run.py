@@ -11,12 +11,13 @@ import pytest
 import torch
 from PIL import Image
 from tests.pictures import picture
-from tests.training.runs import MODELS, pictures, plain, recipe
+from tests.training.runs import MODELS, TOKENIZER, pictures, plain, recipe
 from torch.utils.data import IterableDataset
 
 import vicl
 from vicl.models import load_tokenizer
 from vicl.models.folder import load_folder
+from vicl.models.vqgan import VQGAN
 from vicl.training.build import build_model, build_objective
 from vicl.training.checkpoints import CheckpointFolder, TrainingError
 from vicl.training.recipe_file import check_recipe
@@ -126,6 +127,17 @@ def test_bfloat16_arithmetic_is_near_float32(tmp_path: Path) -> None:
         train(recipe(tmp_path, precision="fp16"), tmp_path / "fp16", device="cpu")
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_model_learns_the_same(tmp_path: Path) -> None:
+    train(recipe(tmp_path), tmp_path / "plain", device="cpu")
+    compiled = train(recipe(tmp_path, compile=True), tmp_path / "compiled", device="cpu")
+    assert weights(compiled).keys() == weights(tmp_path / "plain" / "model").keys()
+    for a, b in zip(read_log(tmp_path / "plain"), read_log(tmp_path / "compiled"), strict=True):
+        if "loss" in a:
+            assert b["loss"] == pytest.approx(a["loss"], rel=1e-3)
+
+
 def test_starting_from_a_model(tmp_path: Path) -> None:
     first = train(recipe(tmp_path), tmp_path / "first", device="cpu")
     model = build_model(recipe(tmp_path, start=str(first)))
@@ -165,8 +177,13 @@ def test_folders_that_are_in_use(tmp_path: Path) -> None:
     other = recipe(tmp_path, seed=5)
     with pytest.raises(TrainingError, match=r"other values of seed \(was 0, is 5\)"):
         train(other, tmp_path / "run", device="cpu", resume=True)
+    gentler = recipe(tmp_path, optimiser={"lr": 1e-4, "scale_lr": False})
+    train(gentler, tmp_path / "run", device="cpu", resume=True)
     longer_log = recipe(tmp_path, log={"every": 3, "trackers": []})
     assert train(longer_log, tmp_path / "run", device="cpu", resume=True).is_dir()
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / ".vicl-12.tmp").write_text("half a recipe")
+    assert train(given, tmp_path / "killed", device="cpu", resume=True).is_dir()
     with pytest.raises(TrainingError, match="holds other things than a run"):
         train(given, tmp_path / "pictures", device="cpu")
     (tmp_path / "file").write_text("x")
@@ -202,6 +219,27 @@ def test_a_dataset_of_the_callers(tmp_path: Path) -> None:
         train(given, tmp_path / "other", device="cpu")
 
 
+def test_a_tokenizer_that_was_trained_again_is_noticed(tmp_path: Path) -> None:
+    given = recipe(tmp_path, "mae-vqgan")
+    train(given, tmp_path / "run", device="cpu")
+    VQGAN(TOKENIZER, seed=8).save_pretrained(tmp_path / "tokenizer", overwrite=True)
+    with pytest.raises(TrainingError, match=r"model\.tokenizer: has other weights"):
+        train(given, tmp_path / "run", device="cpu", resume=True)
+
+
+def test_the_best_is_kept_wherever_it_was(tmp_path: Path) -> None:
+    """Also between the steps that make checkpoints anyway."""
+    given = recipe(tmp_path, evaluation={"every": 1}, checkpoints={"every": 100, "keep": 1})
+    train(given, tmp_path / "run", device="cpu")
+    losses = {
+        line["step"]: line["held_out_loss"]
+        for line in read_log(tmp_path / "run")
+        if "held_out_loss" in line
+    }
+    index = CheckpointFolder(tmp_path / "run" / "checkpoints", 1).index()
+    assert index.best == min(losses, key=lambda step: losses[step])
+
+
 def test_trackers(tmp_path: Path) -> None:
     train(recipe(tmp_path, log={"every": 1}), tmp_path / "run", device="cpu")
     assert list((tmp_path / "run").rglob("events.out.tfevents*"))
@@ -222,7 +260,7 @@ def test_targets_are_named_by_a_copy(tmp_path: Path) -> None:
     losses = objective(image, hole, 0).losses
     losses["model"].backward()
     assert all(torch.equal(model.tokenizer.state_dict()[n], v) for n, v in exact.items())
-    assert not any(n.startswith("_tokenizer") for n in objective.state_dict())
+    assert not any(n.startswith("tokenizers") for n in objective.state_dict())
 
 
 def test_recipes_that_do_not_fit_their_tokenizer(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ def _report() -> dict[str, dict[str, Any]]:
 
     from vicl import __version__
     from vicl.files import hash_file
+    from vicl.machine import processor
     from vicl.models import ENGINES, load_model
     from vicl.models.download import cache_folder, downloaded, published
 
@@ -43,7 +44,7 @@ def _report() -> dict[str, dict[str, Any]]:
             extras.setdefault(extra, []).append(name)
     mps = torch.backends.mps.is_available()
     devices: dict[str, Any] = {
-        "cpu": f"{os.cpu_count()} cores, {torch.get_num_threads()} threads for torch",
+        "cpu": f"{os.cpu_count()} cores; {processor(torch.device('cpu'))}",
         "cuda": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "not available",
         "mps": "available" if mps else "not available",
     }

@@ -84,7 +84,10 @@ def train(
     # Of several processes, the first speaks.
     if os.environ.get("RANK", "0") == "0":
         click.echo(str(model))
-        click.echo(f"use it: vicl predict --model {model} ...", err=True)
+        use = f"vicl predict --model {model} ..."
+        if checked.model.kind == "vqgan":
+            use = f"vicl train mae-vqgan-tiny-cpu --set model.tokenizer={model} ..."
+        click.echo(f"use it: {use}", err=True)
 
 
 def _fail(error: BaseException, code: int, *, debug: bool, message: str = "") -> NoReturn:

@@ -1,8 +1,9 @@
 """VQGAN-autoregressive: a causal transformer that completes the codes of a canvas in raster order.
 
 The place of a code is predicted from all codes before it.  The answer must therefore come last:
-the hole has to hold the last patch of the canvas, at the bottom right.  Before the tokenizer names
-the visible patches, the hole is painted grey, so that what lies under it makes no difference.
+after the hole nothing may stand but a blank margin, so it is at the bottom right.  Before the
+tokenizer names the visible patches, the hole is painted grey, so that what lies under it makes no
+difference.
 
 Source: Esser, Rombach and Ommer 2021, arXiv:2012.09841, section 3.2; as a baseline, Bar et al.
 2022, arXiv:2209.00647, section 4.  Positions are fixed here, where the published model learns them.
@@ -22,7 +23,7 @@ from vicl.models.code_inpainter import CodeInpainter, DecodeRegion
 from vicl.models.configs import AutoregressiveConfig
 from vicl.models.initialisation import initialise_transformer, seeded
 from vicl.models.tokens import check_generators, choose_tokens, token_pixels
-from vicl.models.vit import Cache, Transformer, sincos_positions
+from vicl.models.vit import Cache, Transformer, patchify, sincos_positions
 
 GREY = 0.5
 
@@ -122,13 +123,13 @@ class Autoregressive(CodeInpainter):
         """Complete the holes' codes.
 
         Raises:
-            ValueError: If a hole leaves out the last patch.
+            ValueError: If something is shown after a hole.
         """
-        if not bool(holes[:, -1].all()):
+        if not all(map(self._comes_last, image, holes)):
             raise ValueError(
-                "hole: got one without the last patch of the canvas, but this model fills a "
-                "canvas from the top left to the bottom right; take an arrangement whose answer "
-                "stands at the bottom right, such as the grid of one example"
+                "hole: got one that something is shown after, but this model fills a canvas from "
+                "the top left to the bottom right; take an arrangement whose answer stands at the "
+                "bottom right, such as Layout.grid's own"
             )
         check_generators(generators, len(image))
         codes = self._name(image, holes)
@@ -144,6 +145,13 @@ class Autoregressive(CodeInpainter):
         ]
         tokens, chosen = zip(*parts, strict=True)
         return torch.cat(tokens), torch.cat(chosen)
+
+    def _comes_last(self, image: Float[Tensor, "3 H W"], holes: Bool[Tensor, " n"]) -> bool:
+        """Whether what follows a canvas's hole in raster order is of one colour."""
+        places = holes.nonzero()
+        last = int(places.max()) if len(places) else len(holes)
+        after = patchify(image[None], self.patch_size)[0, last + 1 :].unflatten(1, (3, -1))
+        return not after.numel() or bool((after == after[:1, :, :1]).all())
 
     def _complete(
         self,

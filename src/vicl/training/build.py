@@ -99,17 +99,24 @@ def build_objective(recipe: Recipe, model: nn.Module) -> Objective:
     """What trains a model as its recipe says."""
     if recipe.vqgan is not None:
         assert isinstance(model, VQGAN)
+        if recipe.compile:
+            compile_parts(model)
         return VQGANObjective(model, recipe.vqgan, seed=recipe.seed)
     assert isinstance(model, LearnedInpainter)
     targets = {"fp32": torch.float32, "bf16": torch.bfloat16}
-    return Inpainting(model, target_dtype=targets[recipe.target_precision])
+    objective = Inpainting(model, target_dtype=targets[recipe.target_precision])
+    if recipe.compile:
+        compile_parts(objective)
+    return objective
 
 
-def compile_parts(model: nn.Module) -> None:
-    """Compile the parts of a model that compute, in place."""
-    for part in model.modules():
-        if isinstance(part, _COMPILED):
-            part.compile()
+def compile_parts(module: nn.Module) -> None:
+    """Compile the parts of a model or an objective that compute, in place."""
+    copies = module.tokenizers if isinstance(module, Inpainting) else []
+    for whole in (module, *copies):
+        for part in whole.modules():
+            if isinstance(part, _COMPILED):
+                part.compile()
 
 
 def _tokenizer(recipe: Recipe) -> VQGAN:

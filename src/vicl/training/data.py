@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from vicl.training import recipe
-from vicl.training.held_out_images import HeldOutImages, Opened, hold_out
+from vicl.training.held_out import HeldOutImages, Opened, hold_out
 from vicl.training.loader import Batch, Pool, Seat, load
 from vicl.training.mixture import Mixture
 from vicl.training.shards import Shards

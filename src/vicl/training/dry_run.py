@@ -183,7 +183,8 @@ def _time(
 ) -> str:
     once = step_seconds(recipe, cost, rates)
     whole = "" if steps is None else f"{_duration(steps * once)}, "
-    return f"at least {whole}{once:.3g} s a step ({_speed(recipe, rates)} on {processor(device)})"
+    each = f"{once:.3g} s" if once < 100 else _duration(once)
+    return f"at least {whole}{each} a step ({_speed(recipe, rates)} on {processor(device)})"
 
 
 def _speed(recipe: Recipe, rates: Flops) -> str:

@@ -24,7 +24,9 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from vicl.models.vit import Block
 
-_WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+_FOR_ALL = StateDictOptions(full_state_dict=True)
+_FOR_FIRST = StateDictOptions(full_state_dict=True, cpu_offload=True)
+"""Sent to the CPU at once, what is whole arrives at the first process only."""
 
 
 def shard(objective: nn.Module, device: torch.device, processes: int) -> None:
@@ -37,8 +39,9 @@ def shard(objective: nn.Module, device: torch.device, processes: int) -> None:
 
 
 def whole_state(module: nn.Module) -> dict[str, Any]:
-    """All weights and buffers on the CPU, of the first process also where they are sharded."""
-    return get_model_state_dict(module, options=_WHOLE)
+    """All weights and buffers on the CPU, in every process, whatever it holds of them."""
+    state = get_model_state_dict(module, options=_FOR_ALL)
+    return {name: value.cpu() for name, value in state.items()}
 
 
 def load_whole_state(module: nn.Module, state: Mapping[str, Any]) -> None:
@@ -49,14 +52,21 @@ def load_whole_state(module: nn.Module, state: Mapping[str, Any]) -> None:
 
 
 def whole_optimiser_state(module: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Any]:
-    """An optimiser's state on the CPU, by the names of the module's weights."""
-    return dict(get_optimizer_state_dict(module, optimiser, options=_WHOLE))
+    """An optimiser's state on the CPU, by the names of the module's weights.
+
+    In the first process; empty in the others, and of an optimiser that has taken no step yet.
+    """
+    if not optimiser.state:
+        return {}  # asked for its state, it would take a step first
+    return dict(get_optimizer_state_dict(module, optimiser, options=_FOR_FIRST))
 
 
 def load_whole_optimiser_state(
     module: nn.Module, optimiser: torch.optim.Optimizer, state: Mapping[str, Any]
 ) -> None:
     """Take an optimiser's state as :func:`whole_optimiser_state` gave it."""
+    if not state:
+        return
     set_optimizer_state_dict(
         module, optimiser, dict(state), options=StateDictOptions(full_state_dict=True)
     )

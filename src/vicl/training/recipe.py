@@ -30,7 +30,7 @@ from vicl.models.configs import (
     UNetConfig,
     VQGANConfig,
 )
-from vicl.training.masking import Masking
+from vicl.training.masking import Everything, Masking
 
 Many = Annotated[int, Field(gt=0, le=10**9)]
 """A number of steps, images or the like; the limit catches slips, and keeps sums in 64 bits."""
@@ -113,7 +113,7 @@ class PhotoSource(_Part):
 def _from_text(value: Any) -> Any:
     """A path alone is a folder, or shards where it names tar files."""
     if isinstance(value, str):
-        shards = re.search(r"\.tar(\.gz)?(\?.*)?$", value)
+        shards = re.search(r"\.(tar(\.gz)?|tgz)(\?.*)?$", value)
         return {"kind": "shards", "urls": value} if shards else {"kind": "folder", "path": value}
     return value
 
@@ -507,6 +507,14 @@ class Recipe(_Part):
             )
         if is_vqgan and self.parallel == "fsdp":
             raise ValueError("parallel: got fsdp, but a vqgan is trained with ddp only")
+        if is_vqgan and self.precision == "fp16":
+            raise ValueError("precision: got fp16, but a vqgan is trained with bf16 or fp32 only")
+        everything = any(isinstance(masking, Everything) for masking in self.masking)
+        if everything and not isinstance(self.model, AutoregressiveModel):
+            raise ValueError(
+                f"masking: got all, which leaves a {self.model.kind} nothing to see; it is for "
+                "autoregressive"
+            )
         if not is_vqgan and (not self.masking or self.vqgan is not None):
             raise ValueError(
                 f"model.kind: got {self.model.kind}, which needs the section masking and takes no "

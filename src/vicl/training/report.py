@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,19 @@ class Report:
         self.broken_images += 1
         log.warning("skipped: %s", message)
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Leave what is done within out of the rates: looking and saving are no training."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._since += time.perf_counter() - begun
+
     def write(self, step: int, extra: Mapping[str, float]) -> dict[str, float]:
         """Log the means since the last time, with rate, memory and the share of waiting.
+
+        Memory and waiting are those of the first process.
 
         All processes call it at the same steps.
 
@@ -107,11 +119,12 @@ class Report:
             name: float(self._accelerator.reduce(total / count, "mean"))
             for name, (total, count) in self._sums.items()
         }
+        broken = torch.tensor(float(self.broken_images), device=self._accelerator.device)
         line |= {
             **extra,
             "images_per_second": self._images / seconds,
             "data_wait": self._waited / seconds,
-            "broken_images": float(self.broken_images),
+            "broken_images": float(self._accelerator.reduce(broken, "sum")),
             "memory_mib": peak_memory() / 2**20,
         }
         self._sums, self._images, self._waited = {}, 0, 0.0
@@ -147,7 +160,10 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     if file.exists():
         for text in file.read_text("utf-8").splitlines():
             try:
-                lines.append(json.loads(text))
+                line = json.loads(text)
             except ValueError:
                 break
+            if not isinstance(line, dict) or not isinstance(line.get("step"), int):
+                break
+            lines.append(line)
     return lines

@@ -18,13 +18,14 @@ from typing import Any
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
+from accelerate.tracking import get_available_trackers
 from accelerate.utils import ProjectConfiguration, gather_object
 from jaxtyping import Bool
 from torch import Generator, Tensor, nn
 
 from vicl.images import save_image
-from vicl.models.folder import Device, build, pick_device
-from vicl.training.build import build_model, build_objective, canvas_size, compile_parts
+from vicl.models.folder import Device, build, pick_device, weights_hash
+from vicl.training.build import build_model, build_objective, canvas_size
 from vicl.training.checkpoints import (
     CheckpointFolder,
     TrainingError,
@@ -112,8 +113,8 @@ class _Run:
         self.micro, self.rounds = recipe.batch.rounds(self.accelerator.num_processes)
         self.steps = count_steps(recipe, self.data.count)
         self.model: Any = build_model(recipe)
-        if recipe.compile:
-            compile_parts(self.model)
+        tokenizer = getattr(self.model, "tokenizer", None)
+        self.tokenizer_hash = None if tokenizer is None else weights_hash(tokenizer)
         self._prepare()
         self.ema = AveragedWeights(self.model, recipe.ema) if recipe.ema else None
         self.checkpoints = CheckpointFolder(folder / "checkpoints", recipe.checkpoints.keep)
@@ -121,6 +122,7 @@ class _Run:
         self.seconds = 0.0
         self.last: Evaluation | None = None
         self._bad = torch.zeros((), device=self.device)
+        self._images: list[Tensor] = []
         self._stop = False
 
     def _prepare(self) -> None:
@@ -239,7 +241,13 @@ class _Run:
             self._check_finite()
             lr = lr_at(self.step - 1, self.steps, recipe.schedule, self.peak)
             report.write(self.step, {"lr": lr})
-        loss = None
+        with report.aside():
+            self._evaluate_and_save(report, last=last)
+
+    def _evaluate_and_save(self, report: Report, *, last: bool) -> None:
+        """Look at held-out images where it is time; save where it is time, or where it was best."""
+        recipe = self.recipe
+        loss, best = None, self.checkpoints.index().best_loss
         if len(self.data.held_out) and (self.step % recipe.evaluation.every == 0 or last):
             self._check_finite()
             self.last = self._evaluate()
@@ -247,7 +255,8 @@ class _Run:
             report.note(self.step, {f"held_out_{k}": v for k, v in self.last.figures.items()})
             if self.accelerator.is_main_process:
                 save_image(self.last.sheet, self.folder / "sheets" / f"step-{self.step:09d}.png")
-        if self.step % recipe.checkpoints.every == 0 or last:
+        better = loss is not None and (best is None or loss < best)
+        if self.step % recipe.checkpoints.every == 0 or last or better:
             self._save(loss)
 
     def _check_finite(self) -> None:
@@ -266,11 +275,11 @@ class _Run:
     def _evaluate(self) -> Evaluation:
         """Ask the model (its averaged weights, where there are some) about held-out images."""
         held_out = self.data.held_out
-        count = min(len(held_out), self.recipe.data.held_out.count)
-        images = [held_out.load(index) for index in range(count)]
+        if not self._images:
+            self._images = [held_out.load(index) for index in range(len(held_out))]
         plain = self.ema is None and not self.sharded
         model = self.model if plain else self._trained_model().to(self.device)
-        found = evaluate(model.eval(), images, rows=self.recipe.evaluation.rows)
+        found = evaluate(model.eval(), self._images, rows=self.recipe.evaluation.rows)
         model.train()
         return found
 
@@ -301,6 +310,7 @@ class _Run:
             else {name: whole_tensor(value).cpu() for name, value in self.ema.values.items()},
             "scaler": None if scaler is None else scaler.state_dict(),
             "random": gather_object([random_states()]),
+            "tokenizer": self.tokenizer_hash,
             "seconds": self.seconds,
         }
         failure: str | None = None
@@ -320,6 +330,11 @@ class _Run:
         if not index.steps:
             return
         state = self.checkpoints.load(index.steps[-1])
+        if state["tokenizer"] != self.tokenizer_hash:
+            raise TrainingError(
+                "model.tokenizer: has other weights than when the run began; bring those back, or "
+                "begin another run with --output"
+            )
         load_whole_state(self.objective, state["objective"])
         for name, optimiser in self.optimisers.items():
             load_whole_optimiser_state(
@@ -327,7 +342,7 @@ class _Run:
             )
         if self.ema is not None:
             self.ema.load(state["ema"])
-        if self.accelerator.scaler is not None:
+        if self.accelerator.scaler is not None and state["scaler"] is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         mine = self.accelerator.process_index
         set_random_states(state["random"][min(mine, len(state["random"]) - 1)])
@@ -409,20 +424,24 @@ def count_steps(recipe: Recipe, images: int | None) -> int:
 
 
 def _make_accelerator(recipe: Recipe, folder: Path, device: torch.device) -> Accelerator:
+    there = [str(tracker.value) for tracker in get_available_trackers()]
+    for name in recipe.log.trackers:
+        if name not in there:
+            raise TrainingError(
+                f"log.trackers: got {name!r}, expected one of those that are installed: "
+                f"{', '.join(there)}; install its package, or say --set log.trackers=[]"
+            )
     if recipe.precision == "fp16" and device.type == "cpu":
         raise TrainingError("precision: fp16 needs a GPU; on a CPU take bf16 or fp32")
-    try:
-        return Accelerator(
-            cpu=device.type == "cpu",
-            mixed_precision=_PRECISION[recipe.precision],
-            log_with=list(recipe.log.trackers) or None,
-            project_config=ProjectConfiguration(
-                project_dir=str(folder), logging_dir=str(folder / "trackers")
-            ),
-            # A discriminator that has not begun has no gradients.
-            kwargs_handlers=[
-                DistributedDataParallelKwargs(find_unused_parameters=recipe.vqgan is not None)
-            ],
-        )
-    except ValueError as error:
-        raise TrainingError(f"log.trackers, precision: {error}") from error
+    return Accelerator(
+        cpu=device.type == "cpu",
+        mixed_precision=_PRECISION[recipe.precision],
+        log_with=list(recipe.log.trackers) or None,
+        project_config=ProjectConfiguration(
+            project_dir=str(folder), logging_dir=str(folder / "trackers")
+        ),
+        # A discriminator that has not begun has no gradients.
+        kwargs_handlers=[
+            DistributedDataParallelKwargs(find_unused_parameters=recipe.vqgan is not None)
+        ],
+    )

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from vicl.files import FileError, display, reason, write_atomic
+from vicl.files import TEMPORARY_PREFIX, FileError, display, reason, write_atomic
 from vicl.training.checkpoints import TrainingError
 from vicl.training.recipe import Recipe
 
 RECIPE = "recipe.yaml"
-_FREE = ("description", "licence", "log", "checkpoints", "evaluation", "data.workers")
+_FREE = (
+    *("description", "licence", "log", "checkpoints", "evaluation"),
+    *("data.workers", "data.prefetch"),
+)
 """What may differ when a run goes on: none of it changes the weights (of streams the workers do,
 see :mod:`vicl.training.data`)."""
+_REMEDIES = (
+    *("optimiser", "schedule.warmup", "schedule.final", "batch.micro"),
+    *("precision", "target_precision", "compile", "parallel"),
+)
+"""What may be changed to get a run going that failed; the log says that it was."""
+
+log = logging.getLogger(__name__)
 
 
 def recipe_text(recipe: Recipe) -> str:
@@ -38,14 +49,18 @@ def prepare_folder(folder: Path, recipe: Recipe, *, resume: bool) -> None:
                 f"{name}: has a run in it; go on with it by --resume, or choose another --output"
             )
         _check_same(file, recipe)
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and any(
+        # What a process that was killed at once left half-written is nothing to keep.
+        not path.name.startswith(TEMPORARY_PREFIX)
+        for path in folder.iterdir()
+    ):
         raise TrainingError(f"{name}: holds other things than a run; choose another --output")
     try:
         # Now, and not when the first checkpoint is due.
-        probe = folder / "checkpoints" / f".vicl-{secrets.token_hex(8)}.tmp"
+        write_atomic(file, recipe_text(recipe).encode())
+        probe = folder / "checkpoints" / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.tmp"
         write_atomic(probe, b"")
         probe.unlink()
-        write_atomic(file, recipe_text(recipe).encode())
     except (FileError, OSError) as error:
         raise TrainingError(
             f"{name}: the run's folder cannot be written ({reason(error)}); choose another --output"
@@ -64,6 +79,13 @@ def _check_same(file: Path, recipe: Recipe) -> None:
         for key in sorted({*before, *now})
         if before.get(key) != now.get(key) and not key.startswith(_FREE)
     ]
+    remedies = [line for line in other if line.startswith(_REMEDIES)]
+    if remedies:
+        log.warning(
+            "goes on with other values: %s; its weights are no longer those of one recipe",
+            "; ".join(remedies),
+        )
+    other = [line for line in other if line not in remedies]
     if other:
         raise TrainingError(
             f"{display(file)}: the run was begun with other values of {'; '.join(other[:5])}; "
