@@ -10,8 +10,8 @@ floors: the mean colour of what is visible, and for each hidden patch a copy of 
 one.
 
 A tenth of the images is held out, by their names; --group is a regular expression whose matches
-stay together (frames of one video); train the tokenizer with the same two.  Contact sheets show the
-photographs that come with vicl, which no family was trained on.  Finished families are kept in
+stay together (frames of one video); train the tokenizer with the same two.  A contact sheet shows
+the photographs that come with vicl, which no family was trained on.  Finished families are kept in
 --out: run again to go on.
 """
 
@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -88,6 +89,7 @@ def main() -> int:
         if not (given.out / family / "result.json").exists():
             run(family, given, console)
     console.print(table(given.out))
+    save_image(sheet(given.out), given.out / "sheet.png")
     return 0
 
 
@@ -120,7 +122,6 @@ def run(family: str, given: argparse.Namespace, console: Console) -> None:
         "nearest_patch": copied,
         "mean_colour": mean,
     }
-    save_image(sheet(model), given.out / family / "sheet.png")
     write_atomic(given.out / family / "result.json", json.dumps(found, indent=1).encode())
 
 
@@ -195,16 +196,18 @@ def psnr(answer: Tensor, image: Tensor) -> float:
     return float(-10 * error.clamp(min=1e-10).log10())
 
 
-def sheet(model: Any) -> Any:
-    """What a model makes of the package's photographs, beside the floors."""
+def sheet(out: Path) -> Image.Image:
+    """What the families make of the package's photographs, beside the floors."""
+    names = [family for family in FAMILIES if (out / family / "result.json").exists()]
+    models = [load_folder(out / family / "run" / "model", device="cpu") for family in names]
     paths = sorted((Path(vicl.__file__).parent / "photos").glob("*.jpg"))
     rows: list[Sequence[Tensor]] = []
     for path in paths[::3][:6]:
         image = centre(to_rgb(open_image(path)), (SIDE, SIDE)).float() / 255
         shown = torch.where(hole(), 0.5, image)
         floors = (torch.where(hole(), f(image), image) for f in (nearest_patch, mean_colour))
-        rows.append([shown, inpaint(model, image), *floors, image])
-    headers = ("shown", "answered", "nearest patch", "mean colour", "true")
+        rows.append([shown, *(inpaint(model, image) for model in models), *floors, image])
+    headers = ("shown", *names, "nearest patch", "mean colour", "true")
     return contact_sheet(rows, headers=headers, cell=128)
 
 

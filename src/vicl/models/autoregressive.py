@@ -150,7 +150,9 @@ class Autoregressive(CodeInpainter):
         """Whether what follows a canvas's hole in raster order is of one colour."""
         places = holes.nonzero()
         last = int(places.max()) if len(places) else len(holes)
-        after = patchify(image[None], self.patch_size)[0, last + 1 :].unflatten(1, (3, -1))
+        after = patchify(image[None], self.patch_size)[0, last + 1 :].view(
+            -1, 3, self.patch_size**2
+        )
         return not after.numel() or bool((after == after[:1, :, :1]).all())
 
     def _complete(

@@ -99,21 +99,16 @@ def build_objective(recipe: Recipe, model: nn.Module) -> Objective:
     """What trains a model as its recipe says."""
     if recipe.vqgan is not None:
         assert isinstance(model, VQGAN)
-        if recipe.compile:
-            compile_parts(model)
         return VQGANObjective(model, recipe.vqgan, seed=recipe.seed)
     assert isinstance(model, LearnedInpainter)
     targets = {"fp32": torch.float32, "bf16": torch.bfloat16}
-    objective = Inpainting(model, target_dtype=targets[recipe.target_precision])
-    if recipe.compile:
-        compile_parts(objective)
-    return objective
+    return Inpainting(model, target_dtype=targets[recipe.target_precision])
 
 
-def compile_parts(module: nn.Module) -> None:
-    """Compile the parts of a model or an objective that compute, in place."""
-    copies = module.tokenizers if isinstance(module, Inpainting) else []
-    for whole in (module, *copies):
+def compile_parts(objective: Objective) -> None:
+    """Compile the parts of an objective that compute, in place."""
+    copies = objective.tokenizers if isinstance(objective, Inpainting) else []
+    for whole in (objective, *copies):
         for part in whole.modules():
             if isinstance(part, _COMPILED):
                 part.compile()

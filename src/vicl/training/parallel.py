@@ -40,7 +40,7 @@ def shard(objective: nn.Module, device: torch.device, processes: int) -> None:
 
 def whole_state(module: nn.Module) -> dict[str, Any]:
     """All weights and buffers on the CPU, in every process, whatever it holds of them."""
-    state = get_model_state_dict(module, options=_FOR_ALL)
+    state: dict[str, Any] = get_model_state_dict(module, options=_FOR_ALL)
     return {name: value.cpu() for name, value in state.items()}
 
 

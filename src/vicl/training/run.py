@@ -25,7 +25,7 @@ from torch import Generator, Tensor, nn
 
 from vicl.images import save_image
 from vicl.models.folder import Device, build, pick_device, weights_hash
-from vicl.training.build import build_model, build_objective, canvas_size
+from vicl.training.build import build_model, build_objective, canvas_size, compile_parts
 from vicl.training.checkpoints import (
     CheckpointFolder,
     TrainingError,
@@ -128,6 +128,8 @@ class _Run:
     def _prepare(self) -> None:
         """Put objective and optimisers on the device, and share them out."""
         self.objective = build_objective(self.recipe, self.model).to(self.device).train()
+        if self.recipe.compile:
+            compile_parts(self.objective)
         self.sharded = self.recipe.parallel == "fsdp" and self.accelerator.num_processes > 1
         if self.sharded:
             shard(self.objective, self.device, self.accelerator.num_processes)
