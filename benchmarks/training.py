@@ -84,10 +84,8 @@ def main() -> int:
     random = Generator().manual_seed(0)
     image = torch.rand(given.batch, 3, *config.canvas_size, generator=random).to(device)
     hole = draw_holes((RandomPatches(),), given.batch, config.canvas_size, 16, random)
-    with torch.device("meta"):
-        cost = step_cost(
-            Inpainting(MAEVQGAN(config)).train(), (given.batch, *config.canvas_size), hole
-        )
+    counted = Inpainting(MAEVQGAN(config).to("meta")).to("meta").train()
+    cost = step_cost(counted, (given.batch, *config.canvas_size), hole)
     results: list[Result] = []
     for name, make in ways(given, config, device):
         console.print(f"measuring {name}", style="dim")
