@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -179,6 +180,21 @@ def test_two_processes_train_as_one(
     together(2, recipe, tmp_path / "two", "--resume")
     again = weights(tmp_path / "two" / "model")
     assert all(torch.equal(again[name], b[name]) for name in b)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_model_learns_the_same(tmp_path: Path) -> None:
+    """In a process of its own: the tests' type checker cannot be compiled."""
+    recipe = write(plain(tmp_path, "mae-vqgan"), tmp_path / "recipe.yaml")
+    run(command(recipe, tmp_path / "plain"))
+    run(command(recipe, tmp_path / "compiled", "--set", "compile=true"))
+    a, b = (weights(tmp_path / name / "model") for name in ("plain", "compiled"))
+    assert a.keys() == b.keys()
+    logs = (read_log(tmp_path / name) for name in ("plain", "compiled"))
+    for one, other in zip(*logs, strict=True):
+        if "loss" in one:
+            assert other["loss"] == pytest.approx(one["loss"], rel=1e-3)
 
 
 GRADIENTS = """

@@ -127,17 +127,6 @@ def test_bfloat16_arithmetic_is_near_float32(tmp_path: Path) -> None:
         train(recipe(tmp_path, precision="fp16"), tmp_path / "fp16", device="cpu")
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
-def test_a_compiled_model_learns_the_same(tmp_path: Path) -> None:
-    train(recipe(tmp_path), tmp_path / "plain", device="cpu")
-    compiled = train(recipe(tmp_path, compile=True), tmp_path / "compiled", device="cpu")
-    assert weights(compiled).keys() == weights(tmp_path / "plain" / "model").keys()
-    for a, b in zip(read_log(tmp_path / "plain"), read_log(tmp_path / "compiled"), strict=True):
-        if "loss" in a:
-            assert b["loss"] == pytest.approx(a["loss"], rel=1e-3)
-
-
 def test_starting_from_a_model(tmp_path: Path) -> None:
     first = train(recipe(tmp_path), tmp_path / "first", device="cpu")
     model = build_model(recipe(tmp_path, start=str(first)))
