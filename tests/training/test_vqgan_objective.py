@@ -257,7 +257,9 @@ def test_dead_codes_move_to_latents_and_no_others() -> None:
     assert torch.equal(after[~gone], before[~gone])
     with torch.no_grad():
         latents = objective.model.latents(fresh).permute(0, 2, 3, 1).reshape(-1, 4)
-    apart = torch.cdist(after[gone], latents).min(dim=1).values
+    # The quicker way to compute distances rounds differently from one processor to another.
+    exact = "donot_use_mm_for_euclid_dist"
+    apart = torch.cdist(after[gone], latents, compute_mode=exact).min(dim=1).values
     assert float(apart.max()) < 1e-5
     assert len(after[gone].unique(dim=0)) == int(gone.sum())
     assert "last_used" in objective.state_dict()
@@ -340,6 +342,8 @@ def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
         assert torch.allclose(first[f"g.{name}"], gradient, atol=1e-3 * scale + 1e-9), name
 
 
+# How gradients of 1x1 convolutions lie in memory depends on the processor; it costs time only.
+@pytest.mark.filterwarnings("ignore:Grad strides do not match bucket view strides:UserWarning")
 def test_wrapped_for_several_processes(tmp_path: Path) -> None:
     """With a discriminator that begins at the second step, and rounds of gradients between."""
     distributed.init_process_group(
