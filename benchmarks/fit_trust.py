@@ -32,7 +32,9 @@ from scipy.special import expit
 from skimage.color import hsv2rgb, rgb2hsv
 from torch import Tensor
 
-from vicl.evaluation.episodes import DatasetError, Episode, read_manifest, segmentation_episodes
+from vicl.evaluation.datasets import ItemDataset, manifest
+from vicl.evaluation.datasets.manifests import read_manifest
+from vicl.evaluation.episodes import DatasetError, Episode
 from vicl.images import ImageError, find_images, open_image, resize, to_tensor
 from vicl.metrics import bootstrap_interval, iou, paired_interval
 from vicl.models.analogies import trust
@@ -60,6 +62,7 @@ class Material:
     root: Path
     photos: Sequence[Mapping[str, Any]]
     cut_outs: Sequence[Path]
+    dataset: ItemDataset
     pairs: Sequence[Episode]
 
 
@@ -104,15 +107,15 @@ def _materials(root: Path, seed: int) -> tuple[Material, Material]:
     photos = [row for row in read_manifest(root) if row.get("use") == "train"]
     photos = [row for row in photos if row["annotations"].get("mask", {}).get("classes")]
     cut_outs = find_images(root / "objects")
-    sources = [row["source"] for row in photos]
-    pairs = segmentation_episodes(root, count=PAIRS, seed=seed, sources=sources)
+    dataset = manifest(root, "segmentation", sources=sorted({row["source"] for row in photos}))
+    pairs = dataset.episodes(PAIRS, seed=seed)
     parts = []
     for kept in (False, True):
         some = [row for i, row in enumerate(photos) if (i % HELD_OUT == 0) == kept]
         names = {row["image"] for row in some}
-        inside = [pair for pair in pairs if {*pair.example_inputs, pair.query} <= names]
+        inside = [pair for pair in pairs if {pair.examples[0].image, pair.query.image} <= names]
         files = [path for i, path in enumerate(cut_outs) if (i % HELD_OUT == 0) == kept]
-        parts.append(Material(root, some, files, inside))
+        parts.append(Material(root, some, files, dataset, inside))
     if not all(part.cut_outs and part.pairs for part in parts):
         counts = f"{len(photos)} photographs marked `train` with masks, {len(cut_outs)} cut-outs"
         raise DatasetError(f"{root}: got {counts} in objects/; expected some dozens of each")
@@ -151,8 +154,10 @@ def _photo(material: Material, rng: Random, *, one_class: float = 0.0) -> Scene:
 
 def _pair(material: Material, rng: Random) -> list[Scene]:
     """Two photographs that show one class."""
-    prompt, truth = material.pairs[int(rng.integers(len(material.pairs)))].load()
-    halves = ((prompt.examples[0].input, prompt.examples[0].output), (prompt.query, truth))
+    episode = material.pairs[int(rng.integers(len(material.pairs)))]
+    case = material.dataset.load(episode)
+    example = case.prompt.examples[0]
+    halves = ((example.input, example.output), (case.prompt.query, case.truth.image))
     return [_scene(*map(to_tensor, half)) for half in halves]
 
 

@@ -29,7 +29,8 @@ from torch import Tensor
 import vicl
 from vicl.edge_metrics import edge_counts, image_f
 from vicl.engine import Filled, InContextModel
-from vicl.evaluation.episodes import DatasetError, edge_episodes, segmentation_episodes
+from vicl.evaluation.datasets import manifest
+from vicl.evaluation.episodes import DatasetError
 from vicl.images import to_tensor
 from vicl.metrics import iou, paired_interval, psnr
 from vicl.prompt import Prompt
@@ -114,26 +115,31 @@ def _measure(
 
 
 def _kinds(options: argparse.Namespace) -> Iterator[tuple[str, Iterator[Case]]]:
-    masks = segmentation_episodes(options.data, count=options.count, seed=options.seed)
-    edges = edge_episodes(options.data, count=options.count, seed=options.seed)
+    masks = manifest(options.data, "segmentation")
+    edges = manifest(options.data, "edges")
 
     def segmentation() -> Iterator[Case]:
-        for episode in masks:
-            prompt, truth = episode.load()
-            yield prompt, lambda image, truth=truth: iou(image.mean(dim=0).numpy() > 0.5, truth)  # type: ignore[misc]
+        for episode in masks.episodes(options.count, seed=options.seed):
+            case = masks.load(episode)
+            truth = case.truth.image[0].numpy() > 0.5
+            yield (
+                case.prompt,
+                lambda image, truth=truth: iou(image.mean(dim=0).numpy() > 0.5, truth),  # type: ignore[misc]
+            )
 
     def edge_maps() -> Iterator[Case]:
-        for episode in edges:
-            prompt, truth = episode.load()
+        for episode in edges.episodes(options.count, seed=options.seed):
+            case = edges.load(episode)
+            lines = case.truth.annotators
             yield (
-                prompt,
-                lambda image, truth=truth: image_f(edge_counts(image.mean(dim=0).numpy(), truth)),  # type: ignore[misc]
+                case.prompt,
+                lambda image, lines=lines: image_f(edge_counts(image.mean(dim=0).numpy(), lines)),  # type: ignore[misc]
             )
 
     def pictures(change: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Iterator[Case]:
         generator = torch.Generator().manual_seed(options.seed)
-        for episode in edges:
-            prompt, _ = episode.load()
+        for episode in edges.episodes(options.count, seed=options.seed):
+            prompt = edges.load(episode).prompt
             example = to_tensor(prompt.examples[0].input)
             pairs = [
                 change(image, torch.randn(image.shape, generator=generator))

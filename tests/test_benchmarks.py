@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -18,23 +17,22 @@ def run(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.slow
-def test_quality(shared: Path, tmp_path: Path) -> None:
-    few = ("--episodes", "2", "--davis", "1", "--edges", "1", "--no-plants")
-    done = run("quality.py", "--data", shared / "data", *few, "--out", tmp_path)
-    assert done.returncode == 0, done.stderr
-    results = json.loads((tmp_path / "results.json").read_text())
-    assert {line["metric"] for line in results["lines"]} >= {"IoU@111", "F (ODS)"}
-    assert (tmp_path / "sheet-edges.png").exists()
-
-
-@pytest.mark.slow
 def test_resolution(shared: Path) -> None:
     done = run("resolution.py", "--data", shared / "data", "--count", "1", "--engine", "identity")
     assert done.returncode == 0, done.stderr
     assert "guided" in done.stdout
 
 
-@pytest.mark.parametrize("script", ["quality.py", "resolution.py", "fit_trust.py"])
+@pytest.mark.slow
+def test_human_edges(shared: Path) -> None:
+    done = run("human_edges.py", "--data", shared / "data", "--images", "4")
+    assert done.returncode == 0, done.stderr
+    assert "4 images" in done.stdout
+    value = float(done.stdout.split("F ")[1].split()[0])
+    assert 0.65 < value < 0.9
+
+
+@pytest.mark.parametrize("script", ["human_edges.py", "resolution.py", "fit_trust.py"])
 def test_absent_data_are_named(script: str, tmp_path: Path) -> None:
     done = run(script, "--data", tmp_path / "nowhere")
     assert done.returncode == 2

@@ -243,7 +243,10 @@ def test_models_and_doctor() -> None:
     assert "cpu" in vicl("doctor").stdout
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["models"], ["predict", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["models"], ["predict", "--help"], ["evaluate", "segmentation", "--help"]],
+)
 def test_quick_commands_import_no_torch(arguments: list[str]) -> None:
     code = (
         "import sys; from vicl.cli import main\n"

@@ -10,12 +10,11 @@ from vicl.metrics import (
     bootstrap_interval,
     bootstrap_statistic,
     box_iou,
-    chroma_error,
     iou,
     mean_iou,
-    mse,
+    mean_of,
     paired_interval,
-    psnr,
+    pixel_accuracy,
 )
 
 
@@ -51,6 +50,16 @@ def test_iou_refuses_other_shapes() -> None:
         iou(mask, mask, void=mask.T)
 
 
+def test_pixel_accuracy_by_hand() -> None:
+    pred, truth, void = _mask("####", "...."), _mask("##..", "...#"), _mask("...#", "....")
+    assert pixel_accuracy(pred, truth) == 5 / 8
+    assert pixel_accuracy(pred, truth, void=void) == 5 / 7
+    assert pixel_accuracy(pred, ~pred) == 0
+    assert pixel_accuracy(pred, ~pred, void=np.ones_like(pred)) == 1  # nothing left to judge
+    with pytest.raises(ValueError, match="pixel_accuracy, void"):
+        pixel_accuracy(pred, truth, void=void.T)
+
+
 def test_mean_iou_by_hand() -> None:
     pred = np.array([[0, 1, 1, 2]])
     truth = np.array([[0, 0, 1, 1]])
@@ -83,30 +92,6 @@ def test_box_iou_agrees_with_masks() -> None:
             boxes.append([float(v) for v in (x0, y0, x1, y1)])
             masks.append(mask)
         assert box_iou(*boxes) == pytest.approx(iou(*masks))
-
-
-def test_mse_and_psnr_by_hand() -> None:
-    a, b = np.zeros((3, 2, 2)), np.full((3, 2, 2), 0.1)
-    assert mse(a, b) == pytest.approx(0.01)
-    assert psnr(a, b) == pytest.approx(20)
-    assert math.isinf(psnr(a, a))
-    with pytest.raises(ValueError, match="mse"):
-        mse(a, b[:1])
-
-
-def test_chroma_error_sees_colour_and_not_lightness() -> None:
-    gray = np.full((3, 2, 2), 0.3)
-    light = np.full((3, 2, 2), 0.8)
-    assert chroma_error(gray, light) == pytest.approx(0, abs=0.02)
-    red = np.zeros((3, 2, 2))
-    red[0] = 1
-    # sRGB red is CIELAB (53.24, 80.09, 67.20): its chroma is 104.55.
-    assert chroma_error(gray, red) == pytest.approx(math.hypot(80.09, 67.20), abs=0.05)
-    half = red.copy()
-    half[:, 0] = 0.3
-    assert chroma_error(half, red) == pytest.approx(math.hypot(80.09, 67.20) / 2, abs=0.05)
-    with pytest.raises(ValueError, match="chroma_error"):
-        chroma_error(gray, red[:, :1])
 
 
 def test_bootstrap_interval_is_near_the_normal_one() -> None:
@@ -155,6 +140,11 @@ def test_paired_interval_uses_the_pairs() -> None:
     assert bootstrap_interval(a).low < bootstrap_interval(b).high
     with pytest.raises(ValueError, match="the same episodes"):
         paired_interval(a, b[1:])
+
+
+def test_mean_of_is_the_mean_of_each_resample() -> None:
+    statistic = mean_of([1.0, 2.0, 6.0])
+    assert statistic(np.array([[0, 1, 2], [2, 2, 0]])).tolist() == [3.0, 13 / 3]
 
 
 def test_bootstrap_statistic_takes_any_statistic() -> None:

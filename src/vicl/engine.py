@@ -37,9 +37,10 @@ class Filled:
         confidence: How sure the engine is of each pixel, in [0, 1]; None if it cannot say.
         log_likelihood: Of the whole answer, for ranking answers to the same prompt: comparable
             within one engine only. None if the engine has none.
-        cell: The answer as inpainted, before it was brought to the query's size; None for
-            engines without a canvas, the first group's where examples were answered in groups.
-        canvas: The filled canvas, likewise.
+        cell: The answer as inpainted, before it was brought to the query's size; the mean where
+            examples were answered in groups. None for engines without a canvas, or where the
+            groups' cells differ in size.
+        canvas: The filled canvas; the first group's where there are several.
         alternatives: Further, different answers, best first, where more than one was asked for.
     """
 
@@ -353,11 +354,12 @@ def _mean(answers: Sequence[Filled]) -> Filled:
         return torch.stack(given).mean(dim=0) if len(given) == len(values) else None
 
     image = torch.stack([answer.image for answer in answers]).mean(dim=0)
+    sizes = {answer.cell.shape for answer in answers if answer.cell is not None}
     return Filled(
         image=image,
         confidence=mean([answer.confidence for answer in answers]),
         log_likelihood=mean([answer.log_likelihood for answer in answers]),
-        cell=answers[0].cell,
+        cell=mean([answer.cell for answer in answers]) if len(sizes) == 1 else None,
         canvas=answers[0].canvas,
     )
 

@@ -1,7 +1,7 @@
 """How good an answer is: masks, boxes, images, and how sure a mean is.
 
-Arrays in, floats out; no torch.  Edge maps have a file of their own, :mod:`vicl.edge_metrics`,
-whose names stand here too.
+Arrays in, floats out; no torch.  Edge maps and pictures have files of their own,
+:mod:`vicl.edge_metrics` and :mod:`vicl.image_metrics`, whose names stand here too.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from skimage.color import rgb2lab
 
 from vicl.edge_metrics import EdgeCounts as EdgeCounts
 from vicl.edge_metrics import EdgeF as EdgeF
@@ -21,16 +20,16 @@ from vicl.edge_metrics import edge_f as edge_f
 from vicl.edge_metrics import image_f as image_f
 from vicl.edge_metrics import resampled_f as resampled_f
 from vicl.edge_metrics import thin as thin
+from vicl.image_metrics import chroma_error as chroma_error
+from vicl.image_metrics import chroma_recovered as chroma_recovered
+from vicl.image_metrics import mse as mse
+from vicl.image_metrics import psnr as psnr
+from vicl.image_metrics import same_shape
+from vicl.image_metrics import ssim as ssim
 
 Values = Sequence[float | int] | Float[np.ndarray, " _"]
-
-
-def _same_shape(pred: np.ndarray, truth: np.ndarray, what: str) -> None:
-    if pred.shape != truth.shape:
-        raise ValueError(
-            f"{what}: got shapes {pred.shape} and {truth.shape}, expected the same; "
-            "bring the prediction to the truth's size first"
-        )
+Statistic = Callable[[Int[np.ndarray, "resamples n"]], Float[np.ndarray, " resamples"]]
+"""From indices of things, one row a resample, to one number a row."""
 
 
 def iou(
@@ -52,12 +51,39 @@ def iou(
     Raises:
         ValueError: If shapes differ.
     """
-    _same_shape(pred, truth, "iou")
+    same_shape(pred, truth, "iou")
     if void is not None:
-        _same_shape(void, truth, "iou, void")
+        same_shape(void, truth, "iou, void")
         pred, truth = pred & ~void, truth & ~void
     union = int(np.count_nonzero(pred | truth))
     return int(np.count_nonzero(pred & truth)) / union if union else 1.0
+
+
+def pixel_accuracy(
+    pred: Bool[np.ndarray, "h w"],
+    truth: Bool[np.ndarray, "th tw"],
+    *,
+    void: Bool[np.ndarray, "vh vw"] | None = None,
+) -> float:
+    """Compute the share of pixels on which two masks agree.
+
+    Args:
+        pred: The answer.
+        truth: What it should be.
+        void: Pixels to leave out.
+
+    Returns:
+        In [0, 1]; 1 where nothing is left to judge.
+
+    Raises:
+        ValueError: If shapes differ.
+    """
+    same_shape(pred, truth, "pixel_accuracy")
+    agree = pred == truth
+    if void is not None:
+        same_shape(void, truth, "pixel_accuracy, void")
+        agree = agree[~void]
+    return float(agree.mean()) if agree.size else 1.0
 
 
 def mean_iou(
@@ -79,7 +105,7 @@ def mean_iou(
     Raises:
         ValueError: If shapes differ or `classes` is empty.
     """
-    _same_shape(pred, truth, "mean_iou")
+    same_shape(pred, truth, "mean_iou")
     if classes is None:
         seen = np.ones(truth.shape, dtype=bool) if void is None else ~void
         classes = [int(c) for c in np.union1d(pred[seen], truth[seen])] or [0]
@@ -111,53 +137,6 @@ def box_iou(a: Values, b: Values) -> float:
     return float(shared / union) if union > 0 else 1.0
 
 
-def mse(pred: Float[np.ndarray, "*a"], truth: Float[np.ndarray, "*b"]) -> float:
-    """Compute the mean squared error over all pixels and channels.
-
-    Args:
-        pred: Values in [0, 1].
-        truth: The same.
-
-    Raises:
-        ValueError: If shapes differ.
-    """
-    _same_shape(pred, truth, "mse")
-    return float(np.mean((pred.astype(np.float64) - truth) ** 2))
-
-
-def psnr(pred: Float[np.ndarray, "*a"], truth: Float[np.ndarray, "*b"]) -> float:
-    """Compute the peak signal-to-noise ratio in decibels, for images in [0, 1].
-
-    Returns:
-        10 log10(1 / MSE); infinity for identical images.
-
-    Raises:
-        ValueError: If shapes differ.
-    """
-    error = mse(pred, truth)
-    return float(-10 * np.log10(error)) if error > 0 else float("inf")
-
-
-def chroma_error(pred: Float[np.ndarray, "3 h w"], truth: Float[np.ndarray, "3 th tw"]) -> float:
-    """Compute the mean distance between the colours of two images, lightness left out.
-
-    For colorization: a gray answer can win by MSE, but not here.
-
-    Args:
-        pred: sRGB in [0, 1].
-        truth: The same.
-
-    Returns:
-        Mean over pixels of the Euclidean distance of (a*, b*), CIELAB units (D65, 2 degrees).
-
-    Raises:
-        ValueError: If shapes differ.
-    """
-    _same_shape(pred, truth, "chroma_error")
-    a, b = (rgb2lab(np.moveaxis(image.astype(np.float64), 0, -1)) for image in (pred, truth))
-    return float(np.hypot(a[..., 1] - b[..., 1], a[..., 2] - b[..., 2]).mean())
-
-
 @dataclass(frozen=True)
 class Interval:
     """A mean (or another statistic) with its bootstrap interval.
@@ -179,7 +158,7 @@ class Interval:
 
 
 def bootstrap_statistic(
-    statistic: Callable[[Int[np.ndarray, "resamples n"]], Float[np.ndarray, " resamples"]],
+    statistic: Statistic,
     n: int,
     *,
     level: float = 0.95,
@@ -225,6 +204,12 @@ def bootstrap_statistic(
     return Interval(centre, float(low), float(high), n)
 
 
+def mean_of(values: Values) -> Statistic:
+    """The mean as a statistic of values, for :func:`bootstrap_statistic`."""
+    sample = np.asarray(values, dtype=np.float64)
+    return lambda draws: sample[draws].mean(axis=1)
+
+
 def bootstrap_interval(
     values: Values, *, level: float = 0.95, resamples: int = 10_000, seed: int = 0
 ) -> Interval:
@@ -247,7 +232,7 @@ def bootstrap_interval(
             "all finite"
         )
     return bootstrap_statistic(
-        lambda draws: sample[draws].mean(axis=1),
+        mean_of(sample),
         len(sample),
         level=level,
         resamples=resamples,

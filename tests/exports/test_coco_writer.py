@@ -15,6 +15,7 @@ import pytest
 
 import vicl
 from vicl.exports import Annotation, CocoWriter, ExportError, read_coco
+from vicl.files import FileError
 
 CLASSES = ("leaf", "Blüte")
 
@@ -233,7 +234,7 @@ def test_a_failed_write_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.M
 
         with monkeypatch.context() as patch:
             patch.setattr(writer._journal, "_stream", FullDisk())
-            with pytest.raises(ExportError, match="No space left"):
+            with pytest.raises(FileError, match="No space left"):
                 writer.add(answers()[1])
         writer.add(answers()[1])
     write(tmp_path / "b.json", answers(2))
@@ -242,7 +243,7 @@ def test_a_failed_write_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.M
 
 def test_an_unfit_place_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.json.partial.jsonl").mkdir()
-    with pytest.raises(ExportError, match=r"a\.json\.partial\.jsonl: cannot be written"):
+    with pytest.raises(FileError, match=r"a\.json\.partial\.jsonl: cannot be written"):
         CocoWriter(tmp_path / "a.json", CLASSES)
 
 

@@ -13,14 +13,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from tests.models.fabricated import YAML, lightning, published, save, tiny_config, tiny_model
+from tests.models.formula import weight
 
 from vicl.cli import main
 from vicl.models import download as downloads
 from vicl.models import load_model
 from vicl.models.convert import convert, read_published
 from vicl.models.fetch import DownloadError, fetch
+from vicl.training.perceptual import alexnet, load_lpips
 
 DATA = np.random.default_rng(0).bytes(300_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -381,12 +384,60 @@ def test_offline_it_says_what_to_put_where(
     assert "no direct address is known" in result.stderr
 
 
+def test_lpips_becomes_one_file(server: Server, tmp_path: Path, cache: Path) -> None:
+    """Of a trunk and its heads; without the classifier, which nobody needs."""
+    with torch.device("meta"):
+        shapes = {name: tuple(v.shape) for name, v in alexnet().state_dict().items()}
+    trunk = {name: weight(name, shape) for name, shape in shapes.items()}
+    heads = {
+        f"lin{index}.model.1.weight": weight(f"lin{index}", (1, width, 1, 1)).abs()
+        for index, width in enumerate((64, 192, 384, 256, 256))
+    }
+    torch.save(trunk | {"classifier.1.weight": torch.zeros(5, 5)}, tmp_path / "trunk")
+    torch.save(heads, tmp_path / "heads")
+    files = []
+    for role in ("trunk", "heads"):
+        data = server.files[f"/{role}"] = (tmp_path / role).read_bytes()
+        files.append(
+            {
+                "role": role,
+                "name": f"{role}.pth",
+                "url": f"{server.address}/{role}",
+                "sha256": hashlib.sha256(data).hexdigest(),
+            }
+        )
+    entry = {"name": "far", "title": "F", "licence": {"name": "BSD", "text": ""}, "files": files}
+    index = tmp_path / "index.json"
+    index.write_text(json.dumps({"format": 1, "models": [entry]}))
+    for asked in (["/trunk", "/heads"], []):
+        server.asked.clear()
+        result = vicl("far", "--index", index, "--accept-licence")
+        assert result.exit_code == 0, result.stderr
+        assert [path for path, _, _ in server.asked] == asked
+    path = cache / "models" / "far" / "model.safetensors"
+    assert result.stdout == f"{path}\n"
+    assert f"--lpips {path}" in result.stderr
+    assert downloads.downloaded("far") == path.parent
+    made = load_lpips(path).state_dict()
+    assert torch.equal(made["trunk.features.0.weight"], trunk["features.0.weight"])
+    assert torch.equal(made["head_4"], heads["lin4.model.1.weight"].flatten())
+    path.unlink()
+    server.files["/heads"] += b"x"
+    (cache / "downloads" / "far" / "heads.pth").unlink()
+    assert vicl("far", "--index", index, "--accept-licence").exit_code == 1
+    assert not path.exists()
+
+
 def test_the_list_of_the_package() -> None:
     models = downloads.published()
-    assert set(models) == {"mae-vqgan-large-figures", "mae-vqgan-large-figures-imagenet"}
-    for model in models.values():
-        assert model.file("checkpoint").url.startswith("https://")
+    lpips = models["lpips-alex"]
+    assert [file.role for file in lpips.files] == ["trunk", "heads"]
+    assert "BSD" in lpips.licence.name
+    answering = {name: model for name, model in models.items() if model is not lpips}
+    assert set(answering) == {"mae-vqgan-large-figures", "mae-vqgan-large-figures-imagenet"}
+    for model in answering.values():
         assert "no licence" in model.licence.text
+    assert all(m.files[0].url.startswith("https://") for m in models.values())
     result = vicl("--list")
     assert result.exit_code == 0
     assert all(name in result.stdout for name in models)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -16,7 +17,14 @@ from torch.nn import functional as F  # noqa: N812
 from vicl.files import FileError
 from vicl.models.checkpoints import CheckpointError
 from vicl.models.folder import KeysError, ModelError
-from vicl.training.perceptual import PerceptualDistance, Trunk, load_perceptual, vgg16
+from vicl.training.perceptual import (
+    PerceptualDistance,
+    Trunk,
+    alexnet,
+    load_lpips,
+    load_perceptual,
+    vgg16,
+)
 
 WIDTHS = (64, 128, 256, 512, 512)
 """Of VGG-16's stages, which have 2, 2, 3, 3 and 3 convolutions."""
@@ -165,4 +173,102 @@ def test_trunk_has_the_published_names(state: dict[str, Tensor]) -> None:
         trunk = vgg16()
     assert {k: v.shape for k, v in trunk.state_dict().items()} == {
         k: v.shape for k, v in state.items()
+    }
+
+
+# LPIPS: AlexNet's layers by place, as (channels, side, stride, padding), from its description.
+ALEXNET = {0: (64, 11, 4, 2), 3: (192, 5, 1, 2), 6: (384, 3, 1, 1), 8: (256, 3, 1, 1)}
+ALEXNET |= {10: (256, 3, 1, 1)}
+POOLED_BEFORE = (3, 6)
+
+
+@pytest.fixture(scope="module")
+def alex() -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    before = 3
+    for place, (width, side, _, _) in ALEXNET.items():
+        name = f"features.{place}"
+        found[f"{name}.weight"] = weight(f"{name}.weight", (width, before, side, side))
+        found[f"{name}.bias"] = weight(f"{name}.bias", (width,))
+        before = width
+    return found
+
+
+@pytest.fixture(scope="module")
+def alex_heads() -> dict[str, Tensor]:
+    widths = [width for width, *_ in ALEXNET.values()]
+    return {
+        f"lin{index}.model.1.weight": weight(f"alex{index}", (1, width, 1, 1)).abs()
+        for index, width in enumerate(widths)
+    }
+
+
+def _convolved(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: int, pad: int) -> np.ndarray:
+    side = w.shape[-1]
+    padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(1, 2))
+    found = np.einsum("cyxij,kcij->kyx", windows[:, ::stride, ::stride], w)
+    return np.asarray(found + b[:, None, None])
+
+
+def _lpips(state: dict[str, Tensor], heads: list[Tensor], images: list[Tensor]) -> float:
+    """In NumPy and float64, with the constants of the published code, which takes [-1, 1]."""
+    shift, scale = np.array([-0.030, -0.088, -0.188]), np.array([0.458, 0.448, 0.450])
+    seen = [
+        (2 * image.double().numpy() - 1 - shift[:, None, None]) / scale[:, None, None]
+        for image in images
+    ]
+    total = 0.0
+    for head, (place, (_, _, stride, pad)) in zip(heads, ALEXNET.items(), strict=True):
+        for index, x in enumerate(seen):
+            if place in POOLED_BEFORE:
+                windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(1, 2))
+                x = windows[:, ::2, ::2].max(axis=(-1, -2))
+            w, b = (state[f"features.{place}.{n}"].double().numpy() for n in ("weight", "bias"))
+            seen[index] = np.maximum(_convolved(x, w, b, stride, pad), 0)
+        one, two = (x / (np.sqrt((x**2).sum(axis=0)) + 1e-10) for x in seen)
+        weighed = (one - two) ** 2 * head.double().numpy()[0]
+        total += float(weighed.sum(axis=0).mean())
+    return total
+
+
+def test_lpips_is_the_published_computation(
+    tmp_path: Path, alex: dict[str, Tensor], alex_heads: dict[str, Tensor]
+) -> None:
+    """From one file and from two, of both kinds, on formula weights."""
+    torch.save(alex | {"classifier.1.weight": torch.zeros(2, 3)}, tmp_path / "trunk.pth")
+    torch.save(alex_heads, tmp_path / "heads.pth")
+    save_file(alex | alex_heads, tmp_path / "both.safetensors")
+    # Smooth pictures of unequal sides, and noise; the smallest size that AlexNet takes is 31.
+    y, x = torch.meshgrid(torch.linspace(0, 1, 48), torch.linspace(0, 1, 61), indexing="ij")
+    smooth = torch.stack([y, x, 1 - x])
+    pairs = [(smooth, smooth * 0.5), (smooth, picture(48, 61)), (picture(48, 61, 1), smooth)]
+    apart = [_lpips(alex, list(alex_heads.values()), list(pair)) for pair in pairs]
+    for distance in (
+        load_lpips(tmp_path / "trunk.pth", tmp_path / "heads.pth"),
+        load_lpips(tmp_path / "both.safetensors"),
+    ):
+        one, two = (torch.stack(list(images)) for images in zip(*pairs, strict=True))
+        assert distance(one, two).tolist() == pytest.approx(apart, rel=1e-4)
+        assert distance(two, one).tolist() == pytest.approx(apart, rel=1e-4)
+        assert distance(one, one).tolist() == [0, 0, 0]
+        assert float(distance(picture(31, 31)[None], picture(31, 31, 1)[None])[0]) > 0
+    assert len({round(value, 3) for value in apart}) == 3
+
+
+def test_lpips_without_the_channels_weights_is_refused(
+    tmp_path: Path, alex: dict[str, Tensor], alex_heads: dict[str, Tensor]
+) -> None:
+    """They are what makes it LPIPS; the training's distance does without."""
+    save_file(alex, tmp_path / "alex.safetensors")
+    with pytest.raises(KeysError) as caught:
+        load_lpips(tmp_path / "alex.safetensors")
+    assert caught.value.missing == list(alex_heads)
+    save_file(alex_heads, tmp_path / "heads.safetensors")
+    with pytest.raises(KeysError, match=r"alex\.safetensors and .*alex\.safetensors"):
+        load_lpips(tmp_path / "alex.safetensors", tmp_path / "alex.safetensors")
+    with torch.device("meta"):
+        trunk = alexnet()
+    assert {k: v.shape for k, v in trunk.state_dict().items()} == {
+        k: v.shape for k, v in alex.items()
     }

@@ -47,6 +47,8 @@ def download(
 ) -> None:
     """Fetch the published weights NAME, check them, and convert them to a model folder.
 
+    Those of LPIPS become one file, for `vicl evaluate --lpips`.
+
     A download that broke off goes on where it stopped. Proxies are taken from the environment
     (https_proxy, no_proxy); the cache is $VICL_CACHE, or vicl in the user's cache.
     """
@@ -75,6 +77,9 @@ def download(
         click.echo(f"error: {' '.join(str(error).split())}", err=True)
         sys.exit(1)
     click.echo(str(folder))
+    if folder.is_file():
+        click.echo(f"use it: vicl evaluate colorization --lpips {folder} ...", err=True)
+        return
     used = folder if output is not None else name
     click.echo(f"use it: vicl predict --model {used} ...", err=True)
 

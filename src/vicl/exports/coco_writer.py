@@ -23,9 +23,9 @@ from vicl.exports.coco import (
     read_coco,
     write_coco,
 )
-from vicl.exports.journal import Journal
 from vicl.exports.regions import Instances
 from vicl.files import display
+from vicl.journal import Journal
 
 
 class _Header(TypedDict):
@@ -80,6 +80,7 @@ class CocoWriter:
     Raises:
         ExportError: If there is earlier work and neither `resume` nor `overwrite` is given, if it
             is of other classes, or if it cannot be read.
+        FileError: If it cannot be written.
     """
 
     def __init__(
@@ -129,6 +130,7 @@ class CocoWriter:
 
         Raises:
             ExportError: If the image is there already, or its classes are others.
+            FileError: If the disk is full or fails.
         """
         if annotation.classes != self.classes:
             raise ExportError(

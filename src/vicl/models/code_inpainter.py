@@ -52,7 +52,9 @@ class CodeInpainter(LearnedInpainter):
                 patches in part.
         """
         return self._each(
-            lambda one, holes: self.head(self._hidden(one, holes)), image, self._holes(image, hole)
+            lambda one, holes: self.head(self._hidden(one, holes)),
+            image.to(self.device),
+            self._holes(image, hole),
         )
 
     def decode(
@@ -69,17 +71,19 @@ class CodeInpainter(LearnedInpainter):
             image: Canvases, RGB in [0, 1].
             hole: True = to fill; whole patches.
         """
+        home = image.device
+        image, hole = image.to(self.device), hole.to(self.device)
         holes = self._holes(image, hole).view(-1, *self.config.grid)
-        codes = tokens.view(-1, *self.config.grid)
+        codes = tokens.to(self.device).view(-1, *self.config.grid)
         if self.decode_region == "full":
-            return paste(self.tokenizer.decode(codes), image, hole)
+            return paste(self.tokenizer.decode(codes), image, hole).to(home)
         drawn = torch.zeros_like(image)
         for row, box in enumerate(holes):
             if bool(box.any()):
                 part = _bounds(box)
                 pixels = Rect(*(self.patch_size * v for v in (part.top, part.left, *part.size)))
                 pixels.of(drawn[row])[:] = self.tokenizer.decode(codes[row : row + 1], part)[0]
-        return paste(drawn, image, hole)
+        return paste(drawn, image, hole).to(home)
 
     @torch.no_grad()
     def inpaint(

@@ -17,18 +17,24 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vicl.files import display, open_plain, reason, write_atomic
 from vicl.models.fetch import DownloadError, fetch
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 _INDEX_LIMIT = 1 << 20
 _NAME = r"^[a-z0-9][a-z0-9_.-]{0,99}$"
 _SHA256 = r"^[0-9a-fA-F]{64}$"
 
-Role = Literal["checkpoint", "vqgan", "vqgan_config"]
+_LPIPS = ("features.", "lin")
+"""What of its two files LPIPS needs; the rest is AlexNet's classifier, 220 MB of it."""
+
+Role = Literal["checkpoint", "vqgan", "vqgan_config", "trunk", "heads"]
 
 
 class _Entry(BaseModel):
@@ -48,7 +54,7 @@ class PublishedFile(_Entry):
 
     Attributes:
         role: What it is to the conversion. A VQGAN of its own is fetched only if the checkpoint
-            turns out to have none inside.
+            turns out to have none inside. A trunk and its heads make a perceptual distance.
         name: What it is called here.
         url: Where it is; None if no direct address is known.
         page: Where a person finds it.
@@ -88,8 +94,8 @@ class Options:
     """How a model is fetched.
 
     Attributes:
-        url: Another address of the checkpoint, such as a mirror.
-        sha256: The checkpoint's hash, from a source that the caller trusts.
+        url: Another address of the checkpoint (or trunk), such as a mirror.
+        sha256: Its hash, from a source that the caller trusts.
         unverified: Take files whose hash nobody has recorded.
         progress: Called with the file's name, the bytes that are there and those that will be.
     """
@@ -98,6 +104,11 @@ class Options:
     sha256: str | None = None
     unverified: bool = False
     progress: Callable[[str, int, int | None], None] | None = None
+
+    @property
+    def further(self) -> Options:
+        """For a model's other files, which have addresses and hashes of their own."""
+        return Options(unverified=self.unverified, progress=self.progress)
 
 
 def cache_folder() -> Path:
@@ -142,10 +153,14 @@ def _parsed(text: bytes, name: str) -> Mapping[str, Published]:
 
 
 def downloaded(name: str) -> Path | None:
-    """The model folder that `vicl download NAME` made; None if there is none."""
+    """The folder that `vicl download NAME` made; None if there is none."""
     folder = cache_folder() / "models" / name
     plain = re.fullmatch(_NAME, name) is not None
-    return folder if plain and (folder / "config.json").is_file() else None
+    return folder if plain and _is_made(folder) else None
+
+
+def _is_made(folder: Path) -> bool:
+    return (folder / "model.safetensors").is_file()
 
 
 def download(
@@ -162,7 +177,7 @@ def download(
         options: See :class:`Options`.
 
     Returns:
-        The model folder.
+        The model folder; of a perceptual distance, which is no model that answers, its file.
 
     Raises:
         DownloadError: If a file cannot be had, is not what it should be, or may not be taken
@@ -172,9 +187,12 @@ def download(
     from vicl.models.convert import TokenizerMissingError, convert
 
     target = cache_folder() / "models" / model.name if out is None else Path(out)
-    if (target / "config.json").is_file():
-        return target
     chosen = options or Options()
+    trunk, heads = model.file("trunk"), model.file("heads")
+    if trunk is not None and heads is not None:
+        return _join(model, (trunk, heads), target, chosen)
+    if _is_made(target):
+        return target
     checkpoint = model.file("checkpoint")
     if checkpoint is None:
         raise DownloadError(f"{model.name}: the list of models has no checkpoint for it")
@@ -186,14 +204,40 @@ def download(
         vqgan, config = model.file("vqgan"), model.file("vqgan_config")
         if vqgan is None:
             raise
-        rest = Options(unverified=chosen.unverified, progress=chosen.progress)
         return convert(
             source,
             target,
-            vqgan=_get(model, vqgan, rest),
-            vqgan_config=None if config is None else _get(model, config, rest),
+            vqgan=_get(model, vqgan, chosen.further),
+            vqgan_config=None if config is None else _get(model, config, chosen.further),
             licence=licence,
         )
+
+
+def _join(
+    model: Published, files: tuple[PublishedFile, PublishedFile], target: Path, options: Options
+) -> Path:
+    """Fetch a trunk and its heads, and put what is needed of them into one file."""
+    from safetensors.torch import save
+
+    from vicl.models.checkpoints import TensorRef, open_checkpoint
+
+    path = target / "model.safetensors"
+    if _is_made(target):
+        return path
+    tensors: dict[str, Tensor] = {}
+    for file, chosen in zip(files, (options, options.further), strict=True):
+        with open_checkpoint(_get(model, file, chosen)) as checkpoint:
+            data = checkpoint.data if isinstance(checkpoint.data, dict) else {}
+            refs = {
+                name: value
+                for name, value in data.items()
+                if isinstance(value, TensorRef) and str(name).startswith(_LPIPS)
+            }
+            tensors |= checkpoint.load(refs)
+    target.mkdir(parents=True, exist_ok=True)
+    metadata = {"title": model.title, "licence": f"{model.licence.name}. {model.licence.text}"}
+    write_atomic(path, save(tensors, metadata=metadata))
+    return path
 
 
 def place(model: Published, file: PublishedFile) -> Path:

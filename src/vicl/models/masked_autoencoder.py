@@ -57,6 +57,21 @@ class MaskedAutoencoder(LearnedInpainter):
         ):
             self.register_buffer(name, value, persistent=False)
 
+    def features(
+        self, image: Float[Tensor, "b 3 H W"], hole: Bool[Tensor, "b H W"]
+    ) -> Float[Tensor, "b n d"]:
+        """What the decoder says of all places, in raster order, for another head than its own.
+
+        Args:
+            image: Canvases, RGB in [0, 1].
+            hole: True = hidden from the encoder; whole patches. None need be hidden.
+
+        Raises:
+            ValueError: If the canvases have another size than the model's, or a hole covers
+                patches in part.
+        """
+        return self._hidden(image, self._holes(image, hole))
+
     def _hidden(
         self, image: Float[Tensor, "b 3 H W"], holes: Bool[Tensor, "b n"]
     ) -> Float[Tensor, "b n d"]:

@@ -1,16 +1,21 @@
 """A perceptual distance: how far apart two images are in the features of a network.
 
 The network is a `Trunk`; how its features are weighed is up to the `PerceptualDistance`.  Their
-weights come from a file that the user supplies, since none is shipped.
+weights come from files that the user supplies, since none are shipped.  Training takes VGG-16;
+what papers report as LPIPS takes AlexNet.
 
 Sources: Zhang, Isola, Efros, Shechtman and Wang 2018, arXiv:1801.03924, section 3 (the distance,
-known as LPIPS); Simonyan and Zisserman 2014, arXiv:1409.1556, table 1, configuration D (VGG-16).
+known as LPIPS); Simonyan and Zisserman 2014, arXiv:1409.1556, table 1, configuration D (VGG-16);
+Krizhevsky 2014, arXiv:1404.5997 (AlexNet with one tower).
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -23,8 +28,12 @@ from vicl.models.folder import ModelError, checked, compare
 from vicl.models.vit import IMAGENET_MEAN, IMAGENET_STD
 
 _VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+_ALEXNET = ((64, 11, 4, 2), (192, 5, 1, 2), (384, 3, 1, 1), (256, 3, 1, 1), (256, 3, 1, 1))
+"""Channels, side, stride and padding of its convolutions."""
+_POOLED = 2
+"""AlexNet pools before its second and its third convolution."""
 _EXTRAS = re.compile(r"classifier\.")
-"""What files of VGG-16 hold beside its convolutions."""
+"""What files of both networks hold beside their convolutions."""
 _EPS = 1e-10
 
 
@@ -71,6 +80,23 @@ def vgg16() -> Trunk:
     return Trunk(nn.Sequential(*layers), tuple(taps))
 
 
+def alexnet() -> Trunk:
+    """AlexNet up to relu5, looked at after each of its five convolutions.
+
+    Its state dict has the names of the published weights: "features.0.weight" and so on.
+    """
+    layers: list[nn.Module] = []
+    taps: list[int] = []
+    width = 3
+    for index, (wide, side, stride, padding) in enumerate(_ALEXNET):
+        if 0 < index <= _POOLED:
+            layers.append(nn.MaxPool2d(3, stride=2))
+        layers += [nn.Conv2d(width, wide, side, stride, padding), nn.ReLU()]
+        taps.append(len(layers) - 1)
+        width = wide
+    return Trunk(nn.Sequential(*layers), tuple(taps))
+
+
 class PerceptualDistance(nn.Module):
     """The distance of images in the features of a trunk; frozen.
 
@@ -106,7 +132,8 @@ class PerceptualDistance(nn.Module):
         are weighed and summed over channels and averaged over places; the taps are summed.
 
         Args:
-            image: RGB in [0, 1], up to overshoot; sides of at least 16 pixels.
+            image: RGB in [0, 1], up to overshoot; sides of at least 16 pixels for VGG-16, 31 for
+                AlexNet.
             other: Likewise.
 
         Source: Zhang et al. 2018, equation 1.
@@ -138,47 +165,94 @@ def load_perceptual(path: str | os.PathLike[str]) -> PerceptualDistance:
         ModelError: If it holds no finite numbers, or negative weights of channels.
         CheckpointError: If the file is broken.
     """
+    return _load(vgg16, (path,), learned=False)
+
+
+def load_lpips(
+    trunk: str | os.PathLike[str], heads: str | os.PathLike[str] | None = None
+) -> PerceptualDistance:
+    """LPIPS as papers report it: AlexNet, with the learned weights of its channels.
+
+    Args:
+        trunk: AlexNet, under the names "features.0.weight" and so on, as safetensors or a torch
+            checkpoint, which is read without unpickling it; "classifier." may be there too and is
+            not read. What `vicl download lpips-alex` makes holds the channels' weights too.
+        heads: The channels' weights, "lin0.model.1.weight" to "lin4.model.1.weight", where
+            `trunk` does not hold them.
+
+    Raises:
+        KeysError: If tensors are missing, of the wrong shape, or not expected; it lists all.
+        ModelError: If a file holds no finite numbers, or negative weights of channels.
+        CheckpointError: If a file is broken.
+    """
+    return _load(alexnet, (trunk,) if heads is None else (trunk, heads), learned=True)
+
+
+def _load(
+    build: Callable[[], Trunk], paths: Sequence[str | os.PathLike[str]], *, learned: bool
+) -> PerceptualDistance:
+    """A distance from one or more files.
+
+    Args:
+        build: The network.
+        paths: Together they hold all of it, and perhaps the channels' weights.
+        learned: Whether these must be there.
+    """
     with torch.device("meta"):
-        trunk = vgg16()
+        trunk = build()
     shapes = {name: tuple(value.shape) for name, value in trunk.state_dict().items()}
     names = [f"lin{index}.model.1.weight" for index in range(len(trunk.widths))]
-    with open_checkpoint(path) as checkpoint:
-        refs = _refs(checkpoint)
-        learned = any(name in refs for name in names)
+    with ExitStack() as stack:
+        parts = [_Part.open(path, stack) for path in paths]
+        refs = {name: ref for part in parts for name, ref in part.refs.items()}
+        learned = learned or any(name in refs for name in names)
         if learned:
             shapes |= {n: (1, w, 1, 1) for n, w in zip(names, trunk.widths, strict=True)}
-        compare(checkpoint.path, shapes, {name: ref.shape for name, ref in refs.items()})
+        together = " and ".join(part.checkpoint.path for part in parts)
+        compare(together, shapes, {name: ref.shape for name, ref in refs.items()})
         state = {
-            name: checked(tensor, name, checkpoint.path)
-            for name, tensor in checkpoint.load(refs).items()
+            name: checked(tensor, name, part.checkpoint.path)
+            for part in parts
+            for name, tensor in part.checkpoint.load(part.refs).items()
         }
     heads = [state.pop(name).flatten() for name in names] if learned else None
     for name, head in zip(names, heads or (), strict=False):
         if bool((head < 0).any()):
             raise ModelError(
-                f"{display(path)}: {name} has negative numbers; expected weights of a distance, "
-                "which are at least 0"
+                f"{display(together)}: {name} has negative numbers; expected weights of a "
+                "distance, which are at least 0"
             )
     trunk.load_state_dict(state, strict=True, assign=True)
     return PerceptualDistance(trunk, heads)
 
 
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """An open file, and the tensors in it that are not expected extras."""
+
+    checkpoint: Checkpoint
+    refs: dict[str, TensorRef]
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], stack: ExitStack) -> _Part:
+        checkpoint = stack.enter_context(open_checkpoint(path))
+        if not isinstance(checkpoint.data, dict):
+            raise ModelError(
+                f"{display(checkpoint.path)}: holds no tensors by name; expected those of a network"
+            )
+        return cls(
+            checkpoint,
+            {
+                str(name): value
+                for name, value in checkpoint.data.items()
+                if isinstance(value, TensorRef) and not _EXTRAS.match(str(name))
+            },
+        )
+
+
 def _width(layers: list[nn.Module]) -> int:
     """The channels that come out of layers."""
     return [part for part in layers if isinstance(part, nn.Conv2d)][-1].out_channels
-
-
-def _refs(checkpoint: Checkpoint) -> dict[str, TensorRef]:
-    """The tensors in a checkpoint that are not expected extras."""
-    if not isinstance(checkpoint.data, dict):
-        raise ModelError(
-            f"{display(checkpoint.path)}: holds no tensors by name; expected those of VGG-16"
-        )
-    return {
-        str(name): value
-        for name, value in checkpoint.data.items()
-        if isinstance(value, TensorRef) and not _EXTRAS.match(str(name))
-    }
 
 
 def _directions(features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:

@@ -10,8 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from vicl.exports.annotation import ExportError
-from vicl.files import display, reason
+from vicl.files import FileError, display, reason
 
 
 class Journal:
@@ -28,7 +27,7 @@ class Journal:
         lines: The complete lines that it had when it was opened.
 
     Raises:
-        ExportError: If it cannot be opened.
+        FileError: If it cannot be opened.
     """
 
     def __init__(self, path: Path, *, resume: bool) -> None:
@@ -43,7 +42,10 @@ class Journal:
                 complete = sum(len(line) + 1 for line in self.lines)
             self._stream.truncate(complete)
         except OSError as error:
-            raise ExportError(f"{display(path)}: cannot be written ({reason(error)})") from error
+            raise FileError(
+                f"{display(path)}: cannot be written ({reason(error)}); check the permissions, or "
+                "choose another folder"
+            ) from error
 
     @property
     def closed(self) -> bool:
@@ -64,7 +66,7 @@ class Journal:
         """Append one line, or nothing: what an error or Ctrl-C cuts short is taken back.
 
         Raises:
-            ExportError: If the disk is full or fails.
+            FileError: If the disk is full or fails.
         """
         line = memoryview(json.dumps(record, allow_nan=False).encode("ascii") + b"\n")
         before = self._stream.seek(0, os.SEEK_END)
@@ -75,8 +77,9 @@ class Journal:
             with suppress(OSError):
                 self._stream.truncate(before)
             if isinstance(error, OSError):
-                raise ExportError(
-                    f"{display(self.path)}: cannot be written ({reason(error)})"
+                raise FileError(
+                    f"{display(self.path)}: cannot be written ({reason(error)}); free some space, "
+                    "then go on"
                 ) from error
             raise
 

@@ -1,0 +1,183 @@
+"""The options of `vicl evaluate KIND`: those of every kind, and those of some."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from vicl.evaluation.episodes import Kind
+    from vicl.layout import Order
+    from vicl.models import Device
+    from vicl.rects import Fit
+
+SHAPES = ("color", "shape", "size", "size+color", "shape+color", "size+shape")
+
+
+def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """Names with commas between them; or, after an @, a file with one a line."""
+    if value is None:
+        return None
+    parts = value.split(",")
+    if value.startswith("@"):
+        try:
+            parts = Path(value[1:]).read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise click.BadParameter(f"{value[1:]!r} cannot be read: {error}") from error
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+COMMON = (
+    click.Option(
+        ["--model", "models"],
+        multiple=True,
+        metavar="MODEL",
+        help="An engine, model folder or checkpoint, as for predict. Repeat for more. The floors "
+        "copy and identity always run beside.",
+    ),
+    click.Option(
+        ["--episodes", "count"],
+        type=click.IntRange(min=1),
+        help="How many.  [default: every query once; 1000 with --published; shapes: 100]",
+    ),
+    click.Option(["--seed"], type=click.IntRange(min=0), default=0, show_default=True),
+    click.Option(
+        ["--examples"],
+        type=click.IntRange(min=1),
+        help="Examples of an episode.  [default: 1; shapes: 2]",
+    ),
+    click.Option(
+        ["--list-episodes", "listing"],
+        metavar="FILE|-",
+        help="Only list the episodes there, as JSON lines; - prints them.",
+    ),
+    click.Option(
+        ["--replay"],
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        metavar="FILE",
+        help="Take the episodes from such a list; a run's folder has one, listing.jsonl.",
+    ),
+    click.Option(
+        ["--trained-classes"],
+        callback=_names,
+        metavar="NAME,...|@FILE",
+        help="Classes that the models' training saw; results are then told apart by it.",
+    ),
+    click.Option(
+        ["--order"],
+        type=click.Choice(("above", "left")),
+        default="above",
+        show_default=True,
+        help="Models with a canvas: examples above the query, or left of it.",
+    ),
+    click.Option(
+        ["--fit"],
+        type=click.Choice(("stretch", "pad", "crop")),
+        default="stretch",
+        show_default=True,
+        help="Models with a canvas: how images go into its square cells.",
+    ),
+    click.Option(
+        ["--device"],
+        type=click.Choice(("auto", "cpu", "cuda", "mps")),
+        default="auto",
+        show_default=True,
+    ),
+    click.Option(
+        ["--dtype"],
+        type=click.Choice(("auto", "float32", "bfloat16")),
+        default="auto",
+        show_default=True,
+    ),
+    click.Option(
+        ["--batch-size"],
+        type=click.IntRange(min=1),
+        help="Prompts given to a model at once.  [default: as many as fit]",
+    ),
+    click.Option(
+        ["--workers"],
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="Processes that score, and threads that load, beside this one.",
+    ),
+    click.Option(
+        ["-o", "--output"],
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        help="Folder for results.json, episodes.jsonl, contact sheets and index.html.",
+    ),
+    click.Option(["--resume"], is_flag=True, help="Go on with the run in DIR."),
+    click.Option(["--debug"], is_flag=True, help="Show traces with errors."),
+)
+
+DATA = click.Option(
+    ["--data", "root"],
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="The dataset's folder, in whichever layout.",
+)
+PUBLISHED = click.Option(
+    ["--published"], is_flag=True, help="The paper's protocol, for parity with papers."
+)
+SOURCES = click.Option(
+    ["--sources"], callback=_names, metavar="NAME,...", help="Only these parts of the dataset."
+)
+LPIPS = click.Option(
+    ["--lpips"],
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Weights, to measure LPIPS too; `vicl download lpips-alex` gets them.",
+)
+FOLD = click.Option(["--fold"], type=click.IntRange(0, 3), help="Of Pascal-5i.")
+LARGEST = click.Option(
+    ["--largest"],
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.2,
+    show_default=True,
+    help="Share of the image that a query's box may cover; the paper's text has 0.5.",
+)
+TASKS = click.Option(
+    ["--task", "tasks"],
+    multiple=True,
+    metavar="NAME",
+    help=f"Of the study: {', '.join(SHAPES)}. Repeat for more.  [default: all six]",
+)
+EXTENDED = click.Option(
+    ["--extended"], is_flag=True, help="Also four tasks that the paper names as failing."
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a command was given; options that its kind lacks have their defaults."""
+
+    kind: Kind
+    models: tuple[str, ...]
+    count: int | None
+    seed: int
+    examples: int | None
+    listing: str | None
+    replay: Path | None
+    trained_classes: tuple[str, ...] | None
+    order: Order
+    fit: Fit
+    device: Device
+    dtype: str
+    batch_size: int | None
+    workers: int
+    output: Path | None
+    resume: bool
+    debug: bool
+    root: Path | None = None
+    fold: int | None = None
+    published: bool = False
+    sources: tuple[str, ...] | None = None
+    largest: float = 0.2
+    lpips: Path | None = None
+    tasks: tuple[str, ...] = ()
+    extended: bool = False

@@ -1,0 +1,97 @@
+"""`vicl evaluate paper`: the paper's table 1, with rows of one's own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from vicl.models import Device
+
+
+@click.command()
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="MODEL",
+    help="An engine, model folder or checkpoint, as for predict. Repeat for more. The floors copy "
+    "and identity, and analogies, are always in the table.",
+)
+@click.option(
+    "--data",
+    "root",
+    required=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="ROOT",
+    help="Folder with VOC 2012 (VOCdevkit/VOC2012) and ImageNet's validation photographs "
+    "(imagenet/val). What is missing is left out of the table, with the reason.",
+)
+@click.option(
+    "--episodes",
+    "count",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="A column; 1000 are the published protocol.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--batch-size", type=click.IntRange(min=1), help="[default: as many as fit]")
+@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--lpips",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Weights for the LPIPS column; `vicl download lpips-alex` gets them.",
+)
+@click.option(
+    "--device", type=click.Choice(("auto", "cpu", "cuda", "mps")), default="auto", show_default=True
+)
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--resume", is_flag=True, help="Go on with what is in DIR.")
+def paper(
+    models: tuple[str, ...],
+    root: Path,
+    count: int,
+    seed: int,
+    batch_size: int | None,
+    workers: int,
+    lpips: Path | None,
+    device: Device,
+    output: Path,
+    resume: bool,
+) -> None:
+    """Run the paper's table 1: what the data allows, by the published protocol.
+
+    Prints the table, our rows beside the published ones; DIR gets it as table.md and table.json,
+    and a folder with pictures for each evaluation. The exit code is 0, or 1 when nothing could be
+    run or some episodes failed, 2 for wrong usage.
+    """
+    from vicl.evaluation.engines import load_models
+    from vicl.evaluation.paper import run_paper
+    from vicl.training.perceptual import load_lpips
+
+    try:
+        table = run_paper(
+            load_models(models, device=device),
+            root,
+            output,
+            count=count,
+            seed=seed,
+            batch_size=batch_size,
+            workers=workers,
+            lpips=None if lpips is None else load_lpips(lpips),
+            resume=resume,
+            progress=True,
+        )
+    except (ValueError, OSError) as error:
+        click.echo(f"error: {' '.join(str(error).split())}", err=True)
+        sys.exit(1)
+    click.echo(table.to_markdown(), nl=False)
+    failed = sum(len(run.failures) for run in table.runs.values())
+    if failed:
+        click.echo(f"error: {failed} episode(s) failed; see results.json in {output}", err=True)
+        sys.exit(1)

@@ -1,0 +1,417 @@
+"""`vicl evaluate study`: the paper's studies, each one table and one figure."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from vicl.cli.evaluate.study_options import COMMON, MODELS, Given
+
+if TYPE_CHECKING:
+    from vicl.evaluation.studies.table import StudyTable
+
+
+def _layout(given: Given, *, examples: int) -> StudyTable:
+    from vicl.evaluation.studies import layout
+
+    dataset = given.dataset(examples)
+    return layout.run(given.inpainters(), dataset, examples=examples, **given.how())
+
+
+def _mask_style(given: Given, *, examples: int) -> StudyTable:
+    from vicl.evaluation.studies import mask_style
+
+    dataset = given.dataset(examples)
+    return mask_style.run(given.engines(), dataset, examples=examples, **given.how())
+
+
+def _examples(given: Given, *, most: int) -> StudyTable:
+    from vicl.evaluation.studies import examples
+
+    return examples.run(given.engines(), given.dataset(most), most=most, **given.how())
+
+
+def _ensembling(given: Given, *, examples: int) -> StudyTable:
+    from vicl.evaluation.studies import ensembling
+
+    dataset = given.dataset(examples)
+    return ensembling.run(given.inpainters(), dataset, examples=examples, **given.how())
+
+
+def _attention(
+    given: Given, *, examples: int, arrangements: tuple[int, ...], pictured: int
+) -> StudyTable:
+    from vicl.evaluation.studies import attention
+    from vicl.images import save_image
+
+    found = attention.run(
+        given.canvases(),
+        given.dataset(examples),
+        count=given.count,
+        seed=given.seed,
+        examples=examples,
+        arrangements=arrangements,
+        pictured=pictured,
+        progress=True,
+    )
+    for name, picture in found.pictures.items():
+        save_image(picture, given.output / name)
+    return found.table
+
+
+def _fine_tuning(given: Given, *, shots: tuple[int, ...], steps: int, lr: float) -> StudyTable:
+    from vicl.evaluation.studies import fine_tuning
+    from vicl.evaluation.studies.fine_tuned import FineTuning
+
+    return fine_tuning.run(
+        given.inpainters(),
+        given.dataset(max(shots)),
+        shots=shots,
+        settings=FineTuning(steps=steps, lr=lr),
+        **given.how(),
+    )
+
+
+def _training_data(
+    given: Given,
+    *,
+    recipes: tuple[str, ...],
+    overrides: tuple[str, ...],
+    steps: int,
+    shares: tuple[float, ...],
+    examples: int,
+) -> StudyTable:
+    from vicl.evaluation.studies import training_data
+
+    dataset = given.dataset(examples)
+    found = [training_data.Checkpoint(engine.name, engine) for engine in given.engines()]
+    if recipes:
+        from vicl.training.recipe_file import load_recipe
+
+        found += training_data.train_recipes(
+            [load_recipe(recipe, overrides) for recipe in recipes],
+            dataset,
+            given.output / "runs",
+            steps=steps,
+            shares=shares,
+            examples=examples,
+            device=given.device,
+        )
+    return training_data.run(found, dataset, examples=examples, **given.how())
+
+
+def _training_data(
+    given: Given,
+    *,
+    checkpoints: tuple[tuple[str, str, str], ...],
+    recipes: tuple[str, ...],
+    steps: int,
+    shares: tuple[float, ...],
+    examples: int,
+) -> StudyTable:
+    from vicl.evaluation.engines import as_engine
+    from vicl.evaluation.studies import training_data
+    from vicl.models import load_model
+    from vicl.training.recipe_file import load_recipe
+
+    dataset = given.dataset(examples)
+    trained = [
+        training_data.Checkpoint(
+            words,
+            as_engine(
+                load_model(source, device=given.device, dtype=given.dtype),
+                given.asked,
+                examples=examples,
+            ),
+            images=_amount(images),
+        )
+        for words, images, source in checkpoints
+    ]
+    trained += training_data.train_recipes(
+        [load_recipe(recipe) for recipe in recipes],
+        dataset,
+        given.output / "runs",
+        steps=steps,
+        shares=shares,
+        examples=examples,
+        device=given.device,
+    )
+    return training_data.run(trained, dataset, examples=examples, **given.how())
+
+
+def _amount(images: str) -> int | None:
+    """How many images a checkpoint was trained on; None for a dash."""
+    if images == "-":
+        return None
+    if not images.isdecimal() or int(images) < 1:
+        raise ValueError(f"--checkpoint: got {images!r} images, expected a number, or - if unknown")
+    return int(images)
+
+
+def _run(study: Callable[..., StudyTable], **options: Any) -> None:
+    """Run one study, write and print what it found, and end with its exit code."""
+    names = [field.name for field in fields(Given)]
+    given = Given(**{name: options.pop(name) for name in names if name in options})
+    try:
+        from vicl.evaluation.studies.table import as_markdown, write_study
+
+        table = study(given, **options)
+        write_study(table, given.output)
+    except KeyboardInterrupt as error:
+        _fail("stopped", 130, error, debug=given.debug)
+    except (ValueError, OSError) as error:
+        _fail(str(error), 2, error, debug=given.debug)
+    click.echo(as_markdown(table), nl=False)
+    click.echo(f"figure: {given.output / 'figure.png'}", err=True)
+
+
+def _fail(message: str, code: int, error: BaseException, *, debug: bool) -> NoReturn:
+    """End with one line; with --debug, the trace too."""
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+    if debug:
+        click.echo("".join(traceback.format_exception(error)), err=True)
+    sys.exit(code)
+
+
+def _numbers(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ...]:
+    """Whole numbers with commas between them."""
+    parts = [part.strip() for part in value.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise click.BadParameter(f"got {value!r}, expected numbers from 1 on, such as 1,4,16")
+    return tuple(int(part) for part in parts)
+
+
+def _shares(_: click.Context, __: click.Parameter, value: str) -> tuple[float, ...]:
+    """Numbers above 0 and up to 1 with commas between them."""
+    try:
+        found = tuple(float(part) for part in value.split(","))
+    except ValueError:
+        found = ()
+    if not found or not all(0 < share <= 1 for share in found):
+        raise click.BadParameter(f"got {value!r}, expected shares up to 1, such as 0.1,1")
+    return found
+
+
+def _shares(_: click.Context, __: click.Parameter, value: str) -> tuple[float, ...]:
+    """Numbers above 0 and up to 1 with commas between them."""
+    try:
+        shares = tuple(float(part) for part in value.split(","))
+    except ValueError:
+        shares = ()
+    if not shares or not all(0 < share <= 1 for share in shares):
+        raise click.BadParameter(f"got {value!r}, expected numbers in (0, 1], such as 0.1,1")
+    return shares
+
+
+def _shown(default: int, least: int, text: str) -> click.Option:
+    return click.Option(
+        ["--examples"],
+        type=click.IntRange(min=least),
+        default=default,
+        show_default=True,
+        help=text,
+    )
+
+
+def _command(
+    name: str,
+    what: str,
+    text: str,
+    study: Callable[..., StudyTable],
+    *extra: click.Option,
+    common: Sequence[click.Option] = COMMON,
+) -> click.Command:
+    return click.Command(
+        name,
+        params=[*extra, *common],
+        callback=partial(_run, study),
+        short_help=what,
+        help=f"{what}: {text}\n\nPrints the table, with bootstrap 95% intervals. The exit code is "
+        "0, or 2 for wrong usage or a study that failed, 130 after Ctrl-C.",
+    )
+
+
+@click.group()
+def study() -> None:
+    """What matters in prompting: each study is one table and one figure."""
+
+
+for _one in (
+    _command(
+        "layout",
+        "Layout of the prompt",
+        "order, columns, gap and the size of the cells; for models with a canvas.",
+        _layout,
+        MODELS,
+        _shown(1, 1, "Examples of an episode."),
+    ),
+    _command(
+        "mask-style",
+        "Style of the masks",
+        "white on black, its inverse, other colours, stripes, outlines; for segmentation and "
+        "detection.",
+        _mask_style,
+        MODELS,
+        _shown(1, 1, "Examples of an episode."),
+    ),
+    _command(
+        "examples",
+        "Number and choice of examples",
+        "the first one, two, ... of an episode's examples, and each of them alone.",
+        _examples,
+        MODELS,
+        click.Option(
+            ["--most"],
+            type=click.IntRange(min=2),
+            default=7,
+            show_default=True,
+            help="Examples of an episode.",
+        ),
+    ),
+    _command(
+        "ensembling",
+        "Several canvases, one answer",
+        "over arrangements and over examples, fused in five ways; for models with a canvas.",
+        _ensembling,
+        MODELS,
+        _shown(5, 2, "Examples of an episode."),
+    ),
+    _command(
+        "attention",
+        "Where the hole's tokens look",
+        "by the parts of the layout, and drawn over canvases; for transformers.",
+        _attention,
+        MODELS,
+        _shown(1, 1, "Examples of an episode."),
+        click.Option(
+            ["--arrangements"],
+            default="1",
+            show_default=True,
+            callback=_numbers,
+            metavar="N,...",
+            help="Of the grid, among 1 to 8.",
+        ),
+        click.Option(
+            ["--pictured"],
+            type=click.IntRange(min=1),
+            default=3,
+            show_default=True,
+            help="Episodes that are drawn.",
+        ),
+    ),
+    _command(
+        "fine-tuning",
+        "Fine-tuning against prompting",
+        "the same weights, fine-tuned on a few labelled images or shown them as examples; for MAE "
+        "and MAE-VQGAN.",
+        _fine_tuning,
+        MODELS,
+        click.Option(
+            ["--shots"],
+            default="1,4,16",
+            show_default=True,
+            callback=_numbers,
+            metavar="N,...",
+            help="Labelled images of a class.",
+        ),
+        click.Option(
+            ["--steps"],
+            type=click.IntRange(min=1),
+            default=100,
+            show_default=True,
+            help="Of fine-tuning.",
+        ),
+        click.Option(
+            ["--lr"],
+            type=click.FloatRange(0, min_open=True),
+            default=3e-4,
+            show_default=True,
+            help="Learning rate at its peak.",
+        ),
+    ),
+    _command(
+        "training-data",
+        "Training data and its amount",
+        "given checkpoints, or recipes trained for a few steps, on all of their images or a share.",
+        _training_data,
+        click.Option(
+            ["--model", "models"],
+            multiple=True,
+            metavar="MODEL",
+            help="A checkpoint, as for predict. Repeat for more. Copy always runs beside.",
+        ),
+        click.Option(
+            ["--recipe", "recipes"],
+            multiple=True,
+            metavar="RECIPE",
+            help="To be trained, as for train. Repeat for more.",
+        ),
+        click.Option(
+            ["--set", "overrides"],
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Change one key of all recipes. Repeat for more.",
+        ),
+        click.Option(
+            ["--steps"],
+            type=click.IntRange(min=1),
+            default=1000,
+            show_default=True,
+            help="Of training, for each recipe and share.",
+        ),
+        click.Option(
+            ["--shares"],
+            default="1",
+            show_default=True,
+            callback=_shares,
+            metavar="X,...",
+            help="Of the images that a recipe trains on.",
+        ),
+        _shown(1, 1, "Examples of an episode."),
+        common=[option for option in COMMON if option.name != "models"],
+    ),
+    _command(
+        "training-data",
+        "Training data and its amount",
+        "checkpoints that were trained on different data, or recipes trained here, all for the "
+        "same number of steps, on all or some of their images.",
+        _training_data,
+        click.Option(
+            ["--checkpoint", "checkpoints"],
+            nargs=3,
+            multiple=True,
+            metavar="WORDS IMAGES MODEL",
+            help="What it was trained on, on how many images (- if unknown), and where it is. "
+            "Repeat for more.",
+        ),
+        click.Option(
+            ["--recipe", "recipes"],
+            multiple=True,
+            metavar="RECIPE",
+            help="To train, in DIR/runs; what is there already is gone on with. Repeat for more.",
+        ),
+        click.Option(
+            ["--steps"],
+            type=click.IntRange(min=1),
+            default=1000,
+            show_default=True,
+            help="For which each recipe is trained.",
+        ),
+        click.Option(
+            ["--shares"],
+            default="1",
+            show_default=True,
+            callback=_shares,
+            metavar="X,...",
+            help="Of a recipe's images: a run for each.",
+        ),
+        _shown(1, 1, "Examples of an episode."),
+    ),
+):
+    study.add_command(_one)

@@ -1,0 +1,156 @@
+"""A masked autoencoder fine-tuned on a few labelled images: whole image in, mask out.
+
+Nothing is prompted here.  The encoder sees the whole image, and a new head reads a mask from what
+the decoder says of every patch.  All weights are trained, so a copy of the model serves one class
+and forgets the others.
+
+Source: Bar et al. 2022, arXiv:2209.00647, section 5 (the fine-tuning baseline); the paper says
+little of how, so the head, the loss and the settings are ours.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from vicl.engine import Filled, drawn
+from vicl.images import resize, to_tensor
+from vicl.models.initialisation import seeded
+from vicl.models.masked_autoencoder import MaskedAutoencoder
+from vicl.models.vit import patchify, unpatchify
+from vicl.prompt import Example, Prompt
+from vicl.training.optimisation import lr_at, make_optimiser, set_lr
+from vicl.training.recipe import Optimiser, Schedule
+from vicl.upsampling import upsample
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """How it is done: AdamW, a tenth of the steps to warm up, then a cosine.
+
+    Attributes:
+        steps: Optimiser steps.
+        lr: Peak learning rate.
+        batch: Images a step at most, each mirrored or not; fewer where there are fewer.
+        weight_decay: Of matrices.
+    """
+
+    steps: int = 100
+    lr: float = 3e-4
+    batch: int = 16
+    weight_decay: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 1 or not self.lr > 0 or self.weight_decay < 0:
+            raise ValueError(
+                f"fine-tuning: got {self}, expected at least one step and one image a step, lr "
+                "above 0 and weight_decay not below 0"
+            )
+
+    def __str__(self) -> str:
+        return f"{self.steps} steps of at most {self.batch} images, learning rate {self.lr:g}"
+
+
+@dataclass(frozen=True, eq=False)
+class FineTuned:
+    """An engine that looks at the query only.
+
+    Attributes:
+        body: Encoder and decoder, trained; their own head is not used.
+        head: Of each patch's pixels, how much they look marked: logits.
+        name: What people call it.
+        weights_hash: None, since these weights are in no file.
+        max_size: None: it is given queries of any size.
+    """
+
+    body: MaskedAutoencoder
+    head: nn.Linear
+    name: str
+    weights_hash: str | None = None
+    max_size: int | None = None
+
+    @torch.no_grad()
+    def answer(self, prompts: Sequence[Prompt], *, samples: int = 1, seed: int = 0) -> list[Filled]:
+        """See :meth:`vicl.engine.InContextModel.answer`; there is one answer, however many asked.
+
+        The brighter a pixel, the likelier it is marked.
+        """
+        return [self._mark(to_tensor(prompt.query)) for prompt in prompts]
+
+    def _mark(self, query: Float[Tensor, "3 h w"]) -> Filled:
+        size = (query.shape[1], query.shape[2])
+        image = resize(query, self.body.canvas_size)[None].to(self.body.device)
+        patches = _logits(self.body, self.head, image).sigmoid()
+        found = unpatchify(patches, self.body.config.grid, self.body.patch_size)[0].cpu()
+        return Filled(upsample(found, size, guide=query).expand(3, -1, -1).contiguous())
+
+
+def fine_tune(
+    model: MaskedAutoencoder, labelled: Sequence[Example], settings: FineTuning, *, seed: int = 0
+) -> FineTuned:
+    """Train a copy of a model to mark what is marked in a few images.
+
+    Args:
+        model: Its encoder and decoder are the start; it is left as it is.
+        labelled: Drawn examples: RGB in, white on black out.
+        settings: How.
+        seed: Of the head's weights, and of which images a step sees and how they are mirrored.
+
+    Raises:
+        ValueError: If there is no labelled image.
+    """
+    if not labelled:
+        raise ValueError("labelled: got no image, expected at least one to fine-tune on")
+    body = copy.deepcopy(model).float().train()
+    images, masks = _stacked(labelled, body)
+    with seeded(seed):
+        head = nn.Linear(body.config.decoder_embed_dim, body.patch_size**2)
+        nn.init.normal_(head.weight, std=0.02)
+        nn.init.zeros_(head.bias)
+    trained = nn.ModuleDict({"body": body, "head": head.to(body.device)})
+    optimiser = make_optimiser(trained, Optimiser(weight_decay=settings.weight_decay), settings.lr)
+    schedule = Schedule(steps=settings.steps, warmup=0.1)
+    generator = Generator().manual_seed(seed)
+    for step in range(settings.steps):
+        set_lr([optimiser], lr_at(step, settings.steps, schedule, settings.lr))
+        rows = torch.randperm(len(images), generator=generator)[: settings.batch]
+        flip = torch.rand(len(rows), generator=generator) < 0.5
+        loss = F.binary_cross_entropy_with_logits(
+            _logits(body, head, _mirrored(images[rows], flip)),
+            patchify(_mirrored(masks[rows], flip), body.patch_size),
+        )
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    return FineTuned(body.eval(), head.eval(), f"{model.name}, fine-tuned")
+
+
+def _stacked(
+    labelled: Sequence[Example], body: MaskedAutoencoder
+) -> tuple[Float[Tensor, "b 3 H W"], Float[Tensor, "b 1 H W"]]:
+    """Images and masks at the size of the model's canvas."""
+    pairs = [drawn(example) for example in labelled]
+    images = torch.stack([resize(image, body.canvas_size) for image, _ in pairs])
+    outputs = torch.stack([resize(output, body.canvas_size) for _, output in pairs])
+    masks = (outputs.mean(dim=1, keepdim=True) > 0.5).float()
+    return images.to(body.device), masks.to(body.device)
+
+
+def _logits(
+    body: MaskedAutoencoder, head: nn.Linear, image: Float[Tensor, "b 3 H W"]
+) -> Float[Tensor, "b n p"]:
+    """How much each pixel of each patch looks marked."""
+    nothing = torch.zeros(len(image), *body.canvas_size, dtype=torch.bool)
+    out: Tensor = head(body.features(image, nothing))
+    return out
+
+
+def _mirrored(image: Float[Tensor, "b c H W"], flip: Bool[Tensor, " b"]) -> Tensor:
+    """Those images mirrored left to right that are to be."""
+    return torch.where(flip.to(image.device)[:, None, None, None], image.flip(-1), image)

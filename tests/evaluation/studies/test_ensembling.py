@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+from tests.evaluation.studies.toy import Finder, Toy, scores_of
+from tests.models.kinds import KINDS
+
+from vicl.evaluation.studies import ensembling
+
+OVER = "8 arrangements: "
+EACH = "3 examples, a canvas each: "
+
+
+def test_canvases_that_err_each_in_its_own_way_outvote_their_errors() -> None:
+    table = ensembling.run([Finder(noise=1.5)], Toy(), count=6, examples=3)
+    alone = scores_of(table, "1 example", "finder")
+    for start in (OVER, EACH):
+        means = [
+            scores_of(table, start + word, "finder")
+            for word in ("mean of probabilities", "mean of scores", "product", "mean of images")
+        ]
+        assert min(means) > alone + 0.05
+        # The same tokens: see vicl.ensembling.
+        assert means[1] == means[2]
+    assert table.rows[0].variant == "1 example"
+    assert table.variants[2].startswith(OVER)
+    assert table.variants[-1].startswith(EACH)
+    difference = next(row.difference for row in table.rows if row.variant == OVER + "product")
+    assert difference.low > 0
+
+
+def test_models_are_fused_as_far_as_they_can_be() -> None:
+    models = [KINDS[kind].build() for kind in ("mae", "autoregressive")]
+    table = ensembling.run(models, Toy(), count=1, examples=2)
+    rows = {(row.variant, row.engine) for row in table.rows}
+    images = "mean of images"
+    assert rows == {
+        ("1 example", "copy"),
+        ("1 example", "mae"),
+        ("1 example", "autoregressive"),
+        ("2 examples", "copy"),
+        (OVER + images, "mae"),
+        (EACH.replace("3", "2") + images, "mae"),
+        (EACH.replace("3", "2") + images, "autoregressive"),
+    }
+    with pytest.raises(ValueError, match="examples: got 1"):
+        ensembling.run([], Toy(), examples=1)
