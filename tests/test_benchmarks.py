@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -46,3 +47,13 @@ def test_demo(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "segmentation" in done.stdout
     assert (tmp_path / "demo.png").stat().st_size > 100_000
+
+
+@pytest.mark.slow
+def test_synthetic(tmp_path: Path) -> None:
+    few = ("--seconds", "0.3", "--rounds", "1", "--processes", "1", "--batch", "4")
+    done = run("synthetic.py", *few, "--no-rules", "--out", tmp_path / "rates.json")
+    assert done.returncode == 0, done.stderr
+    rates = json.loads((tmp_path / "rates.json").read_text())["rates"]
+    assert {"grids", "pages", "shipped mixture, 1 process"} <= rates.keys()
+    assert min(rates.values()) > 1

@@ -84,7 +84,8 @@ def test_each_study_is_a_table_and_a_figure(
 def test_checkpoints_and_recipes_are_compared(tmp_path: Path) -> None:
     file = write(plain(tmp_path), tmp_path / "recipe.yaml")
     training = ("--recipe", str(file), "--set", "batch.size=2", "--steps", "2", "--shares", "0.5,1")
-    result = vicl("training-data", *MODEL, *training, "--device", "cpu", "-o", str(tmp_path / "o"))
+    given = ("--checkpoint", "tiny", "-", *MODEL[1:])
+    result = vicl("training-data", *given, *training, "--device", "cpu", "-o", str(tmp_path / "o"))
     assert result.exit_code == 0, result.stderr
     assert "| tiny | model |" in result.stdout
     assert "| 50% of the images of tiny | tiny |" in result.stdout
@@ -104,8 +105,6 @@ def test_checkpoints_are_put_side_by_side() -> None:
     wrong = vicl("training-data", "--checkpoint", "a few", "some", "tiny", *data)
     assert wrong.exit_code == 2
     assert "got 'some' images" in wrong.stderr
-    assert "expected at least one" in vicl("training-data", *data).stderr
-    assert "expected numbers in (0, 1]" in vicl("training-data", "--shares", "2", *data).stderr
 
 
 @pytest.mark.usefixtures("work")
@@ -125,7 +124,7 @@ def test_what_cannot_be_run_is_said_in_a_line() -> None:
         ("examples", "--model", "tiny", "--data", "none"): "no such folder",
         ("fine-tuning", *MODEL, "--shots", "0"): "expected numbers from 1 on",
         ("training-data", *MODEL[2:]): "checkpoints: got none",
-        ("training-data", *MODEL, "--shares", "2"): "expected shares up to 1",
+        ("training-data", *MODEL[2:], "--shares", "2"): "expected shares up to 1",
         ("mask-style", *MODEL[:4], "--kind", "colorization"): "expected segmentation or detection",
     }
     for arguments, message in wrong.items():
@@ -138,7 +137,7 @@ def test_what_cannot_be_run_is_said_in_a_line() -> None:
 
 def test_every_study_has_its_command() -> None:
     studies = {"layout", "mask-style", "examples", "ensembling", "attention", "fine-tuning"}
-    studies.add("training-data")
+    studies |= {"training-data"}
     assert set(study.commands) == studies
     result = vicl("--help")
     assert result.exit_code == 0

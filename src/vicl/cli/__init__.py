@@ -10,6 +10,7 @@ from vicl.cli.demo import demo
 from vicl.cli.doctor import doctor
 from vicl.cli.download import download
 from vicl.cli.evaluate import evaluate
+from vicl.cli.figures import figures
 from vicl.cli.models import models
 from vicl.cli.predict import predict
 from vicl.cli.train import train
@@ -25,5 +26,5 @@ def main() -> None:
     """
 
 
-for _command in (predict, demo, train, evaluate, models, download, convert, doctor):
+for _command in (predict, demo, train, evaluate, figures, models, download, convert, doctor):
     main.add_command(_command)

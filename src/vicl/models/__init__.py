@@ -60,7 +60,7 @@ DEFAULT = "analogies"
 BEST_FOR_TASK = dict.fromkeys(
     ("image", "segmentation", "detection", "edges", "colorization"), "analogies"
 )
-"""Which engine `vicl.predict(model=None)` takes for a task; `benchmarks/quality.py` measures it."""
+"""Which engine `vicl.predict(model=None)` takes for a task; `vicl evaluate` measures it."""
 
 
 def load_model(

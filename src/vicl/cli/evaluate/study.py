@@ -4,154 +4,18 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from vicl.cli.evaluate import study_runs as runs
 from vicl.cli.evaluate.study_options import COMMON, MODELS, Given
 
 if TYPE_CHECKING:
     from vicl.evaluation.studies.table import StudyTable
-
-
-def _layout(given: Given, *, examples: int) -> StudyTable:
-    from vicl.evaluation.studies import layout
-
-    dataset = given.dataset(examples)
-    return layout.run(given.inpainters(), dataset, examples=examples, **given.how())
-
-
-def _mask_style(given: Given, *, examples: int) -> StudyTable:
-    from vicl.evaluation.studies import mask_style
-
-    dataset = given.dataset(examples)
-    return mask_style.run(given.engines(), dataset, examples=examples, **given.how())
-
-
-def _examples(given: Given, *, most: int) -> StudyTable:
-    from vicl.evaluation.studies import examples
-
-    return examples.run(given.engines(), given.dataset(most), most=most, **given.how())
-
-
-def _ensembling(given: Given, *, examples: int) -> StudyTable:
-    from vicl.evaluation.studies import ensembling
-
-    dataset = given.dataset(examples)
-    return ensembling.run(given.inpainters(), dataset, examples=examples, **given.how())
-
-
-def _attention(
-    given: Given, *, examples: int, arrangements: tuple[int, ...], pictured: int
-) -> StudyTable:
-    from vicl.evaluation.studies import attention
-    from vicl.images import save_image
-
-    found = attention.run(
-        given.canvases(),
-        given.dataset(examples),
-        count=given.count,
-        seed=given.seed,
-        examples=examples,
-        arrangements=arrangements,
-        pictured=pictured,
-        progress=True,
-    )
-    for name, picture in found.pictures.items():
-        save_image(picture, given.output / name)
-    return found.table
-
-
-def _fine_tuning(given: Given, *, shots: tuple[int, ...], steps: int, lr: float) -> StudyTable:
-    from vicl.evaluation.studies import fine_tuning
-    from vicl.evaluation.studies.fine_tuned import FineTuning
-
-    return fine_tuning.run(
-        given.inpainters(),
-        given.dataset(max(shots)),
-        shots=shots,
-        settings=FineTuning(steps=steps, lr=lr),
-        **given.how(),
-    )
-
-
-def _training_data(
-    given: Given,
-    *,
-    recipes: tuple[str, ...],
-    overrides: tuple[str, ...],
-    steps: int,
-    shares: tuple[float, ...],
-    examples: int,
-) -> StudyTable:
-    from vicl.evaluation.studies import training_data
-
-    dataset = given.dataset(examples)
-    found = [training_data.Checkpoint(engine.name, engine) for engine in given.engines()]
-    if recipes:
-        from vicl.training.recipe_file import load_recipe
-
-        found += training_data.train_recipes(
-            [load_recipe(recipe, overrides) for recipe in recipes],
-            dataset,
-            given.output / "runs",
-            steps=steps,
-            shares=shares,
-            examples=examples,
-            device=given.device,
-        )
-    return training_data.run(found, dataset, examples=examples, **given.how())
-
-
-def _training_data(
-    given: Given,
-    *,
-    checkpoints: tuple[tuple[str, str, str], ...],
-    recipes: tuple[str, ...],
-    steps: int,
-    shares: tuple[float, ...],
-    examples: int,
-) -> StudyTable:
-    from vicl.evaluation.engines import as_engine
-    from vicl.evaluation.studies import training_data
-    from vicl.models import load_model
-    from vicl.training.recipe_file import load_recipe
-
-    dataset = given.dataset(examples)
-    trained = [
-        training_data.Checkpoint(
-            words,
-            as_engine(
-                load_model(source, device=given.device, dtype=given.dtype),
-                given.asked,
-                examples=examples,
-            ),
-            images=_amount(images),
-        )
-        for words, images, source in checkpoints
-    ]
-    trained += training_data.train_recipes(
-        [load_recipe(recipe) for recipe in recipes],
-        dataset,
-        given.output / "runs",
-        steps=steps,
-        shares=shares,
-        examples=examples,
-        device=given.device,
-    )
-    return training_data.run(trained, dataset, examples=examples, **given.how())
-
-
-def _amount(images: str) -> int | None:
-    """How many images a checkpoint was trained on; None for a dash."""
-    if images == "-":
-        return None
-    if not images.isdecimal() or int(images) < 1:
-        raise ValueError(f"--checkpoint: got {images!r} images, expected a number, or - if unknown")
-    return int(images)
 
 
 def _run(study: Callable[..., StudyTable], **options: Any) -> None:
@@ -198,17 +62,6 @@ def _shares(_: click.Context, __: click.Parameter, value: str) -> tuple[float, .
     return found
 
 
-def _shares(_: click.Context, __: click.Parameter, value: str) -> tuple[float, ...]:
-    """Numbers above 0 and up to 1 with commas between them."""
-    try:
-        shares = tuple(float(part) for part in value.split(","))
-    except ValueError:
-        shares = ()
-    if not shares or not all(0 < share <= 1 for share in shares):
-        raise click.BadParameter(f"got {value!r}, expected numbers in (0, 1], such as 0.1,1")
-    return shares
-
-
 def _shown(default: int, least: int, text: str) -> click.Option:
     return click.Option(
         ["--examples"],
@@ -224,12 +77,11 @@ def _command(
     what: str,
     text: str,
     study: Callable[..., StudyTable],
-    *extra: click.Option,
-    common: Sequence[click.Option] = COMMON,
+    *own: click.Option,
 ) -> click.Command:
     return click.Command(
         name,
-        params=[*extra, *common],
+        params=[*own, *COMMON],
         callback=partial(_run, study),
         short_help=what,
         help=f"{what}: {text}\n\nPrints the table, with bootstrap 95% intervals. The exit code is "
@@ -247,7 +99,7 @@ for _one in (
         "layout",
         "Layout of the prompt",
         "order, columns, gap and the size of the cells; for models with a canvas.",
-        _layout,
+        runs.run_layout,
         MODELS,
         _shown(1, 1, "Examples of an episode."),
     ),
@@ -256,7 +108,7 @@ for _one in (
         "Style of the masks",
         "white on black, its inverse, other colours, stripes, outlines; for segmentation and "
         "detection.",
-        _mask_style,
+        runs.run_mask_style,
         MODELS,
         _shown(1, 1, "Examples of an episode."),
     ),
@@ -264,7 +116,7 @@ for _one in (
         "examples",
         "Number and choice of examples",
         "the first one, two, ... of an episode's examples, and each of them alone.",
-        _examples,
+        runs.run_examples,
         MODELS,
         click.Option(
             ["--most"],
@@ -278,7 +130,7 @@ for _one in (
         "ensembling",
         "Several canvases, one answer",
         "over arrangements and over examples, fused in five ways; for models with a canvas.",
-        _ensembling,
+        runs.run_ensembling,
         MODELS,
         _shown(5, 2, "Examples of an episode."),
     ),
@@ -286,7 +138,7 @@ for _one in (
         "attention",
         "Where the hole's tokens look",
         "by the parts of the layout, and drawn over canvases; for transformers.",
-        _attention,
+        runs.run_attention,
         MODELS,
         _shown(1, 1, "Examples of an episode."),
         click.Option(
@@ -310,7 +162,7 @@ for _one in (
         "Fine-tuning against prompting",
         "the same weights, fine-tuned on a few labelled images or shown them as examples; for MAE "
         "and MAE-VQGAN.",
-        _fine_tuning,
+        runs.run_fine_tuning,
         MODELS,
         click.Option(
             ["--shots"],
@@ -338,50 +190,9 @@ for _one in (
     _command(
         "training-data",
         "Training data and its amount",
-        "given checkpoints, or recipes trained for a few steps, on all of their images or a share.",
-        _training_data,
-        click.Option(
-            ["--model", "models"],
-            multiple=True,
-            metavar="MODEL",
-            help="A checkpoint, as for predict. Repeat for more. Copy always runs beside.",
-        ),
-        click.Option(
-            ["--recipe", "recipes"],
-            multiple=True,
-            metavar="RECIPE",
-            help="To be trained, as for train. Repeat for more.",
-        ),
-        click.Option(
-            ["--set", "overrides"],
-            multiple=True,
-            metavar="KEY=VALUE",
-            help="Change one key of all recipes. Repeat for more.",
-        ),
-        click.Option(
-            ["--steps"],
-            type=click.IntRange(min=1),
-            default=1000,
-            show_default=True,
-            help="Of training, for each recipe and share.",
-        ),
-        click.Option(
-            ["--shares"],
-            default="1",
-            show_default=True,
-            callback=_shares,
-            metavar="X,...",
-            help="Of the images that a recipe trains on.",
-        ),
-        _shown(1, 1, "Examples of an episode."),
-        common=[option for option in COMMON if option.name != "models"],
-    ),
-    _command(
-        "training-data",
-        "Training data and its amount",
         "checkpoints that were trained on different data, or recipes trained here, all for the "
         "same number of steps, on all or some of their images.",
-        _training_data,
+        runs.run_training_data,
         click.Option(
             ["--checkpoint", "checkpoints"],
             nargs=3,
@@ -395,6 +206,12 @@ for _one in (
             multiple=True,
             metavar="RECIPE",
             help="To train, in DIR/runs; what is there already is gone on with. Repeat for more.",
+        ),
+        click.Option(
+            ["--set", "overrides"],
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Change one key of all recipes. Repeat for more.",
         ),
         click.Option(
             ["--steps"],

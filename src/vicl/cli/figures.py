@@ -1,0 +1,177 @@
+"""`vicl figures`: training figures made from nothing, and sheets to look at."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from vicl.figures.shards import Encoding, Form
+    from vicl.figures.synthetic import SyntheticFigures
+
+
+@click.group()
+def figures() -> None:
+    """Synthetic figures: pages and grids of input-output pairs whose rules are known."""
+
+
+_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+
+
+@figures.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--count", type=click.IntRange(min=1), default=10_000, show_default=True)
+@click.option(
+    "--size", type=int, default=224, show_default=True, help="Side of a figure, in pixels."
+)
+@click.option(
+    "--patch-size", type=int, default=16, show_default=True, help="Of the model, in pixels."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--clean",
+    type=click.FloatRange(0, 1),
+    default=0.6,
+    show_default=True,
+    help="Share of clean grids; the others are pages.",
+)
+@click.option("--cutouts", type=_FOLDER, metavar="DIR", help="Pictures with transparency.")
+@click.option("--photographs", type=_FOLDER, metavar="DIR", help="Photographs.")
+@click.option("--masks", type=_FOLDER, metavar="DIR", help="Masks of these, of the same names.")
+@click.option("--cutouts-licence", default="not stated", metavar="TEXT", help="For the metadata.")
+@click.option(
+    "--photographs-licence", default="not stated", metavar="TEXT", help="For the metadata."
+)
+@click.option("--fonts", type=_FOLDER, metavar="DIR", help="Fonts (.ttf, .otf) for text.")
+@click.option("--fonts-licence", default="not stated", metavar="TEXT", help="For the metadata.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("shards", "folder")),
+    default="shards",
+    show_default=True,
+    help="WebDataset tar files, or an image and a JSON file a figure.",
+)
+@click.option("--encoding", type=click.Choice(("jpg", "png")), default="jpg", show_default=True)
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True)
+def synthesize(
+    out: Path,
+    count: int,
+    size: int,
+    patch_size: int,
+    seed: int,
+    clean: float,
+    cutouts: Path | None,
+    photographs: Path | None,
+    masks: Path | None,
+    cutouts_licence: str,
+    photographs_licence: str,
+    fonts: Path | None,
+    fonts_licence: str,
+    form: Form,
+    encoding: Encoding,
+    workers: int,
+) -> None:
+    """Write figures to the folder OUT, with what is known of each: rule, values, cells, licences.
+
+    The same settings give the same files. A run that was cut short goes on when it is started
+    again. Prints what was written.
+    """
+    with _failing_plainly():
+        from vicl.figures.shards import write_figures
+        from vicl.figures.synthetic import SyntheticFigures
+
+        source = SyntheticFigures(
+            size=size,
+            patch_size=patch_size,
+            seed=seed,
+            clean=clean,
+            cutouts=cutouts,
+            photographs=photographs,
+            masks=masks,
+            cutouts_licence=cutouts_licence,
+            photographs_licence=photographs_licence,
+            fonts=fonts,
+            fonts_licence=fonts_licence,
+        )
+        with _bar(count) as advance:
+            written = write_figures(
+                source,
+                out,
+                count,
+                form=form,
+                encoding=encoding,
+                workers=workers,
+                progress=advance,
+            )
+    for path in written:
+        click.echo(str(path))
+
+
+@figures.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--cutouts", type=_FOLDER, metavar="DIR", help="Pictures with transparency.")
+@click.option("--photographs", type=_FOLDER, metavar="DIR", help="Photographs.")
+@click.option("--masks", type=_FOLDER, metavar="DIR", help="Masks of these, of the same names.")
+@click.option(
+    "--rule", "rules", multiple=True, metavar="NAME", help="Only this rule. Repeat for more."
+)
+def sheet(
+    out: Path,
+    seed: int,
+    cutouts: Path | None,
+    photographs: Path | None,
+    masks: Path | None,
+    rules: tuple[str, ...],
+) -> None:
+    """Draw contact sheets into the folder OUT: every rule with two rows, and 64 figures.
+
+    Prints the files.
+    """
+    with _failing_plainly():
+        from vicl.figures.gallery import figure_sheet, groups, rule_sheet
+        from vicl.figures.synthetic import SyntheticFigures
+        from vicl.images import save_image
+
+        source: SyntheticFigures = SyntheticFigures(
+            seed=seed, cutouts=cutouts, photographs=photographs, masks=masks
+        )
+        shown = {"chosen": list(rules)} if rules else groups()
+        for name, names in shown.items():
+            save_image(rule_sheet(source, names), out / f"rules-{name}.png")
+            click.echo(str(out / f"rules-{name}.png"))
+        if not rules:
+            save_image(figure_sheet(source), out / "figures.png")
+            click.echo(str(out / "figures.png"))
+
+
+@contextmanager
+def _failing_plainly() -> Iterator[None]:
+    """End with one line and exit code 1, or 130 after Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("error: stopped; start again to go on", err=True)
+        sys.exit(130)
+    except (ValueError, OSError) as error:
+        click.echo(f"error: {' '.join(str(error).split())}", err=True)
+        sys.exit(1)
+
+
+@contextmanager
+def _bar(count: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("figures", total=count)
+        yield lambda done: progress.advance(task, done)

@@ -1,0 +1,1 @@
+"""Training figures: pages of grids whose rules are known."""

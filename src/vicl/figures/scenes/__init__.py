@@ -1,0 +1,1 @@
+"""Scenes: what the cells of synthetic figures show."""

@@ -1,0 +1,150 @@
+"""Patterns: grey maps by which two colours are mixed over an area.
+
+All are drawn at the size at which they are shown, with edges as soft as a pixel.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+from PIL import Image
+
+Map = UInt8[np.ndarray, "h w"]
+
+_TILE = 512
+"""Side of the stored noise, in pixels; patterns show windows of it."""
+
+_TURN = np.float32(2 * np.pi)
+
+
+@lru_cache(maxsize=1)
+def noise_tile() -> Map:
+    """Smooth grain, equally often of each brightness; the same on every machine."""
+    rng = np.random.default_rng(0)
+    fine = rng.integers(0, 256, (_TILE, _TILE), dtype=np.uint8)
+    coarse = Image.fromarray(rng.integers(0, 256, (_TILE // 3,) * 2, dtype=np.uint8))
+    smooth = np.asarray(coarse.resize((_TILE, _TILE), Image.Resampling.BICUBIC))
+    tile: Map = (fine // 3 + smooth // 3 * 2).astype(np.uint8)
+    tile.setflags(write=False)
+    return tile
+
+
+def window(tile: UInt8[np.ndarray, "s t"], size: tuple[int, int], seed: int) -> Map:
+    """A window of a stored picture, at a place that follows from the seed; a view."""
+    rows, columns = tile.shape[0] - size[0], tile.shape[1] - size[1]
+    if min(rows, columns) < 0:
+        repeats = (-(-size[0] // tile.shape[0]), -(-size[1] // tile.shape[1]))
+        return np.tile(tile, repeats)[: size[0], : size[1]]
+    # Two numbers of a hash, for neighbouring seeds must give windows far apart.
+    top = (seed * 2654435761 >> 7) % (rows + 1)
+    left = (seed * 2246822519 >> 5) % (columns + 1)
+    return tile[top : top + size[0], left : left + size[1]]
+
+
+def clouds(size: tuple[int, int], scale: float, seed: int) -> Map:
+    """Random fields of three widths on top of each other, stretched to all brightnesses.
+
+    Args:
+        size: (height, width) in pixels.
+        scale: Width of the widest clouds, a share of the area.
+        seed: Of the random numbers.
+    """
+    rng = np.random.default_rng(seed)
+    height, width = size
+    total = np.zeros(size, np.float32)
+    cells = max(2, round(1 / scale))
+    for octave in range(3):
+        count = cells << octave
+        field = Image.fromarray(rng.random((count, count), dtype=np.float32))
+        total += np.asarray(field.resize((width, height), Image.Resampling.BICUBIC)) / (1 << octave)
+    low, high = float(total.min()), float(total.max())
+    return _bytes((total - np.float32(low)) / np.float32(max(high - low, 1e-6)))
+
+
+def mosaic(size: tuple[int, int], scale: float, seed: int) -> Map:
+    """Pieces of about one size, each of one brightness, with dark joints between them.
+
+    Args:
+        size: (height, width) in pixels.
+        scale: Width of a piece, a share of the area.
+        seed: Of places and brightnesses.
+    """
+    rng = np.random.default_rng(seed)
+    cells = max(2, round(1 / scale))
+    grid = np.indices((cells, cells)).reshape(2, -1).T
+    centres = ((grid + rng.random((cells * cells, 2))) / cells).astype(np.float32)
+    y = (np.arange(size[0], dtype=np.float32) + 0.5) / size[0]
+    x = (np.arange(size[1], dtype=np.float32) + 0.5) / size[1]
+    away = (y[:, None, None] - centres[:, 0]) ** 2 + (x[:, None] - centres[:, 1]) ** 2
+    piece = away.argmin(axis=-1)
+    nearest = np.partition(away, 1, axis=-1)[..., :2]
+    joint = np.sqrt(nearest[..., 1]) - np.sqrt(nearest[..., 0]) < 0.1 * scale
+    levels = rng.integers(90, 256, len(centres), dtype=np.uint8)
+    pieces: Map = np.where(joint, np.uint8(0), levels[piece])
+    return pieces
+
+
+def _soft(wave: Float32[np.ndarray, "h w"], pixels: float) -> Map:
+    """A wave from -1 to 1 as two levels, with edges one pixel wide.
+
+    Args:
+        wave: Negative and positive parts are the two levels.
+        pixels: Its period.
+    """
+    return _bytes(np.clip(wave * np.float32(max(pixels, 2) / 6) + np.float32(0.5), 0, 1))
+
+
+def _bytes(share: Float32[np.ndarray, "h w"]) -> Map:
+    """From [0, 1] to [0, 255]."""
+    levels: Map = (share * np.float32(255)).astype(np.uint8)
+    return levels
+
+
+def pattern(
+    texture: str,
+    x: Float32[np.ndarray, "h w"] | Float32[np.ndarray, "1 w"],
+    y: Float32[np.ndarray, "h w"] | Float32[np.ndarray, "h 1"],
+    *,
+    scale: float,
+    extent: float,
+    pixel: float,
+    seed: int,
+) -> Map:
+    """One of the textures: 0 where the main colour shows, 255 where the second does.
+
+    Args:
+        texture: One of `TEXTURES` but "plain"; or "core", a disc in the middle.
+        x: Coordinates in the frame of the thing, shares of the cell.
+        y: Likewise, downwards.
+        scale: Period, a share of the cell.
+        extent: Half the width over which a gradient runs.
+        pixel: Width of a pixel, a share of the cell.
+        seed: Of noise.
+
+    Raises:
+        ValueError: If the texture is unknown.
+    """
+    turn = _TURN / np.float32(scale)
+    pixels = scale / pixel
+    if texture == "stripes":
+        return _soft(np.sin(x * turn) + 0 * y, pixels)
+    if texture == "checks":
+        return _soft(np.sin(x * turn) * np.sin(y * turn), pixels)
+    if texture == "dots":
+        return _soft((np.cos(x * turn) + np.cos(y * turn)) / 2 - np.float32(0.3), pixels)
+    if texture == "rings":
+        return _soft(np.sin(np.sqrt(x * x + y * y) * turn), pixels)
+    if texture == "core":
+        inside = np.float32(0.45 * extent) - np.sqrt(x * x + y * y)
+        return _bytes(np.clip(inside / np.float32(pixel) + np.float32(0.5), 0, 1))
+    if texture == "gradient":
+        ramp = np.clip(x / np.float32(2 * extent) + np.float32(0.5), 0, 1) + 0 * y
+        return _bytes(ramp)
+    if texture == "noise":
+        return window(noise_tile(), np.broadcast_shapes(x.shape, y.shape), seed)
+    raise ValueError(
+        f"texture: got {texture!r}, expected plain, stripes, checks, dots, rings, core, gradient "
+        "or noise"
+    )

@@ -1,0 +1,293 @@
+"""Content from files: cut-outs with alpha, and photographs with or without masks.
+
+Files are read when they are first drawn and shrunk to what a cell can show; a few are kept.  A file
+that cannot be used is passed over for the next by name, and said so once.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from numpy.random import Generator
+from PIL import Image
+
+from vicl.figures.scenes.chance import between, fresh_seed, often, pick
+from vicl.figures.scenes.composing import draw_camera
+from vicl.figures.scenes.families import GENERATED_LICENCE, font_family, styled
+from vicl.figures.scenes.lettering import find_fonts
+from vicl.figures.scenes.scene import (
+    Background,
+    Family,
+    Picture,
+    Scene,
+    Surface,
+    Thing,
+    Wish,
+)
+from vicl.figures.scenes.shelf import Pixels, Shelf
+from vicl.figures.scenes.styles import Style
+from vicl.files import display
+from vicl.images import ImageError, find_images, open_image, to_rgb
+
+NOT_STATED = "not stated"
+"""The licence of files of which nobody said one."""
+
+_CUTOUT_SIDE = 112
+_PHOTOGRAPH_SIDE = 176
+"""Shorter side to which photographs are shrunk, in pixels; cut-outs by their longer one."""
+
+_REGION = (0.03, 0.6)
+"""A region is drawn that covers such a share of the picture."""
+
+_CROPS = 12
+
+
+class CutOuts:
+    """A folder of pictures with transparency."""
+
+    def __init__(
+        self, folder: str | os.PathLike[str], *, licence: str = NOT_STATED, keep: int = 1536
+    ) -> None:
+        """List the folder.
+
+        Args:
+            folder: Searched with its subfolders for images; they need an alpha channel.
+            licence: Of the pictures, as it goes into metadata.
+            keep: How many are kept in memory, each of at most 49 KiB.
+
+        Raises:
+            ImageError: If the folder cannot be listed or holds no image.
+        """
+        self.licence = licence
+        self._shelf = Shelf(_images_in(folder), _read_cutout, keep)
+
+    def __len__(self) -> int:
+        return len(self._shelf)
+
+    def draw(self, rng: Generator) -> Picture:
+        """Draw a cut-out: RGB and alpha, cropped to what can be seen.
+
+        Raises:
+            ImageError: If no file can be used.
+        """
+        path, pixels = self._shelf.take(int(rng.integers(len(self._shelf))))
+        return Picture(pixels, path.name, self.licence)
+
+    def family(self) -> Family:
+        """Cut-outs over drawn backgrounds."""
+        style = Style(
+            shapes=("picture",),
+            backgrounds=("plain", "gradient", "clouds", "noise", "paper", "landscape", "stripes"),
+            things=(1, 5),
+            closeness=0.7,
+            shadow=(0.0, 0.5),
+            camera=0.4,
+            cutouts=self.draw,
+            licences=(GENERATED_LICENCE,),
+        )
+        return styled("cut-outs", style, weight=3.0, licence=self.licence)
+
+
+class Photographs:
+    """A folder of photographs, some of them with masks."""
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        masks: str | os.PathLike[str] | None = None,
+        licence: str = NOT_STATED,
+        keep: int = 512,
+    ) -> None:
+        """List the folders.
+
+        Args:
+            folder: Searched with its subfolders for images.
+            masks: Searched likewise for label maps, 0 = background, that have the name of their
+                photograph but for the ending.
+            licence: Of photographs and masks, as it goes into metadata.
+            keep: How many are kept in memory, each of some 190 KiB.
+
+        Raises:
+            ImageError: If a folder cannot be listed or holds no image, or no mask has the name of
+                a photograph.
+        """
+        self.licence = licence
+        paths = _images_in(folder)
+        self._labels = {} if masks is None else {path.stem: path for path in _images_in(masks)}
+        self._labelled = [n for n, path in enumerate(paths) if path.stem in self._labels]
+        if masks is not None and not self._labelled:
+            raise ImageError(
+                f"{display(masks)}: no mask has the name of a photograph in {display(folder)}; "
+                "masks are called like their photographs, but for the ending"
+            )
+        self._shelf = Shelf(paths, self._read, keep)
+
+    def __len__(self) -> int:
+        return len(self._shelf)
+
+    def draw(self, rng: Generator) -> Picture:
+        """Draw a part of a photograph, RGB, square, perhaps mirrored.
+
+        Raises:
+            ImageError: If no file can be used.
+        """
+        path, pixels = self._shelf.take(int(rng.integers(len(self._shelf))))
+        return Picture(_crop(rng, pixels[..., :3]), path.name, self.licence)
+
+    def family(self) -> Family:
+        """Photographs as they are; where there are masks, their regions are things."""
+        return Family("photographs", self._draw_scene, self._grants, self.licence, weight=3.0)
+
+    def _grants(self, wish: Wish) -> bool:
+        enough = bool(self._labelled and wish.things[0] == 1) or wish.things[0] == 0
+        asked = wish.attribute is not None or wish.movable or wish.shapes or wish.plain
+        return enough and not asked and not wish.apart
+
+    def _draw_scene(self, rng: Generator, wish: Wish) -> Scene:
+        things: tuple[Thing, ...] = ()
+        if not self._labelled or (wish.things[0] == 0 and often(rng, 0.5)):
+            picture = self.draw(rng)
+        else:
+            picture, region = self._draw_region(rng)
+            surface = Surface((0.5, 0.5, 0.5))
+            things = (Thing("region", (0.5, 0.5), 0.5, surface, picture=region),)
+        camera = draw_camera(rng, Style(camera=0.1))
+        background = Background("picture", Surface((0.5, 0.5, 0.5)), picture)
+        licences = (self.licence,)
+        return Scene(
+            things, background, camera=camera, seed=fresh_seed(rng), family="photographs",
+            licences=licences,
+        )  # fmt: skip
+
+    def _draw_region(self, rng: Generator) -> tuple[Picture, Picture]:
+        """A part of a photograph and one class in it, or everything that is labelled."""
+        for _ in range(_CROPS):
+            path, pixels = self._shelf.take(pick(rng, self._labelled))
+            part = _crop(rng, pixels)
+            # An unusable file's neighbour, which the shelf gives instead, may have no mask.
+            region = _region(rng, part[..., 3]) if part.shape[2] == 4 else None
+            if region is not None:
+                return (
+                    Picture(np.ascontiguousarray(part[..., :3]), path.name, self.licence),
+                    Picture(region[..., None], path.name, self.licence),
+                )
+        raise ImageError(
+            f"masks: no region that covers {_REGION[0]:.0%} to {_REGION[1]:.0%} of a picture "
+            f"found in {_CROPS} draws; are these label maps, 0 = background?"
+        )
+
+    def _read(self, path: Path) -> Pixels:
+        """A photograph and, where it has a mask, its labels as a fourth channel."""
+        image = to_rgb(open_image(path))
+        scale = min(1.0, _PHOTOGRAPH_SIDE / min(image.size))
+        size = (round(image.width * scale), round(image.height * scale))
+        small = np.array(image.resize(size, Image.Resampling.BICUBIC))
+        file = self._labels.get(path.stem)
+        if file is None:
+            return small
+        labels = open_image(file)
+        if labels.mode not in ("L", "P", "1") or labels.size != image.size:
+            raise ImageError(
+                f"{display(file)}: has mode {labels.mode} and size {labels.size}, expected 8-bit "
+                f"labels of the photograph's size {image.size}"
+            )
+        values = labels.resize(size, Image.Resampling.NEAREST)
+        return np.dstack([small, np.asarray(values, np.uint8)])
+
+
+def cutouts_over(cutouts: CutOuts, photographs: Photographs) -> Family:
+    """Cut-outs over photographs."""
+    style = Style(
+        shapes=("picture",),
+        backgrounds=("picture",),
+        things=(1, 4),
+        closeness=0.7,
+        shadow=(0.0, 0.4),
+        camera=0.4,
+        cutouts=cutouts.draw,
+        photographs=photographs.draw,
+        licences=(GENERATED_LICENCE,),
+    )
+    licence = " AND ".join(dict.fromkeys([cutouts.licence, photographs.licence]))
+    return styled("cut-outs over photographs", style, weight=2.0, licence=licence)
+
+
+def file_families(
+    cutouts: CutOuts | None = None,
+    photographs: Photographs | None = None,
+    *,
+    fonts: str | os.PathLike[str] | None = None,
+    fonts_licence: str = NOT_STATED,
+) -> tuple[Family, ...]:
+    """All families that can be made of some files.
+
+    Args:
+        cutouts: A folder of pictures with transparency.
+        photographs: A folder of photographs.
+        fonts: A folder of fonts.
+        fonts_licence: Of these, as it goes into metadata.
+
+    Raises:
+        FileError: If the folder of fonts has none that can be used.
+    """
+    families: list[Family] = []
+    if cutouts is not None:
+        families.append(cutouts.family())
+    if photographs is not None:
+        families.append(photographs.family())
+    if cutouts is not None and photographs is not None:
+        families.append(cutouts_over(cutouts, photographs))
+    if fonts is not None:
+        families.append(font_family(find_fonts(fonts), licence=fonts_licence))
+    return tuple(families)
+
+
+def _images_in(folder: str | os.PathLike[str]) -> list[Path]:
+    paths = find_images(folder)
+    if not paths:
+        raise ImageError(f"{display(folder)}: holds no image; give a folder that does")
+    return paths
+
+
+def _read_cutout(path: Path) -> Pixels:
+    image = open_image(path)
+    if image.mode not in ("RGBA", "LA", "PA") and "transparency" not in image.info:
+        raise ImageError(f"{display(path)}: has no transparency; give pictures with alpha")
+    image = image.convert("RGBA")
+    seen = image.getchannel("A").point([0] * 32 + [255] * 224).getbbox()
+    if seen is None:
+        raise ImageError(f"{display(path)}: is wholly transparent; give pictures of something")
+    if np.asarray(image.getchannel("A")).min() > 127:
+        raise ImageError(f"{display(path)}: its alpha cuts nothing out; leave it out")
+    image = image.crop(seen)
+    scale = min(1.0, _CUTOUT_SIDE / max(image.size))
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return np.array(image.resize(size, Image.Resampling.BICUBIC))
+
+
+def _region(rng: Generator, labels: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"] | None:
+    """255 where one class is, or all that is labelled; None where none has a fitting size."""
+    shares = np.bincount(labels.ravel(), minlength=2) / labels.size
+    low, high = _REGION
+    fitting = [int(v) for v in np.flatnonzero((shares >= low) & (shares <= high)) if v]
+    if low <= 1 - shares[0] <= high and (not fitting or often(rng, 0.5)):
+        shown = labels > 0
+    elif fitting:
+        shown = labels == pick(rng, fitting)
+    else:
+        return None
+    return np.where(shown, np.uint8(255), np.uint8(0))
+
+
+def _crop(rng: Generator, pixels: Pixels) -> UInt8[np.ndarray, "side side c"]:
+    """A square part, at least 0.6 of the shorter side wide."""
+    height, width = pixels.shape[:2]
+    side = max(1, round(min(height, width) * between(rng, 0.6, 1.0)))
+    top = int(rng.integers(height - side + 1))
+    left = int(rng.integers(width - side + 1))
+    part = pixels[top : top + side, left : left + side]
+    return np.ascontiguousarray(part[:, ::-1] if often(rng, 0.5) else part)

@@ -1,0 +1,172 @@
+"""Writing synthetic figures to the disk: as WebDataset shards, or as files in a folder.
+
+A shard holds so many figures by number, each an image and a JSON file of one name, and follows
+from the source alone: written again, it has the same bytes.  Whatever is there already is kept, so
+a run that was cut short is gone on with by starting it again.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import multiprocessing
+import tarfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from PIL import Image
+
+from vicl.figures.figure import Figure
+from vicl.figures.synthetic import SyntheticFigures
+from vicl.files import FileError, display, open_atomic, open_plain, write_atomic
+
+Encoding = Literal["jpg", "png"]
+"""Of the images: JPEG at quality 95 without colour subsampling, or PNG."""
+
+Form = Literal["shards", "folder"]
+"""Tar files, or two files a figure."""
+
+SHARD_FIGURES = 1000
+"""Figures in a shard."""
+
+_SETTINGS = "figures.json"
+"""Beside the shards: what they were made of."""
+
+
+class _Block(NamedTuple):
+    """Figures that one process writes."""
+
+    number: int
+    start: int
+    stop: int
+
+
+def write_figures(
+    source: SyntheticFigures,
+    out: Path,
+    count: int,
+    *,
+    form: Form = "shards",
+    encoding: Encoding = "jpg",
+    workers: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> list[Path]:
+    """Write the first `count` figures of a source.
+
+    Args:
+        source: Whose figures.
+        out: A folder; made where it is missing. "figures.json" in it says what the figures are.
+        count: How many.
+        form: Shards of 1000 figures each, or a folder of images and JSON files.
+        encoding: Of the images.
+        workers: Processes; a script that asks for more than one needs the usual
+            `if __name__ == "__main__":`.
+        progress: Told how many more figures there are, as they are finished.
+
+    Returns:
+        The shards, or the folder, in order.
+
+    Raises:
+        ValueError: If `count` or `workers` is not positive.
+        FileError: If something cannot be written, or the folder holds figures of other settings.
+    """
+    if count < 1 or workers < 1:
+        raise ValueError(f"got count={count}, workers={workers}; expected at least 1 of each")
+    _check_settings({**source.settings(), "count": count, "form": form, "encoding": encoding}, out)
+    blocks = [
+        _Block(number, start, min(count, start + SHARD_FIGURES))
+        for number, start in enumerate(range(0, count, SHARD_FIGURES))
+    ]
+    write = partial(_write_block, source, out, form=form, encoding=encoding)
+    told = progress or (lambda done: None)
+    if workers == 1 or len(blocks) == 1:
+        for block in blocks:
+            write(block)
+            told(block.stop - block.start)
+    else:
+        # Started afresh, not forked: the caller may hold threads.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            waiting = {pool.submit(write, block): block for block in blocks}
+            for future in as_completed(waiting):
+                future.result()
+                told(waiting[future].stop - waiting[future].start)
+    return [_shard(out, block) for block in blocks] if form == "shards" else [out]
+
+
+def _check_settings(settings: dict[str, Any], out: Path) -> None:
+    """Write down what the figures are, or see that those which are there are the same."""
+    path = out / _SETTINGS
+    if path.exists():
+        with open_plain(path) as stream:
+            try:
+                found = json.load(stream)
+            except ValueError as error:
+                raise FileError(
+                    f"{display(path)}: is not JSON; remove it and the figures beside it"
+                ) from error
+        if found != settings:
+            raise FileError(
+                f"{display(out)}: holds figures of other settings (see {_SETTINGS}); choose "
+                "another folder, or the same settings to go on"
+            )
+        return
+    write_atomic(path, (json.dumps(settings, indent=1) + "\n").encode())
+
+
+def _shard(out: Path, block: _Block) -> Path:
+    return out / f"figures-{block.number:06d}.tar"
+
+
+def _write_block(
+    source: SyntheticFigures, out: Path, block: _Block, *, form: Form, encoding: Encoding
+) -> None:
+    if form == "shards":
+        path = _shard(out, block)
+        if not path.exists():
+            with open_atomic(path) as stream, tarfile.open(fileobj=stream, mode="w") as tar:
+                for name, data in _members(source, block, encoding):
+                    tar.addfile(_header(name, len(data)), io.BytesIO(data))
+        return
+    for index in range(block.start, block.stop):
+        note = out / f"{_name(index)}.json"
+        if note.exists():  # it is written last
+            continue
+        for name, data in _members(source, _Block(0, index, index + 1), encoding):
+            write_atomic(out / name, data)
+
+
+def _name(index: int) -> str:
+    return f"{index:09d}"
+
+
+def _members(
+    source: SyntheticFigures, block: _Block, encoding: Encoding
+) -> Iterator[tuple[str, bytes]]:
+    """Names and contents, image first."""
+    for index in range(block.start, block.stop):
+        figure = source.figure(index)
+        yield f"{_name(index)}.{encoding}", encode(figure, encoding)
+        yield f"{_name(index)}.json", json.dumps(figure.metadata()).encode()
+
+
+def encode(figure: Figure, encoding: Encoding) -> bytes:
+    """The image of a figure as a file."""
+    buffer = io.BytesIO()
+    image = Image.fromarray(figure.image)
+    if encoding == "png":
+        image.save(buffer, "PNG")
+    else:
+        image.save(buffer, "JPEG", quality=95, subsampling=0)
+    return buffer.getvalue()
+
+
+def _header(name: str, size: int) -> tarfile.TarInfo:
+    """A header that says nothing of when and by whom a shard was written."""
+    header = tarfile.TarInfo(name)
+    header.size = size
+    header.mode = 0o644
+    return header
