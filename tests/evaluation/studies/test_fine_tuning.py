@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from vicl.engine import CanvasModel, InContextModel
 from vicl.evaluation.scoring import scorer_for
-from vicl.evaluation.studies.fine_tuned import FineTuning, fine_tune
+from vicl.evaluation.studies.fine_tuned import FineTuning, fine_tune, mirrored
 from vicl.evaluation.studies.fine_tuning import run
 from vicl.evaluation.studies.table import StudyTable
 from vicl.prompt import Prompt
@@ -96,6 +96,13 @@ def test_fine_tuning_lowers_the_loss_and_repeats_by_its_seed() -> None:
     assert late < 0.6 * early
     assert loss(1) == early
     assert loss(1, seed=1) != early
+
+
+def test_images_and_masks_are_mirrored_left_to_right_together() -> None:
+    image = torch.arange(12.0).view(1, 1, 3, 4).repeat(2, 3, 1, 1)
+    found = mirrored(image, torch.tensor([True, False]))
+    assert found[0, 0].tolist() == [[3, 2, 1, 0], [7, 6, 5, 4], [11, 10, 9, 8]]
+    assert torch.equal(found[1], image[1])
 
 
 def test_an_answer_has_the_querys_size_and_is_the_same_in_a_batch() -> None:

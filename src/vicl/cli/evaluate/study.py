@@ -175,7 +175,7 @@ for _one in (
         click.Option(
             ["--steps"],
             type=click.IntRange(min=1),
-            default=100,
+            default=200,
             show_default=True,
             help="Of fine-tuning.",
         ),

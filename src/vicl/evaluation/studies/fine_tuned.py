@@ -41,7 +41,7 @@ class FineTuning:
         weight_decay: Of matrices.
     """
 
-    steps: int = 100
+    steps: int = 200
     lr: float = 3e-4
     batch: int = 16
     weight_decay: float = 0.05
@@ -122,8 +122,8 @@ def fine_tune(
         rows = torch.randperm(len(images), generator=generator)[: settings.batch]
         flip = torch.rand(len(rows), generator=generator) < 0.5
         loss = F.binary_cross_entropy_with_logits(
-            _logits(body, head, _mirrored(images[rows], flip)),
-            patchify(_mirrored(masks[rows], flip), body.patch_size),
+            _logits(body, head, mirrored(images[rows], flip)),
+            patchify(mirrored(masks[rows], flip), body.patch_size),
         )
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -151,6 +151,6 @@ def _logits(
     return out
 
 
-def _mirrored(image: Float[Tensor, "b c H W"], flip: Bool[Tensor, " b"]) -> Tensor:
-    """Those images mirrored left to right that are to be."""
+def mirrored(image: Float[Tensor, "b c H W"], flip: Bool[Tensor, " b"]) -> Float[Tensor, "b c H W"]:
+    """Mirror those images left to right that are to be."""
     return torch.where(flip.to(image.device)[:, None, None, None], image.flip(-1), image)
