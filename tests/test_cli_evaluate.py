@@ -12,8 +12,9 @@ from PIL import Image
 from tests.test_prompter import scene
 
 from vicl.cli import main
-from vicl.cli.evaluate.options import SHAPES
+from vicl.cli.evaluate.options import RULE_SETS, RULE_SIZE, SHAPES
 from vicl.evaluation.episodes import read_listing
+from vicl.evaluation.rules import SETS, SIZE
 from vicl.evaluation.shapes import TASKS
 from vicl.images import save_image, to_pil
 
@@ -112,8 +113,37 @@ def test_shapes_have_a_folder_a_task(work: Path) -> None:
     assert len({episode.dataset for episode in read_listing(extended.stdout)}) == 10
 
 
-def test_the_help_names_the_study_as_it_is() -> None:
+def test_the_help_names_the_study_and_the_rules_as_they_are() -> None:
     assert SHAPES == TASKS
+    assert RULE_SETS == SETS
+    assert RULE_SIZE == SIZE
+
+
+def test_rules_have_a_folder_a_set_and_a_table(work: Path) -> None:
+    small = ("rules", "--size", "32")
+    result = vicl(*small, "--episodes", "1", "-o", "run")
+    assert result.exit_code == 0, result.stderr
+    names = sorted(path.name for path in Path("run").iterdir())
+    assert names == ["content", "rules.json", "rules.md", "seen", "unseen"]
+    found = json.loads(Path("run/unseen/results.json").read_text())
+    assert found["metrics"][0]["name"] == "psnr_gain"
+    assert [engine["name"] for engine in found["engines"]] == ["copy", "identity", "analogies"]
+    table = json.loads(Path("run/rules.json").read_text())
+    assert sum(row["episodes"] for row in table) == 3
+    assert all(row["rule"] in Path("run/rules.md").read_text() for row in table)
+    again = vicl(*small, "--replay", "run/seen/listing.jsonl", "-o", "again")
+    assert again.exit_code == 0, again.stderr
+    ours = json.loads(Path("run/seen/results.json").read_text())
+    theirs = json.loads(Path("again/results.json").read_text())
+    assert [e["values"] for e in ours["engines"]] == [e["values"] for e in theirs["engines"]]
+    compared = vicl("compare", "run/seen", "again")
+    assert compared.exit_code == 0, compared.stderr
+    assert "1 common episodes" in compared.stdout
+    other = vicl("rules", "--replay", "run/seen/listing.jsonl")
+    assert other.exit_code == 2
+    assert "expected those of 'rules, seen'" in other.stderr
+    listed = vicl(*small, "--set", "unseen", "--list-episodes", "-")
+    assert len(read_listing(listed.stdout)) == 100
 
 
 def test_runs_are_compared(work: Path) -> None:

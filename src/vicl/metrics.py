@@ -210,6 +210,32 @@ def mean_of(values: Values) -> Statistic:
     return lambda draws: sample[draws].mean(axis=1)
 
 
+def mean_of_known(values: Sequence[float | None]) -> Statistic:
+    """The mean of those values that there are, for :func:`bootstrap_statistic`.
+
+    A resample that drew none of them has the mean of all.
+
+    Args:
+        values: One per thing; None where it has no such value.
+
+    Returns:
+        The statistic; it raises ValueError where there is no value at all.
+    """
+    known = np.array([value is not None for value in values])
+    sample = np.array([value or 0.0 for value in values], dtype=np.float64)
+
+    def statistic(draws: Int[np.ndarray, "resamples n"]) -> Float[np.ndarray, " resamples"]:
+        if not known.any():
+            raise ValueError("mean: got no values, expected at least one that is known")
+        if known.all():
+            return np.asarray(sample[draws].mean(axis=1))
+        drawn = known[draws].sum(axis=1)
+        whole = np.full(len(draws), sample[known].mean())
+        return np.asarray(np.divide(sample[draws].sum(axis=1), drawn, out=whole, where=drawn > 0))
+
+    return statistic
+
+
 def bootstrap_interval(
     values: Values, *, level: float = 0.95, resamples: int = 10_000, seed: int = 0
 ) -> Interval:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.evaluation.datasets.trees import pascal_tree
+from tests.evaluation.datasets.trees import pascal_tree, photo, picture
 
 from vicl.evaluation.datasets import open_dataset
 from vicl.evaluation.engines import as_engine
@@ -77,6 +77,15 @@ def test_a_table_goes_on(voc: Path, tmp_path: Path) -> None:
 def test_no_data_at_all(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match=r"no column can be run.*JPEGImages"):
         run_paper([], tmp_path, tmp_path / "out", count=2)
+
+
+def test_other_data_do_not_pass_for_the_papers(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    for index in range(3):
+        photo(root, f"inputs/{index}.png", index)
+        picture(root, f"targets/{index}.png", np.eye(8, 10, dtype=np.uint8) * 255)
+    with pytest.raises(EvaluationError, match="no column can be run"):
+        run_paper([], root, tmp_path / "out", count=2)
 
 
 def test_published_rows_have_the_papers_columns() -> None:

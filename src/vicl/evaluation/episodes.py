@@ -24,13 +24,16 @@ from torch import Tensor
 from vicl.files import display
 from vicl.prompt import Prompt
 
-Kind = Literal["segmentation", "detection", "colorization", "edges", "image", "shapes"]
+Kind = Literal["segmentation", "detection", "colorization", "edges", "image", "shapes", "rules"]
 """What an episode asks for; says how it is drawn and scored.  All but "shapes" (the synthetic
-study) are names of tasks too."""
+study) and "rules" (of synthetic figures) are names of tasks too."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 Box = tuple[float, float, float, float]
 """(x0, y0, x1, y1), half-open, in pixels of the image."""
+
+Ink = tuple[tuple[float, float, float], tuple[float, float, float]]
+"""The colours, RGB in [0, 1], of a mask or lines and of all else."""
 
 
 _WHOLE = ConfigDict(extra="forbid")
@@ -116,7 +119,8 @@ class Truth:
         void: True where nobody says what is right, so that nothing is scored; None for nowhere.
         annotators: Edges: one map each, True on lines.
         boxes: Detection: the right boxes.
-        name: Shapes: which task of the study it is.
+        name: Shapes: which task of the study it is; rules: which rule.
+        ink: Rules: the colours of a mask or of lines; None where the answer is a picture.
     """
 
     image: Float[Tensor, "3 h w"]
@@ -124,6 +128,7 @@ class Truth:
     annotators: Bool[np.ndarray, "a h w"] | None = None
     boxes: tuple[Box, ...] = ()
     name: str = ""
+    ink: Ink | None = None
 
 
 @dataclass(frozen=True, eq=False)

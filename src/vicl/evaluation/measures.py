@@ -25,6 +25,7 @@ from torch import Tensor
 from vicl.boxes import bounding_box, component_boxes, largest_component
 from vicl.engine import Filled
 from vicl.evaluation.episodes import Box, Case, Kind
+from vicl.evaluation.rules import rule_scores
 from vicl.evaluation.shapes import CELL as SHAPES_CELL
 from vicl.evaluation.shapes import has_right_form, shape_ious
 from vicl.images import resize
@@ -164,6 +165,10 @@ def _shapes(case: Case, answer: Filled) -> dict[str, float]:
     }
 
 
+def _rules(case: Case, answer: Filled) -> dict[str, float]:
+    return rule_scores(case, answer.image)
+
+
 def _white(image: Float[Tensor, "3 h w"]) -> Bool[np.ndarray, "h w"]:
     """Each pixel to the nearer of white and black: True for white."""
     white: Bool[np.ndarray, "h w"] = image.mean(dim=0).numpy() > 0.5
@@ -208,5 +213,14 @@ MEASURES: dict[Kind, tuple[tuple[Metric, ...], Measure]] = {
             Metric("color_blind_iou_full", "color-blind IoU (224 px)"),
         ),
         _shapes,
+    ),
+    "rules": (
+        (
+            Metric("psnr_gain", "PSNR gain", unit="dB", digits=2),
+            Metric("iou", "IoU (masks)"),
+            Metric("f", "F (lines)"),
+            Metric("psnr", "PSNR (pictures)", unit="dB", digits=2),
+        ),
+        _rules,
     ),
 }

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vicl.engine import InContextModel, Inpainter
-from vicl.evaluation.datasets import ItemDataset, open_dataset
+from vicl.evaluation.datasets import ItemDataset, pascal_5i, photographs, voc_detection
 from vicl.evaluation.engines import as_engine
 from vicl.evaluation.episodes import DatasetError, Kind
 from vicl.evaluation.results import EvaluationError, Results
@@ -210,20 +210,20 @@ def _evaluations(root: Path) -> list[tuple[str, Kind, Callable[[], ItemDataset]]
     """Name, kind, and how to open the dataset, of each evaluation behind the columns."""
 
     def fold(number: int) -> Callable[[], ItemDataset]:
-        return lambda: open_dataset("segmentation", root, fold=number, published=True)
+        return lambda: pascal_5i(root, number, published=True)
 
-    def photographs() -> ItemDataset:
+    def imagenet() -> ItemDataset:
         for name in IMAGENET_FOLDERS:
             if (root / name).is_dir():
-                return open_dataset("colorization", root / name, published=True)
+                return photographs(root / name, published=True)
         raise DatasetError(
             f"no photographs of ImageNet in {root}: looked for {', '.join(IMAGENET_FOLDERS)}"
         )
 
     return [
         *((f"fold-{n}", "segmentation", fold(n)) for n in range(4)),
-        ("detection", "detection", lambda: open_dataset("detection", root, published=True)),
-        ("colorization", "colorization", photographs),
+        ("detection", "detection", lambda: voc_detection(root, published=True)),
+        ("colorization", "colorization", imagenet),
     ]
 
 

@@ -5,7 +5,7 @@ Each kind of episode has its measures (see :mod:`vicl.evaluation.measures`), the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -21,7 +21,7 @@ from vicl.evaluation.measures import Metric as Metric
 from vicl.evaluation.measures import answer_cell as answer_cell
 from vicl.evaluation.measures import to_cell as to_cell
 from vicl.images import resize
-from vicl.metrics import EdgeCounts, edge_counts, image_f, mean_of, resampled_f
+from vicl.metrics import EdgeCounts, edge_counts, image_f, mean_of_known, resampled_f
 from vicl.metrics import Statistic as Statistic
 from vicl.training.perceptual import PerceptualDistance
 
@@ -33,7 +33,8 @@ class Scores:
     """One answer's scores.
 
     Attributes:
-        values: Every metric of its scorer, for this episode alone.
+        values: The metrics of its scorer, for this episode alone; of the synthetic rules, those
+            that fit its rule.
         counts: Edges: what it contributes to a set's F, which is no mean of episodes.
     """
 
@@ -92,7 +93,7 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class _Means:
-    """Episodes are measured one by one, and a set's value is their mean.
+    """Episodes are measured one by one, and a set's value is the mean of those that have one.
 
     Attributes:
         metrics: See :class:`Scorer`.
@@ -115,7 +116,9 @@ class _Means:
 
     def statistics(self, scores: Sequence[Scores]) -> dict[str, Statistic]:
         """See :meth:`Scorer.statistics`."""
-        return {m.name: mean_of([one.values[m.name] for one in scores]) for m in self.metrics}
+        return {
+            m.name: mean_of_known([one.values.get(m.name) for one in scores]) for m in self.metrics
+        }
 
 
 @dataclass(frozen=True)
@@ -147,13 +150,20 @@ class _Edges:
         return {f"edge_{scale}": partial(resampled_f, counts, scale=scale) for scale in scales}
 
 
-def scorer_for(kind: Kind, *, lpips: PerceptualDistance | None = None) -> Scorer:
+def scorer_for(
+    kind: Kind,
+    *,
+    lpips: PerceptualDistance | None = None,
+    only: Collection[str] | None = None,
+) -> Scorer:
     """Give the measures of a kind of episode.
 
     Args:
         kind: Of the episodes.
         lpips: Weights with which to compute LPIPS too, for pictures (see
             :func:`vicl.training.perceptual.load_lpips`); without them there is no number.
+        only: Names of the metrics to report; None for all.  The synthetic rules have some that
+            only some rules are scored by (see :func:`vicl.evaluation.rules.measures_of`).
 
     Raises:
         ValueError: If LPIPS is asked for where the answer is no picture.
@@ -165,4 +175,5 @@ def scorer_for(kind: Kind, *, lpips: PerceptualDistance | None = None) -> Scorer
     if kind == "edges":
         return _Edges()
     metrics, measure = MEASURES[kind]
+    metrics = tuple(metric for metric in metrics if only is None or metric.name in only)
     return _Means(metrics if lpips is None else (*metrics, LPIPS), measure, lpips)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from vicl.cli.evaluate.options import (
     LARGEST,
     LPIPS,
     PUBLISHED,
+    RULE_SETS,
     SOURCES,
     TASKS,
     Options,
@@ -31,11 +32,17 @@ if TYPE_CHECKING:
     from vicl.evaluation.scoring import Scorer
 
 
-def _run(kind: Kind, **given: Any) -> None:
+Then = Callable[[Options, Sequence["Results"]], None]
+"""What a command does when all its datasets are done."""
+
+
+def _run(kind: Kind, then: Then | None, **given: Any) -> None:
     """Run one command, and end with its exit code."""
     options = Options(kind, **given)
     try:
-        failed = _evaluate_all(options)
+        runs = _evaluate_all(options)
+        if then is not None:
+            then(options, runs)
     except KeyboardInterrupt as error:
         hint = "stopped; go on with --resume" if options.output is not None else "stopped"
         _tell(hint, error, debug=options.debug)
@@ -43,7 +50,7 @@ def _run(kind: Kind, **given: Any) -> None:
     except (ValueError, OSError) as error:
         _tell(str(error), error, debug=options.debug)
         sys.exit(2)
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if any(results.failures for results in runs) else 0)
 
 
 def _tell(message: str, error: BaseException, *, debug: bool) -> None:
@@ -53,34 +60,46 @@ def _tell(message: str, error: BaseException, *, debug: bool) -> None:
         click.echo("".join(traceback.format_exception(error)), err=True)
 
 
-def _evaluate_all(options: Options) -> int:
-    """List or run the episodes of all datasets asked for; gives how many failed."""
+def _evaluate_all(options: Options) -> list[Results]:
+    """List or run the episodes of all datasets asked for; a list has no results."""
     if options.resume and options.output is None:
         raise click.UsageError("--resume goes with --output")
     chosen = _draw(options)
     if options.listing is not None:
         _list(options.listing, [episode for _, episodes in chosen for episode in episodes])
-        return 0
+        return []
     from vicl.evaluation.engines import load_models
     from vicl.evaluation.scoring import scorer_for
 
-    models = load_models(options.models, device=options.device, dtype=options.dtype)
+    sources = options.models
+    if options.kind == "rules" and "analogies" not in sources:
+        sources = ("analogies", *sources)
+    models = load_models(sources, device=options.device, dtype=options.dtype)
     lpips = None
     if options.lpips is not None:
         from vicl.training.perceptual import load_lpips
 
         lpips = load_lpips(options.lpips)
-    scorer = scorer_for(options.kind, lpips=lpips)
-    failed = 0
+    runs = []
     for dataset, episodes in chosen:
         out = options.output
         if out is not None and len(chosen) > 1:
-            out /= dataset.name.rpartition(" ")[2]  # the task of the study
+            out /= dataset.name.rpartition(" ")[2]  # the task of the study, or the set of rules
+        scorer = scorer_for(options.kind, lpips=lpips, only=_measures(options.kind, episodes))
         results = _evaluate(options, models, scorer, dataset, episodes, out)
-        failed += len(results.failures)
+        runs.append(results)
         if results.failures:
             click.echo(f"{len(results.failures)} of {results.asked} episodes failed", err=True)
-    return failed
+    return runs
+
+
+def _measures(kind: Kind, episodes: Sequence[Episode]) -> frozenset[str] | None:
+    """Names of the metrics to report; None for all that the kind has."""
+    if kind != "rules":
+        return None
+    from vicl.evaluation.rules import measures_of
+
+    return measures_of(episodes)
 
 
 def _draw(options: Options) -> list[tuple[Dataset, list[Episode]]]:
@@ -122,6 +141,11 @@ def _datasets(options: Options) -> Sequence[Dataset]:
         if options.extended:
             tasks = (*tasks, *shapes.EXTENDED)
         return [shapes.ShapesStudy(task) for task in dict.fromkeys(tasks)]
+    if options.kind == "rules":
+        from vicl.evaluation.rules import RuleEpisodes
+
+        parts = options.parts or RULE_SETS
+        return [RuleEpisodes(part, options.size) for part in dict.fromkeys(parts)]
     from vicl.evaluation.datasets import open_dataset
 
     assert options.root is not None  # the option is required
@@ -209,12 +233,22 @@ def _list(target: str, episodes: Sequence[Episode]) -> None:
         write_atomic(target, text.encode())
 
 
-def _command(kind: Kind, what: str, text: str, *extra: click.Option) -> click.Command:
-    """A kind's command: its own options first, then those of all."""
+def kind_command(
+    kind: Kind, what: str, text: str, *extra: click.Option, then: Then | None = None
+) -> click.Command:
+    """Make a kind's command.
+
+    Args:
+        kind: Its name too.
+        what: In a few words.
+        text: What it reads.
+        extra: Its own options, which stand before those of all kinds.
+        then: Done at the end, with the results of all datasets, before the exit code is given.
+    """
     return click.Command(
         kind,
         params=[*extra, *COMMON],
-        callback=partial(_run, kind),
+        callback=partial(_run, kind, then),
         short_help=what,
         help=f"{what}: {text}\n\nPrints each metric with its bootstrap 95% interval. The exit code "
         "is 0, or 1 when some episodes failed, 2 for wrong usage, 130 after Ctrl-C.",
@@ -222,37 +256,37 @@ def _command(kind: Kind, what: str, text: str, *extra: click.Option) -> click.Co
 
 
 KIND_COMMANDS = (
-    _command(
+    kind_command(
         "segmentation",
         "Masks of one class",
         "Pascal-5i, a folder of inputs/ and targets/, or one with a manifest.",
         *(DATA, FOLD, PUBLISHED, SOURCES),
     ),
-    _command(
+    kind_command(
         "detection",
         "The box of one object",
         "VOC 2012, a folder with boxes or masks, or one with a manifest.",
         *(DATA, PUBLISHED, SOURCES, LARGEST),
     ),
-    _command(
+    kind_command(
         "colorization",
         "Gray to colour",
         "any folder of photographs, or one with a manifest.",
         *(DATA, PUBLISHED, SOURCES, LPIPS),
     ),
-    _command(
+    kind_command(
         "edges",
         "Edges, by the Berkeley benchmark",
         "BSDS500, a folder of inputs/ and targets/, or one with a manifest.",
         *(DATA, SOURCES),
     ),
-    _command(
+    kind_command(
         "image",
         "Any change of an image",
         "a folder of inputs/ and targets/ with the same names.",
         *(DATA, LPIPS),
     ),
-    _command(
+    kind_command(
         "shapes",
         "The paper's synthetic study",
         "each task in a folder of its own in DIR.",

@@ -10,11 +10,14 @@ import click
 
 if TYPE_CHECKING:
     from vicl.evaluation.episodes import Kind
+    from vicl.evaluation.rules import SetName
     from vicl.layout import Order
     from vicl.models import Device
     from vicl.rects import Fit
 
 SHAPES = ("color", "shape", "size", "size+color", "shape+color", "size+shape")
+RULE_SETS: tuple[SetName, ...] = ("seen", "unseen", "content")
+RULE_SIZE = 111
 
 
 def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
@@ -36,12 +39,13 @@ COMMON = (
         multiple=True,
         metavar="MODEL",
         help="An engine, model folder or checkpoint, as for predict. Repeat for more. The floors "
-        "copy and identity always run beside.",
+        "copy and identity always run beside; for rules, analogies too.",
     ),
     click.Option(
         ["--episodes", "count"],
         type=click.IntRange(min=1),
-        help="How many.  [default: every query once; 1000 with --published; shapes: 100]",
+        help="How many.  [default: every query once; 1000 with --published; shapes, and each set "
+        "of rules: 100]",
     ),
     click.Option(["--seed"], type=click.IntRange(min=0), default=0, show_default=True),
     click.Option(
@@ -147,6 +151,20 @@ TASKS = click.Option(
     metavar="NAME",
     help=f"Of the study: {', '.join(SHAPES)}. Repeat for more.  [default: all six]",
 )
+PARTS = click.Option(
+    ["--set", "parts"],
+    multiple=True,
+    type=click.Choice(RULE_SETS),
+    help="seen rules on new content, unseen rules, seen rules on unseen content. Repeat for more.  "
+    "[default: all three]",
+)
+CELL_SIZE = click.Option(
+    ["--size"],
+    type=click.IntRange(min=32),
+    default=RULE_SIZE,
+    show_default=True,
+    help="Side of a picture, in pixels; the default fills the cell of a 224-px canvas.",
+)
 EXTENDED = click.Option(
     ["--extended"], is_flag=True, help="Also four tasks that the paper names as failing."
 )
@@ -181,3 +199,5 @@ class Options:
     lpips: Path | None = None
     tasks: tuple[str, ...] = ()
     extended: bool = False
+    parts: tuple[SetName, ...] = ()
+    size: int = RULE_SIZE

@@ -75,7 +75,7 @@ def open_dataset(
     """Open a dataset of files in whichever layout it is.
 
     Args:
-        kind: Any but "shapes", whose images are generated.
+        kind: Any but "shapes" and "rules", whose images are generated.
         root: Its folder.
         fold: Of Pascal-5i, 0 to 3.
         published: Draw and read as the published code does: 1000 episodes that walk the list over

@@ -47,7 +47,7 @@ def folder(root: str | Path, kind: Kind, *, published: bool = False) -> ItemData
 
     Args:
         root: The folder.
-        kind: Any but "shapes".
+        kind: Any but "shapes" and "rules".
         published: Walk the list over and over, 1000 episodes, and void pixels as background.
 
     Raises:

@@ -52,7 +52,7 @@ def draw(root: Path, item: Item, kind: Kind, *, void: int | None, crop: Crop) ->
     Args:
         root: The dataset's folder; what leads out of it is not read.
         item: With the annotation that the kind needs.
-        kind: Any but "shapes".
+        kind: Any but "shapes" and "rules".
         void: Value of mask pixels to leave out of scores; None if they are background.
         crop: What is shown of photographs to be colorized.
 
