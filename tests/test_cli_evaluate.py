@@ -77,6 +77,20 @@ def test_episodes_are_listed_and_replayed(work: Path) -> None:
     assert "lists episodes of 'data' (segmentation), expected those of 'shapes" in other.stderr
 
 
+def test_a_list_with_several_examples_goes_with_a_copy_of_the_data(work: Path) -> None:
+    first = vicl(*SEGMENT, "--examples", "2", "-o", "run")
+    assert first.exit_code == 0, first.stderr
+    Path("data").rename("moved")
+    again = ("segmentation", "--data", "moved", "--replay", "run/listing.jsonl", "-o", "again")
+    assert vicl(*again).exit_code == 0
+    compared = vicl("compare", "run", "again")
+    assert compared.exit_code == 0, compared.stderr
+    assert "3 common episodes" in compared.stdout  # of the class with two others
+    nothing = vicl("segmentation", "--data", "moved", "--list-episodes", "-", "-o", "x")
+    assert nothing.exit_code == 2
+    assert "--output" in nothing.stderr
+
+
 def test_a_broken_episode_gives_code_1(work: Path) -> None:
     assert vicl(*SEGMENT, "--list-episodes", "list.jsonl").exit_code == 0
     Path("data/inputs/1.png").write_bytes(b"no picture")
@@ -134,9 +148,9 @@ def test_rules_have_a_folder_a_set_and_a_table(work: Path) -> None:
     again = vicl(*small, "--replay", "run/seen/listing.jsonl", "-o", "again")
     assert again.exit_code == 0, again.stderr
     ours = json.loads(Path("run/seen/results.json").read_text())
-    theirs = json.loads(Path("again/results.json").read_text())
+    theirs = json.loads(Path("again/seen/results.json").read_text())
     assert [e["values"] for e in ours["engines"]] == [e["values"] for e in theirs["engines"]]
-    compared = vicl("compare", "run/seen", "again")
+    compared = vicl("compare", "run/seen", "again/seen")
     assert compared.exit_code == 0, compared.stderr
     assert "1 common episodes" in compared.stdout
     other = vicl("rules", "--replay", "run/seen/listing.jsonl")

@@ -78,6 +78,29 @@ def bounding_box(mask: Shaped[np.ndarray, "h w"]) -> tuple[float, float, float, 
     return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 
 
+def whole_pixels(
+    box: tuple[float, float, float, float], size: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """Give the whole pixels that a box covers: its edges rounded, at least one pixel wide.
+
+    Args:
+        box: (x0, y0, x1, y1), half-open, in pixels.
+        size: (height, width) of the image; what reaches out of it is cut off.
+
+    Returns:
+        (x0, y0, x1, y1), half-open, whole numbers held as floats.
+
+    Raises:
+        ValueError: If the box lies outside the image.
+    """
+    h, w = size
+    x0, y0, x1, y1 = (round(value) for value in box)
+    if not (x0 < w and y0 < h and x1 > 0 and y1 > 0):
+        raise ValueError(f"detection: box {box} lies outside the image of {w}x{h} pixels")
+    left, top = max(0, x0), max(0, y0)
+    return float(left), float(top), float(min(w, max(x1, x0 + 1))), float(min(h, max(y1, y0 + 1)))
+
+
 def largest_component(mask: Shaped[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """Keep the 8-connected component that has most pixels.
 

@@ -218,15 +218,15 @@ def mean_of_known(values: Sequence[float | None]) -> Statistic:
     Args:
         values: One per thing; None where it has no such value.
 
-    Returns:
-        The statistic; it raises ValueError where there is no value at all.
+    Raises:
+        ValueError: If there is no value at all.
     """
     known = np.array([value is not None for value in values])
     sample = np.array([value or 0.0 for value in values], dtype=np.float64)
+    if not known.any():
+        raise ValueError("mean: got no values, expected at least one that is known")
 
     def statistic(draws: Int[np.ndarray, "resamples n"]) -> Float[np.ndarray, " resamples"]:
-        if not known.any():
-            raise ValueError("mean: got no values, expected at least one that is known")
         if known.all():
             return np.asarray(sample[draws].mean(axis=1))
         drawn = known[draws].sum(axis=1)

@@ -17,7 +17,13 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from vicl.boxes import Box, bounding_box, component_boxes, largest_component
+from vicl.boxes import (
+    Box,
+    bounding_box,
+    component_boxes,
+    largest_component,
+    whole_pixels,
+)
 from vicl.edge_metrics import edge_counts, image_f, thin
 from vicl.exports import palette
 from vicl.images import DEFAULT_LIMIT_PIXELS, to_tensor
@@ -484,9 +490,7 @@ def _rows(annotation: Any) -> list[Any]:
 
 
 def _fill(picture: Tensor, box: Box) -> None:
-    """Paint a box white, edges rounded to whole pixels, at least one pixel wide."""
-    _, h, w = picture.shape
-    x0, y0, x1, y1 = (round(value) for value in box.box)
-    if not (x0 < w and y0 < h and x1 > 0 and y1 > 0):
-        raise ValueError(f"detection: box {box.box} lies outside the image of {w}x{h} pixels")
-    picture[:, max(0, y0) : max(y1, y0 + 1), max(0, x0) : max(x1, x0 + 1)] = 1.0
+    """Paint a box white."""
+    corners = whole_pixels(box.box, (picture.shape[1], picture.shape[2]))
+    x0, y0, x1, y1 = (int(value) for value in corners)
+    picture[:, y0:y1, x0:x1] = 1.0

@@ -71,6 +71,12 @@ def test_unlike_runs_are_refused(tmp_path: Path) -> None:
         compare([tmp_path])
 
 
+def test_a_copy_under_another_name_is_the_same_dataset(tmp_path: Path) -> None:
+    run(tmp_path / "a", Level())
+    run(tmp_path / "b", Level(0.5, name="half"), Discs(name="copy of discs"))
+    assert compare([tmp_path / "a", tmp_path / "b"]).episodes == 6
+
+
 def test_a_run_that_was_stopped_can_be_compared(tmp_path: Path) -> None:
     run(tmp_path / "a", Level())
     with pytest.raises(KeyboardInterrupt):

@@ -18,11 +18,13 @@ import torch
 from tests.evaluation.discs import Discs, Level, disc, mean_of_query
 from tests.models.fabricated import tiny_model
 
+from vicl.engine import Filled
 from vicl.evaluation.episodes import Episode, read_listing
 from vicl.evaluation.results import EvaluationError, Results
 from vicl.evaluation.run_folder import read_run
 from vicl.evaluation.runner import as_engine, evaluate
 from vicl.evaluation.scoring import scorer_for
+from vicl.images import to_tensor
 from vicl.metrics import iou, paired_interval
 
 SCORER = scorer_for("segmentation")
@@ -124,6 +126,33 @@ def test_an_episode_that_one_engine_cannot_answer_is_left_out_for_all() -> None:
     assert results.engine("level").values["iou"].mean == 1.0
 
 
+def test_an_answer_that_is_not_finite_costs_its_episode_alone(tmp_path: Path) -> None:
+    results = run(NotFinite(), out=tmp_path / "run", scorer=scorer_for("image"))
+    assert [failure.position for failure in results.failures] == [2]
+    assert "not-finite: answered with pixels that are no finite numbers" in str(results.failures[0])
+    assert len(results.episodes) == 6
+    # The floors' answers to that episode stay in the journal, and are no answers of before.
+    assert results.to_json()["wall_clock"] | {"seconds": 0} == {
+        "seconds": 0,
+        "answered": 20,
+        "from_earlier": 0,
+    }
+
+
+class NotFinite(Level):
+    """Answers one query with a picture of no numbers."""
+
+    def __init__(self) -> None:
+        super().__init__(name="not-finite")
+
+    def answer(self, prompts: Any, *, samples: int = 1, seed: int = 0) -> list[Filled]:
+        odd = disc("q2")[0]
+        return [
+            Filled(torch.full_like(odd, torch.nan)) if torch.equal(to_tensor(p.query), odd) else f
+            for p, f in zip(prompts, super().answer(prompts), strict=True)
+        ]
+
+
 def test_nothing_scored_is_an_error() -> None:
     with pytest.raises(EvaluationError, match=r"no episode could be scored; .* q0\.jpg"):
         run(broken=range(7))
@@ -216,8 +245,15 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
         run(out=out, count=3, seed=5, resume=True)
     with pytest.raises(EvaluationError, match=r"engines\.level \(was None, is 'ff'\)"):
         run(Level(weights_hash="ff"), out=out, count=3, resume=True)
-    with pytest.raises(EvaluationError, match=r"options\.order \(was None, is 'left'\)"):
+    with pytest.raises(EvaluationError, match=r"options\.order \(was absent, is 'left'\)"):
         run(out=out, count=3, resume=True, options={"order": "left"})
+    with pytest.raises(EvaluationError, match=r"engines\.level \(was None, is absent\)"):
+        run(Level(name="other"), out=out, count=3, resume=True)
+    with pytest.raises(EvaluationError, match=r"engines\.other \(was absent, is None\)"):
+        run(Level(), Level(name="other"), out=out, count=3, resume=True)
+    run(Level(), Level(name="other"), out=tmp_path / "two", count=3)
+    with pytest.raises(EvaluationError, match="other values of the engines' order"):
+        run(Level(name="other"), Level(), out=tmp_path / "two", count=3, resume=True)
     other = Discs().episodes(3, seed=8)
     with pytest.raises(EvaluationError, match="other values of the list of episodes"):
         evaluate([Level()], Discs(), other, out, scorer=SCORER, resume=True)

@@ -418,6 +418,8 @@ def test_lpips_becomes_one_file(server: Server, tmp_path: Path, cache: Path) -> 
     assert result.stdout == f"{path}\n"
     assert f"--lpips {path}" in result.stderr
     assert downloads.downloaded("far") == path.parent
+    with pytest.raises(ValueError, match=r"far answers nothing; .*--lpips"):
+        load_model("far")
     made = load_lpips(path).state_dict()
     assert torch.equal(made["trunk.features.0.weight"], trunk["features.0.weight"])
     assert torch.equal(made["head_4"], heads["lin4.model.1.weight"].flatten())
@@ -425,6 +427,15 @@ def test_lpips_becomes_one_file(server: Server, tmp_path: Path, cache: Path) -> 
     server.files["/heads"] += b"x"
     (cache / "downloads" / "far" / "heads.pth").unlink()
     assert vicl("far", "--index", index, "--accept-licence").exit_code == 1
+    assert not path.exists()
+    del heads["lin4.model.1.weight"]
+    torch.save(heads, tmp_path / "heads")
+    server.files["/heads"] = (tmp_path / "heads").read_bytes()
+    files[1]["sha256"] = hashlib.sha256(server.files["/heads"]).hexdigest()
+    index.write_text(json.dumps({"format": 1, "models": [entry]}))
+    lacking = vicl("far", "--index", index, "--accept-licence")
+    assert lacking.exit_code == 1
+    assert "lack lin4.model.1.weight" in lacking.stderr
     assert not path.exists()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,7 @@ def compare(runs: Sequence[Path]) -> Comparison:
         )
     # Sorted, so that the interval does not depend on how runs were stopped and gone on with.
     episodes = sorted(common, key=lambda e: (e.seed, e.index, repr(e)))
-    metrics, reference = _metrics(opened), len(first.records) - 1
+    metrics, reference = _metrics(opened, episodes), len(first.records) - 1
     entries: list[_Entry] = []
     for run in opened:
         for name, by_episode in run.records.items():
@@ -206,7 +206,7 @@ def _open(folder: Path) -> _Run:
     try:
         engines: dict[str, dict[Episode, Record]] = {name: {} for name in setting["engines"]}
         for record in records:
-            engines[record.engine][episodes[record.position]] = record
+            engines[record.engine][replace(episodes[record.position], dataset="")] = record
         if setting["dataset"]["kind"] not in KINDS or not isinstance(setting["metrics"], list):
             raise ValueError("unknown kind or metrics")
     except (KeyError, TypeError, ValueError) as error:
@@ -217,7 +217,8 @@ def _open(folder: Path) -> _Run:
 
 
 def _check_same_dataset(one: _Run, other: _Run) -> None:
-    for key in ("kind", "name", "fingerprint"):
+    # Not the name, which is that of a folder: a copy elsewhere is the same dataset.
+    for key in ("kind", "fingerprint"):
         a, b = one.setting["dataset"].get(key), other.setting["dataset"].get(key)
         if a != b:
             raise EvaluationError(
@@ -226,11 +227,20 @@ def _check_same_dataset(one: _Run, other: _Run) -> None:
             )
 
 
-def _metrics(runs: Sequence[_Run]) -> tuple[Metric, ...]:
-    """What all runs measured, the headline first."""
-    known = (*scorer_for(runs[0].setting["dataset"]["kind"]).metrics, LPIPS)
+def _metrics(runs: Sequence[_Run], episodes: Sequence[Episode]) -> tuple[Metric, ...]:
+    """What all runs measured of these episodes; LPIPS where it was by the same weights."""
+    known = scorer_for(runs[0].setting["dataset"]["kind"]).metrics
+    weights = {str(run.setting.get("options", {}).get("lpips")) for run in runs}
+    if len(weights) == 1:
+        known = (*known, LPIPS)
     return tuple(
-        metric for metric in known if all(metric.name in run.setting["metrics"] for run in runs)
+        metric
+        for metric in known
+        if all(
+            any(metric.name in records[episode].scores.values for episode in episodes)
+            for run in runs
+            for records in run.records.values()
+        )
     )
 
 

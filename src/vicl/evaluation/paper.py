@@ -16,15 +16,15 @@ from typing import Any
 
 from vicl.engine import InContextModel, Inpainter
 from vicl.evaluation.datasets import ItemDataset, pascal_5i, photographs, voc_detection
-from vicl.evaluation.engines import as_engine
+from vicl.evaluation.engines import as_engine, device_of
 from vicl.evaluation.episodes import DatasetError, Kind
 from vicl.evaluation.results import EvaluationError, Results
 from vicl.evaluation.runner import evaluate
 from vicl.evaluation.scoring import scorer_for
-from vicl.files import write_atomic
+from vicl.files import hash_file, write_atomic
 from vicl.metrics import Interval
 from vicl.models import load_model
-from vicl.training.perceptual import PerceptualDistance
+from vicl.training.perceptual import load_lpips
 
 PUBLISHED_EPISODES = 1000
 """Episodes of each column, as published."""
@@ -140,7 +140,7 @@ def run_paper(
     seed: int = 0,
     batch_size: int | None = None,
     workers: int = 0,
-    lpips: PerceptualDistance | None = None,
+    lpips: Path | None = None,
     resume: bool = False,
     progress: bool = False,
 ) -> PaperTable:
@@ -155,7 +155,8 @@ def run_paper(
         seed: Of the episodes and the engines.
         batch_size: See :func:`vicl.evaluation.runner.evaluate`.
         workers: Likewise.
-        lpips: Weights for the column of that name; without them there is none.
+        lpips: File with weights for the column of that name; without it there is none (see
+            :func:`vicl.training.perceptual.load_lpips`).
         resume: Go on with what is in `out`.
         progress: Show bars on standard error.
 
@@ -164,7 +165,9 @@ def run_paper(
 
     Raises:
         EvaluationError: If no column can be run, or `out` holds another run.
+        ValueError: If the weights of LPIPS cannot be read.
     """
+    distance = None if lpips is None else load_lpips(lpips)
     engines = [*models]
     if all(model.name != "analogies" for model in models):
         engines.insert(0, load_model("analogies"))
@@ -177,16 +180,22 @@ def run_paper(
         except DatasetError as error:
             missing[name] = " ".join(str(error).split())
             continue
+        ready = [as_engine(model, kind, published=True) for model in engines]
+        coloured = kind == "colorization"
         runs[name] = evaluate(
-            [as_engine(model, kind, published=True) for model in engines],
+            ready,
             dataset,
             episodes,
             out / name,
-            scorer=scorer_for(kind, lpips=lpips if kind == "colorization" else None),
+            scorer=scorer_for(kind, lpips=distance if coloured else None),
             batch_size=batch_size,
             workers=workers,
             seed=seed,
-            options={"published": True},
+            options={
+                "published": True,
+                "devices": [device_of(engine).type for engine in ready],
+                "lpips": hash_file(lpips) if coloured and lpips is not None else None,
+            },
             resume=resume and (out / name).exists(),
             progress=progress,
         )

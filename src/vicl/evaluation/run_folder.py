@@ -153,10 +153,13 @@ def _check_same(folder: Path, setting: Mapping[str, Any], episodes: Sequence[Epi
     """Refuse to go on with other settings."""
     before, now = _flat(_read_json(folder / RUN)), _flat(json.loads(json.dumps(setting)))
     other = [
-        f"{key} (was {before.get(key)!r}, is {now.get(key)!r})"
+        f"{key} (was {_said(before, key)}, is {_said(now, key)})"
         for key in sorted({*before, *now})
-        if before.get(key) != now.get(key)
+        # An engine without weights has None, which is not to be mistaken for no engine.
+        if (key in before) != (key in now) or before.get(key) != now.get(key)
     ]
+    if not other and list(before) != list(now):
+        other = ["the engines' order"]  # the last one is judged
     if not other and read_listing(_read_text(folder / LISTING)) != list(episodes):
         other = ["the list of episodes"]
     if other:
@@ -164,6 +167,10 @@ def _check_same(folder: Path, setting: Mapping[str, Any], episodes: Sequence[Epi
             f"{display(folder)}: the run was begun with other values of {'; '.join(other[:5])}; "
             "go on with those, or begin another run with --output"
         )
+
+
+def _said(values: Mapping[str, Any], key: str) -> str:
+    return repr(values[key]) if key in values else "absent"
 
 
 def _read_lines(path: Path, lines: Sequence[bytes], episodes: int) -> list[Record]:

@@ -24,7 +24,7 @@ from vicl.evaluation.episodes import Case, Dataset, Episode
 from vicl.evaluation.report import write_report
 from vicl.evaluation.results import EvaluationError, Failure, Record, Results
 from vicl.evaluation.run_folder import Records, prepare_folder
-from vicl.evaluation.scoring import Scorer, Scores
+from vicl.evaluation.scoring import Metric, Scorer, Scores
 from vicl.evaluation.summary import summarise
 from vicl.evaluation.workers import Workers
 
@@ -106,7 +106,7 @@ def evaluate(
             dataset=dataset.name,
             kind=dataset.kind,
             fingerprint=dataset.fingerprint,
-            metrics=scorer.metrics,
+            metrics=_measured(scorer, records, scored, chosen),
             episodes=tuple(episodes[position] for position in scored),
             asked=len(episodes),
             failures=tuple(failures),
@@ -123,6 +123,7 @@ def evaluate(
             options=named,
             wall=time.perf_counter() - began,
             answered=len(records) - earlier,
+            earlier=earlier,
         )
     if out is not None:
         write_report(results, chosen, dataset, out)
@@ -205,6 +206,9 @@ class _Run:
         answers = answerer.answer([cases[position].prompt for position in pending])
         seconds = (time.perf_counter() - begun) / len(pending)
         for position, answer in zip(pending, answers, strict=True):
+            if not isinstance(answer, Exception) and not bool(answer.image.isfinite().all()):
+                # Comparisons with such pixels would pass for an answer.
+                answer = ValueError("answered with pixels that are no finite numbers")
             if isinstance(answer, Exception):
                 self._fail(position, answer, engine=name)
                 continue
@@ -258,6 +262,16 @@ class _Run:
         if position not in self._failed:
             self._failed[position] = failure
             log.warning("skipped: %s", failure)
+
+
+def _measured(
+    scorer: Scorer, records: Records, scored: Sequence[int], engines: Sequence[InContextModel]
+) -> tuple[Metric, ...]:
+    """The metrics that some scored episode has."""
+    found = {
+        name for position in scored for name in records.get(position, engines[0].name).scores.values
+    }
+    return tuple(metric for metric in scorer.metrics if metric.name in found)
 
 
 def _setting(

@@ -15,11 +15,8 @@ import torch
 
 from vicl.engine import Filled
 from vicl.evaluation.episodes import Case, Kind
-from vicl.evaluation.measures import CELL as CELL
-from vicl.evaluation.measures import LPIPS, MEASURES, Measure
+from vicl.evaluation.measures import CELL, LPIPS, MEASURES, Measure, answer_cell
 from vicl.evaluation.measures import Metric as Metric
-from vicl.evaluation.measures import answer_cell as answer_cell
-from vicl.evaluation.measures import to_cell as to_cell
 from vicl.images import resize
 from vicl.metrics import EdgeCounts, edge_counts, image_f, mean_of_known, resampled_f
 from vicl.metrics import Statistic as Statistic
@@ -87,7 +84,10 @@ class Scorer(Protocol):
         ...
 
     def statistics(self, scores: Sequence[Scores]) -> dict[str, Statistic]:
-        """Each metric of a set of episodes, for :func:`vicl.metrics.bootstrap_statistic`."""
+        """Each metric of a set of episodes, for :func:`vicl.metrics.bootstrap_statistic`.
+
+        What none of the episodes has is left out.
+        """
         ...
 
 
@@ -117,7 +117,9 @@ class _Means:
     def statistics(self, scores: Sequence[Scores]) -> dict[str, Statistic]:
         """See :meth:`Scorer.statistics`."""
         return {
-            m.name: mean_of_known([one.values.get(m.name) for one in scores]) for m in self.metrics
+            m.name: mean_of_known([one.values.get(m.name) for one in scores])
+            for m in self.metrics
+            if any(m.name in one.values for one in scores)
         }
 
 

@@ -151,7 +151,13 @@ def _load_weights(source: str | os.PathLike[str], device: Device, dtype: str) ->
         return load_folder(path, device=device, dtype=dtype)
     if path.exists():
         return _load_checkpoint(path, device, dtype)
-    if (fetched := downloaded(name)) is not None:
+    fetched = downloaded(name)
+    if fetched is not None and not (fetched / "config.json").is_file():
+        raise ValueError(
+            f"model: {name} answers nothing; it measures answers: vicl evaluate colorization "
+            f"--lpips {fetched / 'model.safetensors'}"
+        )
+    if fetched is not None:
         return _load_weights(fetched, device, dtype)
     if name in published():
         raise ValueError(f"model: {name} is not on this machine; get it: vicl download {name}")

@@ -34,6 +34,9 @@ _SHA256 = r"^[0-9a-fA-F]{64}$"
 _LPIPS = ("features.", "lin")
 """What of its two files LPIPS needs; the rest is AlexNet's classifier, 220 MB of it."""
 
+_ALEXNET = (0, 3, 6, 8, 10)
+"""Which of its layers are convolutions."""
+
 Role = Literal["checkpoint", "vqgan", "vqgan_config", "trunk", "heads"]
 
 
@@ -234,6 +237,14 @@ def _join(
                 if isinstance(value, TensorRef) and str(name).startswith(_LPIPS)
             }
             tensors |= checkpoint.load(refs)
+    wanted = {f"features.{at}.{part}" for at in _ALEXNET for part in ("weight", "bias")}
+    wanted |= {f"lin{tap}.model.1.weight" for tap in range(len(_ALEXNET))}
+    if missing := sorted(wanted - tensors.keys()):
+        raise DownloadError(
+            f"{model.name}: {' and '.join(file.name for file in files)} lack {', '.join(missing)}; "
+            f"they are not what was published; remove them from "
+            f"{display(place(model, files[0]).parent)}, and fetch them again"
+        )
     target.mkdir(parents=True, exist_ok=True)
     metadata = {"title": model.title, "licence": f"{model.licence.name}. {model.licence.text}"}
     write_atomic(path, save(tensors, metadata=metadata))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,10 @@ import pytest
 import torch
 from tests.evaluation.datasets.trees import photo, picture, text
 
+from vicl.engine import Filled
 from vicl.evaluation.datasets import folder
 from vicl.evaluation.episodes import DatasetError, Kind
+from vicl.evaluation.scoring import scorer_for
 
 
 @pytest.fixture
@@ -95,6 +98,10 @@ def test_pictures_edges_and_colours(root: Path) -> None:
     lines = edges.load(edges.episodes(1)[0]).truth.annotators
     assert lines is not None
     assert lines.sum() == 8
+    with pytest.raises(DatasetError, match="of 4 pictures 0 have colour"):
+        folder(root, "colorization")  # masks are no photographs
+    for seed, path in enumerate(sorted((root / "targets").iterdir())):
+        photo(root, f"targets/{path.name}", seed)
     assert {q.image[:7] for q in folder(root, "colorization").queries} == {"targets"}
     for path in (root / "targets").iterdir():
         path.unlink()
@@ -103,6 +110,48 @@ def test_pictures_edges_and_colours(root: Path) -> None:
     assert {q.image[:7] for q in colours.queries} == {"inputs/"}
     case = colours.load(colours.episodes(1)[0])
     assert case.truth.image.shape == (3, 8, 10)  # whole, not cut
+    published = folder(root, "colorization", published=True)
+    assert published.load(published.episodes(1)[0]).truth.image.shape == (3, 111, 111)
+
+
+def test_tables_as_programs_write_them(root: Path) -> None:
+    _binary(root)
+    stems = sorted(path.stem for path in (root / "inputs").iterdir())
+    lines = ["name,class", *(f"{stem}.png,dog" for stem in stems)]
+    for ending in ("\r", "\r\n", "\n"):
+        (root / "classes.csv").write_bytes(ending.join(lines).encode())
+        assert len(folder(root, "segmentation").queries) == len(stems)
+    (root / "classes.csv").write_text(f"name,class\n{stems[0]},{'x' * 200_000}\n")
+    with pytest.raises(DatasetError, match=r"classes\.csv: is no table"):
+        folder(root, "segmentation")
+    (root / "classes.csv").write_text(f"name,class\n{stems[0]}.x,dog\n")
+    with pytest.raises(DatasetError, match=r"names .*\.x, but there is no such image"):
+        folder(root, "segmentation")
+
+
+def test_a_right_box_scores_one_whatever_its_edges(root: Path) -> None:
+    """Boxes between pixels, and boxes that reach out of the image, are scored as drawn."""
+    stems = sorted(path.stem for path in (root / "inputs").iterdir())[:2]
+    sides = ("1.4,1.4,5.6,4.6", "6,2,16,20")
+    rows = [f"{stem},dog,{box}" for stem, box in zip(stems, sides, strict=True)]
+    (root / "classes.csv").write_text("\n".join(["name,class,x0,y0,x1,y1", *rows]))
+    found = folder(root, "detection")
+    for episode in found.episodes():
+        case = found.load(episode)
+        score = scorer_for("detection").score(case, Filled(case.truth.image))
+        assert score.values == {"box_iou_cell": 1.0, "box_iou": 1.0}
+
+
+def test_a_name_that_cannot_be_listed_is_refused(root: Path) -> None:
+    _binary(root)
+    for part in ("inputs", "targets"):
+        photo(root, f"{part}/ok.png", 9)
+        try:
+            (root / part / "ok.png").rename(root / part / os.fsdecode(b"o\xff.png"))
+        except OSError:
+            pytest.skip("this file system takes names in UTF-8 alone")
+    with pytest.raises(DatasetError, match="cannot be written as UTF-8"):
+        folder(root, "image")
 
 
 @pytest.mark.parametrize(

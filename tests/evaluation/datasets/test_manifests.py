@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -96,6 +97,28 @@ def test_edges_ask_val_images_with_all_annotators_and_show_train_images(tmp_path
     assert np.array_equal(case.truth.annotators[1], np.eye(8, 10, 1) > 0)
     shown = torch.as_tensor(case.prompt.examples[0].output)
     assert torch.allclose(shown, torch.full((3, 8, 10), 0.2))
+
+
+def test_without_a_count_each_pair_comes_once(tmp_path: Path) -> None:
+    found = manifest(manifest_tree(tmp_path), "segmentation")
+    episodes = found.episodes()
+    assert len({e.query for e in episodes}) == len(episodes) == len(found.queries)
+
+
+def test_published_colorization_shows_the_centre(tmp_path: Path) -> None:
+    found = manifest(manifest_tree(tmp_path), "colorization", published=True)
+    assert found.load(found.episodes(1)[0]).truth.image.shape == (3, 111, 111)
+
+
+@pytest.mark.parametrize("change", ['"path": 5', '"value": Infinity'])
+def test_odd_annotations_are_named(tmp_path: Path, change: str) -> None:
+    path = manifest_tree(tmp_path) / "manifest.jsonl"
+    name = change.split(":")[0]
+    text = re.sub(rf'{name}: ("[^"]*"|\d+)', change, path.read_text())
+    assert text != path.read_text()
+    path.write_text(text)
+    with pytest.raises(DatasetError, match="annotations are not as expected"):
+        manifest(tmp_path, "segmentation")
 
 
 def test_as_published_the_queries_are_walked(tmp_path: Path) -> None:

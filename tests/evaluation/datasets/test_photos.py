@@ -82,6 +82,15 @@ def test_too_few_photographs_are_an_error(tmp_path: Path) -> None:
     photo(tmp_path, "b.png", 0)
     with pytest.raises(DatasetError, match="2 photographs, of which 1 with colour"):
         photographs(tmp_path)
+
+
+def test_a_broken_photograph_costs_its_episode_alone(tmp_path: Path) -> None:
+    for seed, name in enumerate("ab"):
+        photo(tmp_path, f"{name}.png", seed)
     (tmp_path / "c.png").write_bytes(b"no picture")
+    (tmp_path / "elsewhere").mkdir()
+    found = photographs(tmp_path)
+    episodes = {e.query.image: e for e in found.episodes()}
+    assert sorted(episodes) == ["a.png", "b.png", "c.png"]
     with pytest.raises(DatasetError, match=r"c\.png"):
-        photographs(tmp_path)
+        found.load(episodes["c.png"])

@@ -131,7 +131,7 @@ def test_a_picture_without_colour_is_told_from_one_with_little(tmp_path: Path) -
     tinted[..., 0] = np.maximum(tinted[..., 0], 6) - 6
     for name, values in (("gray", gray), ("l", gray[..., 0]), ("tinted", tinted)):
         Image.fromarray(values).save(tmp_path / f"{name}.jpg", quality=95)
-    found = {name: is_gray(tmp_path / f"{name}.jpg") for name in ("gray", "l", "tinted")}
+    found = {name: is_gray(tmp_path, f"{name}.jpg") for name in ("gray", "l", "tinted")}
     assert found == {"gray": True, "l": True, "tinted": False}
 
 

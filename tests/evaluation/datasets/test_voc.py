@@ -80,5 +80,12 @@ def test_what_is_broken_is_named(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"a\.xml: cannot be read as UTF-8"):
         voc_detection(root)
     path.unlink()
-    with pytest.raises(DatasetError, match=r"a\.xml: .*no such file"):
+    with pytest.raises(DatasetError, match=r"no file .*/Annotations/a\.xml"):
+        voc_detection(root)
+    outside = tmp_path / "outside.xml"
+    outside.write_text(good)
+    listed = root / "VOCdevkit/VOC2012/ImageSets/Main/val.txt"
+    listed.parent.mkdir(parents=True, exist_ok=True)
+    listed.write_text("../../../../outside\n")
+    with pytest.raises(DatasetError, match="leads out of the dataset's folder"):
         voc_detection(root)

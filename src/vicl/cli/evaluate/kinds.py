@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,8 @@ def _evaluate_all(options: Options) -> list[Results]:
     """List or run the episodes of all datasets asked for; a list has no results."""
     if options.resume and options.output is None:
         raise click.UsageError("--resume goes with --output")
+    if options.listing is not None and options.output is not None:
+        raise click.UsageError("--list-episodes answers none, so there is nothing for --output")
     chosen = _draw(options)
     if options.listing is not None:
         _list(options.listing, [episode for _, episodes in chosen for episode in episodes])
@@ -83,7 +86,7 @@ def _evaluate_all(options: Options) -> list[Results]:
     runs = []
     for dataset, episodes in chosen:
         out = options.output
-        if out is not None and len(chosen) > 1:
+        if out is not None and options.kind in ("shapes", "rules"):
             out /= dataset.name.rpartition(" ")[2]  # the task of the study, or the set of rules
         scorer = scorer_for(options.kind, lpips=lpips, only=_measures(options.kind, episodes))
         results = _evaluate(options, models, scorer, dataset, episodes, out)
@@ -104,36 +107,47 @@ def _measures(kind: Kind, episodes: Sequence[Episode]) -> frozenset[str] | None:
 
 def _draw(options: Options) -> list[tuple[Dataset, list[Episode]]]:
     """The datasets and their episodes."""
+    if options.replay is not None:
+        return _replay(options, options.replay)
+    examples = options.examples or (2 if options.kind == "shapes" else 1)
+    return [
+        (dataset, dataset.episodes(options.count, seed=options.seed, examples=examples))
+        for dataset in _datasets(options, examples)
+    ]
+
+
+def _replay(options: Options, path: Path) -> list[tuple[Dataset, list[Episode]]]:
+    """The datasets, and the episodes of a list that are theirs."""
     from vicl.evaluation.episodes import DatasetError, read_listing
     from vicl.files import FileError, display, open_plain
 
-    datasets = _datasets(options)
-    if options.replay is None:
-        examples = options.examples or (2 if options.kind == "shapes" else 1)
-        return [
-            (dataset, dataset.episodes(options.count, seed=options.seed, examples=examples))
-            for dataset in datasets
-        ]
     if options.count is not None or options.examples is not None:
         raise click.UsageError("--replay says which episodes; leave out --episodes and --examples")
-    name = display(options.replay)
+    name = display(path)
     try:
-        with open_plain(options.replay) as stream:
+        with open_plain(path) as stream:
             listed = read_listing(stream.read().decode())
     except UnicodeDecodeError as error:
         raise FileError(f"{name}: is no text; give a list made by --list-episodes") from error
+    if not listed:
+        raise DatasetError(f"{name}: lists no episode; give a list made by --list-episodes")
+    datasets = _datasets(options, max(len(episode.examples) for episode in listed))
+    if len(datasets) == 1 and options.root is not None:
+        # Named by its folder, which may be called otherwise where the list was made.
+        listed = [replace(episode, dataset=datasets[0].name) for episode in listed]
     chosen = [
         (dataset, [e for e in listed if (e.dataset, e.kind) == (dataset.name, dataset.kind)])
         for dataset in datasets
     ]
-    if sum(len(episodes) for _, episodes in chosen) != len(listed) or not listed:
-        found = ", ".join(sorted({f"{e.dataset!r} ({e.kind})" for e in listed})) or "nothing"
+    if sum(len(episodes) for _, episodes in chosen) != len(listed):
+        found = ", ".join(sorted({f"{e.dataset!r} ({e.kind})" for e in listed}))
         wanted = ", ".join(f"{dataset.name!r} ({dataset.kind})" for dataset in datasets)
         raise DatasetError(f"{name}: lists episodes of {found}, expected those of {wanted}")
     return [(dataset, episodes) for dataset, episodes in chosen if episodes]
 
 
-def _datasets(options: Options) -> Sequence[Dataset]:
+def _datasets(options: Options, examples: int) -> Sequence[Dataset]:
+    """What is asked about, with so many examples for each query."""
     if options.kind == "shapes":
         from vicl.evaluation import shapes
 
@@ -157,7 +171,7 @@ def _datasets(options: Options) -> Sequence[Dataset]:
             published=options.published,
             sources=options.sources,
             largest=options.largest,
-            examples=options.examples or 1,
+            examples=examples,
         )
     ]
 

@@ -67,12 +67,11 @@ def paper(
     """Run the paper's table 1: what the data allows, by the published protocol.
 
     Prints the table, our rows beside the published ones; DIR gets it as table.md and table.json,
-    and a folder with pictures for each evaluation. The exit code is 0, or 1 when nothing could be
-    run or some episodes failed, 2 for wrong usage.
+    and a folder with pictures for each evaluation. The exit code is 0, or 1 when some episodes
+    failed, 2 for wrong usage or where nothing could be run, 130 after Ctrl-C.
     """
     from vicl.evaluation.engines import load_models
     from vicl.evaluation.paper import run_paper
-    from vicl.training.perceptual import load_lpips
 
     try:
         table = run_paper(
@@ -83,13 +82,16 @@ def paper(
             seed=seed,
             batch_size=batch_size,
             workers=workers,
-            lpips=None if lpips is None else load_lpips(lpips),
+            lpips=lpips,
             resume=resume,
             progress=True,
         )
+    except KeyboardInterrupt:
+        click.echo("error: stopped; go on with --resume", err=True)
+        sys.exit(130)
     except (ValueError, OSError) as error:
         click.echo(f"error: {' '.join(str(error).split())}", err=True)
-        sys.exit(1)
+        sys.exit(2)
     click.echo(table.to_markdown(), nl=False)
     failed = sum(len(run.failures) for run in table.runs.values())
     if failed:

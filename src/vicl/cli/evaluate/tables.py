@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from vicl.evaluation.compare import Comparison
@@ -31,7 +32,7 @@ def results_table(results: Results) -> Table:
         f"{results.kind}: {results.dataset}, {len(results.episodes)} episodes, seed "
         f"{results.seed}; bootstrap 95% intervals"
     )
-    table = Table(title=title, title_justify="left")
+    table = Table(title=Text(title), title_justify="left")
     table.add_column("")
     names = [engine.name for engine in results.engines]
     for name in (*names, f"{judged.name} - copy"):
@@ -58,7 +59,7 @@ def comparison_table(found: Comparison) -> Table:
     """A row an engine of a run."""
     title = f"{found.dataset}, {found.episodes} common episodes; bootstrap 95% intervals"
     headers, rows = found.rows()
-    table = Table(title=title, title_justify="left")
+    table = Table(title=Text(title), title_justify="left")
     for index, header in enumerate(headers):
         table.add_column(header, justify="left" if index < 2 else "right", overflow="fold")
     for row in rows:

@@ -12,7 +12,7 @@ from vicl.evaluation.datasets.items import ItemDataset
 from vicl.evaluation.datasets.manifests import NAME, manifest
 from vicl.evaluation.datasets.pascal import pascal_5i
 from vicl.evaluation.datasets.photos import photographs
-from vicl.evaluation.datasets.voc import IMAGES, voc_detection, voc_places
+from vicl.evaluation.datasets.voc import IMAGES, LARGEST, voc_detection, voc_places
 from vicl.evaluation.episodes import DatasetError, Kind
 from vicl.files import display
 
@@ -26,9 +26,6 @@ __all__ = [
     "photographs",
     "voc_detection",
 ]
-
-LARGEST = 0.2
-"""Detection: the largest share of the image that a query's box covers, in the published code."""
 
 Layout = Literal["manifest", "folder", "Pascal-5i", "VOC 2012", "BSDS500", "photographs"]
 

@@ -20,14 +20,18 @@ from collections import defaultdict
 from pathlib import Path
 
 from vicl.evaluation.datasets.items import ItemDataset
+from vicl.evaluation.datasets.reading import PUBLISHED_CROP, is_gray
 from vicl.evaluation.datasets.voc import read_text
 from vicl.evaluation.episodes import Box, DatasetError, Item, Kind
-from vicl.files import display
-from vicl.images import find_images
+from vicl.files import display, reason
+from vicl.images import IMAGE_SUFFIXES, find_images
 
 INPUTS, TARGETS, TABLE = "inputs", "targets", "classes.csv"
 SIDES = ("x0", "y0", "x1", "y1")
 VOID = 255
+
+_LIMIT = 2**26
+"""Bytes of the table: a million boxes and more."""
 
 Row = dict[str, str]
 
@@ -44,11 +48,13 @@ def folder(root: str | Path, kind: Kind, *, published: bool = False) -> ItemData
     - "edges": an edge map, white on black.
     - "image": a picture of the input's size.
     - "colorization": the picture in colour; where there is no `targets/`, the input itself.
+      Pictures without colour are left out.
 
     Args:
         root: The folder.
         kind: Any but "shapes" and "rules".
-        published: Walk the list over and over, 1000 episodes, and void pixels as background.
+        published: Walk the list over and over, 1000 episodes; void pixels as background; of
+            pictures to be colorized, gray ones too, the 111x111 pixels at the centre.
 
     Raises:
         DatasetError: If something is missing; it says what and where it was looked for.
@@ -64,6 +70,13 @@ def folder(root: str | Path, kind: Kind, *, published: bool = False) -> ItemData
         items = [Item(inputs[stem], _target(base, inputs, targets, stem)) for stem in inputs]
     else:
         items = _classes(base, rows, inputs, targets)
+    if kind == "colorization" and not published:
+        items = [item for item in items if not is_gray(base, item.image)]
+        if len(items) < 2:
+            raise DatasetError(
+                f"{display(base.absolute())}: of {len(inputs)} pictures {len(items)} have colour; "
+                "expected at least 2"
+            )
     return ItemDataset(
         name=base.resolve().name + (", published" if published else ""),
         kind=kind,
@@ -73,6 +86,7 @@ def folder(root: str | Path, kind: Kind, *, published: bool = False) -> ItemData
         drawing="published" if published else "queries",
         stream=kind,
         void=None if published else VOID,
+        crop=PUBLISHED_CROP if published and kind == "colorization" else None,
     ).for_examples(1)
 
 
@@ -99,8 +113,14 @@ def _by_stem(base: Path, part: str) -> dict[str, str]:
 
 def _table(path: Path, kind: Kind) -> list[Row]:
     """Lines of the table, in their order."""
-    lines = csv.DictReader(io.StringIO(read_text(path)), restval="", skipinitialspace=True)
-    names = lines.fieldnames or []
+    text = io.StringIO(read_text(path, limit=_LIMIT), newline=None)
+    try:
+        lines = csv.DictReader(text, restval="", skipinitialspace=True)
+        names, found = list(lines.fieldnames or []), list(lines)
+    except csv.Error as error:
+        raise DatasetError(
+            f"{display(path)}: is no table of values with commas between them ({reason(error)})"
+        ) from error
     allowed: list[tuple[str, ...]] = [("name", "class")]
     if kind in ("segmentation", "detection"):
         allowed.append(("name", "class", "value"))
@@ -112,7 +132,7 @@ def _table(path: Path, kind: Kind) -> list[Row]:
             f"{' or '.join(','.join(columns) for columns in allowed)}"
         )
     rows = []
-    for number, row in enumerate(lines, start=2):
+    for number, row in enumerate(found, start=2):
         if None in row or not row["name"].strip() or not row["class"].strip():
             raise DatasetError(
                 f"{display(path)}, line {number}: expected {len(names)} values, with a name and a "
@@ -129,7 +149,9 @@ def _classes(
     boxes: defaultdict[tuple[str, str, int | None], list[Box]] = defaultdict(list)
     for row in rows:
         name = row["name"]
-        stem = name if name in inputs else Path(name).with_suffix("").as_posix()
+        # Only the ending of an image: "im0.x" is no name of "im0".
+        known = Path(name).suffix.lower() in IMAGE_SUFFIXES and name not in inputs
+        stem = Path(name).with_suffix("").as_posix() if known else name
         if stem not in inputs:
             raise DatasetError(
                 f"{display(base / TABLE)}: names {display(name)}, but there is no such image in "

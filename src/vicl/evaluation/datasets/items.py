@@ -19,6 +19,7 @@ import numpy as np
 
 from vicl.evaluation.datasets.reading import Crop, draw
 from vicl.evaluation.episodes import Case, DatasetError, Episode, Item, Kind, Truth, episode_rng
+from vicl.files import display
 from vicl.prompt import Example, Prompt
 
 Drawing = Literal["queries", "classes", "published"]
@@ -65,6 +66,17 @@ class ItemDataset:
     void: int | None = None
     crop: Crop = None
 
+    def __post_init__(self) -> None:
+        for item in (*self.queries, *self.pool):
+            for name in (item.image, *item.target, item.class_name, item.source, item.group):
+                try:
+                    name.encode()
+                except UnicodeEncodeError as error:
+                    raise DatasetError(
+                        f"{display(self.root)}: the name {display(name)} cannot be written as "
+                        "UTF-8, and so not listed; rename it"
+                    ) from error
+
     @cached_property
     def fingerprint(self) -> str:
         """See :attr:`vicl.evaluation.episodes.Dataset.fingerprint`; name and root do not count."""
@@ -84,14 +96,16 @@ class ItemDataset:
     ) -> list[Episode]:
         """See :meth:`vicl.evaluation.episodes.Dataset.episodes`.
 
-        Without a count, the published drawing gives 1000, and drawing by classes as many as there
-        are queries (some of which it then asks twice, and some never).
+        Without a count, the published drawing gives 1000; drawing by classes, which is without
+        end and may give a pair again, gives way to each query once.
         """
         if examples < 1 or seed < 0 or (count is not None and count < 0):
             raise DatasetError(
                 f"episodes: got count={count}, seed={seed}, examples={examples}; expected at least "
                 "one example, and no negative number"
             )
+        if count is None and self.drawing == "classes":
+            return replace(self, drawing="queries").episodes(seed=seed, examples=examples)
         if count is None:
             count = PUBLISHED_COUNT if self.drawing == "published" else len(self.queries)
         if self.drawing == "queries" and count > len(self.queries):
@@ -219,4 +233,10 @@ def _others(queries: Sequence[Item], pool: Sequence[Item]) -> list[int]:
 
 
 def _sorted(items: Sequence[Item]) -> list[Item]:
-    return sorted(items, key=lambda item: (item.image, item.source, item.class_name, item.target))
+    return sorted(
+        items,
+        key=lambda item: (
+            *(item.image, item.source, item.class_name, item.target),
+            *(-1 if item.value is None else item.value, item.boxes),
+        ),
+    )

@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from vicl.evaluation.datasets.items import Drawing, ItemDataset
+from vicl.evaluation.datasets.reading import PUBLISHED_CROP
+from vicl.evaluation.datasets.voc import LARGEST
 from vicl.evaluation.episodes import DatasetError, Item, Kind
 from vicl.files import display, reason
 
@@ -42,7 +44,7 @@ def manifest(
     *,
     sources: Sequence[str] | None = None,
     published: bool = False,
-    largest: float = 0.2,
+    largest: float = LARGEST,
 ) -> ItemDataset:
     """Take episodes from a folder with a manifest.
 
@@ -58,7 +60,8 @@ def manifest(
         root: The folder.
         kind: One of those.
         sources: Use these alone; by default all.
-        published: Walk the queries in the order of their ids, as the published code does.
+        published: Walk the queries in the order of their ids, as the published code does; of
+            photographs to be colorized the 111x111 pixels at the centre.
         largest: Share of the image that a query's box may cover.
 
     Raises:
@@ -80,7 +83,7 @@ def manifest(
     try:
         chosen = [row for row in rows if sources is None or row["source"] in sources]
         queries, pool = _FINDERS[kind](chosen, largest)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DatasetError(
             f"{folder / NAME}: annotations are not as expected ({type(error).__name__}: {error}); "
             "see the layout in vicl.evaluation.datasets.manifests"
@@ -102,6 +105,7 @@ def manifest(
         drawing="published" if published else drawing,
         # Not the name, so that a number can be repeated where the folder has another.
         stream=kind,
+        crop=PUBLISHED_CROP if published and kind == "colorization" else None,
     )
     return dataset.for_examples(1)
 
@@ -210,6 +214,8 @@ def _item(
     value: int | None = None,
     boxes: tuple[tuple[float, float, float, float], ...] = (),
 ) -> Item:
+    if not all(isinstance(name, str) for name in (*target, class_name)):
+        raise TypeError(f"{row['id']}: got {target!r} and {class_name!r}, expected names")
     return Item(
         image=row["image"],
         target=target,

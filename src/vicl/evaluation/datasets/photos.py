@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vicl.evaluation.datasets.items import PUBLISHED_COUNT, ItemDataset
-from vicl.evaluation.datasets.reading import is_gray
+from vicl.evaluation.datasets.reading import PUBLISHED_CROP, is_gray
 from vicl.evaluation.episodes import DatasetError, Item
 from vicl.files import display
 from vicl.images import find_images
@@ -15,8 +15,6 @@ from vicl.images import find_images
 MOST = 2000
 """How many photographs are taken of a larger folder: as many as the paper's 1000 queries and 1000
 examples."""
-
-PUBLISHED_CELL = 111
 
 
 def photographs(
@@ -50,7 +48,7 @@ def photographs(
     names.sort(key=lambda name: hashlib.sha256(name.encode(errors="surrogateescape")).digest())
     chosen = [Item(name) for name in names[:MOST]]
     if not published:
-        chosen = [item for item in chosen if not is_gray(folder / item.image)]
+        chosen = [item for item in chosen if not is_gray(folder, item.image)]
     if len(chosen) < 2:
         raise DatasetError(
             f"{display(folder.absolute())}: {len(names)} photographs"
@@ -67,5 +65,5 @@ def photographs(
         pool=tuple(chosen[PUBLISHED_COUNT:] if halves else chosen),
         drawing="published" if published else "queries",
         stream="colorization",
-        crop=PUBLISHED_CELL if published else "square",
+        crop=PUBLISHED_CROP if published else "square",
     ).for_examples(1)

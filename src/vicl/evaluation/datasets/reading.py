@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from PIL import Image
 from torch import Tensor
 
-from vicl.boxes import component_boxes
+from vicl.boxes import component_boxes, whole_pixels
 from vicl.edge_metrics import thin
 from vicl.evaluation.datasets.matlab import read_boundaries
 from vicl.evaluation.episodes import Box, DatasetError, Item, Kind, is_inside
@@ -25,6 +25,10 @@ from vicl.tasks import ColorizationTask, DetectionTask
 Crop = int | Literal["square"] | None
 """What is shown of a photograph: a square of so many pixels at its centre (black where it is
 smaller), the largest square at its centre, or all of it."""
+
+
+PUBLISHED_CROP = 111
+"""Side of the square that the published colorization shows of a photograph, in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,16 +113,21 @@ def centre(photo: Float[Tensor, "3 h w"], side: int | Literal["square"]) -> Floa
     return square
 
 
-def is_gray(path: Path) -> bool:
+def is_gray(root: Path, name: str) -> bool:
     """Whether a photograph has practically no colour: nothing to learn for colorization.
 
     That is, if the brightest and the darkest channel differ by under 3 of 255 on average. The
-    noise of a JPEG reaches 1 or so; photographs with little colour have 4 and more.
+    noise of a JPEG reaches 1 or so; photographs with little colour have 4 and more. Of one that
+    cannot be read nobody knows: it counts as coloured, and its episode will say what is wrong.
 
-    Raises:
-        DatasetError: If it cannot be read.
+    Args:
+        root: The dataset's folder.
+        name: Of the file in it.
     """
-    small = _open(path)
+    try:
+        small = _open(locate(root, name))
+    except DatasetError:
+        return False
     small.thumbnail((128, 128), Image.Resampling.BOX)
     channels = np.asarray(to_rgb(small), dtype=np.int16)
     return bool((channels.max(axis=2) - channels.min(axis=2)).mean() < 3)
@@ -182,7 +191,10 @@ def _detection(root: Path, item: Item, photo: Tensor) -> Drawn:
         found = component_boxes(mask.astype(np.uint8), (mask.shape[0], mask.shape[1]))
         boxes = tuple(one.box for one in found)
     output = DetectionTask(Classes.parse(None)).draw(Example(photo, boxes))[0].output
-    return Drawn(photo, to_tensor(output), boxes=boxes)
+    # As they are drawn, so that whoever draws the same has the same box.
+    size = (photo.shape[1], photo.shape[2])
+    whole = tuple(whole_pixels(box, size) for box in boxes)
+    return Drawn(photo, to_tensor(output), boxes=whole)
 
 
 def _edges(root: Path, item: Item, photo: Tensor) -> Drawn:

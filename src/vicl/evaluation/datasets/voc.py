@@ -17,6 +17,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from vicl.evaluation.datasets.items import ItemDataset
+from vicl.evaluation.datasets.reading import locate
 from vicl.evaluation.episodes import DatasetError, Item
 from vicl.files import FileError, display, open_plain, reason
 
@@ -24,6 +25,9 @@ _LIMIT = 2**20
 """Bytes of a file of text; the largest of VOC 2012 have some 100 kB."""
 
 IMAGES = "JPEGImages"
+
+LARGEST = 0.2
+"""Detection: the largest share of the image that a query's box covers, in the published code."""
 
 
 def voc_folder(root: str | Path, *parts: str) -> Path:
@@ -58,7 +62,7 @@ def voc_places(root: str | Path) -> list[Path]:
 
 
 def voc_detection(
-    root: str | Path, *, published: bool = False, largest: float = 0.2
+    root: str | Path, *, published: bool = False, largest: float = LARGEST
 ) -> ItemDataset:
     """Take episodes of single-object detection from VOC 2012.
 
@@ -114,28 +118,35 @@ def read_lines(path: Path) -> list[str]:
     return [line.strip() for line in read_text(path).split("\n") if line.strip()]
 
 
-def read_text(path: Path) -> str:
-    """Read a small file of text.
+def read_text(path: Path, *, limit: int = _LIMIT) -> str:
+    """Read a file of text.
+
+    Args:
+        path: The file.
+        limit: How many bytes it may have.
 
     Raises:
-        DatasetError: If it cannot be read, has more than 1 MiB, or is not UTF-8.
+        DatasetError: If it cannot be read, has more than that, or is not UTF-8.
     """
     try:
         with open_plain(path) as stream:
-            data = stream.read(_LIMIT + 1)
+            data = stream.read(limit + 1)
         text = data.decode("utf-8-sig")
     except (FileError, OSError, UnicodeDecodeError) as error:
         raise DatasetError(
             f"{display(path)}: cannot be read as UTF-8 text ({reason(error)})"
         ) from error
-    if len(data) > _LIMIT:
-        raise DatasetError(f"{display(path)}: has more than 1 MiB; expected a small file of text")
+    if len(data) > limit:
+        raise DatasetError(
+            f"{display(path)}: has more than {limit / 2**20:.0f} MiB; expected a smaller file of "
+            "text"
+        )
     return text
 
 
 def _single(folder: Path, name: str, largest: float) -> Item | None:
     """The image's one object; None if there are more, or it is too large."""
-    path = folder / "Annotations" / f"{name}.xml"
+    path = locate(folder, f"Annotations/{name}.xml")
     text = read_text(path)
     # Entities could refer to themselves or to other files, and VOC has none.
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
