@@ -45,7 +45,8 @@ from vicl.training.estimate import StepCost, step_cost
 from vicl.training.masking import RandomPatches, draw_holes
 from vicl.training.objective import Inpainting
 from vicl.training.optimisation import make_optimiser
-from vicl.training.recipe import Data, FolderSource, Optimiser
+from vicl.training.recipe import Optimiser
+from vicl.training.recipe_data import Data, FolderSource
 
 Step = Callable[[Tensor, Tensor], Tensor]
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from vicl.cli import main
-from vicl.training.recipe import RecipeError
+from vicl.training.recipe_data import RecipeError
 from vicl.training.recipe_file import load_recipe
 
 GOOD = """\

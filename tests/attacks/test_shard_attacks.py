@@ -18,7 +18,7 @@ from tests.training.shards import image_bytes, write_tar
 
 from vicl.files import FileError
 from vicl.images import ImageError
-from vicl.training.recipe import RecipeError, ShardSource
+from vicl.training.recipe_data import RecipeError, ShardSource
 from vicl.training.shards import Member, Shards, read_shard
 from vicl.training.sources import Lane
 

@@ -13,7 +13,7 @@ from tests.pictures import picture
 from vicl.images import to_pil, to_tensor
 from vicl.rects import Rect
 from vicl.training.augmentation import augment, centre, draw_crop, pixels
-from vicl.training.recipe import Augmentation
+from vicl.training.recipe_data import Augmentation
 from vicl.training.seeds import Purpose, numbers
 
 WHOLE = Augmentation(scale=(1, 1), ratio=(1, 1), flip=False)

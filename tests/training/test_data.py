@@ -18,7 +18,7 @@ from torch.utils.data import IterableDataset
 from vicl.files import FileError
 from vicl.images import ImageError, to_tensor
 from vicl.training.data import TrainingData, open_data
-from vicl.training.recipe import Augmentation, Data, RecipeError
+from vicl.training.recipe_data import Augmentation, Data, RecipeError
 from vicl.training.shards import Shards
 
 PLAIN = Augmentation(scale=(1, 1), ratio=(1, 1), flip=False)

@@ -19,7 +19,7 @@ SRC = Path(__file__).parents[2] / "src"
 SCRIPT = """
 import multiprocessing, time
 from vicl.training.data import open_data
-from vicl.training.recipe import Data
+from vicl.training.recipe_data import Data
 
 if __name__ == "__main__":
     data = open_data(Data(train={"kind": "photos"}, workers=1), (8, 8), seed=0)

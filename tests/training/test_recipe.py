@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from vicl.models.configs import large
-from vicl.training.recipe import Batch, Recipe, RecipeError, VQGANModel
+from vicl.training.recipe import Batch, Recipe, VQGANModel
+from vicl.training.recipe_data import RecipeError
 from vicl.training.recipe_file import check_recipe, load_recipe, read_text, shipped_recipes
 
 GOOD = """\

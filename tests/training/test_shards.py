@@ -13,7 +13,7 @@ from tests.training.shards import grey_of, image_bytes, write_shards, write_tar
 
 from vicl.files import FileError
 from vicl.images import ImageError
-from vicl.training.recipe import RecipeError, ShardSource
+from vicl.training.recipe_data import RecipeError, ShardSource
 from vicl.training.shards import Member, Shards, read_shard
 from vicl.training.sources import Lane
 from vicl.training.streams import endless

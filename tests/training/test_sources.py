@@ -9,7 +9,7 @@ import pytest
 from tests.training.shards import grey_of, image_bytes
 
 from vicl.images import ImageError
-from vicl.training.recipe import FolderSource, PhotoSource
+from vicl.training.recipe_data import FolderSource, PhotoSource
 from vicl.training.sources import (
     MOST_BROKEN,
     ImageFiles,

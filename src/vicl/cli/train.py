@@ -52,7 +52,7 @@ def train(
     Prints the folder of the trained model. Ctrl-C saves a checkpoint first. The exit code is 0, or
     1 when the run failed, 2 for wrong usage or a wrong recipe, 130 after Ctrl-C.
     """
-    from vicl.training.recipe import RecipeError
+    from vicl.training.recipe_data import RecipeError
     from vicl.training.recipe_file import load_recipe
 
     try:

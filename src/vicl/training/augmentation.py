@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from vicl.rects import Rect
-from vicl.training.recipe import Augmentation
+from vicl.training.recipe_data import Augmentation
 
 _ATTEMPTS = 10
 

@@ -30,7 +30,8 @@ from vicl.models.vit import Transformer
 from vicl.models.vqgan import VQGAN, Decoder, Encoder
 from vicl.training.checkpoints import TrainingError
 from vicl.training.objective import Inpainting, Objective
-from vicl.training.recipe import Recipe, RecipeError, VQGANModel
+from vicl.training.recipe import Recipe, VQGANModel
+from vicl.training.recipe_data import RecipeError
 from vicl.training.vqgan_objective import VQGANObjective
 
 _CODE_MODELS: dict[str, tuple[Any, Any]] = {

@@ -13,10 +13,17 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from vicl.training import recipe
 from vicl.training.held_out import HeldOutImages, Opened, hold_out
 from vicl.training.loader import Batch, Pool, Seat, load
 from vicl.training.mixture import Mixture
+from vicl.training.recipe_data import (
+    Data,
+    DatasetSource,
+    HeldOut,
+    RecipeError,
+    ShardSource,
+    Source,
+)
 from vicl.training.shards import Shards
 from vicl.training.sources import ImageFiles, list_files, split
 from vicl.training.streams import DatasetStream
@@ -92,7 +99,7 @@ class TrainingData:
 
 
 def open_data(
-    data: recipe.Data, size: tuple[int, int], *, seed: int, datasets: Datasets | None = None
+    data: Data, size: tuple[int, int], *, seed: int, datasets: Datasets | None = None
 ) -> TrainingData:
     """Open what a recipe names.
 
@@ -124,12 +131,12 @@ def open_data(
     )
 
 
-def _open(source: recipe.Source, datasets: Datasets) -> Opened:
-    if isinstance(source, recipe.ShardSource):
+def _open(source: Source, datasets: Datasets) -> Opened:
+    if isinstance(source, ShardSource):
         return Shards(source)
-    if isinstance(source, recipe.DatasetSource):
+    if isinstance(source, DatasetSource):
         if source.name not in datasets:
-            raise recipe.RecipeError(
+            raise RecipeError(
                 f"dataset: got the name {source.name!r}, expected one of those that were given "
                 f"({', '.join(map(repr, datasets)) or 'none'}); give it to train() as "
                 f"datasets={{{source.name!r}: ...}}"
@@ -138,7 +145,7 @@ def _open(source: recipe.Source, datasets: Datasets) -> Opened:
     return list_files(source)
 
 
-def _split(train: list[Opened], held: recipe.HeldOut) -> tuple[list[Opened], list[Opened]]:
+def _split(train: list[Opened], held: HeldOut) -> tuple[list[Opened], list[Opened]]:
     """Hold out a fraction of every folder; streams are trained on whole."""
     kept: list[Opened] = []
     held_out: list[Opened] = []
@@ -148,7 +155,7 @@ def _split(train: list[Opened], held: recipe.HeldOut) -> tuple[list[Opened], lis
             held_out.append(apart)
         kept.append(source)
     if not any(len(apart) for apart in held_out if isinstance(apart, ImageFiles)):
-        raise recipe.RecipeError(
+        raise RecipeError(
             f"held_out.fraction: got {held.fraction}, which holds out none of the images in "
             "folders; give a larger fraction, more images, or held_out.sources"
         )
@@ -165,7 +172,7 @@ def _without(train: list[Opened], held: list[Opened]) -> list[Opened]:
         if isinstance(source, ImageFiles):
             source = source.select(np.array([p not in apart for p in _paths(source)], np.bool_))
             if not len(source):
-                raise recipe.RecipeError(
+                raise RecipeError(
                     f"{source.name}: all of its images are held out, and none is left to train "
                     "on; hold out less, or check held_out.group"
                 )

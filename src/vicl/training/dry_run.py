@@ -30,10 +30,10 @@ from vicl.training.recipe import (
     BEiTModel,
     MAEVQGANModel,
     Recipe,
-    RecipeError,
     UNetModel,
     VQGANModel,
 )
+from vicl.training.recipe_data import RecipeError
 from vicl.training.run import count_steps
 from vicl.training.run_folder import recipe_text
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vicl.images import ImageError
 from vicl.training.augmentation import centre
-from vicl.training.recipe import RecipeError
+from vicl.training.recipe_data import RecipeError
 from vicl.training.shards import Shards
 from vicl.training.sources import ImageFiles, Lane, in_fixed_order
 from vicl.training.streams import DatasetStream

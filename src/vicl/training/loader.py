@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from vicl.files import FileError
 from vicl.training.augmentation import augment, pixels
 from vicl.training.mixture import Mixture
-from vicl.training.recipe import Augmentation
+from vicl.training.recipe_data import Augmentation
 from vicl.training.seeds import Purpose, numbers
 from vicl.training.sources import Lane, Reader, Source
 

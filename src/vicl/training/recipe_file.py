@@ -18,7 +18,8 @@ from pydantic import BaseModel, ValidationError
 
 from vicl.files import display, open_plain, reason
 from vicl.plain_yaml import FAULTS, parse
-from vicl.training.recipe import Recipe, RecipeError
+from vicl.training.recipe import Recipe
+from vicl.training.recipe_data import RecipeError
 
 _SIZE_LIMIT = 1 << 16
 _FAULT_LIMIT = 20

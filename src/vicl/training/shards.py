@@ -24,7 +24,7 @@ from PIL import Image
 from vicl.decoding import PARSER_ERRORS
 from vicl.files import display, open_plain, reason
 from vicl.images import IMAGE_SUFFIXES, ImageError, open_bytes, to_rgb
-from vicl.training.recipe import RecipeError, ShardSource
+from vicl.training.recipe_data import RecipeError, ShardSource
 from vicl.training.seeds import Purpose, numbers
 from vicl.training.sources import Lane
 from vicl.training.streams import StreamReader

@@ -20,7 +20,7 @@ from PIL import Image
 
 from vicl.files import display
 from vicl.images import ImageError, find_images, open_image, to_rgb
-from vicl.training.recipe import FolderSource, PhotoSource
+from vicl.training.recipe_data import FolderSource, PhotoSource
 from vicl.training.seeds import Purpose, numbers
 
 MOST_BROKEN = 50

@@ -15,7 +15,8 @@ from vicl.layout import Layout
 from vicl.models.floors import Copy, Identity
 from vicl.training.build import build_model
 from vicl.training.data import open_data
-from vicl.training.recipe import Recipe, RecipeError
+from vicl.training.recipe import Recipe
+from vicl.training.recipe_data import RecipeError
 
 
 class Darker(Marks):

@@ -33,6 +33,25 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
     return tuple(part.strip() for part in parts if part.strip())
 
 
+SEED = click.Option(["--seed"], type=click.IntRange(min=0), default=0, show_default=True)
+DEVICE = click.Option(
+    ["--device"],
+    type=click.Choice(("auto", "cpu", "cuda", "mps")),
+    default="auto",
+    show_default=True,
+)
+DTYPE = click.Option(
+    ["--dtype"],
+    type=click.Choice(("auto", "float32", "bfloat16")),
+    default="auto",
+    show_default=True,
+)
+BATCH_SIZE = click.Option(
+    ["--batch-size"],
+    type=click.IntRange(min=1),
+    help="Prompts given to a model at once.  [default: as many as fit]",
+)
+DEBUG = click.Option(["--debug"], is_flag=True, help="Show traces with errors.")
 COMMON = (
     click.Option(
         ["--model", "models"],
@@ -47,7 +66,7 @@ COMMON = (
         help="How many.  [default: every query once; 1000 with --published; shapes, and each set "
         "of rules: 100]",
     ),
-    click.Option(["--seed"], type=click.IntRange(min=0), default=0, show_default=True),
+    SEED,
     click.Option(
         ["--examples"],
         type=click.IntRange(min=1),
@@ -84,23 +103,9 @@ COMMON = (
         show_default=True,
         help="Models with a canvas: how images go into its square cells.",
     ),
-    click.Option(
-        ["--device"],
-        type=click.Choice(("auto", "cpu", "cuda", "mps")),
-        default="auto",
-        show_default=True,
-    ),
-    click.Option(
-        ["--dtype"],
-        type=click.Choice(("auto", "float32", "bfloat16")),
-        default="auto",
-        show_default=True,
-    ),
-    click.Option(
-        ["--batch-size"],
-        type=click.IntRange(min=1),
-        help="Prompts given to a model at once.  [default: as many as fit]",
-    ),
+    DEVICE,
+    DTYPE,
+    BATCH_SIZE,
     click.Option(
         ["--workers"],
         type=click.IntRange(min=0),
@@ -115,7 +120,7 @@ COMMON = (
         help="Folder for results.json, episodes.jsonl, contact sheets and index.html.",
     ),
     click.Option(["--resume"], is_flag=True, help="Go on with the run in DIR."),
-    click.Option(["--debug"], is_flag=True, help="Show traces with errors."),
+    DEBUG,
 )
 
 DATA = click.Option(

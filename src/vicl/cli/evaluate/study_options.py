@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vicl.cli.evaluate.options import FOLD, SHAPES, SOURCES
+from vicl.cli.evaluate.options import (
+    BATCH_SIZE,
+    DEBUG,
+    DEVICE,
+    DTYPE,
+    FOLD,
+    SEED,
+    SHAPES,
+    SOURCES,
+)
 
 if TYPE_CHECKING:
     from vicl.engine import CanvasModel, InContextModel, Inpainter
@@ -47,24 +56,10 @@ COMMON = (
     click.Option(
         ["--episodes", "count"], type=click.IntRange(min=1), default=100, show_default=True
     ),
-    click.Option(["--seed"], type=click.IntRange(min=0), default=0, show_default=True),
-    click.Option(
-        ["--batch-size"],
-        type=click.IntRange(min=1),
-        help="Prompts given to a model at once.  [default: as many as fit]",
-    ),
-    click.Option(
-        ["--device"],
-        type=click.Choice(("auto", "cpu", "cuda", "mps")),
-        default="auto",
-        show_default=True,
-    ),
-    click.Option(
-        ["--dtype"],
-        type=click.Choice(("auto", "float32", "bfloat16")),
-        default="auto",
-        show_default=True,
-    ),
+    SEED,
+    BATCH_SIZE,
+    DEVICE,
+    DTYPE,
     click.Option(
         ["-o", "--output"],
         required=True,
@@ -72,7 +67,7 @@ COMMON = (
         metavar="DIR",
         help="Folder for table.json, table.md, figure.svg and figure.png.",
     ),
-    click.Option(["--debug"], is_flag=True, help="Show traces with errors."),
+    DEBUG,
 )
 
 

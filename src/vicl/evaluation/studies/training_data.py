@@ -24,7 +24,8 @@ from vicl.models.floors import Copy
 from vicl.models.folder import Device
 from vicl.training.build import canvas_size
 from vicl.training.data import open_data
-from vicl.training.recipe import HeldOut, Recipe, RecipeError, VQGANModel
+from vicl.training.recipe import Recipe, VQGANModel
+from vicl.training.recipe_data import HeldOut, RecipeError
 from vicl.training.run import train
 
 
