@@ -84,7 +84,7 @@ def main() -> int:
     config = PUBLISHED[given.size]()
     random = Generator().manual_seed(0)
     image = torch.rand(given.batch, 3, *config.canvas_size, generator=random).to(device)
-    hole = draw_holes((RandomPatches(),), given.batch, config.canvas_size, 16, random)
+    hole = draw_holes(RandomPatches(), given.batch, config.canvas_size, 16, random)
     counted = Inpainting(MAEVQGAN(config).to("meta")).to("meta").train()
     cost = step_cost(counted, (given.batch, *config.canvas_size), hole)
     results: list[Result] = []

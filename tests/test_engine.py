@@ -97,6 +97,18 @@ def test_more_examples_than_fit_are_answered_in_groups_and_averaged() -> None:
     assert torch.allclose(answer.image, torch.stack(parts).mean(dim=0), atol=1e-6)
 
 
+def test_an_inpainter_may_say_how_many_examples_it_sees_at_once() -> None:
+    class Single(Mirror):
+        most_examples = 1
+
+    whole = prompt(2)
+    (answer,) = CanvasModel(Single(), upsampling="bicubic").answer([whole])
+    parts = [Prompt([example], whole.query) for example in whole.examples]
+    alone = CanvasModel(Mirror(), upsampling="bicubic").answer(parts)
+    mean = torch.stack([part.image for part in alone]).mean(dim=0)
+    assert torch.allclose(answer.image, mean, atol=1e-6)
+
+
 def test_a_layout_must_suit_the_inpainter() -> None:
     with pytest.raises(ValueError, match="which is what mirror takes"):
         CanvasModel(Mirror(), layout=Layout.grid(1, canvas_size=(256, 256)))

@@ -281,11 +281,7 @@ class CanvasModel:
 
     def _groups(self, prompt: Prompt) -> list[Prompt]:
         """The prompt, or, where it has more examples than fit, prompts that share them out."""
-        fitting = (
-            self.layout.examples
-            if self.layout
-            else Layout.largest(self.inpainter.canvas_size, patch_size=self.inpainter.patch_size)
-        )
+        fitting = self.layout.examples if self.layout else most_examples(self.inpainter)
         count = len(prompt.examples)
         if self.layout is not None and count % fitting:
             raise ValueError(
@@ -323,6 +319,15 @@ class CanvasModel:
             cell=cell,
             canvas=filled.image[row],
         )
+
+
+def most_examples(inpainter: Inpainter) -> int:
+    """How many examples the general grid shows an inpainter at once.
+
+    As many as fit on its canvas, or as its attribute `most_examples` says, where it has one.
+    """
+    fitting = Layout.largest(inpainter.canvas_size, patch_size=inpainter.patch_size)
+    return min(fitting, getattr(inpainter, "most_examples", None) or fitting)
 
 
 def rank(answers: Sequence[Filled]) -> Filled:

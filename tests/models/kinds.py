@@ -35,7 +35,13 @@ def numbers(canvas_size: tuple[int, int], *without: str) -> dict[str, Any]:
 
 
 def _decoder() -> tuple[str, ...]:
-    return ("decoder_embed_dim", "decoder_depth", "decoder_num_heads")
+    return (
+        "decoder_embed_dim",
+        "decoder_depth",
+        "decoder_num_heads",
+        "position_cells",
+        "drawing",
+    )
 
 
 @dataclass(frozen=True)
@@ -69,9 +75,10 @@ def spread_codes(tokenizer: VQGAN) -> None:
 
 KINDS = {
     "mae-vqgan": Kind(MAEVQGAN, tiny),
-    "mae": Kind(MAE, lambda size: MAEConfig(**numbers(size, "tokenizer"))),
+    "mae": Kind(MAE, lambda size: MAEConfig(**numbers(size, "tokenizer", "drawing"))),
     "mae-plain": Kind(
-        MAE, lambda size: MAEConfig(**numbers(size, "tokenizer"), normalise_patches=False)
+        MAE,
+        lambda size: MAEConfig(**numbers(size, "tokenizer", "drawing"), normalise_patches=False),
     ),
     "beit": Kind(BEiT, lambda size: BEiTConfig(**numbers(size, *_decoder()))),
     "autoregressive": Kind(

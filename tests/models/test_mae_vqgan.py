@@ -127,6 +127,24 @@ def test_visible_pixels_stay_and_the_hole_is_what_the_tokenizer_draws(
     assert torch.equal(filled.image.movedim(1, -1)[hole], drawn.movedim(1, -1)[hole])
 
 
+def test_expected_drawing_mixes_codes_in_the_hole_and_names_the_rest() -> None:
+    config = tiny(WIDE).model_copy(update={"drawing": "expected"})
+    model, image = build(config), picture(*WIDE)[None]
+    hole = holes((2, 3, 4, 6))
+    filled = model.inpaint(image, hole)
+    with torch.no_grad():
+        shares = model.token_logits(image, hole).softmax(dim=-1)
+        mean = (shares @ model.tokenizer.codebook).view(1, 4, 6, -1).permute(0, 3, 1, 2)
+        vectors = model.tokenizer.vectors(model.tokenizer.encode(image))
+        vectors[:, :, 2:4, 3:6] = mean[:, :, 2:4, 3:6]
+        drawn = model.tokenizer.draw(vectors)
+    inside = filled.image.movedim(1, -1)[hole]
+    assert torch.allclose(inside, drawn.movedim(1, -1)[hole], atol=1e-6)
+    generators = [Generator().manual_seed(0)]
+    other = model.inpaint(image, hole, sampling=Sampling(), generators=generators)
+    assert not torch.allclose(other.image.movedim(1, -1)[hole], inside, atol=1e-3)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("region", ["full", "answer"])
 def test_a_batch_gives_what_its_members_give_alone(
@@ -306,6 +324,8 @@ def test_published_sizes() -> None:
         ({"canvas_size": (64, 60)}, "multiples of patch_size"),
         ({"patch_size": 16}, "what a code of the tokenizer stands for"),
         ({"embed_dim": 50}, "multiple of 4 and of its 4 heads"),
+        ({"position_cells": 3}, "a divisor of both sides"),
+        ({"position_cells": 2, "decoder_embed_dim": 36}, "multiples of 8"),
         ({"layers": 3}, "Extra inputs"),
         ({"depth": 0}, "greater than 0"),
     ],

@@ -48,6 +48,17 @@ def test_positions_by_hand() -> None:
         sincos_positions((2, 2), 6)
 
 
+def test_positions_of_cells_are_that_inside_and_that_of_the_corner() -> None:
+    """On 4x6 patches in 2x2 cells of 2x3: the corner of (3, 5) is (2, 3), and (1, 2) is inside."""
+    table = sincos_positions((4, 6), 16, cells=2)[1:].view(4, 6, 16)
+    whole = sincos_positions((4, 6), 8)[1:].view(4, 6, 8)
+    assert torch.equal(table[3, 5], torch.cat([whole[1, 2], whole[2, 3]]))
+    assert torch.equal(table[:2, :3, :8], table[2:, 3:, :8])
+    assert torch.unique(table.flatten(0, 1), dim=0).shape[0] == 24
+    with pytest.raises(ValueError, match="multiple of 8"):
+        sincos_positions((4, 4), 12, cells=2)
+
+
 def test_patchify_cuts_as_a_convolution_does() -> None:
     image, weight = picture(8, 12)[None], torch.rand(5, 3, 4, 4)
     expected = torch.nn.functional.conv2d(image, weight, stride=4).flatten(2).transpose(1, 2)

@@ -15,6 +15,7 @@ from tests.training.shards import image_bytes, write_shards, write_tar
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
+from vicl.figures.synthetic import SyntheticFigures
 from vicl.files import FileError
 from vicl.images import ImageError, to_tensor
 from vicl.training.data import TrainingData, open_data
@@ -156,6 +157,54 @@ def test_datasets_are_taken_as_they_are(way: str) -> None:
     assert greys(first(mine.batches(3), 4)) == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
     other = open_data(data, (6, 4), seed=0, datasets={"g": Greys(5, way)})
     assert first(other.batches(2), 1)[0].shape == (2, 3, 6, 4)
+
+
+def test_figures_are_drawn_at_the_canvas_size_with_their_holes() -> None:
+    source = {"kind": "figures", "clean": 0.5, "mixture": {"negative": 1.0}, "families": ["flat"]}
+    data = Data(train=source, held_out={"sources": source, "count": 2}, workers=0)
+    opened = open_data(data, (64, 64), seed=3, patch_size=8)
+    assert opened.describe()[0] == "synthetic figures"
+    figures = SyntheticFigures(64, 8, clean=0.5, mixture={"negative": 1.0}, families=("flat",))
+    assert torch.equal(opened.held_out.load(1), to_tensor(figures.figure(1).image))
+    batch = next(opened.batches(8))
+    assert batch.hole is not None
+    sizes = batch.hole.flatten(1).sum(1).tolist()
+    assert set(sizes) == {0, 32 * 32}  # pages have none
+    grid = sizes.index(32 * 32)
+    rows, columns = torch.where(batch.hole[grid])
+    assert {int(rows.min()) % 8, int(columns.min()) % 8} == {0}
+
+
+def test_published_figures_have_their_answers_below_at_the_right() -> None:
+    source = {"kind": "figures", "clean": 1.0, "layouts": "published", "families": ["flat"]}
+    opened = open_data(Data(train=source, workers=0), (64, 64), seed=3, patch_size=8)
+    hole = next(opened.batches(8)).hole
+    assert hole is not None
+    assert bool(hole[:, 32:, 32:].all())
+    assert int(hole.sum()) == 8 * 32 * 32
+
+
+@pytest.mark.parametrize(
+    ("source", "size", "complaint"),
+    [
+        ({"mixture": {"nonsense": 1.0}}, (64, 64), "figures: mixture: got"),
+        ({"masks": "somewhere"}, (64, 64), "figures: masks: got"),
+        ({}, (64, 72), "are square"),
+    ],
+)
+def test_figures_that_cannot_be_drawn_are_refused(
+    source: dict[str, Any], size: tuple[int, int], complaint: str
+) -> None:
+    data = Data(train={"kind": "figures", **source}, workers=0)
+    with pytest.raises(RecipeError, match=complaint):
+        open_data(data, size, seed=0)
+
+
+def test_holes_of_datasets_are_checked() -> None:
+    items = [{"image": np.zeros((*SIZE, 3), np.uint8), "hole": np.zeros(SIZE, np.uint8)}]
+    data = opened({"kind": "dataset", "name": "g"}, datasets={"g": items})
+    with pytest.raises(ImageError, match="expected bool of the image's size"):
+        next(data.batches(1))
 
 
 @pytest.mark.parametrize("dataset", [Greys(23), Lanes(23)])

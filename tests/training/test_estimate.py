@@ -129,7 +129,7 @@ def test_naming_targets_costs_what_it_costs_for_real() -> None:
 
 def test_costs_grow_with_the_batch() -> None:
     objective = meta_objective(tiny_recipe(), tiny().tokenizer)
-    hole = draw_holes([RandomPatches()], 6, (64, 64), 8, Generator().manual_seed(0))
+    hole = draw_holes(RandomPatches(), 6, (64, 64), 8, Generator().manual_seed(0))
     one, three = (step_cost(objective, (n, 64, 64), hole[:n]) for n in (2, 6))
     assert three.trained.total == 3 * one.trained.total
     assert three.targets.total == 3 * one.targets.total

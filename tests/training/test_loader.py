@@ -70,6 +70,8 @@ def test_seats() -> None:
 def test_batches_are_pinned_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     pinned = torch.ones(1, 3, 2, 2, dtype=torch.uint8)
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: pinned)
-    batch = Batch(torch.zeros(1, 3, 2, 2, dtype=torch.uint8), ("broken",)).pin_memory()
+    hole = torch.ones(1, 2, 2, dtype=torch.bool)
+    batch = Batch(torch.zeros(1, 3, 2, 2, dtype=torch.uint8), hole, ("broken",)).pin_memory()
     assert batch.image is pinned
+    assert batch.hole is hole
     assert batch.broken == ("broken",)

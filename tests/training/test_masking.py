@@ -16,6 +16,7 @@ from vicl.training.masking import (
     RandomPatches,
     RandomRectangles,
     answer_cells,
+    choose_masking,
     draw_holes,
 )
 
@@ -180,21 +181,21 @@ def test_answers_on_small_canvases_are_quarters() -> None:
 def test_a_mixture_is_drawn_by_weight() -> None:
     maskings = [RandomPatches(ratio=0.5, weight=1), Everything(weight=3)]
     generator = seeded()
-    whole = [bool(draw_holes(maskings, 2, (8, 8), 2, generator).all()) for _ in range(1000)]
-    assert 0.71 < sum(whole) / 1000 < 0.79
+    chosen = [choose_masking(maskings, generator) for _ in range(1000)]
+    assert 0.71 < sum(masking is maskings[1] for masking in chosen) / 1000 < 0.79
+    with pytest.raises(ValueError, match=r"maskings: got none"):
+        choose_masking([], generator)
 
 
 def test_holes_in_pixels_are_whole_patches() -> None:
-    holes = draw_holes([RandomPatches(ratio=0.5)], 3, (12, 20), 4, seeded())
+    holes = draw_holes(RandomPatches(ratio=0.5), 3, (12, 20), 4, seeded())
     assert holes.shape == (3, 12, 20)
     assert holes.device.type == "cpu"
     patches = holes.reshape(3, 3, 4, 5, 4).transpose(2, 3).flatten(3)  # (b, rows, columns, 16)
     assert torch.equal(patches.any(3), patches.all(3))
     assert (patches.all(3).flatten(1).sum(1) == 8).all()  # 7.5, rounded to even
-    with pytest.raises(ValueError, match=r"maskings: got none"):
-        draw_holes([], 1, (8, 8), 4, seeded())
     with pytest.raises(ValueError, match=r"multiples of patch_size \(5\)"):
-        draw_holes([Everything()], 1, (8, 8), 5, seeded())
+        draw_holes(Everything(), 1, (8, 8), 5, seeded())
 
 
 def test_maskings_are_checked() -> None:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -17,6 +18,7 @@ from torch.utils.data import IterableDataset
 import vicl
 from vicl.models import load_tokenizer
 from vicl.models.folder import load_folder
+from vicl.models.mae import MAE
 from vicl.models.vqgan import VQGAN
 from vicl.training.build import build_model, build_objective
 from vicl.training.checkpoints import CheckpointFolder, TrainingError
@@ -206,6 +208,31 @@ def test_a_dataset_of_the_callers(tmp_path: Path) -> None:
     assert "None were held out" in (folder / "README.md").read_text()
     with pytest.raises(ValueError, match="squares"):
         train(given, tmp_path / "other", device="cpu")
+
+
+@pytest.mark.parametrize(("kind", "own"), [("answer", True), ("patches", False)])
+def test_answers_are_hidden_where_the_figure_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, own: bool
+) -> None:
+    seen: list[torch.Tensor] = []
+    loss = MAE.loss
+
+    def watch(model: MAE, image: torch.Tensor, hole: torch.Tensor, **target: Any) -> torch.Tensor:
+        seen.append(hole)
+        return loss(model, image, hole, **target)
+
+    monkeypatch.setattr(MAE, "loss", watch)
+    place = np.zeros((32, 32), np.bool_)
+    place[:8, 16:32] = True  # no quarter
+    items = [
+        {"image": np.full((32, 32, 3), 9, np.uint8), "hole": place},
+        {"image": np.full((32, 32, 3), 9, np.uint8), "hole": None},
+    ]
+    data = {"train": [{"kind": "dataset", "name": "d"}], "workers": 0}
+    given = recipe(tmp_path, data=data, masking=[{"kind": kind}], schedule={"steps": 1})
+    train(given, tmp_path / "run", device="cpu", datasets={"d": items})
+    hidden = torch.from_numpy(place).expand(4, 32, 32)
+    assert [torch.equal(seen[0][i], hidden[i]) for i in range(4)] == [own, False, own, False]
 
 
 def test_a_tokenizer_that_was_trained_again_is_noticed(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def names(shard: str) -> list[str]:
 
 def greys(shards: Shards, lane: Lane, count: int, seed: int = 0) -> list[int]:
     items = itertools.islice(endless(shards, lane, seed), count)
-    return [grey_of(shards.decode(item)) for item in items]
+    return [grey_of(shards.decode(item).image) for item in items]
 
 
 def test_images_are_known_by_their_extension(tmp_path: Path) -> None:

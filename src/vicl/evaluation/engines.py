@@ -9,7 +9,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vicl.engine import CanvasModel, Filled, InContextModel, Inpainter, TokenInpainter
+from vicl.engine import (
+    CanvasModel,
+    Filled,
+    InContextModel,
+    Inpainter,
+    TokenInpainter,
+    most_examples,
+)
 from vicl.evaluation.episodes import Kind
 from vicl.evaluation.results import EvaluationError
 from vicl.layout import Layout, Order
@@ -166,7 +173,7 @@ def _layout(model: Inpainter, kind: Kind, examples: int, order: Order, fit: Fit)
     """The grid to use; None for the general one, which shares out more examples than fit."""
     if order == "left":
         return _grid(model, examples, order=order, fit=fit)
-    if kind == "shapes" and examples == 2:
+    if kind == "shapes" and examples == 2 and most_examples(model) >= examples:
         published = Layout.paper(2)
         if (model.canvas_size, model.patch_size) == (published.canvas_size, published.patch_size):
             return published

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.random import Generator
@@ -29,6 +29,8 @@ from vicl.figures.scenes.scene import Family, Scene
 from vicl.figures.scenes.sources import NOT_STATED, CutOuts, Photographs, file_families
 from vicl.figures.tasks import Task, TaskDrawer
 from vicl.layout import Layout
+
+_PLAIN = ("size", "patch_size", "seed", "clean", "layouts")
 
 _LANES_APART = 1 << 40
 """So many figures lie between where the lanes of one seed and those of the next begin."""
@@ -48,6 +50,8 @@ class SyntheticFigures(IterableDataset[Mapping[str, Any]]):
         seed: Not negative.
         mixture: Rule -> how often it is drawn beside the others.
         clean: Share of the figures that are clean grids; the others are pages.
+        layouts: Of clean grids: "any", or the "published" one alone: one example above, the query
+            below it, the answer at its right.
         families: Names of the kinds of content, of training or held out.
         cutouts: A folder of pictures with transparency, whose things are used too.
         photographs: A folder of photographs, which are used too.
@@ -67,6 +71,7 @@ class SyntheticFigures(IterableDataset[Mapping[str, Any]]):
     seed: int = 0
     mixture: Mapping[str, float] = field(default_factory=lambda: dict(TRAINING_MIXTURE))
     clean: float = 0.6
+    layouts: Literal["any", "published"] = "any"
     families: Sequence[str] = tuple(FAMILIES)
     cutouts: str | Path | None = None
     photographs: str | Path | None = None
@@ -84,6 +89,8 @@ class SyntheticFigures(IterableDataset[Mapping[str, Any]]):
             )
         if not 0 <= self.clean <= 1:
             raise ValueError(f"clean: got {self.clean}, expected a share of 0 to 1")
+        if self.layouts not in ("any", "published"):
+            raise ValueError(f"layouts: got {self.layouts!r}, expected 'any' or 'published'")
         if self.seed < 0:
             raise ValueError(f"seed: got {self.seed}, expected 0 or more")
         wrong = [name for name in self.mixture if name not in RULES]
@@ -110,7 +117,7 @@ class SyntheticFigures(IterableDataset[Mapping[str, Any]]):
 
     def settings(self) -> dict[str, Any]:
         """All settings, as plain values for JSON."""
-        plain = {name: getattr(self, name) for name in ("size", "patch_size", "seed", "clean")}
+        plain = {name: getattr(self, name) for name in _PLAIN}
         folders = {
             name: None if getattr(self, name) is None else str(getattr(self, name))
             for name in ("cutouts", "photographs", "masks", "fonts")
@@ -143,6 +150,10 @@ class SyntheticFigures(IterableDataset[Mapping[str, Any]]):
     def _tasks(self) -> TaskDrawer:
         return TaskDrawer(self.mixture, self._families)
 
+    @cached_property
+    def _published(self) -> Layout:
+        return Layout.grid(canvas_size=(self.size, self.size), patch_size=self.patch_size)
+
     def figure(self, index: int) -> Figure:
         """Draw figure number `index`, from 0 without end.
 
@@ -151,6 +162,8 @@ class SyntheticFigures(IterableDataset[Mapping[str, Any]]):
         """
         rng = np.random.default_rng([self.seed, index])
         if rng.random() < self.clean:
+            if self.layouts == "published":
+                return self._grid(rng, index, self._published)
             layout = draw_layout(rng, (self.size, self.size), self.patch_size)
             return self._grid(rng, index, layout)
         return self._page(rng, index)
@@ -170,7 +183,7 @@ class SyntheticFigures(IterableDataset[Mapping[str, Any]]):
         """
         if rule not in RULES:
             raise ValueError(f"rule: got {rule!r}, expected one of {', '.join(RULES)}")
-        place = layout or Layout.grid(canvas_size=(self.size,) * 2, patch_size=self.patch_size)
+        place = layout or self._published
         rng = np.random.default_rng([self.seed, index, zlib.crc32(rule.encode())])
         only = replace(self, mixture={rule: 1.0})
         return only._grid(rng, index, place)

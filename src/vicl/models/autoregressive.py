@@ -19,7 +19,7 @@ from torch import Generator, Tensor, nn
 
 from vicl.engine import Sampling
 from vicl.models.batches import send
-from vicl.models.code_inpainter import CodeInpainter, DecodeRegion
+from vicl.models.code_inpainter import ChosenCodes, CodeInpainter, DecodeRegion
 from vicl.models.configs import AutoregressiveConfig
 from vicl.models.initialisation import initialise_transformer, seeded
 from vicl.models.tokens import check_generators, choose_tokens, token_pixels
@@ -119,7 +119,7 @@ class Autoregressive(CodeInpainter):
         holes: Bool[Tensor, "b n"],
         sampling: Sampling | None,
         generators: Sequence[Generator] | None,
-    ) -> tuple[Int[Tensor, "b n"], Float[Tensor, "b n"]]:
+    ) -> ChosenCodes:
         """Complete the holes' codes.
 
         Raises:
@@ -144,7 +144,7 @@ class Autoregressive(CodeInpainter):
             for row in range(0, len(codes), step)
         ]
         tokens, chosen = zip(*parts, strict=True)
-        return torch.cat(tokens), torch.cat(chosen)
+        return ChosenCodes(torch.cat(tokens), torch.cat(chosen), None)
 
     def _comes_last(self, image: Float[Tensor, "3 H W"], holes: Bool[Tensor, " n"]) -> bool:
         """Whether what follows a canvas's hole in raster order is of one colour."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,6 +20,21 @@ from vicl.rects import Rect
 DecodeRegion = Literal["full", "answer"]
 """Draw the whole canvas and take the hole out of it, as published; or little more than the hole,
 which is quicker and not quite the same."""
+
+
+class ChosenCodes(NamedTuple):
+    """An answer in codes, of all places of each canvas.
+
+    Attributes:
+        codes: One a place, in raster order.
+        log_probs: Of these codes.
+        logits: From which the likeliest were taken; None where the codes were drawn at random, or
+            one after the other.
+    """
+
+    codes: Int[Tensor, "b n"]
+    log_probs: Float[Tensor, "b n"]
+    logits: Float[Tensor, "b n k"] | None
 
 
 class CodeInpainter(LearnedInpainter):
@@ -71,18 +86,27 @@ class CodeInpainter(LearnedInpainter):
             image: Canvases, RGB in [0, 1].
             hole: True = to fill; whole patches.
         """
+        codes = tokens.to(self.device).view(-1, *self.config.grid)
+        return self._draw(self.tokenizer.vectors(codes), image, hole)
+
+    def _draw(
+        self,
+        vectors: Float[Tensor, "b c h w"],
+        image: Float[Tensor, "b 3 H W"],
+        hole: Bool[Tensor, "b H W"],
+    ) -> Float[Tensor, "b 3 H W"]:
+        """Draw vectors of codes, and set what they show into the holes."""
         home = image.device
         image, hole = image.to(self.device), hole.to(self.device)
         holes = self._holes(image, hole).view(-1, *self.config.grid)
-        codes = tokens.to(self.device).view(-1, *self.config.grid)
         if self.decode_region == "full":
-            return paste(self.tokenizer.decode(codes), image, hole).to(home)
+            return paste(self.tokenizer.draw(vectors), image, hole).to(home)
         drawn = torch.zeros_like(image)
         for row, box in enumerate(holes):
             if bool(box.any()):
                 part = _bounds(box)
                 pixels = Rect(*(self.patch_size * v for v in (part.top, part.left, *part.size)))
-                pixels.of(drawn[row])[:] = self.tokenizer.decode(codes[row : row + 1], part)[0]
+                pixels.of(drawn[row])[:] = self.tokenizer.draw(vectors[row : row + 1], part)[0]
         return paste(drawn, image, hole).to(home)
 
     @torch.no_grad()
@@ -102,14 +126,20 @@ class CodeInpainter(LearnedInpainter):
         home = image.device
         image, hole = image.to(self.device), hole.to(self.device)
         holes = self._holes(image, hole)
-        tokens, chosen = self._answer(image, holes, sampling, generators)
-        chosen = chosen.masked_fill(~holes.to(self.device), 0.0)
+        answer = self._answer(image, holes, sampling, generators)
+        chosen = answer.log_probs.masked_fill(~holes.to(self.device), 0.0)
         confidence = token_pixels(chosen.exp(), self.config.grid, self.patch_size)
         return Filled(
-            image=self.decode(tokens, image, hole).to(home),
+            image=self._draw(self._vectors(answer, image, holes), image, hole).to(home),
             confidence=confidence.to(home),
             log_likelihood=chosen.sum(dim=1).to(home),
         )
+
+    def _vectors(
+        self, answer: ChosenCodes, image: Float[Tensor, "b 3 H W"], holes: Bool[Tensor, "b n"]
+    ) -> Float[Tensor, "b c h w"]:
+        """What is drawn of an answer: vectors of codes for all places."""
+        return self.tokenizer.vectors(answer.codes.view(-1, *self.config.grid))
 
     def loss(
         self,
@@ -154,12 +184,13 @@ class CodeInpainter(LearnedInpainter):
         holes: Bool[Tensor, "b n"],
         sampling: Sampling | None,
         generators: Sequence[Generator] | None,
-    ) -> tuple[Int[Tensor, "b n"], Float[Tensor, "b n"]]:
-        """Choose the codes of all places; gives them and their log-probabilities."""
+    ) -> ChosenCodes:
+        """Choose the codes of all places."""
         logits = self._each(lambda *one: self.head(self._hidden(*one)), image, holes)
-        return choose_tokens(
+        codes, log_probs = choose_tokens(
             logits, holes.to(logits.device), sampling=sampling, generators=generators
         )
+        return ChosenCodes(codes, log_probs, None if generators else logits)
 
     def _cross_entropy(
         self, hidden: Float[Tensor, "b n d"], holes: Bool[Tensor, "b n"], codes: Int[Tensor, "b n"]

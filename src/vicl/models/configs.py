@@ -40,10 +40,13 @@ class PatchConfig(Config):
         depth: Its blocks.
         num_heads: Its attention heads.
         mlp_ratio: Width of the hidden layer of an MLP as a multiple of the block's width.
+        most_examples: How many examples a canvas may show, where it was trained on so few; more
+            are answered in groups. None: as many as fit.
     """
 
     canvas_size: tuple[PositiveInt, PositiveInt] = (224, 224)
     patch_size: PositiveInt = 16
+    most_examples: PositiveInt | None = None
     embed_dim: PositiveInt = 1024
     depth: PositiveInt = 24
     num_heads: PositiveInt = 16
@@ -78,6 +81,14 @@ class PatchConfig(Config):
 def _check_width(name: str, width: int, heads: int) -> None:
     if width % 4 or width % heads:
         raise ValueError(f"{name}: got {width}, expected a multiple of 4 and of its {heads} heads")
+
+
+def _check_cells(cells: int, grid: tuple[int, int], *widths: int) -> None:
+    if any(side % cells for side in grid) or any(width % 8 for width in widths):
+        raise ValueError(
+            f"position_cells: got {cells} with {grid} patches and widths of {widths}, expected a "
+            "divisor of both sides and widths that are multiples of 8"
+        )
 
 
 def _check_codes(patch_size: int, tokenizer: VQGANConfig) -> None:
@@ -150,11 +161,15 @@ class MaskedAutoencoderConfig(PatchConfig):
         decoder_embed_dim: Width of the decoder; a multiple of 4 and of `decoder_num_heads`.
         decoder_depth: Blocks of the decoder.
         decoder_num_heads: Attention heads of the decoder.
+        position_cells: Into how many cells a side the canvas is parted; a position then is that of
+            the cell and that inside the cell, so that what stands at the same place of two cells
+            is easily compared. 1: not at all, as published.
     """
 
     decoder_embed_dim: PositiveInt = 512
     decoder_depth: PositiveInt = 8
     decoder_num_heads: PositiveInt = 16
+    position_cells: PositiveInt = 1
 
     @property
     def largest_table(self) -> int:
@@ -169,6 +184,8 @@ class MaskedAutoencoderConfig(PatchConfig):
     @model_validator(mode="after")
     def _check_decoder(self) -> MaskedAutoencoderConfig:
         _check_width("decoder_embed_dim", self.decoder_embed_dim, self.decoder_num_heads)
+        if self.position_cells > 1:
+            _check_cells(self.position_cells, self.grid, self.embed_dim, self.decoder_embed_dim)
         return self
 
 
@@ -177,9 +194,14 @@ class MAEVQGANConfig(MaskedAutoencoderConfig):
 
     Attributes:
         tokenizer: The VQGAN.
+        drawing: What the VQGAN draws. "likeliest", as published: at every place of the canvas the
+            likeliest code.  "expected": in the hole the mean of the codes' vectors by their
+            probabilities, which is blurred where the model is in doubt, and elsewhere the codes of
+            what is there; answers that are drawn at random have codes in the hole too.
     """
 
     tokenizer: VQGANConfig = VQGANConfig()
+    drawing: Literal["likeliest", "expected"] = "likeliest"
 
     @property
     def deepest_stack(self) -> int:
@@ -236,6 +258,7 @@ class UNetConfig(Config):
             of levels.
         patch_size: Holes are made of whole squares of this side; any divisor of the canvas.
         widths: Channels after each halving of the canvas.
+        most_examples: As for :class:`PatchConfig`.
     """
 
     canvas_size: tuple[PositiveInt, PositiveInt] = (256, 256)
@@ -243,6 +266,7 @@ class UNetConfig(Config):
     widths: tuple[PositiveInt, ...] = Field(
         default=(64, 128, 256, 512, 512, 512, 512, 512), min_length=1, max_length=12
     )
+    most_examples: PositiveInt | None = None
 
     @property
     def grid(self) -> tuple[int, int]:

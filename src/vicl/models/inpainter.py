@@ -46,6 +46,11 @@ class LearnedInpainter(Pretrained, nn.Module):
         return self.config.patch_size
 
     @property
+    def most_examples(self) -> int | None:
+        """How many examples it was trained to see at once; None: as many as fit."""
+        return self.config.most_examples
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device

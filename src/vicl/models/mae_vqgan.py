@@ -8,7 +8,11 @@ Source: Bar, Gandelsman, Darrell, Globerson and Efros 2022, arXiv:2209.00647, se
 
 from __future__ import annotations
 
-from vicl.models.code_inpainter import CodeInpainter, DecodeRegion
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from vicl.models.code_inpainter import ChosenCodes, CodeInpainter, DecodeRegion
 from vicl.models.configs import MAEVQGANConfig
 from vicl.models.initialisation import seeded
 from vicl.models.masked_autoencoder import MaskedAutoencoder
@@ -38,3 +42,18 @@ class MAEVQGAN(MaskedAutoencoder, CodeInpainter):
         with seeded(seed):
             self._build(config.tokenizer.codebook_size)
         self._add_tokenizer(config.tokenizer, seed, decode_region)
+
+    def _vectors(
+        self, answer: ChosenCodes, image: Float[Tensor, "b 3 H W"], holes: Bool[Tensor, "b n"]
+    ) -> Float[Tensor, "b c h w"]:
+        if self.config.drawing == "likeliest":
+            return super()._vectors(answer, image, holes)
+        grid, tokenizer = self.config.grid, self.tokenizer
+        if answer.logits is None:
+            inside = tokenizer.vectors(answer.codes.view(-1, *grid))
+        else:
+            shares = answer.logits.float().softmax(dim=-1).to(tokenizer.codebook.dtype)
+            mean = shares @ tokenizer.codebook  # (b, n, c)
+            inside = mean.view(len(mean), *grid, -1).permute(0, 3, 1, 2)
+        hidden = holes.to(inside.device).view(-1, 1, *grid)
+        return torch.where(hidden, inside, tokenizer.vectors(tokenizer.encode(image)))

@@ -51,11 +51,9 @@ class MaskedAutoencoder(LearnedInpainter):
         self.head = nn.Linear(narrow, outputs)
         initialise_transformer(self)
         # Fixed, so they are no part of the weights.
-        for name, value in (
-            ("positions", sincos_positions(config.grid, width)),
-            ("decoder_positions", sincos_positions(config.grid, narrow)),
-        ):
-            self.register_buffer(name, value, persistent=False)
+        for name, size in (("positions", width), ("decoder_positions", narrow)):
+            table = sincos_positions(config.grid, size, cells=config.position_cells)
+            self.register_buffer(name, table, persistent=False)
 
     def features(
         self, image: Float[Tensor, "b 3 H W"], hole: Bool[Tensor, "b H W"]

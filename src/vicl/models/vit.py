@@ -258,7 +258,7 @@ def imagenet_denormalise(patches: Float[Tensor, "*b p"]) -> Float[Tensor, "*b p"
 
 
 def sincos_positions(
-    grid: tuple[int, int], embed_dim: int, *, extra_tokens: int = 1
+    grid: tuple[int, int], embed_dim: int, *, cells: int = 1, extra_tokens: int = 1
 ) -> Float[Tensor, "n d"]:
     """Fixed position embeddings of a (rows, columns) grid, in raster order.
 
@@ -268,21 +268,37 @@ def sincos_positions(
 
     Args:
         grid: (rows, columns).
-        embed_dim: Width; a multiple of 4.
+        embed_dim: Width; a multiple of 4, with several cells of 8.
+        cells: Into how many cells a side the grid is parted; with several, the first half of the
+            channels codes the place inside the cell, the second half where the cell begins.
         extra_tokens: Rows of zeros put first, for tokens without a place.
 
     Source: He et al. 2021, appendix A.1; Vaswani et al. 2017, section 3.5.
     """
-    if embed_dim % 4:
-        raise ValueError(f"embed_dim: got {embed_dim}, expected a multiple of 4")
-    rows, columns = grid
-    frequencies = 10000.0 ** (-np.arange(embed_dim // 4) / (embed_dim // 4))
+    factors = 1 if cells == 1 else 2
+    if embed_dim % (4 * factors):
+        raise ValueError(f"embed_dim: got {embed_dim}, expected a multiple of {4 * factors}")
+    rows, columns = (np.arange(side) for side in grid)
+    width = embed_dim // factors
+    if cells == 1:
+        table = _encode_places(rows, columns, width)
+    else:
+        tall, wide = (side // cells for side in grid)
+        inside = _encode_places(rows % tall, columns % wide, width)
+        corner = _encode_places(rows - rows % tall, columns - columns % wide, width)
+        table = np.concatenate([inside, corner], axis=1)
+    table = table.astype(np.float32)  # (n, d)
+    return torch.from_numpy(np.concatenate([np.zeros((extra_tokens, embed_dim), "f4"), table]))
+
+
+def _encode_places(rows: np.ndarray, columns: np.ndarray, width: int) -> np.ndarray:
+    """Sines and cosines of all pairs of a row and a column, (rows columns, width)."""
+    frequencies = 10000.0 ** (-np.arange(width // 4) / (width // 4))
 
     def encode(places: np.ndarray) -> np.ndarray:
         angles = np.outer(places, frequencies)
         return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
 
-    by_column = encode(np.tile(np.arange(columns), rows))
-    by_row = encode(np.repeat(np.arange(rows), columns))
-    table = np.concatenate([by_column, by_row], axis=1).astype(np.float32)  # (n, d)
-    return torch.from_numpy(np.concatenate([np.zeros((extra_tokens, embed_dim), "f4"), table]))
+    by_column = encode(np.tile(columns, len(rows)))
+    by_row = encode(np.repeat(rows, len(columns)))
+    return np.concatenate([by_column, by_row], axis=1)

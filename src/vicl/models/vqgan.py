@@ -351,9 +351,19 @@ class VQGAN(Pretrained, nn.Module):
                 cutting it out of the whole drawing, because the normalisation of the finer
                 levels then sees only the part.
         """
+        return self.draw(self.vectors(tokens), part)
 
-        def draw(one: Int[Tensor, "b h w"]) -> Float[Tensor, "b 3 H W"]:
-            vectors = F.embedding(one, self.codebook).permute(0, 3, 1, 2)  # (b, c, h, w)
-            return (self.render(vectors, part).clamp(-1, 1) + 1) / 2
+    def vectors(self, tokens: Int[Tensor, "b h w"]) -> Float[Tensor, "b c h w"]:
+        """The vectors of codes."""
+        return F.embedding(tokens, self.codebook).permute(0, 3, 1, 2)
 
-        return one_by_one(draw, tokens)
+    def draw(
+        self, vectors: Float[Tensor, "b c h w"], part: Rect | None = None
+    ) -> Float[Tensor, "b 3 H W"]:
+        """Draw vectors of codes, or means of some, as images in [0, 1], float32.
+
+        Args:
+            vectors: Of whole images.
+            part: See :meth:`decode`.
+        """
+        return one_by_one(lambda one: (self.render(one, part).clamp(-1, 1) + 1) / 2, vectors)

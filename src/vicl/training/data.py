@@ -9,16 +9,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from vicl.figures.synthetic import SyntheticFigures
 from vicl.training.held_out import HeldOutImages, Opened, hold_out
 from vicl.training.loader import Batch, Pool, Seat, load
 from vicl.training.mixture import Mixture
 from vicl.training.recipe_data import (
     Data,
     DatasetSource,
+    FiguresSource,
     HeldOut,
     RecipeError,
     ShardSource,
@@ -99,7 +102,12 @@ class TrainingData:
 
 
 def open_data(
-    data: Data, size: tuple[int, int], *, seed: int, datasets: Datasets | None = None
+    data: Data,
+    size: tuple[int, int],
+    *,
+    seed: int,
+    patch_size: int = 16,
+    datasets: Datasets | None = None,
 ) -> TrainingData:
     """Open what a recipe names.
 
@@ -107,6 +115,7 @@ def open_data(
         data: The section of the recipe.
         size: (height, width) of the images, in pixels.
         seed: Of orders and augmentation; what is held out does not depend on it.
+        patch_size: Of the model, in pixels: the holes of figures consist of whole patches.
         datasets: What `dataset` sources name.
 
     Raises:
@@ -114,9 +123,10 @@ def open_data(
         FileError: If a shard is missing.
         RecipeError: If a dataset is not given, or nothing is left to train on or to hold out.
     """
-    train = [_open(source, datasets or {}) for source in data.train]
+    opened = partial(_open, size=size, patch_size=patch_size, datasets=datasets or {})
+    train = [opened(source) for source in data.train]
     if data.held_out.sources:
-        held = [_open(source, datasets or {}) for source in data.held_out.sources]
+        held = [opened(source) for source in data.held_out.sources]
     elif data.held_out.fraction:
         train, held = _split(train, data.held_out)
     else:
@@ -131,7 +141,7 @@ def open_data(
     )
 
 
-def _open(source: Source, datasets: Datasets) -> Opened:
+def _open(source: Source, size: tuple[int, int], patch_size: int, datasets: Datasets) -> Opened:
     if isinstance(source, ShardSource):
         return Shards(source)
     if isinstance(source, DatasetSource):
@@ -141,8 +151,27 @@ def _open(source: Source, datasets: Datasets) -> Opened:
                 f"({', '.join(map(repr, datasets)) or 'none'}); give it to train() as "
                 f"datasets={{{source.name!r}: ...}}"
             )
-        return DatasetStream(source.name, datasets[source.name])
+        return DatasetStream(f"dataset {source.name}", datasets[source.name])
+    if isinstance(source, FiguresSource):
+        return DatasetStream("synthetic figures", open_figures(source, size, patch_size))
     return list_files(source)
+
+
+def open_figures(source: FiguresSource, size: tuple[int, int], patch_size: int) -> SyntheticFigures:
+    """The figures that a recipe names.
+
+    Raises:
+        RecipeError: If they cannot be drawn so, or not at this size.
+    """
+    if size[0] != size[1]:
+        raise RecipeError(
+            f"figures: are square, and the canvas is {size}; give a canvas of equal sides"
+        )
+    chosen = source.model_dump(exclude={"kind", "weight"}, exclude_defaults=True)
+    try:
+        return SyntheticFigures(size[0], patch_size, **chosen)
+    except ValueError as error:
+        raise RecipeError(f"figures: {error}") from error
 
 
 def _split(train: list[Opened], held: HeldOut) -> tuple[list[Opened], list[Opened]]:

@@ -122,7 +122,8 @@ def assumed_tokenizer(patch_size: int) -> VQGANConfig:
 def _data(recipe: Recipe, missing: list[str]) -> tuple[int | None, list[str]]:
     """(images of an epoch, the sources in words)."""
     try:
-        data = open_data(recipe.data, canvas_size(recipe), seed=recipe.seed)
+        size, patch = canvas_size(recipe), recipe.model.patch_size
+        data = open_data(recipe.data, size, seed=recipe.seed, patch_size=patch)
     except (ValueError, OSError) as error:
         missing.append(f"data: {error}")
         return None, ["not there"]

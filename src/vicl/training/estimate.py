@@ -127,7 +127,7 @@ def recipe_cost(recipe: Recipe, objective: Objective, *, steps: int = 10**9) -> 
     costs: list[tuple[float, StepCost]] = []
     for masking in recipe.masking:
         generator = Generator().manual_seed(recipe.seed)
-        hole = draw_holes((masking,), micro, canvas, patch, generator)
+        hole = draw_holes(masking, micro, canvas, patch, generator)
         costs.append((masking.weight, step_cost(objective, size, hole)))
     return _mean(costs)
 

@@ -6,7 +6,7 @@ import itertools
 import logging
 from collections.abc import Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from jaxtyping import Float
 from PIL import Image
@@ -98,4 +98,8 @@ def _first(source: Opened, count: int) -> list[partial[Image.Image]]:
     if isinstance(source, ImageFiles):
         return [partial(source.open, index) for index in in_fixed_order(source)[:count]]
     items = (i for i in source.items(Lane(0, 1), 0, 0) if not isinstance(i, ImageError))
-    return [partial(source.decode, item) for item in itertools.islice(items, count)]
+    return [partial(_decode, source, item) for item in itertools.islice(items, count)]
+
+
+def _decode(source: Shards | DatasetStream, item: Any) -> Image.Image:
+    return source.decode(item).image

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
@@ -33,15 +33,18 @@ class Batch:
 
     Attributes:
         image: RGB in [0, 255].
+        hole: True where an image's answer stands, nowhere if that is not known; None if it is
+            known of none.
         broken: What was wrong with the files that could not be decoded; others stand in for them.
     """
 
     image: UInt8[Tensor, "b 3 H W"]
+    hole: Bool[Tensor, "b H W"] | None
     broken: tuple[str, ...]
 
     def pin_memory(self) -> Batch:
-        """The same batch, from where an accelerator can fetch it by itself."""
-        return Batch(self.image.pin_memory(), self.broken)
+        """The same batch, from where an accelerator can fetch it by itself; holes stay."""
+        return Batch(self.image.pin_memory(), self.hole, self.broken)
 
 
 @dataclass(frozen=True)
@@ -107,15 +110,16 @@ class Pool:
 
     def sample(
         self, number: int, readers: Sequence[Reader]
-    ) -> tuple[UInt8[Tensor, "3 H W"], tuple[str, ...]]:
-        """Make a sample: its pixels, and what was wrong with files that it stands in for."""
+    ) -> tuple[UInt8[Tensor, "3 H W"], Bool[Tensor, "H W"] | None, tuple[str, ...]]:
+        """Make a sample: its pixels, its hole, and what was wrong with files that it replaces."""
         source, draw = self.mixture.draw(number)
         picture = readers[source].read(draw)
         size = picture.image.height, picture.image.width
         if self.sources[source].generated and size == self.size:
-            return pixels(picture.image), picture.broken
+            hole = None if picture.hole is None else torch.from_numpy(picture.hole)
+            return pixels(picture.image), hole, picture.broken
         generator = numbers(self.seed, Purpose.AUGMENTATION, number)
-        return augment(picture.image, self.size, self.augmentation, generator), picture.broken
+        return augment(picture.image, self.size, self.augmentation, generator), None, picture.broken
 
 
 class Batches(IterableDataset[Batch | FileError]):
@@ -156,8 +160,14 @@ class Batches(IterableDataset[Batch | FileError]):
         samples = [
             self._pool.sample(sample, readers) for sample in range(first, first + self._seat.batch)
         ]
-        broken = tuple(fault for _, faults in samples for fault in faults)
-        return Batch(torch.stack([image for image, _ in samples]), broken)
+        images, holes, faults = zip(*samples, strict=True)
+        none = torch.zeros(self._pool.size, dtype=torch.bool)
+        known = any(hole is not None for hole in holes)
+        return Batch(
+            torch.stack(images),
+            torch.stack([none if hole is None else hole for hole in holes]) if known else None,
+            tuple(itertools.chain.from_iterable(faults)),
+        )
 
 
 def load(pool: Pool, seat: Seat, *, workers: int, prefetch: int, pin: bool) -> Iterator[Batch]:

@@ -127,7 +127,7 @@ class Blocks(_Masking):
 
 
 class AnswerCell(_Masking):
-    """The answer's place in a random grid of examples.
+    """The answer's place: a figure's own, where it is known; else that of a random grid.
 
     How many examples the grid has is drawn once for a batch, among those that fit on the canvas;
     which way it is laid out is drawn for each canvas.  On a canvas too small for
@@ -167,17 +167,33 @@ Masking = Annotated[
 """A masking as a recipe names it, by its `kind`."""
 
 
+def choose_masking(maskings: Sequence[Masking], generator: torch.Generator) -> Masking:
+    """Choose one of the maskings by their weights.
+
+    Args:
+        maskings: At least one.
+        generator: Of the CPU.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if not maskings:
+        raise ValueError("maskings: got none, expected at least one; see Masking")
+    weights = torch.tensor([masking.weight for masking in maskings], dtype=torch.float64)
+    return maskings[int(torch.multinomial(weights, 1, generator=generator))]
+
+
 def draw_holes(
-    maskings: Sequence[Masking],
+    masking: Masking,
     batch: int,
     canvas_size: tuple[int, int],
     patch_size: int,
     generator: torch.Generator,
 ) -> Bool[Tensor, "b H W"]:
-    """Draw the holes of a batch, all by one of the maskings, which is chosen by weight.
+    """Draw the holes of a batch.
 
     Args:
-        maskings: At least one.
+        masking: How.
         batch: How many canvases.
         canvas_size: (height, width) in pixels, multiples of `patch_size`.
         patch_size: Side of a patch, in pixels.
@@ -187,16 +203,12 @@ def draw_holes(
         True = to fill, on the CPU; whole patches, equally many in every item.
 
     Raises:
-        ValueError: If there is no masking, or the canvas does not consist of whole patches.
+        ValueError: If the canvas does not consist of whole patches.
     """
-    if not maskings:
-        raise ValueError("maskings: got none, expected at least one; see Masking")
     if any(side % patch_size for side in canvas_size):
         raise ValueError(
             f"canvas_size: got {canvas_size}, expected multiples of patch_size ({patch_size})"
         )
-    weights = torch.tensor([masking.weight for masking in maskings], dtype=torch.float64)
-    masking = maskings[int(torch.multinomial(weights, 1, generator=generator))]
     grid = (canvas_size[0] // patch_size, canvas_size[1] // patch_size)
     hidden = masking.draw(batch, grid, generator)
     return hidden.repeat_interleave(patch_size, 1).repeat_interleave(patch_size, 2)

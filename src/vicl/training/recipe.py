@@ -39,10 +39,12 @@ class MAEVQGANModel(MaskedAutoencoderConfig):
 
     Attributes:
         tokenizer: Its VQGAN: the folder of one, or of a model that has one.
+        drawing: See :class:`vicl.models.configs.MAEVQGANConfig`.
     """
 
     kind: Literal["mae-vqgan"]
     tokenizer: str
+    drawing: Literal["likeliest", "expected"] = "likeliest"
 
 
 class MAEModel(MAEConfig):

@@ -83,6 +83,38 @@ class DatasetSource(Part):
     weight: PositiveFloat = 1.0
 
 
+class FiguresSource(Part):
+    """Synthetic figures without end; see :class:`vicl.figures.synthetic.SyntheticFigures`.
+
+    Their size is the canvas', their patches are the model's, and a grid says where its answer
+    stands (see :class:`vicl.training.masking.AnswerCell`).  Those that are trained on follow from
+    the run's seed; those that are held out are others.
+
+    Attributes:
+        clean: Share of the figures that are clean grids; the others are pages.
+        layouts: "any" grid, or the "published" one alone: one example above, query and hole below.
+        mixture: Rule -> how often it is drawn; empty for the mixture for training.
+        families: Names of the kinds of content; None for those for training.
+        cutouts: A folder of pictures with transparency, whose things are used too; it and the
+            following are relative to where the command runs.
+        photographs: A folder of photographs, which are used too.
+        masks: A folder of label maps for these, of the same names.
+        fonts: A folder of fonts, in which text is written too.
+        weight: As for a folder.
+    """
+
+    kind: Literal["figures"] = "figures"
+    clean: float = Field(default=0.6, ge=0, le=1)
+    layouts: Literal["any", "published"] = "any"
+    mixture: dict[str, PositiveFloat] = {}
+    families: tuple[str, ...] | None = None
+    cutouts: str | None = None
+    photographs: str | None = None
+    masks: str | None = None
+    fonts: str | None = None
+    weight: PositiveFloat = 1.0
+
+
 class PhotoSource(Part):
     """The photographs that come with the package: enough to see that training runs.
 
@@ -104,7 +136,8 @@ def _from_text(value: Any) -> Any:
 
 Source = Annotated[
     Annotated[
-        FolderSource | ShardSource | DatasetSource | PhotoSource, Field(discriminator="kind")
+        FolderSource | ShardSource | DatasetSource | FiguresSource | PhotoSource,
+        Field(discriminator="kind"),
     ],
     BeforeValidator(_from_text),
 ]

@@ -25,7 +25,12 @@ from torch import Generator, Tensor, nn
 
 from vicl.images import save_image
 from vicl.models.folder import Device, build, pick_device, weights_hash
-from vicl.training.build import build_model, build_objective, canvas_size, compile_parts
+from vicl.training.build import (
+    build_model,
+    build_objective,
+    canvas_size,
+    compile_parts,
+)
 from vicl.training.checkpoints import (
     CheckpointFolder,
     TrainingError,
@@ -34,7 +39,7 @@ from vicl.training.checkpoints import (
 )
 from vicl.training.data import open_data
 from vicl.training.evaluation import Evaluation, evaluate
-from vicl.training.masking import draw_holes
+from vicl.training.masking import AnswerCell, choose_masking, draw_holes
 from vicl.training.optimisation import AveragedWeights, lr_at, make_optimiser, peak_lr, set_lr
 from vicl.training.parallel import (
     load_whole_optimiser_state,
@@ -109,7 +114,13 @@ class _Run:
                 prepare_folder(folder, recipe, resume=resume)
         self.device = self.accelerator.device
         self.canvas = canvas_size(recipe)
-        self.data = open_data(recipe.data, self.canvas, seed=recipe.seed, datasets=datasets)
+        self.data = open_data(
+            recipe.data,
+            self.canvas,
+            seed=recipe.seed,
+            patch_size=recipe.model.patch_size,
+            datasets=datasets,
+        )
         self.micro, self.rounds = recipe.batch.rounds(self.accelerator.num_processes)
         self.steps = count_steps(recipe, self.data.count)
         self.model: Any = build_model(recipe)
@@ -174,7 +185,7 @@ class _Run:
         waited = 0.0
         lr = lr_at(self.step, self.steps, self.recipe.schedule, self.peak)
         set_lr(self.optimisers.values(), lr)
-        holes = self._holes()
+        holes, answers = self._holes()
         figures: dict[str, Tensor] = {}
         given: set[str] = set()
         for index in range(self.rounds):
@@ -184,9 +195,12 @@ class _Run:
             for message in batch.broken:
                 report.broken(message)
             image = batch.image.to(self.device, non_blocking=True).float() / 255
+            hole = self._own(holes, index)
+            if answers and hole is not None and batch.hole is not None:
+                hole = torch.where(batch.hole.any((1, 2))[:, None, None], batch.hole, hole)
             last = index == self.rounds - 1
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.stepped):
-                losses, found = self.stepped(image, self._own(holes, index), self.step)
+                losses, found = self.stepped(image, hole, self.step)
                 total = torch.stack(list(losses.values())).sum()
                 self.accelerator.backward(total / self.rounds)
             given |= losses.keys()
@@ -215,19 +229,17 @@ class _Run:
             self.ema.update()
         return norm.detach().float()
 
-    def _holes(self) -> Bool[Tensor, "b H W"] | None:
-        """The holes of a step's images, those of all processes."""
+    def _holes(self) -> tuple[Bool[Tensor, "b H W"] | None, bool]:
+        """The holes of a step's images, those of all processes, and whether they are answers'."""
         if not self.recipe.masking:
-            return None
+            return None, False
         drawn = numbers(self.recipe.seed, Purpose.HOLES, self.step).integers(2**63)
         generator = Generator().manual_seed(int(drawn))
-        return draw_holes(
-            self.recipe.masking,
-            self.recipe.batch.size,
-            self.canvas,
-            self.model.patch_size,
-            generator,
+        masking = choose_masking(self.recipe.masking, generator)
+        holes = draw_holes(
+            masking, self.recipe.batch.size, self.canvas, self.model.patch_size, generator
         )
+        return holes, isinstance(masking, AnswerCell)
 
     def _own(self, holes: Bool[Tensor, "b H W"] | None, index: int) -> Tensor | None:
         """Those of this process in one round, in the order in which the data come."""

@@ -19,14 +19,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from PIL import Image
 
 from vicl.decoding import PARSER_ERRORS
 from vicl.files import display, open_plain, reason
 from vicl.images import IMAGE_SUFFIXES, ImageError, open_bytes, to_rgb
 from vicl.training.recipe_data import RecipeError, ShardSource
 from vicl.training.seeds import Purpose, numbers
-from vicl.training.sources import Lane
+from vicl.training.sources import Lane, Picture
 from vicl.training.streams import StreamReader
 
 MEMBER_LIMIT: Final = 1 << 26
@@ -95,9 +94,9 @@ class Shards:
         )
         return _shuffled(members, numbers(seed, Purpose.BUFFER, epoch, lane.index))
 
-    def decode(self, item: Any) -> Image.Image:
+    def decode(self, item: Any) -> Picture:
         """Decode an image."""
-        return to_rgb(open_bytes(item.data, item.name))
+        return Picture(to_rgb(open_bytes(item.data, item.name)))
 
 
 def expand(urls: str) -> list[str]:

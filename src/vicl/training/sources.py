@@ -43,10 +43,12 @@ class Picture(NamedTuple):
     Attributes:
         image: Mode RGB.
         broken: What was wrong with the files that it stands in for.
+        hole: True where the answer stands, (h, w); None where it is not known.
     """
 
     image: Image.Image
-    broken: tuple[str, ...]
+    broken: tuple[str, ...] = ()
+    hole: npt.NDArray[np.bool_] | None = None
 
 
 @runtime_checkable

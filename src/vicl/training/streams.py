@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 from PIL import Image
 
 from vicl.images import ImageError, open_image, to_pil, to_rgb, to_tensor
@@ -41,8 +42,8 @@ class Stream(Protocol):
         """
         ...
 
-    def decode(self, item: Any) -> Image.Image:
-        """Decode an image: mode RGB.
+    def decode(self, item: Any) -> Picture:
+        """Decode an image.
 
         Raises:
             ImageError: If it is broken.
@@ -72,12 +73,12 @@ class StreamReader:
             try:
                 if isinstance(item, ImageError):
                     raise item
-                image = self._stream.decode(item)
+                picture = self._stream.decode(item)
             except ImageError as error:
                 self._ahead[place] = error
                 continue
             own = self._ahead.popleft()
-            return Picture(image, (str(own),) if isinstance(own, ImageError) else ())
+            return picture._replace(broken=(str(own),) if isinstance(own, ImageError) else ())
         raise too_many_broken(self._stream.name, str(self._ahead[-1]))
 
 
@@ -115,18 +116,19 @@ class DatasetStream:
     Workers are sent a pickled copy of it.
 
     Args:
-        name: Of the dataset.
+        name: What messages call it.
         dataset: An `IterableDataset`, or anything else that can be gone through again and again.
             Gives whatever :func:`vicl.images.to_tensor` takes, or dicts with such a thing as
-            `image`.  Pictures that have the canvas' size are taken as they are; others are
-            augmented as photographs are.
+            `image` and, where its answer is known, `hole`: bool, (h, w), or None.  Pictures that
+            have the canvas' size are taken as they are; others are augmented as photographs are,
+            without their holes.
     """
 
     generated = True
     count: int | None = None
 
     def __init__(self, name: str, dataset: Iterable[Any]) -> None:
-        self.name = f"dataset {name}"
+        self.name = name
         self._dataset = dataset
 
     def describe(self) -> str:
@@ -148,16 +150,25 @@ class DatasetStream:
             images = self._dataset.lane(lane.index, lane.count, seed)  # type: ignore[attr-defined]
         return iter(images)
 
-    def decode(self, item: Any) -> Image.Image:
+    def decode(self, item: Any) -> Picture:
         """Take an image as the dataset gives it."""
-        image = item
+        image, hole = item, None
         if isinstance(item, Mapping):
             if "image" not in item:
                 raise ImageError(
                     f"{self.name}: got a dict with {sorted(map(str, item))}, expected the key "
                     "'image'"
                 )
-            image = item["image"]
+            image, hole = item["image"], item.get("hole")
         if isinstance(image, Image.Image):
-            return to_rgb(open_image(image))
-        return to_pil(to_tensor(image))
+            picture = to_rgb(open_image(image))
+        else:
+            picture = to_pil(to_tensor(image))
+        if hole is not None:
+            hole = np.asarray(hole)
+            if hole.dtype != np.bool_ or hole.shape != (picture.height, picture.width):
+                raise ImageError(
+                    f"{self.name}: got a hole of {hole.dtype} {hole.shape}, expected bool of the "
+                    f"image's size, {(picture.height, picture.width)}"
+                )
+        return Picture(picture, hole=hole)

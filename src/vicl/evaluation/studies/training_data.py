@@ -151,7 +151,7 @@ def train_recipes(
     for recipe in recipes:
         for share in shares:
             cut = at_budget(recipe, steps=steps, share=share)
-            images = open_data(cut.data, canvas_size(cut), seed=cut.seed).count
+            data = open_data(cut.data, canvas_size(cut), seed=cut.seed)
             path = train(cut, out / f"{cut.name}-{share:g}", resume=True, device=device)
             model = load_model(path, device=device)
             checkpoints.append(
@@ -159,7 +159,7 @@ def train_recipes(
                     trained_on=f"{100 * share:g}% of the images of {cut.name}",
                     engine=as_engine(model, dataset.kind, examples=examples),
                     series=cut.name,
-                    images=images,
+                    images=data.count,
                     budget=f"{steps} steps of {cut.batch.size} images ({cut.name})",
                 )
             )
