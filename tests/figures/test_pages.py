@@ -124,3 +124,9 @@ def test_words() -> None:
     assert [label(1, style) for style in range(4)] == ["(b)", "b)", "B", "2"]
     assert heading(rng, 0, room=4, line=9) == ""
     assert heading(rng, 1, room=500, line=9)
+
+
+def test_pictures_are_never_too_small_to_be_drawn() -> None:
+    """Of the first plan of this generator, cells come out at 7 px."""
+    plan = plan_page(np.random.default_rng([1, 8333]), (96, 96))
+    assert min(side for row in plan.rects for rect in row for side in rect.size) >= 8

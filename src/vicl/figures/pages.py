@@ -14,6 +14,7 @@ from numpy.random import Generator
 
 from vicl.figures.captions import caption, heading, label
 from vicl.figures.rules.drawing import chance, pick
+from vicl.figures.scenes.rendering import LEAST_SIDE
 from vicl.rects import Rect
 
 Pixels = tuple[int, int, int]
@@ -88,6 +89,14 @@ def plan_page(rng: Generator, size: tuple[int, int]) -> Plan:
         rng: Decides.
         size: (height, width) in pixels.
     """
+    while True:
+        plan = _draw_plan(rng, size)
+        # On small pages margins, headings and unequal cells may come together.
+        if min(side for row in plan.rects for rect in row for side in rect.size) >= LEAST_SIDE:
+            return plan
+
+
+def _draw_plan(rng: Generator, size: tuple[int, int]) -> Plan:
     shown, number, abreast = _counts(rng, size)
     lines = chance(rng, 0.7)
     long, wide = (number, abreast * shown) if lines else (abreast * shown, number)

@@ -14,6 +14,9 @@ from vicl.figures.scenes.relief import heights, slopes
 from vicl.figures.scenes.scene import Camera, Geometry, Light, Rendered, Scene
 from vicl.figures.scenes.stamps import Stamp, stamp
 
+LEAST_SIDE = 8
+"""Of a picture, in pixels."""
+
 _NOISE_SIDE = 384
 _NOISE_STEP = 0.01
 """Camera noise comes in steps of this standard deviation, so that few tables are kept."""
@@ -32,8 +35,10 @@ def render(scene: Scene, size: tuple[int, int]) -> Rendered:
     Raises:
         ValueError: If the size is too small, or the scene holds something unknown.
     """
-    if min(size) < 8:
-        raise ValueError(f"size: got {size}, expected (height, width) of at least 8 pixels each")
+    if min(size) < LEAST_SIDE:
+        raise ValueError(
+            f"size: got {size}, expected (height, width) of at least {LEAST_SIDE} pixels each"
+        )
     canvas = paint_background(scene.background, size).copy()
     stamps = [stamp(thing, scene.light, size) for thing in scene.things]
     for thing, one in zip(scene.things, stamps, strict=True):
