@@ -7,13 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 from tests.evaluation.datasets.trees import pascal_tree, photo, picture
+from tests.models.formula import weight
 
 from vicl.evaluation.datasets import open_dataset
 from vicl.evaluation.engines import as_engine
 from vicl.evaluation.paper import COLUMNS, PUBLISHED, run_paper
 from vicl.evaluation.results import EvaluationError
 from vicl.models import load_model
+from vicl.training.perceptual import alexnet
 
 
 @pytest.fixture
@@ -72,6 +76,33 @@ def test_a_table_goes_on(voc: Path, tmp_path: Path) -> None:
     again = run_paper([], voc, tmp_path / "out", count=2, resume=True)
     assert again.runs["fold-0"].answered == 0
     assert again.ours == first.ours
+
+
+def test_a_table_goes_on_with_the_lpips_it_was_begun_with(tmp_path: Path) -> None:
+    root, out = tmp_path / "data", tmp_path / "out"
+    for index in range(2):
+        photo(root, f"imagenet/val/{index}.png", index, (111, 111))
+    weights, other = lpips(tmp_path / "a", heads=1.0), lpips(tmp_path / "b", heads=2.0)
+    first = run_paper([], root, out, count=1, lpips=weights)
+    assert first.ours["copy"]["LPIPS"].mean > 0
+    with pytest.raises(EvaluationError, match="lpips"):
+        run_paper([], root, out, count=1, lpips=other, resume=True)
+    # It is what is in the file that counts, not where it is.
+    moved = weights.rename(tmp_path / "c")
+    again = run_paper([], root, out, count=1, lpips=moved, resume=True)
+    assert again.runs["colorization"].answered == 0
+    assert again.ours == first.ours
+
+
+def lpips(path: Path, *, heads: float) -> Path:
+    """A file of weights that weigh all channels alike."""
+    with torch.device("meta"):
+        trunk = alexnet()
+    state = {name: weight(name, tuple(value.shape)) for name, value in trunk.state_dict().items()}
+    for index, width in enumerate(trunk.widths):
+        state[f"lin{index}.model.1.weight"] = torch.full((1, width, 1, 1), heads)
+    save_file(state, path)
+    return path
 
 
 def test_no_data_at_all(tmp_path: Path) -> None:

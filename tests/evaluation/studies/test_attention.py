@@ -126,6 +126,23 @@ def test_a_sequence_that_is_continued_looks_as_it_does_when_read_at_once() -> No
     assert int((found.even[0] > 0).sum()) == 37
 
 
+@pytest.mark.parametrize("kind", ATTENTIVE)
+def test_what_a_token_looks_at_is_told_of_that_token(kind: str) -> None:
+    model = KINDS[kind].build()
+
+    def force(maps: Tensor) -> Tensor:
+        # Each token looks at itself; of those that are continued the last is the newest.
+        queries, keys = maps.shape[-2:]
+        return torch.eye(keys)[keys - queries :].expand_as(maps)
+
+    image, hole = smooth(1, (64, 64), seed=0), holes((4, 4, 8, 8))
+    with watching([attention.maps for attention in attentions(model)], force):
+        found = hole_attention(model, image[0], hole[0])
+    # Where codes are read one by one, it is the code before that says what comes.
+    own = hole_tokens(hole, 8)[0].nonzero()[:, 0] + (kind != "autoregressive")
+    assert torch.equal(found.weights, torch.eye(65)[own].expand_as(found.weights))
+
+
 @pytest.mark.parametrize(
     "layout",
     [

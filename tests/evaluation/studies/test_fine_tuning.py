@@ -13,7 +13,7 @@ from vicl.evaluation.scoring import scorer_for
 from vicl.evaluation.studies.fine_tuned import FineTuning, fine_tune, mirrored
 from vicl.evaluation.studies.fine_tuning import run
 from vicl.evaluation.studies.table import StudyTable
-from vicl.prompt import Prompt
+from vicl.prompt import Example, Prompt
 
 QUICK = FineTuning(steps=2)
 
@@ -98,11 +98,21 @@ def test_fine_tuning_lowers_the_loss_and_repeats_by_its_seed() -> None:
     assert loss(1, seed=1) != early
 
 
-def test_images_and_masks_are_mirrored_left_to_right_together() -> None:
+def test_images_are_mirrored_left_to_right() -> None:
     image = torch.arange(12.0).view(1, 1, 3, 4).repeat(2, 3, 1, 1)
     found = mirrored(image, torch.tensor([True, False]))
     assert found[0, 0].tolist() == [[3, 2, 1, 0], [7, 6, 5, 4], [11, 10, 9, 8]]
     assert torch.equal(found[1], image[1])
+
+
+def test_a_mark_is_mirrored_with_its_image() -> None:
+    bright = torch.zeros(3, 64, 64)
+    bright[..., :32] = 1
+    labelled = [Example(bright, bright)]
+    engine = fine_tune(KINDS["mae"].build(), labelled, FineTuning(steps=40, lr=3e-3))
+    for query in (bright, bright.flip(-1)):
+        answer = engine.answer([Prompt(labelled, query)])[0].image
+        assert float((answer - query).abs().mean()) < 0.3
 
 
 def test_an_answer_has_the_querys_size_and_is_the_same_in_a_batch() -> None:

@@ -15,8 +15,8 @@ from vicl.layout import Layout
 from vicl.models.floors import Copy, Identity
 from vicl.training.build import build_model
 from vicl.training.data import open_data
-from vicl.training.recipe import Recipe
-from vicl.training.recipe_data import RecipeError
+from vicl.training.recipe import Recipe, Schedule
+from vicl.training.recipe_data import HeldOut, RecipeError
 
 
 class Darker(Marks):
@@ -102,6 +102,35 @@ def test_amounts_share_a_budget_and_are_nested(tmp_path: Path) -> None:
     again = train_recipes([whole], DATA, tmp_path / "runs", steps=2, shares=(0.3,), device="cpu")
     assert model.read_bytes() == written
     assert again[0].engine.weights_hash == trained[0].engine.weights_hash
+
+
+def test_a_share_is_taken_of_the_images_that_were_trained_on(tmp_path: Path) -> None:
+    given = on_grids(tmp_path, held_out={"fraction": 0.25, "group": "^.", "count": 8})
+    half = at_budget(given, steps=3, share=0.5)
+    # 5/8 = 1/4 that were held out before, and half of the other 3/4.
+    assert half.data.held_out == HeldOut(fraction=0.625, group="^.", count=8)
+
+
+@pytest.mark.parametrize("length", [{"steps": 2}, {"epochs": 5.0}])
+def test_the_budget_is_as_asked_whatever_the_recipe_says(
+    tmp_path: Path, length: dict[str, Any]
+) -> None:
+    given = recipe(tmp_path, schedule={**length, "warmup": 0.5})
+    cut = at_budget(given, steps=3)
+    assert cut.schedule == Schedule(steps=3, warmup=0.5)
+    assert (cut.evaluation.every, cut.checkpoints.every) == (3, 3)
+
+
+def test_a_run_that_is_there_is_gone_on_with(tmp_path: Path) -> None:
+    def trained() -> list[str | None]:
+        found = train_recipes([recipe(tmp_path)], DATA, tmp_path / "runs", steps=1, device="cpu")
+        return [one.engine.weights_hash for one in found]
+
+    first = trained()
+    log = tmp_path / "runs" / "tiny-1" / "log.jsonl"
+    written = log.read_text()
+    assert trained() == first
+    assert log.read_text() == written
 
 
 def names(cut: Recipe) -> list[bytes]:
