@@ -7,7 +7,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
+from tests.test_prompter import scene
+from torch import Tensor
+
+from vicl.evaluation.datasets import manifest
+from vicl.evaluation.datasets.manifests import FRACTION
+from vicl.evaluation.episodes import DatasetError
+from vicl.evaluation.tokenizers import reconstruction_iou, reconstruction_psnr
+from vicl.images import save_image, to_pil
+from vicl.models.configs import tiny
+from vicl.models.folder import save_folder
+from vicl.models.mae_vqgan import MAEVQGAN
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -33,7 +47,9 @@ def test_human_edges(shared: Path) -> None:
     assert 0.65 < value < 0.9
 
 
-@pytest.mark.parametrize("script", ["human_edges.py", "resolution.py", "fit_trust.py"])
+@pytest.mark.parametrize(
+    "script", ["human_edges.py", "resolution.py", "fit_trust.py", "default_model.py"]
+)
 def test_absent_data_are_named(script: str, tmp_path: Path) -> None:
     done = run(script, "--data", tmp_path / "nowhere")
     assert done.returncode == 2
@@ -57,3 +73,174 @@ def test_synthetic(tmp_path: Path) -> None:
     rates = json.loads((tmp_path / "rates.json").read_text())["rates"]
     assert {"grids", "pages", "shipped mixture, 1 process"} <= rates.keys()
     assert min(rates.values()) > 1
+
+
+SIZE = (48, 64)
+
+
+def photographs(root: Path, uses: dict[str, str], *, each: int = 4) -> Path:
+    """A folder with a manifest: bright squares with masks, boxes and edges, of several sources."""
+    rows = []
+    for index, source in enumerate(source for source in uses for _ in range(each)):
+        image, mask = scene(index, SIZE)
+        name, (down, across) = f"{source}{index}.png", np.nonzero(mask)
+        # Colour, so that there is something to colorize.
+        save_image(to_pil(image * torch.tensor([1.0, 0.7, 0.4])[:, None, None]), root / name)
+        (root / "drawn").mkdir(exist_ok=True)
+        Image.fromarray(mask.astype(np.uint8)).save(root / "drawn" / name)
+        edges = mask & ~np.roll(mask, 1, axis=1)
+        Image.fromarray(edges.astype(np.uint8) * 255).save(root / "drawn" / f"edges_{name}")
+        box = [across.min(), down.min(), across.max() + 1, down.max() + 1]
+        found = {"square": {"value": 1, "fraction": mask.mean()}}
+        annotations = {
+            "mask": {"path": f"drawn/{name}", "kind": "semantic", "classes": found},
+            "boxes": [{"class": "square", "box": list(map(int, box))}],
+            "edges": f"drawn/edges_{name}",
+            "edges_by_annotator": [f"drawn/edges_{name}"],
+        }
+        rows.append(
+            {"id": name, "image": name, "source": source, "use": uses[source]}
+            | {"subset": "train" if index % 2 else "val", "annotations": annotations}
+            | {"width": SIZE[1], "height": SIZE[0]}
+        )
+    (root / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return root
+
+
+@pytest.fixture
+def learned(tmp_path: Path) -> Path:
+    """The folder of a model that was never trained."""
+    save_folder(MAEVQGAN(tiny()), tmp_path / "tiny")
+    return tmp_path / "tiny"
+
+
+@pytest.mark.slow
+def test_default_model(tmp_path: Path, learned: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    photographs(data, {"known": "train", "new": "evaluate", "other": "evaluate"})
+    out = tmp_path / "out"
+    given = ("--model", learned, "--data", data, "--episodes", "2", "--out", out)
+    done = run("default_model.py", *given)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((out / "results.json").read_text())
+    parts = found["parts"]
+    assert len(parts) == 9
+
+    # What training has seen is asked about for the choice, and for nothing else.
+    for kind in ("segmentation", "detection", "edges", "colorization"):
+        queries = [run["engines"][0]["groups"].get("source", {}) for run in parts[kind]["runs"]]
+        assert not any("known" in sources for sources in queries)
+        assert "known" not in parts[kind]["rows"][0]["on"]
+        assert "left out, as trained on: known" in parts[kind]["notes"][0]
+        assert list(parts[kind]["rows"][0]["engines"]) == ["copy", "identity", "analogies", "tiny"]
+    assert all(row["on"] == "new, other" for row in parts["tokenizer"]["rows"])
+    for row in parts["choice"]["rows"]:
+        assert row["on"] == "known 2" or row["label"] == "edges"
+
+    # The means are those of `vicl evaluate`, and a gray picture is not below itself.
+    for row, results in zip(parts["rules"]["rows"], parts["rules"]["runs"], strict=True):
+        for engine in results["engines"]:
+            assert row["engines"][engine["name"]] == engine["over_classes"]
+    below = next(r for r in parts["colorization"]["rows"] if r["metric"]["name"] == "below_gray")
+    assert below["engines"]["identity"] == {"mean": 0, "low": 0, "high": 0, "n": 2}
+    tasks = [row["engines"]["analogies"]["mean"] for row in parts["synthetic"]["rows"]]
+    assert tasks[-1] == pytest.approx(np.mean(tasks[:6]))
+
+    best = json.loads((out / "best_for_task.json").read_text())
+    assert list(best) == ["image", "segmentation", "detection", "edges", "colorization"]
+    for task, one in best.items():
+        mean, low, _ = one["difference"]
+        sign = -1 if task == "colorization" else 1
+        assert mean == pytest.approx(sign * (one["default"] - one["analogies"]))
+        assert one["engine"] == ("default" if low > 0 and mean > 0 else "analogies")
+
+    sheets = [path.name for path in (out / "sheets").iterdir()]
+    assert "rules-unseen-best.png" in sheets
+    assert "private-segmentation-median.png" in sheets
+    assert not any(name.startswith(("segmentation", "colorization")) for name in sheets)
+    card = (out / "results.md").read_text()
+    assert "| mean of six | color-aware IoU (cell) | 12 | " in card
+
+    again = run("default_model.py", *given)  # measures nothing, and finds the same
+    assert again.returncode == 0, again.stderr
+    assert "episode(s)" not in again.stdout
+    assert json.loads((out / "results.json").read_text())["parts"] == parts
+    other = run("default_model.py", *given, "--seed", "1")
+    assert other.returncode == 2
+    assert "--again" in other.stderr
+
+
+@pytest.mark.slow
+def test_default_model_without_what_training_has_seen(tmp_path: Path, learned: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    photographs(data, {"new": "evaluate"})
+    given = ("--model", learned, "--data", data, "--episodes", "1", "--out", tmp_path / "out")
+    done = run("default_model.py", *given, "--only", "rules,choice")
+    assert done.returncode == 0, done.stderr
+    assert "choice, detection: not measured" in done.stdout
+    best = json.loads((tmp_path / "out" / "best_for_task.json").read_text())
+    unknown = {"engine": "analogies", "on": "not measured", "n": 0}
+    assert best["segmentation"] == best["colorization"] == unknown
+    assert best["edges"]["n"] == 1
+
+
+def test_default_model_refuses(tmp_path: Path) -> None:
+    out = ("--out", tmp_path / "out")
+    unknown = run("default_model.py", *out, "--only", "rules,colour")
+    assert unknown.returncode == 2
+    assert "expected some of synthetic, rules" in unknown.stderr
+    floor = run("default_model.py", *out, "--only", "synthetic", "--model", "copy")
+    assert floor.returncode == 2
+    assert "copy has no weights" in floor.stderr
+
+
+class Halves:
+    """A tokenizer that draws what it is shown, the left half darker."""
+
+    codebook_size, patch_size = 1, 8
+
+    def encode(self, image: Tensor) -> Tensor:
+        self.image = image
+        return torch.zeros(1, 1, 1, dtype=torch.int64)
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        drawn = self.image.clone()
+        drawn[..., : drawn.shape[-1] // 2] *= 0.4
+        return drawn
+
+
+def test_reconstruction(tmp_path: Path) -> None:
+    root = photographs(tmp_path, {"new": "evaluate"})
+    colour, masks = (manifest(root, kind) for kind in ("colorization", "segmentation"))
+    found = reconstruction_psnr(Halves(), colour, SIZE[:1] * 2, count=3)
+    assert found.n == 3
+    wanted = []
+    for index in range(4):  # the middle is 48 px wide, from column 8 on
+        image = np.asarray(Image.open(root / f"new{index}.png"))[:, 8:32] / 255
+        wanted.append(-10 * np.log10(np.square(0.6 * image).mean() / 2))
+    assert min(wanted) - 1e-3 < found.low < found.mean < found.high < max(wanted) + 1e-3
+    every = reconstruction_psnr(Halves(), colour, SIZE[:1] * 2, count=9)
+    assert every.mean == pytest.approx(np.mean(wanted))
+
+    shares = []
+    for index in range(4):
+        mask = np.asarray(Image.open(root / "drawn" / f"new{index}.png"))[:, 8:56] > 0
+        if mask.any():
+            shares.append(mask[:, 24:].sum() / mask.sum())
+    found = reconstruction_iou(Halves(), masks, SIZE[:1] * 2, count=9)
+    assert found.n == len(shares)
+    assert found.mean == pytest.approx(np.mean(shares))
+
+
+def test_reconstruction_of_nothing(tmp_path: Path) -> None:
+    root = photographs(tmp_path, {"new": "evaluate"})
+    masks = manifest(root, "segmentation")
+    for index in range(4):  # marked at the very edge alone, outside the square
+        mask = np.zeros(SIZE, np.uint8)
+        mask[:, :6] = 1
+        assert mask.mean() > FRACTION[0]
+        Image.fromarray(mask).save(root / "drawn" / f"new{index}.png")
+    with pytest.raises(DatasetError, match="the middle of none"):
+        reconstruction_iou(Halves(), masks, SIZE[:1] * 2, count=2)

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from PIL import Image
+from safetensors.torch import load_file
 from tests.pictures import picture
 
 import vicl
@@ -237,3 +239,39 @@ def test_two_steps_of_every_shipped_recipe(name: str, pictures: Path) -> None:
     result = vicl_train(name, *overrides, "--device", "cpu")
     assert result.exit_code == 0, result.stderr
     assert Path("runs", name, "model", "model.safetensors").is_file()
+
+
+@pytest.fixture
+def default_data() -> None:
+    """Cut-outs, photographs and their masks, where the default recipes look for them."""
+    folders = [Path("data", name) for name in ("objects", "images/ccp", "masks/ccp")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    for number in range(3):
+        image = to_pil(picture(80, 80, seed=number))
+        alpha = Image.new("L", image.size)
+        alpha.paste(255, (20, 20, 60, 60))
+        save_image(image, folders[1] / f"{number}.png")
+        save_image(alpha.point(lambda value: value // 255), folders[2] / f"{number}.png")
+        cut = image.copy()
+        cut.putalpha(alpha)
+        cut.save(folders[0] / f"{number}.png")
+
+
+@pytest.mark.usefixtures("default_data")
+@pytest.mark.parametrize("kind", ["cpu", "gpu"])
+def test_the_default_recipes_on_a_few_steps(kind: str) -> None:
+    """Tokenizer and predictor, at small sizes, on figures with their own content and masking."""
+    for name in (f"vqgan-default-{kind}", f"mae-vqgan-default-{kind}"):
+        recipe = load_recipe(name)
+        sizes = small_model(recipe)
+        held_out = ["data.held_out.count=2", "evaluation.rows=2"]
+        settings = [f"model.{key}={value}" for key, value in sizes.items() if key != "tokenizer"]
+        rest = ["data.workers=0", "batch.size=4", "schedule.steps=3", "compile=false"]
+        if recipe.vqgan is not None:
+            rest += ["vqgan.quantise_after=1", "vqgan.revive_after=1", "model.crop_size=64"]
+        overrides = [part for text in (*settings, *held_out, *rest) for part in ("--set", text)]
+        result = vicl_train(name, *overrides, "--device", "cpu")
+        assert result.exit_code == 0, result.stderr
+        saved = load_file(Path("runs", name, "model", "model.safetensors"))
+        assert {weight.dtype for weight in saved.values()} == {torch.float16}

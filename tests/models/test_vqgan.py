@@ -70,6 +70,9 @@ def test_naming_and_drawing_are_made_of_what_training_uses(vqgan: VQGAN) -> None
 def test_drawing_is_not_clamped_and_gradients_flow_through_all_of_it() -> None:
     model = VQGAN(tiny().tokenizer)
     with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, torch.nn.Conv2d):
+                module.weight.add_(0.01)  # new branches end with zeros
         model.decoder.conv_out.bias.fill_(9.0)
     latents = model.latents(picture(32, 32)[None])
     vectors = model.codebook[model.nearest(latents)].permute(0, 3, 1, 2)
@@ -133,3 +136,18 @@ def test_sizes() -> None:
     for wrong in ({"base_width": 3}, {"attention_levels": (2,)}):
         with pytest.raises(ValueError, match="expected"):
             VQGANConfig.model_validate({**config.model_dump(), **wrong})
+
+
+def test_signals_neither_fade_nor_grow_in_new_weights() -> None:
+    """So that colours reach the codes as light and dark do."""
+    config = VQGANConfig(base_width=16, multipliers=(1, 2, 2), attention_levels=(), norm_groups=4)
+    model = VQGAN(config.model_copy(update={"latent_dim": 16, "codebook_dim": 16}))
+    image = torch.randn(2, 3, 32, 32)
+    x = model.encoder.conv_in(image)
+    for level in model.encoder.levels:
+        x = level(x) if level.resample is None else level.resample(level(x))
+        assert 0.4 < x.std() < 2.5
+    for name, weight in model.named_parameters():
+        if name.endswith("weight"):
+            last_of_a_branch = name.endswith(("conv2.weight", "proj.weight"))
+            assert bool((weight == 0).all()) == last_of_a_branch

@@ -291,6 +291,31 @@ def test_nothing_is_revived_where_not_asked() -> None:
     assert torch.equal(objective.model.codebook.detach(), before)
 
 
+def test_codes_begin_at_the_centres_of_a_batch_where_asked() -> None:
+    objective = make(VQGANLoss(discriminator=None, revive_after=5, quantise_after=2))
+    random = objective.model.codebook.detach().clone()
+    for step in (0, 1):
+        found = objective(images(), None, step)
+        drawn = objective.model.render(objective.model.latents(images()))
+        assert torch.allclose(found.losses["model"], F.l1_loss(drawn, 2 * images() - 1))
+        assert found.figures.keys() == {"l1"}
+    assert torch.equal(objective.model.codebook.detach(), random)
+    figures = objective(images(), None, 2).figures
+    assert figures["codes_in_use"] > 0.8  # of 16, for 32 latents
+    assert figures["commitment"] < objective.model.latents(images()).var() / 4
+    same = make(VQGANLoss(discriminator=None, revive_after=5, quantise_after=2))
+    same(images(), None, 2)
+    assert torch.equal(same.model.codebook, objective.model.codebook)
+
+
+def test_a_batch_of_fewer_latents_than_codes_places_as_many() -> None:
+    objective = make(VQGANLoss(discriminator=None, quantise_after=1), codebook_size=64)
+    before = objective.model.codebook.detach().clone()
+    objective(images(), None, 1)
+    moved = (objective.model.codebook.detach() != before).any(dim=1)
+    assert moved.tolist() == [True] * 32 + [False] * 32
+
+
 def backward(objective: nn.Module, image: Tensor, step: int) -> Losses:
     found: Losses = objective(image, None, step)
     torch.stack(list(found.losses.values())).sum().backward()

@@ -137,6 +137,7 @@ def save_folder(
     card: str | None = None,
     overwrite: bool = False,
     extras: Mapping[str, bytes] | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> None:
     """Write a model folder, whole or not at all.
 
@@ -146,6 +147,7 @@ def save_folder(
         card: Text of `README.md`; None writes a plain one.
         overwrite: Replace a model folder that is there.
         extras: Further files, by name, such as pictures that the card shows.
+        dtype: Of the weights in the file; they are read as float32 whatever it is.
 
     Raises:
         ModelError: If the folder exists and holds anything, or cannot be written.
@@ -161,7 +163,7 @@ def save_folder(
         (temporary / CARD).write_text(card or plain_card(model, target.name), encoding="utf-8")
         for extra, content in (extras or {}).items():
             (temporary / extra).write_bytes(content)
-        _write_weights(weights(model), temporary / WEIGHTS)
+        _write_weights(weights(model, dtype), temporary / WEIGHTS)
         _replace(temporary, target)
     except (OSError, SafetensorError) as error:
         raise ModelError(
@@ -267,10 +269,10 @@ def checked(tensor: Tensor, name: str, path: str) -> Tensor:
     return tensor.to(torch.float32).contiguous()
 
 
-def weights(model: nn.Module) -> dict[str, Tensor]:
-    """The weights as they are saved: float32, on the CPU."""
+def weights(model: nn.Module, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+    """The weights as they are saved, on the CPU."""
     return {
-        name: value.detach().to("cpu", torch.float32).contiguous()
+        name: value.detach().to("cpu", dtype).contiguous()
         for name, value in model.state_dict().items()
     }
 

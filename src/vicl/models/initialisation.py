@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -18,6 +18,29 @@ def seeded(seed: int) -> Iterator[None]:
         # Not `torch.manual_seed`, which would seed the generators of all devices too.
         torch.default_generator.manual_seed(seed)
         yield
+
+
+def initialise_convolutions(model: nn.Module, *, quiet: Iterable[nn.Conv2d]) -> None:
+    """Draw the weights of a residual convolutional network so that signals neither fade nor grow.
+
+    PyTorch's own weights shrink a signal in every layer, and through the dozen layers of a VQGAN
+    colours are lost beside light and dark: they are learnt thousands of steps later.
+
+    Args:
+        model: With convolutions and norms.
+        quiet: The last convolution of each residual branch; 0, so that at first only the shortcuts
+            speak.
+
+    Source: He et al. 2015, arXiv:1502.01852, section 2.2, with a gain of 1; Zhang et al. 2019,
+    arXiv:1901.09321, section 3, for the zeros.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.normal_(module.weight, std=module.weight[0].numel() ** -0.5)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    for convolution in quiet:
+        nn.init.zeros_(convolution.weight)
 
 
 def initialise_transformer(model: nn.Module) -> None:

@@ -9,6 +9,7 @@ needs, is not here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import cast
 
@@ -20,7 +21,7 @@ from torch.nn import functional as F  # noqa: N812
 from vicl.models.batches import one_by_one
 from vicl.models.configs import VQGANConfig
 from vicl.models.hub import Pretrained
-from vicl.models.initialisation import seeded
+from vicl.models.initialisation import initialise_convolutions, seeded
 from vicl.rects import Rect
 
 NORM_EPS = 1e-6
@@ -237,6 +238,15 @@ class Decoder(nn.Module):
         return drawn
 
 
+def _last_of_branches(model: nn.Module) -> Iterator[nn.Conv2d]:
+    """What each residual branch ends with."""
+    for module in model.modules():
+        if isinstance(module, ResidualBlock):
+            yield module.conv2
+        elif isinstance(module, SpatialAttention):
+            yield module.proj
+
+
 def _levels(modules: nn.ModuleList) -> list[Level]:
     return [cast(Level, module) for module in modules]
 
@@ -283,6 +293,7 @@ class VQGAN(Pretrained, nn.Module):
             self.codebook = nn.Parameter(torch.empty(config.codebook_size, config.codebook_dim))
             self.from_code = nn.Conv2d(config.codebook_dim, config.latent_dim, 1)
             self.decoder = Decoder(config)
+            initialise_convolutions(self, quiet=_last_of_branches(self))
             nn.init.uniform_(self.codebook, -1 / config.codebook_size, 1 / config.codebook_size)
 
     @property

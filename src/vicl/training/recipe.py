@@ -136,12 +136,15 @@ class VQGANLoss(Part):
         perceptual: None trains without it.
         revive_after: Codes that no image used for this many steps are moved to where images are;
             None leaves them dead.
+        quantise_after: For this many steps what the encoder says is drawn as it is; then the codes
+            begin at the centres of one batch of it, by k-means.  0: they begin at random, at once.
     """
 
     commitment: NonNegativeFloat = 0.25
     discriminator: Discriminator | None = Discriminator()
     perceptual: Perceptual | None = None
     revive_after: Many | None = 1000
+    quantise_after: NonNegativeInt = 0
 
 
 _Share = Annotated[float, Field(ge=0, lt=1)]
@@ -275,7 +278,8 @@ class Recipe(Part):
         batch: Images a step.
         optimiser: AdamW's settings.
         schedule: How long.
-        precision: Of the arithmetic; weights are kept in float32.
+        precision: Of the arithmetic; weights are kept in float32 while they are trained.
+        saved_precision: Of the weights in the model folder.
         target_precision: Of the arithmetic by which a tokenizer names the targets.
         compile: Run the model through `torch.compile`.
         parallel: Where several processes train: each holds all weights (ddp), or a share (fsdp).
@@ -300,6 +304,7 @@ class Recipe(Part):
     schedule: Schedule
     precision: Literal["fp32", "bf16", "fp16"] = "bf16"
     target_precision: Literal["fp32", "bf16"] = "bf16"
+    saved_precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     compile: bool = False
     parallel: Literal["ddp", "fsdp"] = "ddp"
     ema: float | None = Field(default=None, gt=0, lt=1)

@@ -22,6 +22,7 @@ from vicl.training.report import read_log
 from vicl.training.run_folder import recipe_text
 
 CURVES = "curves.png"
+_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def save_result(
@@ -87,7 +88,14 @@ def save_result(
             "",
         )
     )
-    save_folder(model, target, card=card, overwrite=True, extras={CURVES: draw_curves(run)})
+    save_folder(
+        model,
+        target,
+        card=card,
+        overwrite=True,
+        extras={CURVES: draw_curves(run)},
+        dtype=_DTYPES[recipe.saved_precision],
+    )
 
 
 def draw_curves(run: Path) -> bytes:

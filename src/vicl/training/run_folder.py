@@ -15,7 +15,7 @@ from vicl.training.recipe import Recipe
 
 RECIPE = "recipe.yaml"
 _FREE = (
-    *("description", "licence", "log", "checkpoints", "evaluation"),
+    *("description", "licence", "log", "checkpoints", "evaluation", "saved_precision"),
     *("data.workers", "data.prefetch"),
 )
 """What may differ when a run goes on: none of it changes the weights (of streams the workers do,

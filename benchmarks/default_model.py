@@ -1,0 +1,531 @@
+"""How good is a learned engine, beside the floors and `analogies`?  Which is for which task?
+
+    python benchmarks/default_model.py --model default --data ../shared/data --out out/default
+
+measures, on the CPU and with bootstrap 95% intervals:
+
+- synthetic: the paper's six tasks, two examples, by color-aware IoU;
+- rules: PSNR gained over the better floor by rules, and on content, that training shows or never
+  shows: the mean over rules, as `vicl evaluate rules` has it;
+- segmentation, detection, edges (half as many episodes), colorization: on the photographs of
+  --data, a folder with a manifest, without the sources that it marks with "use": "train";
+- tokenizer: how near photographs and masks come back from the engine's tokenizer;
+- speed: loading, one prompt, size on the disk;
+- choice: which of the engine and `analogies` is better for a task.  So that no photograph of the
+  evaluation decides, this is asked on the sources that training has seen, for edges on such rules,
+  and for images by the seen rules of the part "rules".  The learned engine is chosen only where its
+  mean is better and the interval of the paired difference is above 0.
+
+Writes results.json, results.md (tables for a model card), best_for_task.json (what
+`vicl.predict(model=None)` goes by) and sheets/.  Pictures of --data are in private-* alone; these
+must not be committed.  A part that is done is not measured again (--again does), and one that was
+stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
+from rich.table import Table
+
+import vicl
+from vicl.engine import Inpainter
+from vicl.evaluation.datasets import ItemDataset, open_dataset
+from vicl.evaluation.datasets.manifests import NAME, read_manifest
+from vicl.evaluation.engines import as_engine, load_models
+from vicl.evaluation.episodes import Dataset, DatasetError, Episode, Kind
+from vicl.evaluation.gallery import RANKS
+from vicl.evaluation.measures import MEASURES, Metric
+from vicl.evaluation.results import EvaluationError, Results, heading, show
+from vicl.evaluation.rules import SETS, RuleEpisodes, measures_of
+from vicl.evaluation.runner import evaluate
+from vicl.evaluation.scoring import scorer_for
+from vicl.evaluation.shapes import TASKS, ShapesStudy
+from vicl.evaluation.summary import class_label, difference, mean_over_classes, statistics_of
+from vicl.evaluation.tokenizers import reconstruction_iou, reconstruction_psnr
+from vicl.figures.rules import RULES
+from vicl.files import hash_file, write_atomic
+from vicl.machine import processor
+from vicl.metrics import Interval, Statistic, bootstrap_statistic
+from vicl.models import WEIGHTS, load_model
+from vicl.models.download import downloaded
+from vicl.models.floors import Copy, Identity
+from vicl.models.vqgan import VQGAN
+
+PHOTOGRAPHS: tuple[Kind, ...] = ("segmentation", "detection", "edges", "colorization")
+NEED_DATA = {*PHOTOGRAPHS, "tokenizer", "choice"}
+SHOWN = ("synthetic", "rules", "segmentation", "colorization")
+"""Parts of which there are contact sheets."""
+SETS_MEAN = {
+    "seen": "rules that training shows, on new content",
+    "unseen": "rules that it never shows",
+    "content": "content that it never shows",
+}
+BELOW_GRAY = Metric("below_gray", "share by which the chroma error is below the gray picture's")
+LOADS, PROMPTS, QUERY, THREADS = 5, 10, 256, 2
+
+
+@dataclass(frozen=True)
+class Row:
+    """What engines are worth on some episodes, and by how much the learned one is better.
+
+    `better` is the paired difference to `analogies`, above 0 where the learned engine is better.
+    """
+
+    label: str
+    metric: Metric
+    n: int
+    engines: dict[str, Interval]
+    better: Interval | None = None
+    on: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a part found, and the `setting` that it depends on; `runs` are whole evaluations."""
+
+    rows: list[Row] = field(default_factory=list)
+    facts: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    setting: dict[str, Any] = field(default_factory=dict)
+
+
+class Bench:
+    """The engines, the data, and what was asked for."""
+
+    def __init__(self, given: argparse.Namespace, console: Console) -> None:
+        self.given, self.console, self.out = given, console, Path(given.out)
+        self.manifest = Path(given.data) / NAME
+        if NEED_DATA & set(given.only):
+            read_manifest(given.data)  # says what is wrong before anything is computed
+        self.analogies, self.learned = load_models(["analogies", given.model], device="cpu")
+        if self.learned.weights_hash is None:
+            raise EvaluationError(f"--model: {given.model} has no weights; give a learned engine")
+
+    def sources(self, *, trained: bool) -> list[str]:
+        """The manifest's sources that training has seen, or the others."""
+        rows = read_manifest(self.given.data)
+        seen = {str(row["source"]) for row in rows if row.get("use") == "train"}
+        return sorted(seen if trained else {str(row["source"]) for row in rows} - seen)
+
+    def photographs(self, kind: Kind, *, trained: bool) -> ItemDataset:
+        """The photographs of these sources."""
+        if not (sources := self.sources(trained=trained)):
+            what = "a source" if trained else "a source that is not"
+            raise DatasetError(f'the manifest has not {what} marked with "use": "train"')
+        return open_dataset(kind, self.given.data, sources=sources)
+
+    def ask(self, part: str, name: str, dataset: ItemDataset) -> Results:
+        """Have all engines answer about photographs: as many as asked for, or as there are."""
+        count = self.given.episodes
+        count = (count + 1) // 2 if dataset.kind == "edges" else count
+        if dataset.drawing == "queries":
+            count = min(count, len(dataset.queries))
+        return self.answer(part, name, dataset, dataset.episodes(count, seed=self.given.seed))
+
+    def answer(
+        self, part: str, name: str, dataset: Dataset, episodes: Sequence[Episode]
+    ) -> Results:
+        """Have all engines answer episodes, the learned one last; goes on where it was stopped."""
+        self.console.print(f"{part}: {name}, {len(episodes)} episode(s)", style="dim")
+        kind, examples = dataset.kind, len(episodes[0].examples)
+        folder = self.out / "private-runs" / part / name
+        results = evaluate(
+            [as_engine(one, kind, examples=examples) for one in (self.analogies, self.learned)],
+            dataset,
+            episodes,
+            folder,
+            scorer=scorer_for(kind, only=measures_of(episodes) if kind == "rules" else None),
+            seed=self.given.seed,
+            options={"examples": examples},
+            resume=True,
+            progress=True,
+        )
+        stem = f"private-{part}" if part in PHOTOGRAPHS else f"{part}-{name}"
+        for rank in RANKS if part in SHOWN else ():
+            if (sheet := folder / f"sheet-{rank}.png").is_file():
+                write_atomic(self.out / "sheets" / f"{stem}-{rank}.png", sheet.read_bytes())
+        return results
+
+    def row(
+        self,
+        label: str,
+        *runs: Results,
+        metric: Metric | None = None,
+        statistic: Callable[[str], Statistic] | None = None,
+    ) -> Row:
+        """Sum up runs by their headline, or by another metric or statistic of an engine."""
+        metric = metric or runs[0].headline
+        of = statistic or partial(statistic_of, runs, metric)
+        n = sum(len(results.episodes) for results in runs)
+        pair = [of(self.learned.name), of(self.analogies.name)]
+        better = difference(*(pair if metric.higher_is_better else reversed(pair)))
+        return Row(
+            label,
+            metric,
+            n,
+            {engine.name: bootstrap_statistic(of(engine.name), n) for engine in runs[0].engines},
+            bootstrap_statistic(better, n),
+            on=sources_of(runs),
+        )
+
+    def setting(self, part: str) -> dict[str, Any]:
+        """What the results of a part depend on."""
+        data = part in NEED_DATA and self.manifest.is_file()
+        return {
+            "model": self.learned.name,
+            "weights": self.learned.weights_hash,
+            "episodes": self.given.episodes,
+            "seed": self.given.seed,
+            "manifest": hash_file(self.manifest) if data else None,
+            "vicl": vicl.__version__,
+        }
+
+
+def statistic_of(runs: Sequence[Results], metric: Metric, engine: str) -> Statistic:
+    """A metric of an engine over all episodes; of what is synthetic, the mean over its classes."""
+    records = [record for results in runs for record in results.engine(engine).records]
+    if runs[0].kind not in ("shapes", "rules"):
+        return statistics_of(scorer_for(runs[0].kind), records)[metric.name]
+    labels = [class_label(episode) for results in runs for episode in results.episodes]
+    members = np.array(labels)[:, None] == np.array(sorted(set(labels)))
+    values = np.array([record.scores.values[metric.name] for record in records])
+    return mean_over_classes(values, members.astype(np.float64))
+
+
+def sources_of(runs: Sequence[Results]) -> str:
+    """Where the queries are from, with how many; else the datasets' names."""
+    asked = [episode.query.source for results in runs for episode in results.episodes]
+    if not all(asked):
+        return "; ".join(results.dataset for results in runs)
+    return ", ".join(f"{source} {count}" for source, count in sorted(Counter(asked).items()))
+
+
+def synthetic(bench: Bench) -> Part:
+    """The paper's six tasks, and the mean of the six."""
+    runs = []
+    for study in map(ShapesStudy, TASKS):
+        drawn = study.episodes(bench.given.episodes, seed=bench.given.seed)
+        runs.append(bench.answer("synthetic", study.task, study, drawn))
+    rows = [bench.row(task, results) for task, results in zip(TASKS, runs, strict=True)]
+    return Part([*rows, bench.row("mean of six", *runs)], runs=[run.to_json() for run in runs])
+
+
+def rules(bench: Bench) -> Part:
+    """Rules and content that training shows, and that it never shows."""
+    runs = {}
+    for dataset in map(RuleEpisodes, SETS):
+        drawn = dataset.episodes(bench.given.episodes, seed=bench.given.seed)
+        runs[dataset.part] = bench.answer("rules", dataset.part, dataset, drawn)
+    rows = [bench.row(SETS_MEAN[part], results) for part, results in runs.items()]
+    return Part(rows, runs=[results.to_json() for results in runs.values()])
+
+
+def photographs(kind: Kind, bench: Bench) -> Part:
+    """Photographs of the sources that training has not seen."""
+    try:
+        dataset = bench.photographs(kind, trained=False)
+    except DatasetError as error:
+        return Part(notes=[f"{kind}: not measured: {error}"])
+    results = bench.ask(kind, kind, dataset)
+    rows = [bench.row(kind, results), *by_group(results)]
+    if kind == "colorization":
+        of = partial(statistic_of, [results], results.headline)
+
+        def below_gray(engine: str) -> Statistic:
+            own, gray = of(engine), of("identity")  # the query is the gray picture
+            return lambda draws: 1 - own(draws) / gray(draws)
+
+        rows.append(bench.row(kind, results, metric=BELOW_GRAY, statistic=below_gray))
+    left_out = ", ".join(bench.sources(trained=True)) or "none"
+    failed = f"; {len(results.failures)} failed" if results.failures else ""
+    note = f"{kind}: queries from {rows[0].on}{failed}; sources left out, as trained on: {left_out}"
+    return Part(rows, notes=[note], runs=[results.to_json()])
+
+
+def by_group(results: Results) -> Iterator[Row]:
+    """The headline of each source, and of near twins (frames of one video) and others."""
+    found: dict[str, dict[str, Interval]] = {}
+    for engine in results.engines:
+        for group in engine.groups:
+            if group.kind in ("source", "pair"):
+                found.setdefault(group.label, {})[engine.name] = group.interval
+    for label, engines in found.items():
+        yield Row(f"- {label}", results.headline, engines["copy"].n, engines)
+
+
+def tokenizer(bench: Bench) -> Part:
+    """What the engine's tokenizer makes of photographs and masks that training has not seen."""
+    learned, given, part = bench.learned, bench.given, Part()
+    model = getattr(learned, "tokenizer", None)
+    if not (isinstance(learned, Inpainter) and isinstance(model, VQGAN)):
+        return Part(notes=[f"tokenizer: {learned.name} has none"])
+    psnr, share = MEASURES["image"][0][0], MEASURES["segmentation"][0][1]
+    ways: tuple[tuple[str, Kind, Metric, Callable[..., Interval]], ...] = (
+        ("photographs", "colorization", psnr, reconstruction_psnr),
+        ("masks", "segmentation", share, reconstruction_iou),
+    )
+    for label, kind, metric, measure in ways:
+        bench.console.print(f"tokenizer: {label}", style="dim")
+        try:
+            dataset = bench.photographs(kind, trained=False)
+            found = measure(
+                model, dataset, learned.canvas_size, count=given.episodes, seed=given.seed
+            )
+        except DatasetError as error:
+            part.notes.append(f"tokenizer, {label}: not measured: {error}")
+            continue
+        on = ", ".join(sorted({item.source for item in dataset.queries}))
+        part.rows.append(Row(label, metric, found.n, {"tokenizer": found}, on=on))
+    return part
+
+
+def speed(bench: Bench) -> Part:
+    """Seconds of loading and of a prompt, and what is on the disk."""
+    source, threads = bench.given.model, torch.get_num_threads()
+    places = (WEIGHTS / source, downloaded(source), Path(source))
+    place = next((path for path in places if path is not None and path.exists()), None)
+    loading = [seconds(partial(load_model, source, device="cpu")) for _ in range(LOADS)]
+    facts = {f"loading, s (best of {LOADS})": min(loading)}
+    if place is not None:
+        files = [place] if place.is_file() else [p for p in place.rglob("*") if p.is_file()]
+        facts["on the disk, MiB"] = sum(file.stat().st_size for file in files) / 2**20
+    # Each prompt has an example of its own, and the first one warms up.
+    shown = RuleEpisodes("seen", QUERY)
+    prompts = [shown.load(one).prompt for one in shown.episodes(PROMPTS + 1, seed=bench.given.seed)]
+    torch.set_num_threads(THREADS)
+    try:
+        for model in (Copy(), Identity(), bench.analogies, bench.learned):
+            answer = as_engine(model, "image").answer
+            took = [seconds(partial(answer, [prompt])) for prompt in prompts][1:]
+            name = f"a prompt of {QUERY} px by {model.name}, s (median of {PROMPTS})"
+            facts[name] = statistics.median(took)
+        machine = processor(torch.device("cpu"))
+    finally:
+        torch.set_num_threads(threads)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return Part(facts=facts, notes=[f"speed: {machine}; {cores} core(s) to run on"])
+
+
+def seconds(do: Callable[[], object]) -> float:
+    """How long something takes."""
+    begun = time.perf_counter()
+    do()
+    return time.perf_counter() - begun
+
+
+def choice(bench: Bench) -> Part:
+    """Tasks on sources that training has seen; edges on its rules that are scored as lines."""
+    part = Part()
+    for kind in PHOTOGRAPHS:
+        if kind == "edges":
+            continue
+        try:
+            results = bench.ask("choice", kind, bench.photographs(kind, trained=True))
+        except DatasetError as error:
+            part.notes.append(f"choice, {kind}: not measured: {error}")
+        else:
+            part.rows.append(bench.row(kind, results))
+    seen, wanted = RuleEpisodes("seen"), bench.given.episodes
+    lines = [n for n in seen.rules if RULES[n].group == "lines" and RULES[n].measure == "f"]
+    count = -(-wanted // len(lines)) * len(seen.rules)  # in each round every rule comes once
+    drawn = [e for e in seen.episodes(count, seed=bench.given.seed) if e.class_name in lines]
+    results = bench.answer("choice", "lines", seen, drawn[:wanted])
+    score = next(metric for metric in MEASURES["rules"][0] if metric.name == "f")
+    row = bench.row("edges", results, metric=score)
+    part.rows.append(replace(row, on=f"{row.on}: {', '.join(sorted(lines))}"))
+    return part
+
+
+MEASURE: dict[str, Callable[[Bench], Part]] = {
+    "synthetic": synthetic,
+    "rules": rules,
+    **{kind: partial(photographs, kind) for kind in PHOTOGRAPHS},
+    "tokenizer": tokenizer,
+    "speed": speed,
+    "choice": choice,
+}
+
+
+def best_for_task(bench: Bench, parts: Mapping[str, Part]) -> dict[str, dict[str, Any]]:
+    """Which engine to take for each task; one that could not be measured keeps `analogies`."""
+    rows = {row.label: row for row in parts["choice"].rows}
+    rows["image"] = parts["rules"].rows[SETS.index("seen")]
+    return {task: chosen(bench, rows.get(task)) for task in ("image", *PHOTOGRAPHS)}
+
+
+def chosen(bench: Bench, row: Row | None) -> dict[str, Any]:
+    """The better engine of a row, with why."""
+    if row is None or row.better is None:
+        return {"engine": "analogies", "on": "not measured", "n": 0}
+    mean, low, high = row.better.mean, row.better.low, row.better.high
+    over = ", mean over rules" if row.metric.name in ("psnr_gain", "f") else ""
+    return {
+        "engine": "default" if mean > 0 and low > 0 else "analogies",
+        "measure": heading(row.metric) + over,
+        "on": row.on,
+        "n": row.n,
+        "default": row.engines[bench.learned.name].mean,
+        "analogies": row.engines[bench.analogies.name].mean,
+        "difference": [mean, low, high],
+    }
+
+
+def kept(bench: Bench, name: str) -> Part | None:
+    """A part that was measured before; None if there is none."""
+    path = bench.out / "parts" / f"{name}.json"
+    if not path.is_file():
+        return None
+    try:
+        part = TypeAdapter(Part).validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise EvaluationError(f"{path}: is damaged; measure it anew with --again") from error
+    now, before = bench.setting(name), part.setting
+    if other := [f"{k} (was {before.get(k)}, is {now[k]})" for k in now if before.get(k) != now[k]]:
+        raise EvaluationError(
+            f"{path}: was measured with another {', '.join(other)}; measure it anew with --again, "
+            "or choose another --out"
+        )
+    return part
+
+
+def measured(bench: Bench, name: str) -> Part:
+    """Measure a part, and keep it."""
+    begun, path = time.perf_counter(), bench.out / "parts" / f"{name}.json"
+    if bench.given.again:
+        path.unlink(missing_ok=True)
+        shutil.rmtree(bench.out / "private-runs" / name, ignore_errors=True)
+    part = replace(MEASURE[name](bench), setting=bench.setting(name))
+    write_atomic(path, json.dumps(asdict(part), indent=1).encode())
+    bench.console.print(f"{name}: {time.perf_counter() - begun:.0f} s", style="dim")
+    return part
+
+
+Section = tuple[str, list[str], list[list[str]]]
+"""A table: its title, its headers, and its rows."""
+
+
+def sections(bench: Bench, parts: Mapping[str, Part]) -> Iterator[Section]:
+    """The tables of all parts that there are; those of photographs are one."""
+    names = ["copy", "identity", bench.analogies.name, bench.learned.name]
+    for title, several in (
+        ("The paper's synthetic study", ("synthetic",)),
+        ("Synthetic rules, mean over rules", ("rules",)),
+        ("Photographs that training has not seen", PHOTOGRAPHS),
+        ("The tokenizer, on photographs that training has not seen", ("tokenizer",)),
+        ("The choice, on what training has seen", ("choice",)),
+    ):
+        rows = [row for name in several if name in parts for row in parts[name].rows]
+        own = ["tokenizer"] if "tokenizer" in several else names
+        last = [] if own == ["tokenizer"] else ["better than `analogies` by"]
+        headers = ["", "measure", "n", *(f"`{name}`" for name in own), *last]
+        if rows:
+            yield title, headers, [cells(row, own, bool(last)) for row in rows]
+    if "speed" in parts:
+        facts = [[name, f"{value:.3g}"] for name, value in parts["speed"].facts.items()]
+        yield "Speed and size", ["", ""], facts
+
+
+def cells(row: Row, engines: Sequence[str], compared: bool) -> list[str]:
+    """A row of a table."""
+    values = [show(row.engines[name], row.metric) for name in engines]
+    better = "" if row.better is None else show(row.better, row.metric, signed=True)
+    return [row.label, heading(row.metric), str(row.n), *values, *([better] if compared else [])]
+
+
+def report(bench: Bench, parts: Mapping[str, Part]) -> None:
+    """Write and print everything that there is."""
+    given, console = bench.given, bench.console
+    best = best_for_task(bench, parts) if {"rules", "choice"} <= parts.keys() else None
+    found = {
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "versions": {"vicl": vicl.__version__, "torch": torch.__version__},
+        "python": platform.python_version(),
+        "machine": processor(torch.device("cpu")),
+        "parts": {name: asdict(part) for name, part in parts.items()},
+        "best_for_task": best,
+    }
+    write_atomic(bench.out / "results.json", json.dumps(found, indent=1).encode())
+    text = [
+        f"Measured by `benchmarks/default_model.py --model {given.model} --episodes "
+        f"{given.episodes} --seed {given.seed}`; means with bootstrap 95% intervals. Weights: "
+        f"SHA-256 {bench.learned.weights_hash}.\n"
+    ]
+    for title, headers, rows in sections(bench, parts):
+        lines = [headers, ["---"] * len(headers), *rows]
+        text += [f"**{title}**\n", *(f"| {' | '.join(line)} |" for line in lines), ""]
+        console.print(table(title, headers, rows), markup=False)
+    notes = [note for part in parts.values() for note in part.notes]
+    if best is not None:
+        write_atomic(bench.out / "best_for_task.json", (json.dumps(best, indent=1) + "\n").encode())
+        notes.append(
+            "chosen: " + ", ".join(f"{task} {one['engine']}" for task, one in best.items())
+        )
+    for note in notes:
+        console.print(note, markup=False)
+    text += [f"- {note}" for note in notes]
+    write_atomic(bench.out / "results.md", ("\n".join(text) + "\n").encode())
+
+
+def table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A table for the terminal."""
+    drawn = Table(title=title, title_justify="left")
+    for header in headers:
+        drawn.add_column(header.replace("`", ""), overflow="fold")
+    for row in rows:
+        drawn.add_row(*row)
+    return drawn
+
+
+def main() -> int:
+    """Measure what is not there yet, and report all that is; 0, or 2 if something is wrong."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", required=True, help="name, folder or checkpoint")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--episodes", type=int, default=100, help="of each set, at most")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("out/default"))
+    parser.add_argument("--only", default=",".join(MEASURE), help="parts, with commas between")
+    parser.add_argument("--again", action="store_true", help="measure these parts anew")
+    given = parser.parse_args()
+    given.only = given.only.split(",")
+    if unknown := [name for name in given.only if name not in MEASURE]:
+        parser.error(f"--only: got {', '.join(unknown)}, expected some of {', '.join(MEASURE)}")
+    if given.episodes < 1 or given.seed < 0:
+        parser.error("--episodes, --seed: expected at least 1, and no negative seed")
+    console = Console(width=max(Console().width, 160), highlight=False)
+    try:
+        bench = Bench(given, console)
+        anew = given.only if given.again else []
+        found = {name: kept(bench, name) for name in MEASURE if name not in anew}
+        for name in (name for name in MEASURE if name in given.only):
+            found[name] = found.get(name) or measured(bench, name)
+        report(bench, {name: part for name in MEASURE if (part := found.get(name)) is not None})
+    except (ValueError, OSError) as error:
+        Console(stderr=True, soft_wrap=True).print(f"default_model.py: {error}", markup=False)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
