@@ -64,7 +64,7 @@ from vicl.figures.rules import RULES
 from vicl.files import hash_file, write_atomic
 from vicl.machine import processor
 from vicl.metrics import Interval, Statistic, bootstrap_statistic
-from vicl.models import WEIGHTS, load_model
+from vicl.models import load_model
 from vicl.models.download import downloaded
 from vicl.models.floors import Copy, Identity
 from vicl.models.vqgan import VQGAN
@@ -301,7 +301,7 @@ def tokenizer(bench: Bench) -> Part:
 def speed(bench: Bench) -> Part:
     """Seconds of loading and of a prompt, and what is on the disk."""
     source, threads = bench.given.model, torch.get_num_threads()
-    places = (WEIGHTS / source, downloaded(source), Path(source))
+    places = (downloaded(source), Path(source))
     place = next((path for path in places if path is not None and path.exists()), None)
     loading = [seconds(partial(load_model, source, device="cpu")) for _ in range(LOADS)]
     facts = {f"loading, s (best of {LOADS})": min(loading)}
