@@ -16,10 +16,10 @@ measures, on the CPU and with bootstrap 95% intervals:
   and for images by the seen rules of the part "rules".  The learned engine is chosen only where its
   mean is better and the interval of the paired difference is above 0.
 
-Writes results.json, results.md (tables for a model card), best_for_task.json (what
-`vicl.predict(model=None)` goes by) and sheets/.  Pictures of --data are in private-* alone; these
-must not be committed.  A part that is done is not measured again (--again does), and one that was
-stopped goes on where it was.
+Writes results.json, results.md (tables for a model card), best_for_task.json (which engine
+`vicl.predict(model=None)` should take) and sheets/.  Pictures of --data are in private-* alone;
+these must not be committed.  A part that is done is not measured again (--again does), and one that
+was stopped goes on where it was.
 """
 
 from __future__ import annotations

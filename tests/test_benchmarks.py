@@ -48,10 +48,16 @@ def test_human_edges(shared: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "script", ["human_edges.py", "resolution.py", "fit_trust.py", "default_model.py"]
+    "script",
+    [
+        ("human_edges.py",),
+        ("resolution.py",),
+        ("fit_trust.py",),
+        ("default_model.py", "--model", "analogies"),
+    ],
 )
-def test_absent_data_are_named(script: str, tmp_path: Path) -> None:
-    done = run(script, "--data", tmp_path / "nowhere")
+def test_absent_data_are_named(script: tuple[str, ...], tmp_path: Path) -> None:
+    done = run(*script, "--data", tmp_path / "nowhere")
     assert done.returncode == 2
     assert "nowhere" in done.stderr
     assert "Traceback" not in done.stderr
@@ -188,7 +194,8 @@ def test_default_model_without_what_training_has_seen(tmp_path: Path, learned: P
 
 def test_default_model_refuses(tmp_path: Path) -> None:
     out = ("--out", tmp_path / "out")
-    unknown = run("default_model.py", *out, "--only", "rules,colour")
+    model = ("--model", "analogies")
+    unknown = run("default_model.py", *model, *out, "--only", "rules,colour")
     assert unknown.returncode == 2
     assert "expected some of synthetic, rules" in unknown.stderr
     floor = run("default_model.py", *out, "--only", "synthetic", "--model", "copy")

@@ -86,6 +86,12 @@ def test_a_list_with_several_examples_goes_with_a_copy_of_the_data(work: Path) -
     compared = vicl("compare", "run", "again")
     assert compared.exit_code == 0, compared.stderr
     assert "3 common episodes" in compared.stdout  # of the class with two others
+    published = vicl(*again[:-1], "other", "--published")
+    assert published.exit_code == 2
+    assert "expected those of 'moved, published'" in published.stderr
+    listing = Path("run/listing.jsonl")
+    listing.write_text(listing.read_text().replace(".png", ".jpg", 1))
+    assert "expected those of 'moved'" in vicl(*again[:-1], "other").stderr
     nothing = vicl("segmentation", "--data", "moved", "--list-episodes", "-", "-o", "x")
     assert nothing.exit_code == 2
     assert "--output" in nothing.stderr

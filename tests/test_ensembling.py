@@ -139,6 +139,14 @@ def test_every_example_may_have_a_canvas_of_its_own(model: Any) -> None:
     assert same(agreed, singles[0])
 
 
+def test_an_inpainter_for_one_example_gets_a_canvas_for_each() -> None:
+    single = KINDS["mae-vqgan"].build((96, 96))
+    single.config = single.config.model_copy(update={"most_examples": 1})
+    one = replace(Ensemble(single, arrangements=(1,)), examples_per_canvas=1)
+    asked = prompt(2)
+    assert same(Ensemble(single, arrangements=(1,)).answer([asked])[0], one.answer([asked])[0])
+
+
 def test_a_prompt_gets_what_it_gets_alone(model: Any) -> None:
     prompts = [prompt(seed=1), prompt(seed=2)]
     ensemble = Ensemble(model, (1, 2, 5))

@@ -135,10 +135,14 @@ class Ensemble:
             canvas=canvas,
         )
 
+    def _most_examples(self, count: int) -> int:
+        """All, or as many as the inpainter says that it was trained on."""
+        return getattr(self.inpainter, "most_examples", None) or count
+
     def _members(self, prompt: Prompt) -> list[tuple[Layout, Prompt]]:
         """The prompt on every canvas: group by group of examples, every arrangement of each."""
         count = len(prompt.examples)
-        each = self.examples_per_canvas or count
+        each = self.examples_per_canvas or min(count, self._most_examples(count))
         if count % each:
             raise ValueError(
                 f"examples: got {count}, expected a multiple of {each}, which is how many stand on "

@@ -41,6 +41,11 @@ def test_an_inpainter_gets_its_grid() -> None:
     left = as_engine(Mirror(), "segmentation", examples=2, order="left")
     assert isinstance(left, CanvasModel)
     assert left.layout == Layout.grid(2, order="left")
+    single = Mirror()
+    single.most_examples = 1  # type: ignore[attr-defined]
+    left = as_engine(single, "segmentation", examples=2, order="left")
+    assert isinstance(left, CanvasModel)
+    assert left.layout == Layout.grid(1, order="left")
     with pytest.raises(ValueError, match="the largest number that fits is 1"):
         as_engine(Mirror((32, 32), 4), "segmentation", examples=3, order="left")
 

@@ -75,6 +75,9 @@ def spread_codes(tokenizer: VQGAN) -> None:
 
 KINDS = {
     "mae-vqgan": Kind(MAEVQGAN, tiny),
+    "mae-vqgan-expected": Kind(
+        MAEVQGAN, lambda size: tiny(size).model_copy(update={"drawing": "expected"})
+    ),
     "mae": Kind(MAE, lambda size: MAEConfig(**numbers(size, "tokenizer", "drawing"))),
     "mae-plain": Kind(
         MAE,
@@ -89,7 +92,7 @@ KINDS = {
         lambda size: UNetConfig(canvas_size=size, patch_size=PATCH, widths=(8, 16, 32, 32, 32)),
     ),
 }
-CODES = ("mae-vqgan", "beit", "autoregressive")
+CODES = ("mae-vqgan", "mae-vqgan-expected", "beit", "autoregressive")
 
 
 def holes(*places: tuple[int, int, int, int], size: tuple[int, int] = SQUARE) -> Tensor:

@@ -228,6 +228,7 @@ def unet(model: Any, image: Tensor, hole: Tensor, target: Tensor, place: int) ->
 
 REFERENCES = {
     "mae-vqgan": mae_vqgan,
+    "mae-vqgan-expected": mae_vqgan,
     "mae": mae,
     "mae-plain": mae_plain,
     "beit": beit,

@@ -269,3 +269,20 @@ def test_tiny_models_of_the_other_tests_can_be_saved(tmp_path: Path) -> None:
     model = tiny_model()
     save_folder(model, tmp_path / "x")
     assert load_folder(tmp_path / "x").config == model.config
+
+
+def test_half_precision_is_half_the_size_and_refuses_what_it_cannot_hold(tmp_path: Path) -> None:
+    model = MAEVQGAN(tiny())
+    save_folder(model, tmp_path / "whole")
+    save_folder(model, tmp_path / "half", dtype=torch.float16)
+    whole, half = (load_folder(tmp_path / name) for name in ("whole", "half"))
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "half")]
+    assert 1.8 < sizes[0] / sizes[1] < 2.1
+    for one, other in zip(whole.parameters(), half.parameters(), strict=True):
+        assert other.dtype == torch.float32
+        assert torch.allclose(one, other, rtol=1e-3, atol=1e-6)
+    with torch.no_grad():
+        next(model.parameters()).fill_(7e4)
+    with pytest.raises(ModelError, match=r"not finite in torch\.float16"):
+        save_folder(model, tmp_path / "over", dtype=torch.float16)
+    assert not (tmp_path / "over").exists()

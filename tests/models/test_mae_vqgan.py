@@ -135,7 +135,8 @@ def test_expected_drawing_mixes_codes_in_the_hole_and_names_the_rest() -> None:
     with torch.no_grad():
         shares = model.token_logits(image, hole).softmax(dim=-1)
         mean = (shares @ model.tokenizer.codebook).view(1, 4, 6, -1).permute(0, 3, 1, 2)
-        vectors = model.tokenizer.vectors(model.tokenizer.encode(image))
+        seen = image.masked_fill(hole[:, None], 0.5)
+        vectors = model.tokenizer.vectors(model.tokenizer.encode(seen))
         vectors[:, :, 2:4, 3:6] = mean[:, :, 2:4, 3:6]
         drawn = model.tokenizer.draw(vectors)
     inside = filled.image.movedim(1, -1)[hole]

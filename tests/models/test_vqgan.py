@@ -143,10 +143,9 @@ def test_signals_neither_fade_nor_grow_in_new_weights() -> None:
     config = VQGANConfig(base_width=16, multipliers=(1, 2, 2), attention_levels=(), norm_groups=4)
     model = VQGAN(config.model_copy(update={"latent_dim": 16, "codebook_dim": 16}))
     image = torch.randn(2, 3, 32, 32)
-    x = model.encoder.conv_in(image)
-    for level in model.encoder.levels:
-        x = level(x)
-        assert 0.4 < x.std() < 2.5
+    latents = model.latents((image + 1) / 2)
+    assert 0.4 < latents.std() < 2.5
+    assert 0.4 < model.render(torch.randn_like(latents)).std() < 2.5
     for name, weight in model.named_parameters():
         if name.endswith("weight"):
             last_of_a_branch = name.endswith(("conv2.weight", "proj.weight"))

@@ -163,7 +163,7 @@ def test_figures_are_drawn_at_the_canvas_size_with_their_holes() -> None:
     source = {"kind": "figures", "clean": 0.5, "mixture": {"negative": 1.0}, "families": ["flat"]}
     data = Data(train=source, held_out={"sources": source, "count": 2}, workers=0)
     opened = open_data(data, (64, 64), seed=3, patch_size=8)
-    assert opened.describe()[0] == "synthetic figures"
+    assert opened.describe()[0] == "synthetic figures (1 rules; flat)"
     figures = SyntheticFigures(64, 8, clean=0.5, mixture={"negative": 1.0}, families=("flat",))
     assert torch.equal(opened.held_out.load(1), to_tensor(figures.figure(1).image))
     batch = next(opened.batches(8))
@@ -190,13 +190,14 @@ def test_published_figures_have_their_answers_below_at_the_right() -> None:
         ({"mixture": {"nonsense": 1.0}}, (64, 64), "figures: mixture: got"),
         ({"masks": "somewhere"}, (64, 64), "figures: masks: got"),
         ({}, (64, 72), "are square"),
+        ({"cutouts": "nowhere"}, (64, 64), "nowhere"),
     ],
 )
 def test_figures_that_cannot_be_drawn_are_refused(
     source: dict[str, Any], size: tuple[int, int], complaint: str
 ) -> None:
     data = Data(train={"kind": "figures", **source}, workers=0)
-    with pytest.raises(RecipeError, match=complaint):
+    with pytest.raises(FileError, match=complaint):
         open_data(data, size, seed=0)
 
 

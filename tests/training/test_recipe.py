@@ -281,3 +281,16 @@ def test_the_papers_setting_is_as_published() -> None:
     assert recipe.schedule.warmup * recipe.schedule.epochs == 15
     assert [(m.kind, m.ratio) for m in recipe.masking] == [("patches", 0.75)]
     assert (recipe.data.augmentation.scale, recipe.data.augmentation.flip) == ((0.2, 1.0), True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        (["vqgan.quantise_after=3600"], "expected fewer than"),
+        (["schedule.steps=null", "schedule.epochs=2"], "which has to be given"),
+        (["ema=0.99"], "ema: would average codes"),
+    ],
+)
+def test_codes_are_placed_within_the_run(changes: list[str], complaint: str) -> None:
+    with pytest.raises(RecipeError, match=complaint):
+        load_recipe("vqgan-default-cpu", changes)

@@ -96,6 +96,18 @@ def test_stopped_and_resumed_is_as_if_never_stopped(kind: str, tmp_path: Path) -
     assert steps == [1, 2, 3, 4]
 
 
+def test_a_vqgan_goes_on_from_before_its_codes_are_placed(tmp_path: Path) -> None:
+    loss = {"discriminator": None, "quantise_after": 3}
+    every = {"every": 2, "keep": 9}
+    given = recipe(tmp_path, "vqgan", vqgan=loss, checkpoints=every)
+    whole = train(given, tmp_path / "whole", device="cpu")
+    shutil.copytree(tmp_path / "whole", tmp_path / "half")
+    shutil.rmtree(tmp_path / "half" / "model")
+    index = {"steps": [2], "best": None, "best_loss": None}
+    (tmp_path / "half" / "checkpoints" / "checkpoints.json").write_text(json.dumps(index))
+    assert same(whole, train(given, tmp_path / "half", device="cpu", resume=True))
+
+
 def test_accumulation_is_the_larger_batch(tmp_path: Path) -> None:
     """Two rounds of 2 against one of 4, the same images and holes: the same steps."""
     changes: dict[str, Any] = {"optimiser": {"lr": 1e-3, "scale_lr": False}}

@@ -303,9 +303,21 @@ def test_codes_begin_at_the_centres_of_a_batch_where_asked() -> None:
     figures = objective(images(), None, 2).figures
     assert figures["codes_in_use"] > 0.8  # of 16, for 32 latents
     assert figures["commitment"] < objective.model.latents(images()).var() / 4
+    placed = objective.model.codebook.detach().clone()
+    objective(images(3), None, 2)  # another round of the same step
+    assert torch.equal(objective.model.codebook.detach(), placed)
     same = make(VQGANLoss(discriminator=None, revive_after=5, quantise_after=2))
     same(images(), None, 2)
     assert torch.equal(same.model.codebook, objective.model.codebook)
+
+
+def test_equal_latents_are_one_code() -> None:
+    objective = make(VQGANLoss(discriminator=None, quantise_after=1))
+    before = objective.model.codebook.detach().clone()
+    stub(objective, torch.ones(1, 4, 2, 2))
+    objective(images(1, size=4), None, 1)
+    moved = (objective.model.codebook.detach() != before).any(dim=1)
+    assert moved.tolist() == [True] + [False] * 15
 
 
 def test_a_batch_of_fewer_latents_than_codes_places_as_many() -> None:

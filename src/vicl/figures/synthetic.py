@@ -146,6 +146,14 @@ class SyntheticFigures(IterableDataset[Mapping[str, Any]]):
             written = (font_family(find_fonts(self.fonts), licence=self.fonts_licence),)
         return (*drawn, *written, *file_families(cutouts, photographs))
 
+    def check_folders(self) -> None:
+        """Look at the folders now, not when the first figure is drawn.
+
+        Raises:
+            vicl.images.ImageError: If one is missing or has no pictures.
+        """
+        _ = self._families
+
     @cached_property
     def _tasks(self) -> TaskDrawer:
         return TaskDrawer(self.mixture, self._families)

@@ -22,10 +22,8 @@ from vicl.models.batches import send
 from vicl.models.code_inpainter import ChosenCodes, CodeInpainter, DecodeRegion
 from vicl.models.configs import AutoregressiveConfig
 from vicl.models.initialisation import initialise_transformer, seeded
-from vicl.models.tokens import check_generators, choose_tokens, token_pixels
+from vicl.models.tokens import GREY, check_generators, choose_tokens, token_pixels
 from vicl.models.vit import Cache, Transformer, patchify, sincos_positions
-
-GREY = 0.5
 
 
 class Autoregressive(CodeInpainter):

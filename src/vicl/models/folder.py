@@ -163,7 +163,7 @@ def save_folder(
         (temporary / CARD).write_text(card or plain_card(model, target.name), encoding="utf-8")
         for extra, content in (extras or {}).items():
             (temporary / extra).write_bytes(content)
-        _write_weights(weights(model, dtype), temporary / WEIGHTS)
+        _write_weights(_castable(weights(model, dtype), name), temporary / WEIGHTS)
         _replace(temporary, target)
     except (OSError, SafetensorError) as error:
         raise ModelError(
@@ -275,6 +275,17 @@ def weights(model: nn.Module, dtype: torch.dtype = torch.float32) -> dict[str, T
         name: value.detach().to("cpu", dtype).contiguous()
         for name, value in model.state_dict().items()
     }
+
+
+def _castable(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The weights, if none is too large for its type."""
+    for key, value in tensors.items():
+        if not bool(torch.isfinite(value).all()):
+            raise ModelError(
+                f"{name}: {key} holds numbers that are not finite in {value.dtype}; save it as "
+                "float32 or bfloat16, or train it again if they are not finite there"
+            )
+    return tensors
 
 
 def weights_hash(model: nn.Module) -> str:

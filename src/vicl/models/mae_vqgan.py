@@ -9,13 +9,14 @@ Source: Bar, Gandelsman, Darrell, Globerson and Efros 2022, arXiv:2209.00647, se
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vicl.models.code_inpainter import ChosenCodes, CodeInpainter, DecodeRegion
 from vicl.models.configs import MAEVQGANConfig
 from vicl.models.initialisation import seeded
 from vicl.models.masked_autoencoder import MaskedAutoencoder
+from vicl.models.tokens import GREY, token_pixels
 
 
 class MAEVQGAN(MaskedAutoencoder, CodeInpainter):
@@ -48,12 +49,40 @@ class MAEVQGAN(MaskedAutoencoder, CodeInpainter):
     ) -> Float[Tensor, "b c h w"]:
         if self.config.drawing == "likeliest":
             return super()._vectors(answer, image, holes)
-        grid, tokenizer = self.config.grid, self.tokenizer
         if answer.logits is None:
-            inside = tokenizer.vectors(answer.codes.view(-1, *grid))
+            inside = super()._vectors(answer, image, holes)
         else:
-            shares = answer.logits.float().softmax(dim=-1).to(tokenizer.codebook.dtype)
-            mean = shares @ tokenizer.codebook  # (b, n, c)
-            inside = mean.view(len(mean), *grid, -1).permute(0, 3, 1, 2)
-        hidden = holes.to(inside.device).view(-1, 1, *grid)
-        return torch.where(hidden, inside, tokenizer.vectors(tokenizer.encode(image)))
+            codebook = self.tokenizer.codebook
+            mean = answer.logits.float().softmax(dim=-1).to(codebook.dtype) @ codebook  # (b, n, c)
+            inside = mean.view(len(mean), *self.config.grid, -1).permute(0, 3, 1, 2)
+        return self._around(inside, image, holes)
+
+    def decode(
+        self,
+        tokens: Int[Tensor, "b n"],
+        image: Float[Tensor, "b 3 H W"],
+        hole: Bool[Tensor, "b H W"],
+    ) -> Float[Tensor, "b 3 H W"]:
+        """See :meth:`CodeInpainter.decode`.
+
+        With `drawing` "expected" tokens outside the hole do not matter: what is there is drawn.
+        """
+        if self.config.drawing == "likeliest":
+            return super().decode(tokens, image, hole)
+        codes = tokens.to(self.device).view(-1, *self.config.grid)
+        inside = self.tokenizer.vectors(codes)
+        vectors = self._around(inside, image.to(self.device), self._holes(image, hole))
+        return self._draw(vectors, image, hole)
+
+    def _around(
+        self,
+        inside: Float[Tensor, "b c h w"],
+        image: Float[Tensor, "b 3 H W"],
+        holes: Bool[Tensor, "b n"],
+    ) -> Float[Tensor, "b c h w"]:
+        """Vectors for the holes, and elsewhere those of what is there, seen with grey holes."""
+        holes = holes.to(inside.device)
+        hidden = token_pixels(holes, self.config.grid, self.patch_size)
+        named = self.tokenizer.encode(image.masked_fill(hidden[:, None], GREY))
+        outside = self.tokenizer.vectors(named)
+        return torch.where(holes.view(-1, 1, *self.config.grid), inside, outside)

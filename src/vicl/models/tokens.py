@@ -10,6 +10,9 @@ from torch import Generator, Tensor
 
 from vicl.engine import Sampling
 
+GREY = 0.5
+"""What a tokenizer is shown where a hole is."""
+
 
 def hole_tokens(hole: Bool[Tensor, "b H W"], patch_size: int) -> Bool[Tensor, "b n"]:
     """Say which patches, in raster order, the holes are made of.

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from vicl.figures.synthetic import SyntheticFigures
+from vicl.files import display
 from vicl.training.held_out import HeldOutImages, Opened, hold_out
 from vicl.training.loader import Batch, Pool, Seat, load
 from vicl.training.mixture import Mixture
@@ -153,7 +154,7 @@ def _open(source: Source, size: tuple[int, int], patch_size: int, datasets: Data
             )
         return DatasetStream(f"dataset {source.name}", datasets[source.name])
     if isinstance(source, FiguresSource):
-        return DatasetStream("synthetic figures", open_figures(source, size, patch_size))
+        return DatasetStream(_title(source), open_figures(source, size, patch_size))
     return list_files(source)
 
 
@@ -169,9 +170,21 @@ def open_figures(source: FiguresSource, size: tuple[int, int], patch_size: int) 
         )
     chosen = source.model_dump(exclude={"kind", "weight"}, exclude_defaults=True)
     try:
-        return SyntheticFigures(size[0], patch_size, **chosen)
+        figures = SyntheticFigures(size[0], patch_size, **chosen)
+        figures.check_folders()
     except ValueError as error:
         raise RecipeError(f"figures: {error}") from error
+    return figures
+
+
+def _title(source: FiguresSource) -> str:
+    """What the figures show, in words."""
+    rules = f"{len(source.mixture)} rules" if source.mixture else "the rules for training"
+    content = "drawn things" if source.families is None else ", ".join(source.families)
+    named = {"cut-outs of": source.cutouts, "photographs of": source.photographs}
+    named |= {"fonts of": source.fonts}
+    folders = [f"{what} {display(path)}" for what, path in named.items() if path is not None]
+    return f"synthetic figures ({rules}; {', '.join([content, *folders])})"
 
 
 def _split(train: list[Opened], held: HeldOut) -> tuple[list[Opened], list[Opened]]:

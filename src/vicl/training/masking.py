@@ -1,8 +1,8 @@
 """Masking: which patches a model has to fill while it learns.
 
 A masking hides equally many patches of every canvas of a batch, so that shapes within the batch
-are static.  Everything is drawn for the whole batch at once, on the CPU, from the generator that
-is handed in.
+are static; figures that know their own holes (see :class:`AnswerCell`) may have others.  Everything
+is drawn for the whole batch at once, on the CPU, from the generator that is handed in.
 """
 
 from __future__ import annotations
@@ -128,6 +128,9 @@ class Blocks(_Masking):
 
 class AnswerCell(_Masking):
     """The answer's place: a figure's own, where it is known; else that of a random grid.
+
+    Own holes of several sizes in a batch cost a pass each, and a loss that is a mean over all
+    hidden patches then depends a little on how a batch is shared out.
 
     How many examples the grid has is drawn once for a batch, among those that fit on the canvas;
     which way it is laid out is drawn for each canvas.  On a canvas too small for

@@ -334,6 +334,16 @@ class Recipe(Part):
             raise ValueError("parallel: got fsdp, but a vqgan is trained with ddp only")
         if is_vqgan and self.precision == "fp16":
             raise ValueError("precision: got fp16, but a vqgan is trained with bf16 or fp32 only")
+        if self.vqgan is not None and self.vqgan.quantise_after:
+            if self.schedule.steps is None or self.vqgan.quantise_after >= self.schedule.steps:
+                raise ValueError(
+                    f"vqgan.quantise_after: got {self.vqgan.quantise_after}, expected fewer than "
+                    f"schedule.steps ({self.schedule.steps}), which has to be given"
+                )
+            if self.ema is not None:
+                raise ValueError(
+                    "ema: would average codes from before vqgan.quantise_after; give null"
+                )
         everything = any(isinstance(masking, Everything) for masking in self.masking)
         if everything and not isinstance(self.model, AutoregressiveModel):
             raise ValueError(

@@ -9,13 +9,12 @@ Source: Esser, Rombach and Ommer 2021, arXiv:2012.09841, section 3.1.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.cluster.vq import kmeans2
+from sklearn.cluster import KMeans
 from torch import Tensor, distributed, nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -46,6 +45,9 @@ class VQGANObjective(Objective):
     - Before `discriminator.start` there is no loss "discriminator": the loop steps no optimiser
       that has no loss.  Among several processes the wrapper has to be told that parameters may
       be unused (`find_unused_parameters`).
+    - Before `quantise_after` latents are drawn as they are, the codes stay where they began, and
+      the figures are those of the reconstruction alone; who asks the model itself, as evaluation on
+      the way does, gets what these codes say, which is nothing.
     - In eval mode there is no adversarial term, no code is counted and none moves; no gradient is
       needed then.
     - The forward pass moves codes, which no optimiser knows of: what an optimiser remembers of a
@@ -96,6 +98,7 @@ class VQGANObjective(Objective):
         if loss.perceptual is not None:
             distance = load_perceptual(loss.perceptual.weights)
             self._perceptual = [(distance, loss.perceptual.weight)]
+        self._placed = False
         self._window = loss.revive_after or _WINDOW
         self.register_buffer("last_used", torch.full((model.codebook_size,), -self._window))
 
@@ -114,9 +117,13 @@ class VQGANObjective(Objective):
         """See :meth:`Objective.forward`; `hole` makes no difference."""
         latents = self.model.latents(image)
         if self.training and step < self.settings.quantise_after:
-            return Losses(*self._compare(2 * image - 1, self.model.render(latents), step))
-        if self.training and step == self.settings.quantise_after > 0:
+            losses, figures = self._compare(2 * image - 1, self.model.render(latents), step)
+            # So that the optimiser knows the codes from the first step, and a run can go on.
+            losses["model"] = losses["model"] + 0.0 * self.model.codebook.sum()
+            return Losses(losses, figures)
+        if self.training and step == self.settings.quantise_after > 0 and not self._placed:
             self._place_codes(latents.detach())
+            self._placed = True  # not again in the step's other rounds
         revived = self._revive(latents.detach(), step)
         # Low precision would name other codes than the saved model does.
         with without_autocast(latents.device):
@@ -219,14 +226,13 @@ class VQGANObjective(Objective):
         Source: Lancucki et al. 2020, arXiv:2005.08520, section 3 (data-dependent codebooks).
         """
         vectors = latents.permute(0, 2, 3, 1).flatten(0, 2).float().cpu().numpy()  # (b h w, c)
-        count = min(len(self.last_used), len(vectors))
-        with warnings.catch_warnings():
-            # A centre that none is nearest to stays where it is, and counts as a dead code.
-            warnings.filterwarnings("ignore", message="One of the clusters is empty")
-            seed = int(numbers(self.seed, Purpose.REVIVAL, 0).integers(2**32))
-            centres, _ = kmeans2(vectors, count, iter=10, minit="++", seed=seed)
         codes = self.model.codebook.clone()
-        codes[:count] = torch.from_numpy(centres).to(codes)
+        if _is_first_process() and bool(np.isfinite(vectors).all()):  # else the loss tells
+            distinct = np.unique(vectors, axis=0)
+            count = min(len(codes), len(distinct))
+            seed = int(numbers(self.seed, Purpose.REVIVAL, 0).integers(2**32))
+            clusters = KMeans(count, n_init=1, max_iter=10, random_state=seed)
+            codes[:count] = torch.from_numpy(clusters.fit(vectors).cluster_centers_).to(codes)
         self.model.codebook.copy_(_from_first_process(codes))
 
     @torch.no_grad()
@@ -275,6 +281,11 @@ def _mean_over_processes(tensor: Tensor) -> Tensor:
     if distributed.is_available() and distributed.is_initialized():
         return _sum_over_processes(tensor) / distributed.get_world_size()
     return tensor
+
+
+def _is_first_process() -> bool:
+    there = distributed.is_available() and distributed.is_initialized()
+    return not there or distributed.get_rank() == 0
 
 
 def _from_first_process(tensor: Tensor) -> Tensor:

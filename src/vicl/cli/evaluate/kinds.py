@@ -133,8 +133,7 @@ def _replay(options: Options, path: Path) -> list[tuple[Dataset, list[Episode]]]
         raise DatasetError(f"{name}: lists no episode; give a list made by --list-episodes")
     datasets = _datasets(options, max(len(episode.examples) for episode in listed))
     if len(datasets) == 1 and options.root is not None:
-        # Named by its folder, which may be called otherwise where the list was made.
-        listed = [replace(episode, dataset=datasets[0].name) for episode in listed]
+        listed = [_renamed(episode, datasets[0]) for episode in listed]
     chosen = [
         (dataset, [e for e in listed if (e.dataset, e.kind) == (dataset.name, dataset.kind)])
         for dataset in datasets
@@ -144,6 +143,18 @@ def _replay(options: Options, path: Path) -> list[tuple[Dataset, list[Episode]]]
         wanted = ", ".join(f"{dataset.name!r} ({dataset.kind})" for dataset in datasets)
         raise DatasetError(f"{name}: lists episodes of {found}, expected those of {wanted}")
     return [(dataset, episodes) for dataset, episodes in chosen if episodes]
+
+
+def _renamed(episode: Episode, dataset: Dataset) -> Episode:
+    """An episode of a copy of the dataset, whose folder may be called otherwise; else itself."""
+    from vicl.evaluation.datasets import ItemDataset
+
+    if not isinstance(dataset, ItemDataset):
+        return episode
+    published = [name.endswith(", published") for name in (episode.dataset, dataset.name)]
+    theirs = dataset.queries, dataset.pool
+    held = episode.query in theirs[0] and all(item in theirs[1] for item in episode.examples)
+    return replace(episode, dataset=dataset.name) if held and len(set(published)) == 1 else episode
 
 
 def _datasets(options: Options, examples: int) -> Sequence[Dataset]:

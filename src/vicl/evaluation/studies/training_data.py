@@ -151,7 +151,9 @@ def train_recipes(
     for recipe in recipes:
         for share in shares:
             cut = at_budget(recipe, steps=steps, share=share)
-            data = open_data(cut.data, canvas_size(cut), seed=cut.seed)
+            data = open_data(
+                cut.data, canvas_size(cut), seed=cut.seed, patch_size=cut.model.patch_size
+            )
             path = train(cut, out / f"{cut.name}-{share:g}", resume=True, device=device)
             model = load_model(path, device=device)
             checkpoints.append(
