@@ -234,6 +234,8 @@ def test_two_steps_of_every_shipped_recipe(name: str, pictures: Path) -> None:
         "schedule.steps": 2,
         "compile": False,
     }
+    if recipe.vqgan is not None and recipe.vqgan.quantise_after:
+        changes["vqgan.quantise_after"] = 1
     overrides = [part for key, value in changes.items() for part in ("--set", f"{key}={value}")]
     overrides = [part.replace("None", "null") for part in overrides]
     result = vicl_train(name, *overrides, "--device", "cpu")

@@ -286,7 +286,7 @@ def test_the_papers_setting_is_as_published() -> None:
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        (["vqgan.quantise_after=3600"], "expected fewer than"),
+        (["vqgan.quantise_after=4500"], "expected fewer than"),
         (["schedule.steps=null", "schedule.epochs=2"], "which has to be given"),
         (["ema=0.99"], "ema: would average codes"),
     ],
