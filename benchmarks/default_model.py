@@ -1,6 +1,6 @@
 """How good is a learned engine, beside the floors and `analogies`?  Which is for which task?
 
-    python benchmarks/default_model.py --model default --data ../shared/data --out out/default
+    python benchmarks/default_model.py --model runs/mae-vqgan-default-cpu/model --out out/default
 
 measures, on the CPU and with bootstrap 95% intervals:
 

@@ -330,6 +330,16 @@ def most_examples(inpainter: Inpainter) -> int:
     return min(fitting, getattr(inpainter, "most_examples", None) or fitting)
 
 
+def even_share(inpainter: Inpainter, examples: int) -> int:
+    """How many of so many examples a canvas is to show, if each is to show as many.
+
+    All; or, where the inpainter says by `most_examples` that it was trained on fewer, the most that
+    share them out evenly.
+    """
+    most = getattr(inpainter, "most_examples", None) or examples
+    return max(n for n in range(1, min(most, examples) + 1) if examples % n == 0)
+
+
 def rank(answers: Sequence[Filled]) -> Filled:
     """Make one answer of several to the same prompt: the likeliest, the others as alternatives.
 

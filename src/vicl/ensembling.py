@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vicl.engine import Filled, Inpainter, TokenInpainter
+from vicl.engine import Filled, Inpainter, TokenInpainter, even_share
 from vicl.images import to_tensor
 from vicl.layout import ARRANGEMENTS, Canvas, Layout
 from vicl.models.tokens import hole_tokens
@@ -55,7 +55,8 @@ class Ensemble:
             canvas of the first.
         fuse: See :data:`Fusion`.
         examples_per_canvas: How many of a prompt's examples stand on a canvas, the others on
-            canvases of their own; None for all of them on one.
+            canvases of their own; None for all of them on one, or as many as the inpainter was
+            trained on (see :func:`vicl.engine.even_share`).
         layout: The grid, for as many examples as stand on a canvas; None takes the general one.
         upsampling: How the answer is brought to the query's size.
 
@@ -135,14 +136,11 @@ class Ensemble:
             canvas=canvas,
         )
 
-    def _most_examples(self, count: int) -> int:
-        """All, or as many as the inpainter says that it was trained on."""
-        return getattr(self.inpainter, "most_examples", None) or count
-
     def _members(self, prompt: Prompt) -> list[tuple[Layout, Prompt]]:
         """The prompt on every canvas: group by group of examples, every arrangement of each."""
         count = len(prompt.examples)
-        each = self.examples_per_canvas or min(count, self._most_examples(count))
+        all_on_one = count if self.layout else even_share(self.inpainter, count)
+        each = self.examples_per_canvas or all_on_one
         if count % each:
             raise ValueError(
                 f"examples: got {count}, expected a multiple of {each}, which is how many stand on "

@@ -15,6 +15,7 @@ from vicl.engine import (
     InContextModel,
     Inpainter,
     TokenInpainter,
+    even_share,
     most_examples,
 )
 from vicl.evaluation.episodes import Kind
@@ -96,7 +97,7 @@ def as_engine(
     if isinstance(model, Inpainter):
         layout = _layout(model, kind, examples, order, fit)
         if published and kind == "detection":
-            layout = layout or _grid(model, _abreast(model, examples), fit=fit)
+            layout = layout or _grid(model, even_share(model, examples), fit=fit)
             layout = replace(layout, resampling="bilinear")
         return CanvasModel(model, layout=layout, fit=fit)
     if model.max_size is None:
@@ -172,7 +173,7 @@ def equal_tokens(engine: CanvasModel, prompts: Sequence[Prompt]) -> float:
 def _layout(model: Inpainter, kind: Kind, examples: int, order: Order, fit: Fit) -> Layout | None:
     """The grid to use; None for the general one, which shares out more examples than fit."""
     if order == "left":
-        return _grid(model, _abreast(model, examples), order=order, fit=fit)
+        return _grid(model, even_share(model, examples), order=order, fit=fit)
     if kind == "shapes" and examples == 2 and most_examples(model) >= examples:
         published = Layout.paper(2)
         if (model.canvas_size, model.patch_size) == (published.canvas_size, published.patch_size):
@@ -186,12 +187,6 @@ def _layout(model: Inpainter, kind: Kind, examples: int, order: Order, fit: Fit)
                 fit=fit,
             )
     return None
-
-
-def _abreast(model: Inpainter, examples: int) -> int:
-    """How many of the examples a canvas is to show: all, or an even share of them."""
-    most = getattr(model, "most_examples", None) or examples
-    return max(n for n in range(1, min(most, examples) + 1) if examples % n == 0)
 
 
 def _grid(model: Inpainter, examples: int, *, order: Order = "above", fit: Fit) -> Layout:
