@@ -134,6 +134,24 @@ def test_attention_maps_are_the_ones_that_are_used() -> None:
     assert torch.allclose(maps[1, 1], expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_training_in_bfloat16_on_a_cpu_follows_float32(causal: bool) -> None:
+    """There the attention is written out: outputs and gradients are the fused ones, rounded."""
+    torch.manual_seed(0)
+    attention, x = Attention(32, 2, causal=causal), torch.randn(2, 9, 32)
+
+    def gradients() -> list[Tensor]:
+        out = attention(x)
+        return [out, *torch.autograd.grad(out.float().square().sum(), list(attention.parameters()))]
+
+    expected = gradients()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = gradients()
+    assert found[0].dtype == torch.bfloat16
+    for one, other in zip(found, expected, strict=True):
+        assert (one.float() - other).norm() < 0.02 * other.norm()
+
+
 def test_hooks_may_replace_what_flows_on() -> None:
     """Heads silenced before the projection leave its bias; a block's output can be set."""
     torch.manual_seed(0)

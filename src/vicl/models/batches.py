@@ -17,7 +17,7 @@ def send(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.to(device)
 
 
-def one_by_one(function: Callable[..., Tensor], *batches: Tensor) -> Tensor:
+def one_by_one(function: Callable[..., Tensor], *batches: Tensor, at_once: int = 1) -> Tensor:
     """Apply `function` to batches: whole, or on a CPU to their members, one at a time.
 
     A batch is to give what its members give alone.  On a CPU matrix products and normalisations do
@@ -27,10 +27,11 @@ def one_by_one(function: Callable[..., Tensor], *batches: Tensor) -> Tensor:
     Args:
         function: Takes and gives batches.
         batches: Of equal length; where the first one is, is where it is computed.
+        at_once: Take so many members at a time on a CPU after all, where last bits do not matter.
     """
-    if batches[0].device.type != "cpu" or len(batches[0]) == 1:
+    if batches[0].device.type != "cpu" or len(batches[0]) <= at_once:
         return function(*batches)
-    parts = [[batch[i : i + 1] for batch in batches] for i in range(len(batches[0]))]
+    parts = zip(*(batch.split(at_once) for batch in batches), strict=True)
     return torch.cat([function(*part) for part in parts])
 
 

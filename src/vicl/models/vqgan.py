@@ -347,9 +347,15 @@ class VQGAN(Pretrained, nn.Module):
         drawn: Tensor = self.decoder(self.from_code(vectors.to(self.codebook.dtype)), part)
         return drawn.float()
 
-    def encode(self, image: Float[Tensor, "b 3 H W"]) -> Int[Tensor, "b h w"]:
-        """Name the code of each patch of images in [0, 1], sides multiples of the patch's."""
-        return one_by_one(lambda one: self.nearest(self.latents(one)), image)
+    def encode(self, image: Float[Tensor, "b 3 H W"], *, at_once: int = 1) -> Int[Tensor, "b h w"]:
+        """Name the code of each patch of images in [0, 1], sides multiples of the patch's.
+
+        Args:
+            image: The images.
+            at_once: Images that a CPU takes at a time. With more than 1, which is quicker for small
+                ones, the codes of an image may depend on the others where two are equally near.
+        """
+        return one_by_one(lambda some: self.nearest(self.latents(some)), image, at_once=at_once)
 
     def decode(
         self, tokens: Int[Tensor, "b h w"], part: Rect | None = None

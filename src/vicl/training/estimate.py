@@ -202,7 +202,8 @@ class _Kept(TorchFunctionMode):
     """Counts the numbers that a forward pass keeps for its backward pass, weights left out.
 
     Fused attention keeps its inputs, its output and one number a row; without a device there is
-    no fused kernel, and the attention weights that take its place are not counted.
+    no fused kernel, and the attention weights that take its place are not counted.  (Nor are those
+    that a CPU keeps in bfloat16, which trains without it.)
     """
 
     def __init__(self, objective: nn.Module) -> None:

@@ -19,6 +19,9 @@ from vicl.models.code_inpainter import CodeInpainter
 from vicl.models.inpainter import LearnedInpainter
 from vicl.models.vqgan import VQGAN
 
+PIXELS_AT_ONCE = 2**16
+"""Of images whose codes a CPU names together: small ones by the batch, of 224 px one by one."""
+
 
 def without_autocast(device: torch.device) -> AbstractContextManager[object]:
     """Compute in the tensors' own precision; the meta device, for one, has no other."""
@@ -115,6 +118,7 @@ class Inpainting(Objective):
         """Name the targets."""
         self.tokenizers = [tokenizer.to(image.device) for tokenizer in self.tokenizers]
         with torch.inference_mode(), without_autocast(image.device):
-            codes = self.tokenizers[0].encode(image).flatten(1)
+            at_once = max(1, PIXELS_AT_ONCE // image[0, 0].numel())
+            codes = self.tokenizers[0].encode(image, at_once=at_once).flatten(1)
         # Out of inference mode: the loss keeps its targets for the backward pass.
         return codes.clone()
