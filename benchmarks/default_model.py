@@ -34,7 +34,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,9 +43,9 @@ import numpy as np
 import torch
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
-from rich.table import Table
 
 import vicl
+from default_model_report import PHOTOGRAPHS, Part, Row, drawn, markdown, sections
 from vicl.engine import Inpainter
 from vicl.evaluation.datasets import ItemDataset, open_dataset
 from vicl.evaluation.datasets.manifests import NAME, read_manifest
@@ -53,7 +53,7 @@ from vicl.evaluation.engines import as_engine, load_models
 from vicl.evaluation.episodes import Dataset, DatasetError, Episode, Kind
 from vicl.evaluation.gallery import RANKS
 from vicl.evaluation.measures import MEASURES, Metric
-from vicl.evaluation.results import EvaluationError, Results, heading, show
+from vicl.evaluation.results import EvaluationError, Results, heading
 from vicl.evaluation.rules import SETS, RuleEpisodes, measures_of
 from vicl.evaluation.runner import evaluate
 from vicl.evaluation.scoring import scorer_for
@@ -69,7 +69,6 @@ from vicl.models.download import downloaded
 from vicl.models.floors import Copy, Identity
 from vicl.models.vqgan import VQGAN
 
-PHOTOGRAPHS: tuple[Kind, ...] = ("segmentation", "detection", "edges", "colorization")
 NEED_DATA = {*PHOTOGRAPHS, "tokenizer", "choice"}
 SHOWN = ("synthetic", "rules", "segmentation", "colorization")
 """Parts of which there are contact sheets."""
@@ -80,32 +79,6 @@ SETS_MEAN = {
 }
 BELOW_GRAY = Metric("below_gray", "share by which the chroma error is below the gray picture's")
 LOADS, PROMPTS, QUERY, THREADS = 5, 10, 256, 2
-
-
-@dataclass(frozen=True)
-class Row:
-    """What engines are worth on some episodes, and by how much the learned one is better.
-
-    `better` is the paired difference to `analogies`, above 0 where the learned engine is better.
-    """
-
-    label: str
-    metric: Metric
-    n: int
-    engines: dict[str, Interval]
-    better: Interval | None = None
-    on: str = ""
-
-
-@dataclass(frozen=True)
-class Part:
-    """What a part found, and the `setting` that it depends on; `runs` are whole evaluations."""
-
-    rows: list[Row] = field(default_factory=list)
-    facts: dict[str, float] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    runs: list[dict[str, Any]] = field(default_factory=list)
-    setting: dict[str, Any] = field(default_factory=dict)
 
 
 class Bench:
@@ -419,38 +392,6 @@ def measured(bench: Bench, name: str) -> Part:
     return part
 
 
-Section = tuple[str, list[str], list[list[str]]]
-"""A table: its title, its headers, and its rows."""
-
-
-def sections(bench: Bench, parts: Mapping[str, Part]) -> Iterator[Section]:
-    """The tables of all parts that there are; those of photographs are one."""
-    names = ["copy", "identity", bench.analogies.name, bench.learned.name]
-    for title, several in (
-        ("The paper's synthetic study", ("synthetic",)),
-        ("Synthetic rules, mean over rules", ("rules",)),
-        ("Photographs that training has not seen", PHOTOGRAPHS),
-        ("The tokenizer, on photographs that training has not seen", ("tokenizer",)),
-        ("The choice, on what training has seen", ("choice",)),
-    ):
-        rows = [row for name in several if name in parts for row in parts[name].rows]
-        own = ["tokenizer"] if "tokenizer" in several else names
-        last = [] if own == ["tokenizer"] else ["better than `analogies` by"]
-        headers = ["", "measure", "n", *(f"`{name}`" for name in own), *last]
-        if rows:
-            yield title, headers, [cells(row, own, bool(last)) for row in rows]
-    if "speed" in parts:
-        facts = [[name, f"{value:.3g}"] for name, value in parts["speed"].facts.items()]
-        yield "Speed and size", ["", ""], facts
-
-
-def cells(row: Row, engines: Sequence[str], compared: bool) -> list[str]:
-    """A row of a table."""
-    values = [show(row.engines[name], row.metric) for name in engines]
-    better = "" if row.better is None else show(row.better, row.metric, signed=True)
-    return [row.label, heading(row.metric), str(row.n), *values, *([better] if compared else [])]
-
-
 def report(bench: Bench, parts: Mapping[str, Part]) -> None:
     """Write and print everything that there is."""
     given, console = bench.given, bench.console
@@ -464,35 +405,24 @@ def report(bench: Bench, parts: Mapping[str, Part]) -> None:
         "best_for_task": best,
     }
     write_atomic(bench.out / "results.json", json.dumps(found, indent=1).encode())
-    text = [
-        f"Measured by `benchmarks/default_model.py --model {given.model} --episodes "
-        f"{given.episodes} --seed {given.seed}`; means with bootstrap 95% intervals. Weights: "
-        f"SHA-256 {bench.learned.weights_hash}.\n"
-    ]
-    for title, headers, rows in sections(bench, parts):
-        lines = [headers, ["---"] * len(headers), *rows]
-        text += [f"**{title}**\n", *(f"| {' | '.join(line)} |" for line in lines), ""]
-        console.print(table(title, headers, rows), markup=False)
     notes = [note for part in parts.values() for note in part.notes]
     if best is not None:
         write_atomic(bench.out / "best_for_task.json", (json.dumps(best, indent=1) + "\n").encode())
         notes.append(
             "chosen: " + ", ".join(f"{task} {one['engine']}" for task, one in best.items())
         )
+    head = (
+        f"Measured by `benchmarks/default_model.py --model {given.model} --episodes "
+        f"{given.episodes} --seed {given.seed}`; means with bootstrap 95% intervals. Weights: "
+        f"SHA-256 {bench.learned.weights_hash}."
+    )
+    engines = ["copy", "identity", bench.analogies.name, bench.learned.name]
+    tables = list(sections(engines, parts))
+    write_atomic(bench.out / "results.md", markdown(head, tables, notes).encode())
+    for one in tables:
+        console.print(drawn(one), markup=False)
     for note in notes:
         console.print(note, markup=False)
-    text += [f"- {note}" for note in notes]
-    write_atomic(bench.out / "results.md", ("\n".join(text) + "\n").encode())
-
-
-def table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A table for the terminal."""
-    drawn = Table(title=title, title_justify="left")
-    for header in headers:
-        drawn.add_column(header.replace("`", ""), overflow="fold")
-    for row in rows:
-        drawn.add_row(*row)
-    return drawn
 
 
 def main() -> int:

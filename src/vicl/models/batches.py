@@ -31,7 +31,8 @@ def one_by_one(function: Callable[..., Tensor], *batches: Tensor, at_once: int =
     """
     if batches[0].device.type != "cpu" or len(batches[0]) <= at_once:
         return function(*batches)
-    parts = zip(*(batch.split(at_once) for batch in batches), strict=True)
+    starts = range(0, len(batches[0]), at_once)
+    parts = [[batch[i : i + at_once] for batch in batches] for i in starts]
     return torch.cat([function(*part) for part in parts])
 
 

@@ -1,0 +1,93 @@
+"""What `default_model.py` finds, and the tables that show it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.table import Table
+
+from vicl.evaluation.episodes import Kind
+from vicl.evaluation.measures import Metric
+from vicl.evaluation.results import heading, show
+from vicl.metrics import Interval
+
+PHOTOGRAPHS: tuple[Kind, ...] = ("segmentation", "detection", "edges", "colorization")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What engines are worth on some episodes, and by how much the learned one is better.
+
+    `better` is the paired difference to `analogies`, above 0 where the learned engine is better.
+    """
+
+    label: str
+    metric: Metric
+    n: int
+    engines: dict[str, Interval]
+    better: Interval | None = None
+    on: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a part found, and the `setting` that it depends on; `runs` are whole evaluations."""
+
+    rows: list[Row] = field(default_factory=list)
+    facts: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    setting: dict[str, Any] = field(default_factory=dict)
+
+
+Section = tuple[str, list[str], list[list[str]]]
+"""A table: its title, its headers, and its rows."""
+
+
+def sections(engines: Sequence[str], parts: Mapping[str, Part]) -> Iterator[Section]:
+    """The tables of all parts that there are; those of photographs are one."""
+    for title, several in (
+        ("The paper's synthetic study", ("synthetic",)),
+        ("Synthetic rules, mean over rules", ("rules",)),
+        ("Photographs that training has not seen", PHOTOGRAPHS),
+        ("The tokenizer, on photographs that training has not seen", ("tokenizer",)),
+        ("The choice, on what training has seen", ("choice",)),
+    ):
+        rows = [row for name in several if name in parts for row in parts[name].rows]
+        own = ["tokenizer"] if "tokenizer" in several else list(engines)
+        last = [] if own == ["tokenizer"] else ["better than `analogies` by"]
+        headers = ["", "measure", "n", *(f"`{name}`" for name in own), *last]
+        if rows:
+            yield title, headers, [cells(row, own, bool(last)) for row in rows]
+    if "speed" in parts:
+        facts = [[name, f"{value:.3g}"] for name, value in parts["speed"].facts.items()]
+        yield "Speed and size", ["", ""], facts
+
+
+def cells(row: Row, engines: Sequence[str], compared: bool) -> list[str]:
+    """A row of a table."""
+    values = [show(row.engines[name], row.metric) for name in engines]
+    better = "" if row.better is None else show(row.better, row.metric, signed=True)
+    return [row.label, heading(row.metric), str(row.n), *values, *([better] if compared else [])]
+
+
+def markdown(head: str, tables: Sequence[Section], notes: Sequence[str]) -> str:
+    """Tables and notes for a model card."""
+    text = [f"{head}\n"]
+    for title, headers, rows in tables:
+        lines = [headers, ["---"] * len(headers), *rows]
+        text += [f"**{title}**\n", *(f"| {' | '.join(line)} |" for line in lines), ""]
+    return "\n".join([*text, *(f"- {note}" for note in notes)]) + "\n"
+
+
+def drawn(section: Section) -> Table:
+    """A table for the terminal."""
+    title, headers, rows = section
+    table = Table(title=title, title_justify="left")
+    for header in headers:
+        table.add_column(header.replace("`", ""), overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
