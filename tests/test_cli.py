@@ -234,9 +234,9 @@ def test_debug_shows_the_trace(work: Path) -> None:
 
 def test_models_and_doctor() -> None:
     listed = vicl("models")
-    assert "analogies (default)" in listed.stdout
+    assert "chosen for: " in listed.stdout
     rows = [json.loads(line) for line in vicl("models", "--json").stdout.splitlines()]
-    assert {row["name"] for row in rows} >= {"analogies", "copy", "identity"}
+    assert {row["name"] for row in rows} >= {"default", "analogies", "copy", "identity"}
     report = json.loads(vicl("doctor", "--json").stdout)
     assert report["packages"]["torch"]
     assert report["extras"]["coco"].startswith("pycocotools")

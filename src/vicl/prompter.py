@@ -164,7 +164,7 @@ class VisualPrompter:
                 raise ValueError("samples, tile: an answer in tiles has no alternatives")
         self.task = get_task(task, classes=classes, palette=palette)
         if model is None:
-            model = BEST_FOR_TASK.get(self.task.name, "default")
+            model = BEST_FOR_TASK.get(self.task.name, BEST_FOR_TASK["image"])
         if isinstance(model, str | os.PathLike):
             model = load_model(model, device=device, dtype=dtype)
         self.model: InContextModel

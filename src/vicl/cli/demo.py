@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PHOTOS = Path(__file__).resolve().parents[1] / "photos"
-ENGINES = ("analogies", "copy", "identity")
+ENGINES = ("default", "analogies", "copy", "identity")
 
 
 @click.command()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
-from vicl.models import BEST_FOR_TASK, DEFAULT, ENGINES
+from vicl.models import BEST_FOR_TASK, ENGINES
 
 
 @click.command()
@@ -23,15 +24,13 @@ def _engines(as_json: bool) -> None:
         if as_json:
             row = {
                 "name": engine.name,
-                "default": engine.name == DEFAULT,
                 "tasks": tasks,
                 "weights": engine.weights,
                 "use": engine.use,
             }
             click.echo(json.dumps(row))
             continue
-        mark = " (default)" if engine.name == DEFAULT else ""
-        click.echo(f"{engine.name}{mark}\n    {engine.use}\n    weights: {engine.weights}")
+        click.echo(f"{engine.name}\n    {engine.use}\n    weights: {engine.weights}")
         if tasks:
             click.echo(f"    chosen for: {', '.join(tasks)}")
 
@@ -45,9 +44,8 @@ def _published(as_json: bool) -> None:
         folder = downloaded(model.name)
         weights = None if folder is None else hash_file(folder / "model.safetensors")
         if as_json:
-            row = {
+            row: dict[str, Any] = {
                 "name": model.name,
-                "default": False,
                 "tasks": [],
                 "weights": None if folder is None else str(folder),
                 "weights_hash": weights,

@@ -48,7 +48,7 @@ def load_models(
     Raises:
         ValueError: If one cannot be loaded, or stands there twice.
     """
-    own = {engine.name for engine in ENGINES} | {"default"}
+    own = {engine.name for engine in ENGINES if engine.home is not None}
     loaded: list[Inpainter | InContextModel] = []
     names: dict[str, str] = {}
     for source in sources:

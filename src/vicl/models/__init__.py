@@ -6,6 +6,7 @@ This module imports no engine until one is loaded, so that listing them is quick
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import re
 from dataclasses import dataclass
@@ -25,18 +26,27 @@ class Registered:
 
     Attributes:
         name: What :func:`load_model` and `--model` take.
-        home: Module and class, as "module:Class".
+        home: Module and class, as "module:Class"; None where it is a folder of weights.
         use: When to use it, in a line.
         weights: Size of its weights, in words.
     """
 
     name: str
-    home: str
+    home: str | None
     use: str
     weights: str = "none"
 
 
+WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
+"""The weights that come with the package: a model folder for each."""
+
 ENGINES: tuple[Registered, ...] = (
+    Registered(
+        "default",
+        None,
+        "a small MAE-VQGAN, the paper's model: rules between drawn things, not photographs",
+        weights="10 MiB, with the package",
+    ),
     Registered(
         "analogies",
         "vicl.models.analogies:Analogies",
@@ -54,13 +64,12 @@ ENGINES: tuple[Registered, ...] = (
     ),
 )
 
-DEFAULT = "analogies"
-"""What "default" stands for until trained weights come with the package."""
-
-BEST_FOR_TASK = dict.fromkeys(
-    ("image", "segmentation", "detection", "edges", "colorization"), "analogies"
-)
-"""Which engine `vicl.predict(model=None)` takes for a task; `vicl evaluate` measures it."""
+BEST_FOR_TASK: dict[str, str] = {
+    task: str(measured["engine"])
+    for task, measured in json.loads((WEIGHTS / "best_for_task.json").read_text()).items()
+}
+"""Which engine `vicl.predict(model=None)` takes for a task; `benchmarks/default_model.py` measures
+it anew."""
 
 
 def load_model(
@@ -69,10 +78,10 @@ def load_model(
     """Load an engine.
 
     Args:
-        source: "default" or the name of an engine (`vicl models` lists them); a model folder; a
-            published checkpoint (.pth, .ckpt), which is converted in memory; the name of a
-            published model that `vicl download` has fetched; or a model on the Hugging Face hub
-            ("owner/name"). An engine's name comes first: say ./copy for a folder "copy".
+        source: The name of an engine (`vicl models` lists them); a model folder; a published
+            checkpoint (.pth, .ckpt), which is converted in memory; the name of a published model
+            that `vicl download` has fetched; or a model on the Hugging Face hub ("owner/name").
+            An engine's name comes first: say ./copy for a folder "copy".
         device: Where it runs: "cpu", "cuda" or "mps"; "auto" takes the best there is.
         dtype: Of its weights and arithmetic: "float32" or "bfloat16"; "auto" is float32.
 
@@ -81,11 +90,11 @@ def load_model(
             message says what there is.
     """
     name = os.fspath(source)
-    if name == "default":
-        name = DEFAULT
     found = next((engine for engine in ENGINES if engine.name == name), None)
     if found is None:
         return _checked(_load_weights(source, device, dtype), name)
+    if found.home is None:
+        return _checked(_load_weights(WEIGHTS / name, device, dtype), name)
     if device not in ("auto", "cpu"):
         raise ValueError(
             f"device: {name} runs on the CPU only, got {device!r}; say 'cpu' or 'auto'"
@@ -167,7 +176,7 @@ def _load_weights(source: str | os.PathLike[str], device: Device, dtype: str) ->
         loaded = _load_weights(fetch_from_hub(name), device, dtype)
         loaded.name = path.name
         return loaded
-    names = ", ".join(("default", *(engine.name for engine in ENGINES)))
+    names = ", ".join(engine.name for engine in ENGINES)
     raise ValueError(
         f"model: got {name!r}, expected one of {names}, or a model folder or checkpoint file; "
         "there is no such file"
