@@ -110,12 +110,15 @@ class TaskDrawer:
             return None
         family = choose_family(rng, wish, self.families)
         mixed = rng.random() < _MIXED
+        wishes: dict[str, Wish] = {}
         scenes: list[Scene] = []
         for _ in range(rows + _TRIES):
             if mixed:
                 family = choose_family(rng, wish, self.families)
+            if family.name not in wishes:
+                wishes[family.name] = family.settle(rng, wish) if family.settle else wish
             try:
-                scene = draw_scene(rng, family, wish)
+                scene = draw_scene(rng, family, wishes[family.name])
             except RuntimeError:  # no places were found
                 return None
             fits = all(suits(r, scene, v) for r, v in zip(rules, values, strict=True))

@@ -14,6 +14,7 @@ from vicl.figures.scenes.lettering import find_fonts, matplotlib_fonts
 from vicl.figures.scenes.rendering import render
 from vicl.figures.scenes.scene import Wish
 from vicl.figures.scenes.sources import CutOuts, Photographs, file_families
+from vicl.figures.tasks import TaskDrawer
 from vicl.files import FileError
 from vicl.images import ImageError
 
@@ -116,6 +117,67 @@ def test_regions_are_where_the_photograph_shows_them(photographs: tuple[Path, Pa
         reds = shown.image[inside].astype(int)
         assert np.median(reds[:, 0]) > 200
         assert np.median(reds[:, 1:]) < 60
+
+
+@pytest.fixture
+def two_classes(tmp_path: Path) -> Photographs:
+    """Photographs with a red patch of class 3, a blue one of class 5, or both."""
+    photos, masks = tmp_path / "photos", tmp_path / "masks"
+    photos.mkdir()
+    masks.mkdir()
+    for number, shown in enumerate([(3,), (5,), (3, 5), (5,), (3, 5)]):
+        picture, labels = np.full((80, 80, 3), 128, np.uint8), np.zeros((80, 80), np.uint8)
+        for label, rows, colour in (
+            (3, slice(16, 36), (255, 0, 0)),
+            (5, slice(42, 62), (0, 0, 255)),
+        ):
+            if label in shown:
+                picture[rows, 20:60], labels[rows, 20:60] = colour, label
+        Image.fromarray(picture).save(photos / f"{number}.png")
+        Image.fromarray(labels).save(masks / f"{number}.png")
+    return Photographs(photos, masks=masks)
+
+
+def test_all_rows_of_a_figure_show_regions_of_one_class(two_classes: Photographs) -> None:
+    """Red ones, blue ones, or all that is labelled: whatever the photograph has."""
+    drawer = TaskDrawer({"mask": 1.0}, (two_classes.family(),))
+    alike = []
+    for seed in range(40):
+        task = drawer.draw(np.random.default_rng(seed), rules=1, rows=5)
+        seen = []
+        for scene in task.scenes:
+            shown = render(scene, (64, 64))
+            inside = shown.image[shown.visible[0] > 250].astype(int)
+            seen.append(tuple(bool(np.mean(inside[:, c] > 200) > 0.05) for c in (0, 2)))
+        alike.append(seen[0] if len(set(seen)) == 1 else None)
+    for one in ((True, False), (False, True)):
+        assert alike.count(one) >= 6  # drawn row by row: one in forty
+    assert alike.count(None) >= 6  # all that is labelled is another thing in each
+
+
+def test_a_class_is_drawn_from_the_photographs_that_show_it(two_classes: Photographs) -> None:
+    family = two_classes.family()
+    rng = np.random.default_rng(0)
+    names = {
+        label: {
+            draw_scene(rng, family, Wish((1, 3), label=label)).background.picture.name
+            for _ in range(30)
+        }
+        for label in (3, 5)
+    }
+    assert names == {3: {"0.png", "2.png", "4.png"}, 5: {"1.png", "2.png", "3.png", "4.png"}}
+
+
+def test_masks_without_fitting_regions_are_refused(
+    photographs: tuple[Path, Path],
+) -> None:
+    for number in (1, 2):
+        Image.fromarray(np.full((80, 100), 9, np.uint8)).save(photographs[1] / f"{number}.png")
+    drawer = TaskDrawer(
+        {"mask": 1.0}, (Photographs(photographs[0], masks=photographs[1]).family(),)
+    )
+    with pytest.raises(ImageError, match="are these label maps"):
+        drawer.draw(np.random.default_rng(0), rules=1, rows=2)
 
 
 def test_a_folder_of_no_use_is_refused(tmp_path: Path, photographs: tuple[Path, Path]) -> None:

@@ -249,6 +249,8 @@ class Wish:
         shapes: Things have one of `SHAPES`, so that it can be changed.
         plain: The background has one colour.
         coloured: The scene has colours to lose: not all is grey.
+        label: Of photographs with label maps: the class whose regions are the things, 0 for all
+            that is labelled; None for any.
     """
 
     things: tuple[int, int] = (1, 5)
@@ -259,6 +261,7 @@ class Wish:
     shapes: bool = False
     plain: bool = False
     coloured: bool = False
+    label: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,6 +274,7 @@ class Family:
         grants: Whether it can grant a wish.
         licence: Of all that it shows.
         weight: How often it is drawn beside others.
+        settle: Draws what all scenes of one figure share into their wish; None: they share nothing.
     """
 
     name: str
@@ -278,6 +282,7 @@ class Family:
     grants: Callable[[Wish], bool]
     licence: str
     weight: float = 1.0
+    settle: Callable[[Generator, Wish], Wish] | None = None
 
 
 @dataclass(frozen=True, eq=False)

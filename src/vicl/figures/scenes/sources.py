@@ -7,6 +7,8 @@ that cannot be used is passed over for the next by name, and said so once.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +31,7 @@ from vicl.figures.scenes.scene import (
 )
 from vicl.figures.scenes.shelf import Pixels, Shelf
 from vicl.figures.scenes.styles import Style
-from vicl.files import display
+from vicl.files import FileError, display
 from vicl.images import ImageError, find_images, open_image, to_rgb
 
 NOT_STATED = "not stated"
@@ -42,6 +44,9 @@ _PHOTOGRAPH_SIDE = 176
 _REGION = (0.03, 0.6)
 """A region is drawn that covers such a share of the picture."""
 
+_SHARE = f"{_REGION[0]:.0%} to {_REGION[1]:.0%}"
+_HINT = "are these label maps, 0 = background?"
+_LABEL_MODES = ("L", "P", "1")
 _CROPS = 12
 
 
@@ -140,7 +145,10 @@ class Photographs:
 
     def family(self) -> Family:
         """Photographs as they are; where there are masks, their regions are things."""
-        return Family("photographs", self._draw_scene, self._grants, self.licence, weight=3.0)
+        return Family(
+            "photographs", self._draw_scene, self._grants, self.licence,
+            weight=3.0, settle=self._settle if self._labelled else None,
+        )  # fmt: skip
 
     def _grants(self, wish: Wish) -> bool:
         enough = bool(self._labelled and wish.things[0] == 1) or wish.things[0] == 0
@@ -152,7 +160,7 @@ class Photographs:
         if not self._labelled or (wish.things[0] == 0 and often(rng, 0.5)):
             picture = self.draw(rng)
         else:
-            picture, region = self._draw_region(rng)
+            picture, region = self._draw_region(rng, wish.label)
             surface = Surface((0.5, 0.5, 0.5))
             things = (Thing("region", (0.5, 0.5), 0.5, surface, picture=region),)
         camera = draw_camera(rng, Style(camera=0.1))
@@ -163,21 +171,56 @@ class Photographs:
             licences=licences,
         )  # fmt: skip
 
-    def _draw_region(self, rng: Generator) -> tuple[Picture, Picture]:
-        """A part of a photograph and one class in it, or everything that is labelled."""
+    def _settle(self, rng: Generator, wish: Wish) -> Wish:
+        """One class for all rows, so that an example tells which is meant."""
+        return replace(wish, label=_choose(rng, self._classes[pick(rng, list(self._classes))]))
+
+    @cached_property
+    def _classes(self) -> dict[int, list[int]]:
+        """Photograph -> what a fitting share of it shows, where there is such a class.
+
+        Raises:
+            ImageError: If there is none in any.
+        """
+        found = {}
+        for index in self._labelled:
+            try:
+                labels = open_image(self._labels[self._shelf.paths[index].stem])
+            except FileError:
+                continue  # it is said when the photograph is drawn
+            if labels.mode in _LABEL_MODES and (fitting := _fitting(np.asarray(labels, np.uint8))):
+                found[index] = fitting
+        if not found:
+            raise ImageError(f"masks: no region that covers {_SHARE} of a photograph; {_HINT}")
+        return found
+
+    def _draw_region(self, rng: Generator, label: int | None) -> tuple[Picture, Picture]:
+        """A part of a photograph and a class in it (see :func:`_fitting`), any if none is named.
+
+        Raises:
+            RuntimeError: If no part that shows the class was found.
+            ImageError: If no part that shows any was found.
+        """
+        able = self._labelled
+        if label is not None:
+            able = [index for index, classes in self._classes.items() if label in classes]
         for _ in range(_CROPS):
-            path, pixels = self._shelf.take(pick(rng, self._labelled))
+            path, pixels = self._shelf.take(pick(rng, able))
             part = _crop(rng, pixels)
-            # An unusable file's neighbour, which the shelf gives instead, may have no mask.
-            region = _region(rng, part[..., 3]) if part.shape[2] == 4 else None
-            if region is not None:
+            if part.shape[2] != 4:
+                continue  # an unusable file's neighbour, which the shelf gives instead
+            fitting = _fitting(part[..., 3])
+            if label in fitting or (label is None and fitting):
+                shown = _choose(rng, fitting) if label is None else label
+                region = part[..., 3:] == shown if shown else part[..., 3:] > 0
                 return (
                     Picture(np.ascontiguousarray(part[..., :3]), path.name, self.licence),
-                    Picture(region[..., None], path.name, self.licence),
+                    Picture(np.where(region, np.uint8(255), np.uint8(0)), path.name, self.licence),
                 )
+        if label is not None:
+            raise RuntimeError(f"photographs: no part with the class {label} in {_CROPS} draws")
         raise ImageError(
-            f"masks: no region that covers {_REGION[0]:.0%} to {_REGION[1]:.0%} of a picture "
-            f"found in {_CROPS} draws; are these label maps, 0 = background?"
+            f"masks: no region that covers {_SHARE} of a picture found in {_CROPS} draws; {_HINT}"
         )
 
     def _read(self, path: Path) -> Pixels:
@@ -190,7 +233,7 @@ class Photographs:
         if file is None:
             return small
         labels = open_image(file)
-        if labels.mode not in ("L", "P", "1") or labels.size != image.size:
+        if labels.mode not in _LABEL_MODES or labels.size != image.size:
             raise ImageError(
                 f"{display(file)}: has mode {labels.mode} and size {labels.size}, expected 8-bit "
                 f"labels of the photograph's size {image.size}"
@@ -269,18 +312,19 @@ def _read_cutout(path: Path) -> Pixels:
     return np.array(image.resize(size, Image.Resampling.BICUBIC))
 
 
-def _region(rng: Generator, labels: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"] | None:
-    """255 where one class is, or all that is labelled; None where none has a fitting size."""
-    shares = np.bincount(labels.ravel(), minlength=2) / labels.size
-    low, high = _REGION
-    fitting = [int(v) for v in np.flatnonzero((shares >= low) & (shares <= high)) if v]
-    if low <= 1 - shares[0] <= high and (not fitting or often(rng, 0.5)):
-        shown = labels > 0
-    elif fitting:
-        shown = labels == pick(rng, fitting)
-    else:
-        return None
-    return np.where(shown, np.uint8(255), np.uint8(0))
+def _fitting(labels: UInt8[np.ndarray, "h w"]) -> list[int]:
+    """The classes that cover a fitting share of a picture; 0 stands for all that is labelled."""
+    shares = np.bincount(labels.ravel(), minlength=1) / labels.size
+    shares[0] = 1 - shares[0]
+    return [int(v) for v in np.flatnonzero((shares >= _REGION[0]) & (shares <= _REGION[1]))]
+
+
+def _choose(rng: Generator, fitting: list[int]) -> int:
+    """One of the classes, or half of the time all that is labelled, where that fits."""
+    classes = [label for label in fitting if label]
+    if classes and (0 not in fitting or often(rng, 0.5)):
+        return pick(rng, classes)
+    return 0
 
 
 def _crop(rng: Generator, pixels: Pixels) -> UInt8[np.ndarray, "side side c"]:
