@@ -53,6 +53,17 @@ def test_a_batch_gives_what_its_members_give_alone(dtype: torch.dtype) -> None:
         assert torch.equal(vqgan.decode(codes[row : row + 1])[0], drawn[row])
 
 
+@pytest.mark.parametrize("at_once", [2, 3, 9])
+def test_codes_named_several_at_a_time_are_those_named_alone(vqgan: VQGAN, at_once: int) -> None:
+    """All five images, in their order; up to a code that is as near as another."""
+    side = vqgan.config.patch_size * 4
+    images = torch.stack([picture(side, side, seed=seed) for seed in range(5)])
+    with torch.no_grad():
+        alone, together = vqgan.encode(images), vqgan.encode(images, at_once=at_once)
+    assert together.shape == alone.shape
+    assert (together == alone).float().mean() > 0.97
+
+
 def test_naming_and_drawing_are_made_of_what_training_uses(vqgan: VQGAN) -> None:
     image = torch.stack([picture(32, 48), picture(32, 48, seed=1)])
     with torch.no_grad():
