@@ -151,6 +151,33 @@ def test_starting_from_a_model(tmp_path: Path) -> None:
         build_model(recipe(tmp_path, "unet", start=str(first)))
 
 
+@pytest.mark.parametrize("kind", ["mae-vqgan", "beit", "autoregressive"])
+def test_starting_from_a_model_with_another_tokenizer(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its body is taken; the tokenizer is the recipe's, and what predicts codes is new."""
+    first = train(recipe(tmp_path, kind), tmp_path / "first", device="cpu")
+    model = build_model(recipe(tmp_path, kind, start=str(first)))
+    assert model.state_dict().keys() == weights(first).keys()
+    assert all(
+        torch.equal(value, weights(first)[name]) for name, value in model.state_dict().items()
+    )
+    assert not caplog.records
+
+    more = TOKENIZER.model_copy(update={"codebook_size": 24})
+    other = recipe(tmp_path, kind, start=str(first))
+    for seed, config in ((4, TOKENIZER), (3, more)):
+        tokenizer = VQGAN(config, seed=seed)
+        tokenizer.save_pretrained(tmp_path / "tokenizer", overwrite=True)
+        caplog.clear()
+        model = build_model(other)
+        assert "has another tokenizer" in caplog.text
+        fresh = build_model(recipe(tmp_path, kind)).state_dict()
+        for name, value in model.state_dict().items():
+            of_codes = name.startswith(("tokenizer.", "head.", "code_embedding."))
+            assert torch.equal(value, (fresh if of_codes else weights(first))[name]), name
+
+
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
     """The last good checkpoint is intact and is gone on with."""
     given = recipe(tmp_path, checkpoints={"every": 1, "keep": 9})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ from vicl.training.recipe import Recipe, VQGANModel
 from vicl.training.recipe_data import RecipeError
 from vicl.training.vqgan_objective import VQGANObjective
 
+log = logging.getLogger(__name__)
+
 _CODE_MODELS: dict[str, tuple[Any, Any]] = {
     "mae-vqgan": (MAEVQGANConfig, MAEVQGAN),
     "beit": (BEiTConfig, BEiT),
@@ -44,6 +47,10 @@ _PIXEL_MODELS: dict[str, tuple[Any, Any]] = {
     "unet": (UNetConfig, UNet),
     "vqgan": (VQGANConfig, VQGAN),
 }
+
+_TOKENIZER = "tokenizer."
+_CODES = ("head.", "code_embedding.")
+"""Parts of models that mean something only beside the tokenizer that they were trained with."""
 
 _COMPILED = (Transformer, Encoder, Decoder, UNet)
 """What `torch.compile` is given: what computes, not what picks patches by their places."""
@@ -127,14 +134,35 @@ def _tokenizer(recipe: Recipe) -> VQGAN:
 
 
 def _start_from(model: nn.Module, source: str) -> None:
-    """Take the weights of a model of the same architecture."""
+    """Take the weights of a model of the same architecture.
+
+    Of one with another tokenizer, what depends on its codes is left, and starts at random.
+    """
     try:
         other: Any = load_folder(Path(source), device="cpu")
     except (ValueError, OSError) as error:
         raise TrainingError(f"start: {error}") from error
-    if type(other) is not type(model) or other.config != model.config:
+    if type(other) is not type(model) or _body(other) != _body(model):
         raise TrainingError(
             f"start: {display(source)} is a {type(other).__name__} of another architecture than "
             "the recipe's model; make them the same"
         )
-    model.load_state_dict(other.state_dict())
+    own, given = model.state_dict(), other.state_dict()
+    same = all(
+        name in given and torch.equal(value, given[name])
+        for name, value in own.items()
+        if name.startswith(_TOKENIZER)
+    )
+    if not same:
+        log.warning(
+            "start: %s has another tokenizer than the recipe's model; what predicts its codes is "
+            "not taken, and starts at random",
+            display(source),
+        )
+        given = own | {n: v for n, v in given.items() if not n.startswith((_TOKENIZER, *_CODES))}
+    model.load_state_dict(given)
+
+
+def _body(model: Any) -> dict[str, Any]:
+    """The architecture of a model but for its tokenizer's."""
+    return dict(model.config.model_dump(exclude={"tokenizer"}))

@@ -271,7 +271,8 @@ class Recipe(Part):
         seed: Of everything random.
         data: What is trained on.
         model: What is trained: `kind`, and its architecture.
-        start: A model folder of the same architecture to start from; None starts at random.
+        start: A model folder of the same architecture to start from; None starts at random. Of one
+            with another tokenizer, what predicts its codes is not taken.
         masking: Which patches are hidden; several are mixed by their weights, one a batch. For
             every model but the VQGAN.
         vqgan: What a VQGAN is trained on; for no other model.
