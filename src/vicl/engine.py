@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
+from vicl.cycle_spinning import Move, mean_of_moved, moves_within
 from vicl.images import to_tensor
 from vicl.layout import Layout
 from vicl.prompt import Example, Prompt
@@ -213,6 +214,10 @@ class CanvasModel:
             answered in groups and the answers averaged.
         fit: How images of other shapes go into the general grid's cells; a given layout has its
             own.
+        spins: Steps along each axis by which a prompt is asked again, moved by parts of a patch
+            (see :mod:`vicl.cycle_spinning`): `spins` squared canvases a prompt. None: as the
+            inpainter's attribute `spins` says, where it has one, else 1. Of answers that are drawn
+            at random none is a mean.
         upsampling: How the cell's answer is brought to the query's size.
         sampling: How answers after the first are drawn, where several are asked for. The first
             is the likeliest at every place.
@@ -221,6 +226,7 @@ class CanvasModel:
     inpainter: Inpainter
     layout: Layout | None = None
     fit: Fit = "stretch"
+    spins: int | None = None
     upsampling: Upsampling = "guided"
     max_size: int | None = None
     sampling: Sampling = Sampling()
@@ -251,9 +257,14 @@ class CanvasModel:
         """See :meth:`InContextModel.answer`."""
         groups = [(index, part) for index, p in enumerate(prompts) for part in self._groups(p)]
         layouts = [self._layout(len(part.examples)) for _, part in groups]
-        canvases = [layout.compose(part) for layout, (_, part) in zip(layouts, groups, strict=True)]
-        image = torch.stack([canvas.image for canvas in canvases])
-        hole = torch.stack([canvas.hole for canvas in canvases])
+        every = moves_within(
+            self.inpainter.patch_size,
+            spins=getattr(self.inpainter, "spins", 1) if self.spins is None else self.spins,
+        )
+        canvases = [
+            layout.compose_moved(part, every)
+            for layout, (_, part) in zip(layouts, groups, strict=True)
+        ]
         found: list[list[Filled]] = [[] for _ in prompts]
         for draw in range(samples if samples == 1 else DRAWS_PER_SAMPLE * samples):
             # Prompts that have as many answers as asked for are left alone.
@@ -262,16 +273,20 @@ class CanvasModel:
                 break
             # Each prompt has generators of its own, so that its answer is the one it gets alone.
             seeds = [Generator().manual_seed(seed * 1_000_003 + draw) for _ in rows]
+            # The mean of several random answers is none of them.
+            moves = every[:1] if draw else every
+            asked = [canvas for row in rows for canvas in canvases[row][: len(moves)]]
             filled = self.inpainter.inpaint(
-                image[rows],
-                hole[rows],
+                torch.stack([canvas.image for canvas in asked]),
+                torch.stack([canvas.hole for canvas in asked]),
                 sampling=self.sampling,
                 generators=seeds if draw else None,
             )
             answers: dict[int, list[Filled]] = {}
             for index, row in enumerate(rows):
                 owner, part = groups[row]
-                answer = self._read(filled, index, layouts[row], to_tensor(part.query))
+                first = index * len(moves)
+                answer = self._read(filled, first, moves, layouts[row], to_tensor(part.query))
                 answers.setdefault(owner, []).append(answer)
             for owner, parts in answers.items():
                 answer = _mean(parts)
@@ -300,24 +315,30 @@ class CanvasModel:
             fit=self.fit,
         )
 
-    def _read(self, filled: Filled, row: int, layout: Layout, query: Tensor) -> Filled:
-        """Take one canvas's answer out and bring it to its query's size."""
+    def _read(
+        self, filled: Filled, first: int, moves: Sequence[Move], layout: Layout, query: Tensor
+    ) -> Filled:
+        """Take the answer of one prompt's canvases out and bring it to its query's size."""
         size = (query.shape[1], query.shape[2])
+        rows = slice(first, first + len(moves))
 
         def enlarge(values: Tensor, part: Rect) -> Tensor:
             return upsample(values, part.size, guide=part.of(query), method=self.upsampling)
 
-        cell = layout.crop(filled.image[row])
+        def read(values: Tensor) -> Tensor:
+            return mean_of_moved([layout.crop(one) for one in values[rows]], moves)
+
+        cell = read(filled.image)
         confidence = filled.confidence
         likelihood = filled.log_likelihood
         return Filled(
             image=layout.undraw(cell, size, enlarge),
             confidence=None
             if confidence is None
-            else layout.undraw(layout.crop(confidence[row])[None], size, enlarge)[0],
-            log_likelihood=None if likelihood is None else likelihood[row],
+            else layout.undraw(read(confidence)[None], size, enlarge)[0],
+            log_likelihood=None if likelihood is None else likelihood[rows].mean(),
             cell=cell,
-            canvas=filled.image[row],
+            canvas=filled.image[first],
         )
 
 

@@ -6,7 +6,7 @@ one image with a hole.  A :class:`Layout` is pure geometry and holds no pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from vicl.cycle_spinning import Move, move
 from vicl.images import resize, to_tensor
 from vicl.prompt import Prompt
 from vicl.rects import Fit, Rect, place
@@ -318,26 +319,39 @@ class Layout:
         Raises:
             ValueError: If the number of examples differs from the layout's.
         """
+        return self.compose_moved(prompt, [(0, 0)])[0]
+
+    def compose_moved(self, prompt: Prompt, moves: Sequence[Move]) -> list[Canvas]:
+        """Draw a prompt on a canvas for each move of its pictures inside their cells.
+
+        Raises:
+            ValueError: As for :meth:`compose`.
+        """
         if len(prompt.examples) != self.examples:
             raise ValueError(
                 f"prompt: got {len(prompt.examples)} example(s), expected {self.examples}, which "
                 "is what the layout shows"
             )
-        image = torch.full((3, *self.canvas_size), self.background)
-        for cell, picture in zip(
-            (*self.inputs, *self.outputs, self.query),
-            (
-                *(example.input for example in prompt.examples),
-                *(example.output for example in prompt.examples),
-                prompt.query,
-            ),
-            strict=True,
-        ):
-            cell.of(image)[:] = self.draw(to_tensor(picture), cell)
+        cells = (*self.inputs, *self.outputs, self.query)
+        pictures = (
+            *(example.input for example in prompt.examples),
+            *(example.output for example in prompt.examples),
+            prompt.query,
+        )
+        drawn = [
+            self.draw(to_tensor(picture), cell)
+            for picture, cell in zip(pictures, cells, strict=True)
+        ]
         hole = torch.zeros(self.canvas_size, dtype=torch.bool)
         self.hole.of(hole)[:] = True
-        self.hole.of(image)[:] = self.background
-        return Canvas(image, hole)
+        canvases = []
+        for by in moves:
+            image = torch.full((3, *self.canvas_size), self.background)
+            for picture, cell in zip(drawn, cells, strict=True):
+                cell.of(image)[:] = move(picture, by)
+            self.hole.of(image)[:] = self.background
+            canvases.append(Canvas(image, hole))
+        return canvases
 
     def draw(self, image: Float[Tensor, "3 h w"], cell: Rect) -> Float[Tensor, "3 ch cw"]:
         """An image as it stands in a cell: resized as Pillow does, black where `fit` pads."""

@@ -42,11 +42,14 @@ class PatchConfig(Config):
         mlp_ratio: Width of the hidden layer of an MLP as a multiple of the block's width.
         most_examples: How many examples a canvas may show, where it was trained on so few; more
             are answered in groups. None: as many as fit.
+        spins: Steps along each axis by which a prompt is asked again, moved by parts of a patch
+            (see :mod:`vicl.cycle_spinning`); at most `patch_size`.
     """
 
     canvas_size: tuple[PositiveInt, PositiveInt] = (224, 224)
     patch_size: PositiveInt = 16
     most_examples: PositiveInt | None = None
+    spins: PositiveInt = 1
     embed_dim: PositiveInt = 1024
     depth: PositiveInt = 24
     num_heads: PositiveInt = 16
@@ -74,8 +77,14 @@ class PatchConfig(Config):
                 f"canvas_size: got {self.canvas_size}, expected multiples of patch_size = "
                 f"{self.patch_size}"
             )
+        _check_spins(self.spins, self.patch_size)
         _check_width("embed_dim", self.embed_dim, self.num_heads)
         return self
+
+
+def _check_spins(spins: int, patch_size: int) -> None:
+    if spins > patch_size:
+        raise ValueError(f"spins: got {spins}, expected at most patch_size = {patch_size}")
 
 
 def _check_width(name: str, width: int, heads: int) -> None:
@@ -259,6 +268,7 @@ class UNetConfig(Config):
         patch_size: Holes are made of whole squares of this side; any divisor of the canvas.
         widths: Channels after each halving of the canvas.
         most_examples: As for :class:`PatchConfig`.
+        spins: Likewise.
     """
 
     canvas_size: tuple[PositiveInt, PositiveInt] = (256, 256)
@@ -267,6 +277,7 @@ class UNetConfig(Config):
         default=(64, 128, 256, 512, 512, 512, 512, 512), min_length=1, max_length=12
     )
     most_examples: PositiveInt | None = None
+    spins: PositiveInt = 1
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -280,6 +291,7 @@ class UNetConfig(Config):
 
     @model_validator(mode="after")
     def _check(self) -> UNetConfig:
+        _check_spins(self.spins, self.patch_size)
         step = 2 ** len(self.widths)
         if any(side % self.patch_size or side % step for side in self.canvas_size):
             raise ValueError(

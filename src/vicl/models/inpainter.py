@@ -51,6 +51,11 @@ class LearnedInpainter(Pretrained, nn.Module):
         return self.config.most_examples
 
     @property
+    def spins(self) -> int:
+        """Steps along each axis by which its prompts are asked again: see the configuration."""
+        return self.config.spins
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device
