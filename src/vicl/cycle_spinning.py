@@ -4,6 +4,7 @@ What a model of patches draws depends on where a picture's edges fall in its pat
 moves of less than a patch, each moved back, does so less.
 
 Source: Coifman and Donoho 1995, Translation-invariant de-noising, section 2, there for wavelets.
+Differs: what leaves a picture at one edge does not come in at the other.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def moves_within(patch_size: int, *, spins: int) -> list[Move]:
     return [(down, right) for down in steps for right in steps]
 
 
-def move(picture: Float[Tensor, "c h w"], by: Move) -> Float[Tensor, "c h w"]:
+def moved(picture: Float[Tensor, "c h w"], by: Move) -> Float[Tensor, "c h w"]:
     """A picture moved inside its frame; its upper and left edge are repeated."""
     rows, columns = (
         (torch.arange(length) - step).clamp(min=0)
@@ -56,6 +57,7 @@ def mean_of_moved(
     count = values[0].new_zeros(values[0].shape[-2:])
     for one, (down, right) in zip(values, moves, strict=True):
         height, width = one.shape[-2:]
-        total[..., : height - down, : width - right] += one[..., down:, right:]
-        count[: height - down, : width - right] += 1
+        part = (slice(max(0, height - down)), slice(max(0, width - right)))
+        total[..., *part] += one[..., down:, right:]
+        count[part] += 1
     return total / count

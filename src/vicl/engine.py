@@ -39,9 +39,10 @@ class Filled:
         log_likelihood: Of the whole answer, for ranking answers to the same prompt: comparable
             within one engine only. None if the engine has none.
         cell: The answer as inpainted, before it was brought to the query's size; the mean where
-            examples were answered in groups. None for engines without a canvas, or where the
-            groups' cells differ in size.
-        canvas: The filled canvas; the first group's where there are several.
+            examples were answered in groups, or a canvas in several spins. None for engines without
+            a canvas, or where the groups' cells differ in size.
+        canvas: The filled canvas; the first group's where there are several. Of several spins it
+            shows the mean.
         alternatives: Further, different answers, best first, where more than one was asked for.
     """
 
@@ -216,8 +217,8 @@ class CanvasModel:
             own.
         spins: Steps along each axis by which a prompt is asked again, moved by parts of a patch
             (see :mod:`vicl.cycle_spinning`): `spins` squared canvases a prompt. None: as the
-            inpainter's attribute `spins` says, where it has one, else 1. Of answers that are drawn
-            at random none is a mean.
+            inpainter's attribute `spins` says, where it has one, else 1. An answer's likelihood is
+            that of its canvas without a move. Of answers that are drawn at random none is a mean.
         upsampling: How the cell's answer is brought to the query's size.
         sampling: How answers after the first are drawn, where several are asked for. The first
             is the likeliest at every place.
@@ -243,6 +244,8 @@ class CanvasModel:
                 f"{self.inpainter.name} takes"
             )
 
+        self._moves()
+
     @property
     def name(self) -> str:
         """The inpainter's."""
@@ -253,19 +256,35 @@ class CanvasModel:
         """The inpainter's."""
         return self.inpainter.weights_hash
 
+    def _moves(self) -> list[Move]:
+        """The moves of a prompt's pictures; the first is none."""
+        spins = getattr(self.inpainter, "spins", 1) if self.spins is None else self.spins
+        return moves_within(self.inpainter.patch_size, spins=spins)
+
     def answer(self, prompts: Sequence[Prompt], *, samples: int = 1, seed: int = 0) -> list[Filled]:
         """See :meth:`InContextModel.answer`."""
         groups = [(index, part) for index, p in enumerate(prompts) for part in self._groups(p)]
         layouts = [self._layout(len(part.examples)) for _, part in groups]
-        every = moves_within(
-            self.inpainter.patch_size,
-            spins=getattr(self.inpainter, "spins", 1) if self.spins is None else self.spins,
-        )
+        moves = self._moves()
         canvases = [
-            layout.compose_moved(part, every)
+            layout.compose_moved(part, moves)
             for layout, (_, part) in zip(layouts, groups, strict=True)
         ]
+
+        def fill(rows: Sequence[int], spin: int, generators: list[Generator] | None) -> Filled:
+            asked = [canvases[row][spin] for row in rows]
+            return self.inpainter.inpaint(
+                torch.stack([canvas.image for canvas in asked]),
+                torch.stack([canvas.hole for canvas in asked]),
+                sampling=self.sampling,
+                generators=generators,
+            )
+
+        def read(fills: Sequence[Filled], index: int, row: int) -> Filled:
+            return self._read(fills, index, moves, layouts[row], to_tensor(groups[row][1].query))
+
         found: list[list[Filled]] = [[] for _ in prompts]
+        fills: list[Filled] = []
         for draw in range(samples if samples == 1 else DRAWS_PER_SAMPLE * samples):
             # Prompts that have as many answers as asked for are left alone.
             rows = [r for r, (owner, _) in enumerate(groups) if len(found[owner]) < samples]
@@ -273,25 +292,23 @@ class CanvasModel:
                 break
             # Each prompt has generators of its own, so that its answer is the one it gets alone.
             seeds = [Generator().manual_seed(seed * 1_000_003 + draw) for _ in rows]
-            # The mean of several random answers is none of them.
-            moves = every[:1] if draw else every
-            asked = [canvas for row in rows for canvas in canvases[row][: len(moves)]]
-            filled = self.inpainter.inpaint(
-                torch.stack([canvas.image for canvas in asked]),
-                torch.stack([canvas.hole for canvas in asked]),
-                sampling=self.sampling,
-                generators=seeds if draw else None,
-            )
+            filled = fill(rows, 0, seeds if draw else None)
+            fills = fills or [filled]
             answers: dict[int, list[Filled]] = {}
             for index, row in enumerate(rows):
-                owner, part = groups[row]
-                first = index * len(moves)
-                answer = self._read(filled, first, moves, layouts[row], to_tensor(part.query))
-                answers.setdefault(owner, []).append(answer)
+                answers.setdefault(groups[row][0], []).append(read([filled], index, row))
             for owner, parts in answers.items():
                 answer = _mean(parts)
                 if not any(_same(answer, other) for other in found[owner]):
                     found[owner].append(answer)
+        if len(moves) > 1:
+            # After the draws, which are compared with the likeliest answer and not with a mean.
+            fills += [fill(range(len(groups)), spin, None) for spin in range(1, len(moves))]
+            spun: list[list[Filled]] = [[] for _ in prompts]
+            for row, (owner, _) in enumerate(groups):
+                spun[owner].append(read(fills, row, row))
+            for several, parts in zip(found, spun, strict=True):
+                several[0] = _mean(parts)
         return [rank(several) for several in found]
 
     def _groups(self, prompt: Prompt) -> list[Prompt]:
@@ -316,29 +333,33 @@ class CanvasModel:
         )
 
     def _read(
-        self, filled: Filled, first: int, moves: Sequence[Move], layout: Layout, query: Tensor
+        self,
+        fills: Sequence[Filled],
+        index: int,
+        moves: Sequence[Move],
+        layout: Layout,
+        query: Tensor,
     ) -> Filled:
-        """Take the answer of one prompt's canvases out and bring it to its query's size."""
+        """Take one answer out of each of the fills and bring their mean to the query's size."""
         size = (query.shape[1], query.shape[2])
-        rows = slice(first, first + len(moves))
 
         def enlarge(values: Tensor, part: Rect) -> Tensor:
             return upsample(values, part.size, guide=part.of(query), method=self.upsampling)
 
-        def read(values: Tensor) -> Tensor:
-            return mean_of_moved([layout.crop(one) for one in values[rows]], moves)
+        def mean(values: Sequence[Tensor]) -> Tensor:
+            return mean_of_moved([layout.crop(one) for one in values], moves[: len(values)])
 
-        cell = read(filled.image)
-        confidence = filled.confidence
-        likelihood = filled.log_likelihood
+        cell = mean([one.image[index] for one in fills])
+        canvas = fills[0].image[index].clone()
+        layout.answer.of(canvas)[:] = cell
+        sure = [one.confidence[index] for one in fills if one.confidence is not None]
+        likelihood = fills[0].log_likelihood
         return Filled(
             image=layout.undraw(cell, size, enlarge),
-            confidence=None
-            if confidence is None
-            else layout.undraw(read(confidence)[None], size, enlarge)[0],
-            log_likelihood=None if likelihood is None else likelihood[rows].mean(),
+            confidence=layout.undraw(mean(sure)[None], size, enlarge)[0] if sure else None,
+            log_likelihood=None if likelihood is None else likelihood[index],
             cell=cell,
-            canvas=filled.image[first],
+            canvas=canvas,
         )
 
 

@@ -44,7 +44,8 @@ FUSIONS: tuple[Fusion, ...] = (*get_args(TokenFusion), "images")
 class Ensemble:
     """An inpainter asked on several canvases: an :class:`vicl.engine.InContextModel`.
 
-    It has one answer; nothing is random.
+    It has one answer; nothing is random. Each canvas is asked once, whatever the inpainter says of
+    spins.
 
     The answer's place in the hole moves with the arrangement by up to the grid's gap, so that
     places of tokens agree to within that.

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from vicl.cycle_spinning import Move, move
+from vicl.cycle_spinning import Move, moved
 from vicl.images import resize, to_tensor
 from vicl.prompt import Prompt
 from vicl.rects import Fit, Rect, place
@@ -324,6 +324,10 @@ class Layout:
     def compose_moved(self, prompt: Prompt, moves: Sequence[Move]) -> list[Canvas]:
         """Draw a prompt on a canvas for each move of its pictures inside their cells.
 
+        Args:
+            prompt: As for :meth:`compose`.
+            moves: See :func:`vicl.cycle_spinning.moved`.
+
         Raises:
             ValueError: As for :meth:`compose`.
         """
@@ -348,7 +352,7 @@ class Layout:
         for by in moves:
             image = torch.full((3, *self.canvas_size), self.background)
             for picture, cell in zip(drawn, cells, strict=True):
-                cell.of(image)[:] = move(picture, by)
+                cell.of(image)[:] = moved(picture, by)
             self.hole.of(image)[:] = self.background
             canvases.append(Canvas(image, hole))
         return canvases

@@ -69,6 +69,7 @@ class _Settings(BaseModel):
     upsampling: Upsampling
     layout: Layout | None = None
     fit: Fit = "stretch"
+    spins: int | None = Field(default=None, ge=1, le=64)
     sampling: Sampling | None = None
 
 
@@ -99,7 +100,7 @@ class SavedPrompt:
         passes: For each pass of the task, the examples as the engine sees them, in 8 bits.
         dtype: Of the engine's weights and arithmetic.
         settings: Of the prompter: seed, samples, tile, upsampling, and for engines with a canvas
-            layout, fit and sampling.
+            layout, fit, spins and sampling.
     """
 
     engine: InContextModel | Inpainter
@@ -178,7 +179,7 @@ def load_prompt(
         log.info("%s was made with other versions: %s", name, manifest.versions)
     settings = dict(manifest.settings)
     if not isinstance(engine, Inpainter):
-        del settings["layout"], settings["fit"], settings["sampling"]
+        del settings["layout"], settings["fit"], settings["spins"], settings["sampling"]
     return SavedPrompt(engine, task, passes, manifest.dtype, settings)
 
 

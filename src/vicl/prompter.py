@@ -128,6 +128,7 @@ class VisualPrompter:
         upsampling: How answers of an engine that sees less than the query's pixels are enlarged.
         layout: For inpainters: the grid; None takes the general one.
         fit: For inpainters: how images of other shapes go into the general grid's cells.
+        spins: For inpainters: see :class:`vicl.engine.CanvasModel`.
         device: Passed to :func:`vicl.load_model` if `model` is a name.
         dtype: Likewise.
         limit_pixels: Files with more pixels are refused.
@@ -152,6 +153,7 @@ class VisualPrompter:
         upsampling: Upsampling = "guided",
         layout: Layout | None = None,
         fit: Fit = "stretch",
+        spins: int | None = None,
         device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
         dtype: str = "auto",
         limit_pixels: int = DEFAULT_LIMIT_PIXELS,
@@ -173,12 +175,14 @@ class VisualPrompter:
                 model,
                 layout=layout,
                 fit=fit,
+                spins=spins,
                 upsampling=upsampling,
                 sampling=sampling or Sampling(),
             )
-        elif layout is not None or fit != "stretch" or sampling is not None:
+        elif layout is not None or fit != "stretch" or spins is not None or sampling is not None:
             raise ValueError(
-                f"layout, fit, sampling: {model.name} has no canvas, so these would change nothing"
+                f"layout, fit, spins, sampling: {model.name} has no canvas, so these would change "
+                "nothing"
             )
         else:
             self.model = model
@@ -298,7 +302,9 @@ class VisualPrompter:
         }
         if isinstance(self.model, CanvasModel):
             model = self.model
-            settings |= {"layout": model.layout, "fit": model.fit, "sampling": model.sampling}
+            settings |= {
+                name: getattr(model, name) for name in ("layout", "fit", "spins", "sampling")
+            }
         save_prompt(SavedPrompt(self.model, self.task, self.passes, self.dtype, settings), path)
 
     @classmethod
@@ -320,7 +326,8 @@ class VisualPrompter:
             any_model: Take `model` even if it is not the one the prompt was made with.
             device: See :func:`vicl.load_model`.
             limit_pixels: Of each example, and of the queries to come.
-            **settings: Override the file's: seed, samples, sampling, tile, upsampling, fit.
+            **settings: Override the file's: seed, samples, sampling, tile, upsampling, fit,
+                spins.
 
         Raises:
             vicl.prompt_file.PromptFileError: If the file is broken, too new, or was made with other

@@ -142,8 +142,10 @@ def test_bfloat16_arithmetic_is_near_float32(tmp_path: Path) -> None:
 
 
 def test_starting_from_a_model(tmp_path: Path) -> None:
+    """How it is asked is no part of the architecture."""
     first = train(recipe(tmp_path), tmp_path / "first", device="cpu")
-    model = build_model(recipe(tmp_path, start=str(first)))
+    model = build_model(recipe(tmp_path, start=str(first), model=MODELS["mae"] | {"spins": 2}))
+    assert model.spins == 2
     assert all(
         torch.equal(model.state_dict()[name], value) for name, value in weights(first).items()
     )
@@ -162,6 +164,12 @@ def test_starting_from_a_model_with_another_tokenizer(
     assert all(
         torch.equal(value, weights(first)[name]) for name, value in model.state_dict().items()
     )
+    assert not caplog.records
+
+    half = recipe(tmp_path, kind, saved_precision="fp16")
+    rounded = train(half, tmp_path / "half", device="cpu")
+    model = build_model(recipe(tmp_path, kind, start=str(rounded)))
+    assert torch.equal(model.state_dict()["head.weight"], weights(rounded)["head.weight"])
     assert not caplog.records
 
     more = TOKENIZER.model_copy(update={"codebook_size": 24})

@@ -43,13 +43,13 @@ class PatchConfig(Config):
         most_examples: How many examples a canvas may show, where it was trained on so few; more
             are answered in groups. None: as many as fit.
         spins: Steps along each axis by which a prompt is asked again, moved by parts of a patch
-            (see :mod:`vicl.cycle_spinning`); at most `patch_size`.
+            (see :mod:`vicl.cycle_spinning`): 1 to 8, and at most `patch_size`.
     """
 
     canvas_size: tuple[PositiveInt, PositiveInt] = (224, 224)
     patch_size: PositiveInt = 16
     most_examples: PositiveInt | None = None
-    spins: PositiveInt = 1
+    spins: int = Field(default=1, ge=1, le=8)
     embed_dim: PositiveInt = 1024
     depth: PositiveInt = 24
     num_heads: PositiveInt = 16
@@ -277,7 +277,7 @@ class UNetConfig(Config):
         default=(64, 128, 256, 512, 512, 512, 512, 512), min_length=1, max_length=12
     )
     most_examples: PositiveInt | None = None
-    spins: PositiveInt = 1
+    spins: int = Field(default=1, ge=1, le=8)
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -148,21 +148,26 @@ def _start_from(model: nn.Module, source: str) -> None:
             "the recipe's model; make them the same"
         )
     own, given = model.state_dict(), other.state_dict()
-    same = all(
-        name in given and torch.equal(value, given[name])
-        for name, value in own.items()
-        if name.startswith(_TOKENIZER)
-    )
-    if not same:
+    kept: tuple[str, ...] = (_TOKENIZER,)
+    if not _same_tokenizer(own, given):
+        kept = (_TOKENIZER, *_CODES)
         log.warning(
             "start: %s has another tokenizer than the recipe's model; what predicts its codes is "
             "not taken, and starts at random",
             display(source),
         )
-        given = own | {n: v for n, v in given.items() if not n.startswith((_TOKENIZER, *_CODES))}
-    model.load_state_dict(given)
+    model.load_state_dict(own | {n: v for n, v in given.items() if not n.startswith(kept)})
 
 
 def _body(model: Any) -> dict[str, Any]:
-    """The architecture of a model but for its tokenizer's."""
-    return dict(model.config.model_dump(exclude={"tokenizer"}))
+    """What a model is made of beside its tokenizer, without how it is asked and draws."""
+    return dict(model.config.model_dump(exclude={"tokenizer", "drawing", "most_examples", "spins"}))
+
+
+def _same_tokenizer(own: dict[str, torch.Tensor], given: dict[str, torch.Tensor]) -> bool:
+    """Whether two models have one tokenizer, be it that one of them was saved in half precision."""
+    names = [name for name in own if name.startswith(_TOKENIZER)]
+    return all(name in given for name in names) and any(
+        all(torch.equal(own[n].to(dtype), given[n].to(dtype)) for n in names)
+        for dtype in (torch.float32, torch.float16, torch.bfloat16)
+    )

@@ -50,7 +50,7 @@ def run(
     arrangements = f"{len(ARRANGEMENTS)} arrangements"
     several = f"{examples} examples, a canvas each"
     variants = [
-        Variant("1 example", (Copy(), *(CanvasModel(one) for one in inpainters)), _first),
+        Variant("1 example", (Copy(), *(CanvasModel(one, spins=1) for one in inpainters)), _first),
         Variant(f"{examples} examples", (Copy(),)),
     ]
     for fuse in FUSIONS:
