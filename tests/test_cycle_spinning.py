@@ -103,7 +103,10 @@ def test_the_mean_hides_where_the_patches_are() -> None:
     assert spun.cell is not None
     assert spun.image.shape == plain.image.shape == (3, 111, 111)
     # The hole begins a pixel before its cell.
-    errors = [float((a.cell[:, :, :110] - truth[:, :, 1:]).square().mean()) for a in (plain, spun)]
+    errors = [
+        float((cell[:, :, :110] - truth[:, :, 1:]).square().mean())
+        for cell in (plain.cell, spun.cell)
+    ]
     assert errors[1] < 0.7 * errors[0]
     layout = Layout.paper(1)
     cells = [

@@ -34,13 +34,16 @@ def numbers(canvas_size: tuple[int, int], *without: str) -> dict[str, Any]:
     return tiny(canvas_size).model_dump(exclude=set(without))
 
 
+_DRAWING = ("drawing", "drawing_temperature")
+
+
 def _decoder() -> tuple[str, ...]:
     return (
         "decoder_embed_dim",
         "decoder_depth",
         "decoder_num_heads",
         "position_cells",
-        "drawing",
+        *_DRAWING,
     )
 
 
@@ -78,10 +81,10 @@ KINDS = {
     "mae-vqgan-expected": Kind(
         MAEVQGAN, lambda size: tiny(size).model_copy(update={"drawing": "expected"})
     ),
-    "mae": Kind(MAE, lambda size: MAEConfig(**numbers(size, "tokenizer", "drawing"))),
+    "mae": Kind(MAE, lambda size: MAEConfig(**numbers(size, "tokenizer", *_DRAWING))),
     "mae-plain": Kind(
         MAE,
-        lambda size: MAEConfig(**numbers(size, "tokenizer", "drawing"), normalise_patches=False),
+        lambda size: MAEConfig(**numbers(size, "tokenizer", *_DRAWING), normalise_patches=False),
     ),
     "beit": Kind(BEiT, lambda size: BEiTConfig(**numbers(size, *_decoder()))),
     "autoregressive": Kind(

@@ -39,7 +39,10 @@ def test_predictions_and_loss_equal_those_of_transformers(normalise: bool) -> No
             norm_pix_loss=normalise,
         )
     ).eval()
-    config = MAEConfig(**numbers(SQUARE, "tokenizer", "drawing"), normalise_patches=normalise)
+    config = MAEConfig(
+        **numbers(SQUARE, "tokenizer", "drawing", "drawing_temperature"),
+        normalise_patches=normalise,
+    )
     ours = MAE(config).eval()
     state = theirs.state_dict()
     randomise(state)

@@ -127,13 +127,15 @@ def test_visible_pixels_stay_and_the_hole_is_what_the_tokenizer_draws(
     assert torch.equal(filled.image.movedim(1, -1)[hole], drawn.movedim(1, -1)[hole])
 
 
-def test_expected_drawing_mixes_codes_in_the_hole_and_names_the_rest() -> None:
-    config = tiny(WIDE).model_copy(update={"drawing": "expected"})
+@pytest.mark.parametrize("temperature", [1.0, 0.1])
+def test_expected_drawing_mixes_codes_in_the_hole_and_names_the_rest(temperature: float) -> None:
+    drawing = {"drawing": "expected", "drawing_temperature": temperature}
+    config = tiny(WIDE).model_copy(update=drawing)
     model, image = build(config), picture(*WIDE)[None]
     hole = holes((2, 3, 4, 6))
     filled = model.inpaint(image, hole)
     with torch.no_grad():
-        shares = model.token_logits(image, hole).softmax(dim=-1)
+        shares = (model.token_logits(image, hole) / temperature).softmax(dim=-1)
         mean = (shares @ model.tokenizer.codebook).view(1, 4, 6, -1).permute(0, 3, 1, 2)
         seen = image.masked_fill(hole[:, None], 0.5)
         vectors = model.tokenizer.vectors(model.tokenizer.encode(seen))

@@ -207,10 +207,13 @@ class MAEVQGANConfig(MaskedAutoencoderConfig):
             likeliest code.  "expected": in the hole the mean of the codes' vectors by their
             probabilities, which is blurred where the model is in doubt, and elsewhere the codes of
             what is there; answers that are drawn at random have codes in the hole too.
+        drawing_temperature: Of "expected": scores are divided by it before they become
+            probabilities; below 1 the mean is nearer to the likeliest code.
     """
 
     tokenizer: VQGANConfig = VQGANConfig()
     drawing: Literal["likeliest", "expected"] = "likeliest"
+    drawing_temperature: PositiveFloat = 1.0
 
     @property
     def deepest_stack(self) -> int:

@@ -53,7 +53,8 @@ class MAEVQGAN(MaskedAutoencoder, CodeInpainter):
             inside = super()._vectors(answer, image, holes)
         else:
             codebook = self.tokenizer.codebook
-            mean = answer.logits.float().softmax(dim=-1).to(codebook.dtype) @ codebook  # (b, n, c)
+            scores = answer.logits.float() / self.config.drawing_temperature
+            mean = scores.softmax(dim=-1).to(codebook.dtype) @ codebook  # (b, n, c)
             inside = mean.view(len(mean), *self.config.grid, -1).permute(0, 3, 1, 2)
         return self._around(inside, image, holes)
 

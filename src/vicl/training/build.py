@@ -161,7 +161,8 @@ def _start_from(model: nn.Module, source: str) -> None:
 
 def _body(model: Any) -> dict[str, Any]:
     """What a model is made of beside its tokenizer, without how it is asked and draws."""
-    return dict(model.config.model_dump(exclude={"tokenizer", "drawing", "most_examples", "spins"}))
+    asked = {"drawing", "drawing_temperature", "most_examples", "spins"}
+    return dict(model.config.model_dump(exclude={"tokenizer"} | asked))
 
 
 def _same_tokenizer(own: dict[str, torch.Tensor], given: dict[str, torch.Tensor]) -> bool:

@@ -40,11 +40,13 @@ class MAEVQGANModel(MaskedAutoencoderConfig):
     Attributes:
         tokenizer: Its VQGAN: the folder of one, or of a model that has one.
         drawing: See :class:`vicl.models.configs.MAEVQGANConfig`.
+        drawing_temperature: Likewise.
     """
 
     kind: Literal["mae-vqgan"]
     tokenizer: str
     drawing: Literal["likeliest", "expected"] = "likeliest"
+    drawing_temperature: PositiveFloat = 1.0
 
 
 class MAEModel(MAEConfig):

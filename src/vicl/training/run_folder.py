@@ -16,7 +16,8 @@ from vicl.training.recipe import Recipe
 RECIPE = "recipe.yaml"
 _FREE = (
     *("description", "licence", "log", "checkpoints", "evaluation", "saved_precision"),
-    *("data.workers", "data.prefetch", "model.spins"),
+    *("data.workers", "data.prefetch"),
+    *("model.spins", "model.drawing_temperature"),
 )
 """What may differ when a run goes on: none of it changes the weights (of streams the workers do,
 see :mod:`vicl.training.data`)."""
