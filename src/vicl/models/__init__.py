@@ -44,7 +44,7 @@ ENGINES: tuple[Registered, ...] = (
     Registered(
         "default",
         None,
-        "a small MAE-VQGAN, the paper's model: rules between drawn things, not photographs",
+        "a small MAE-VQGAN, the paper's model: new rules between drawn things, not photographs",
         weights="10 MiB, with the package",
     ),
     Registered(
