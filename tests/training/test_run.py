@@ -160,10 +160,9 @@ def test_starting_from_a_model_with_another_tokenizer(
     """Its body is taken; the tokenizer is the recipe's, and what predicts codes is new."""
     first = train(recipe(tmp_path, kind), tmp_path / "first", device="cpu")
     model = build_model(recipe(tmp_path, kind, start=str(first)))
-    assert model.state_dict().keys() == weights(first).keys()
-    assert all(
-        torch.equal(value, weights(first)[name]) for name, value in model.state_dict().items()
-    )
+    given = weights(first)
+    assert model.state_dict().keys() == given.keys()
+    assert all(torch.equal(value, given[name]) for name, value in model.state_dict().items())
     assert not caplog.records
 
     half = recipe(tmp_path, kind, saved_precision="fp16")
@@ -183,7 +182,7 @@ def test_starting_from_a_model_with_another_tokenizer(
         fresh = build_model(recipe(tmp_path, kind)).state_dict()
         for name, value in model.state_dict().items():
             of_codes = name.startswith(("tokenizer.", "head.", "code_embedding."))
-            assert torch.equal(value, (fresh if of_codes else weights(first))[name]), name
+            assert torch.equal(value, (fresh if of_codes else given)[name]), name
 
 
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
