@@ -115,6 +115,11 @@ def test_what_is_under_the_hole_never_matters(
     assert bool(first.image.isfinite().all())
 
 
+def test_a_temperature_without_a_mean_to_draw_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"drawing_temperature: got 0\.5 with drawing 'likeliest'"):
+        MAEVQGANConfig(drawing_temperature=0.5)
+
+
 def test_visible_pixels_stay_and_the_hole_is_what_the_tokenizer_draws(
     model: MAEVQGAN, batch: tuple[Tensor, Tensor]
 ) -> None:

@@ -153,6 +153,17 @@ def test_starting_from_a_model(tmp_path: Path) -> None:
         build_model(recipe(tmp_path, "unet", start=str(first)))
 
 
+def test_how_it_draws_is_no_part_of_the_architecture(tmp_path: Path) -> None:
+    first = train(recipe(tmp_path, "mae-vqgan"), tmp_path / "first", device="cpu")
+    drawing = {"drawing": "expected", "drawing_temperature": 0.5}
+    other = recipe(tmp_path, "mae-vqgan", start=str(first))
+    drawn = other.model.model_copy(update=drawing)
+    model = build_model(other.model_copy(update={"model": drawn}))
+    assert model.config.drawing_temperature == 0.5
+    given = weights(first)
+    assert all(torch.equal(value, given[name]) for name, value in model.state_dict().items())
+
+
 @pytest.mark.parametrize("kind", ["mae-vqgan", "beit", "autoregressive"])
 def test_starting_from_a_model_with_another_tokenizer(
     kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture

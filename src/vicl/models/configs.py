@@ -207,8 +207,9 @@ class MAEVQGANConfig(MaskedAutoencoderConfig):
             likeliest code.  "expected": in the hole the mean of the codes' vectors by their
             probabilities, which is blurred where the model is in doubt, and elsewhere the codes of
             what is there; answers that are drawn at random have codes in the hole too.
-        drawing_temperature: Of "expected": scores are divided by it before they become
-            probabilities; below 1 the mean is nearer to the likeliest code.
+        drawing_temperature: Of "expected", above 0: logits are divided by it before they become
+            probabilities; below 1 the mean is nearer to the likeliest code. "likeliest" takes none
+            but 1.
     """
 
     tokenizer: VQGANConfig = VQGANConfig()
@@ -223,6 +224,15 @@ class MAEVQGANConfig(MaskedAutoencoderConfig):
     @model_validator(mode="after")
     def _check_tokenizer(self) -> MAEVQGANConfig:
         _check_codes(self.patch_size, self.tokenizer)
+        return self
+
+    @model_validator(mode="after")
+    def _check_drawing(self) -> MAEVQGANConfig:
+        if self.drawing == "likeliest" and self.drawing_temperature != 1:
+            raise ValueError(
+                f"drawing_temperature: got {self.drawing_temperature:g} with drawing 'likeliest', "
+                "which has none; leave it out, or say drawing: expected"
+            )
         return self
 
 
