@@ -48,26 +48,31 @@ import vicl
 from default_model_report import PHOTOGRAPHS, Part, Row, drawn, markdown, sections
 from vicl.engine import Inpainter
 from vicl.evaluation.datasets import ItemDataset, open_dataset
+from vicl.evaluation.datasets.generated.rules import SETS, RuleEpisodes, measures_of
+from vicl.evaluation.datasets.generated.shapes import TASKS, ShapesStudy
 from vicl.evaluation.datasets.manifests import NAME, read_manifest
-from vicl.evaluation.engines import as_engine, load_models
 from vicl.evaluation.episodes import Dataset, DatasetError, Episode, Kind
-from vicl.evaluation.gallery import RANKS
-from vicl.evaluation.measures import MEASURES, Metric
-from vicl.evaluation.results import EvaluationError, Results, heading
-from vicl.evaluation.rules import SETS, RuleEpisodes, measures_of
-from vicl.evaluation.runner import evaluate
-from vicl.evaluation.scoring import scorer_for
-from vicl.evaluation.shapes import TASKS, ShapesStudy
-from vicl.evaluation.summary import class_label, difference, mean_over_classes, statistics_of
+from vicl.evaluation.reporting.gallery import RANKS
+from vicl.evaluation.running.engines import as_engine, load_models
+from vicl.evaluation.running.runner import evaluate
+from vicl.evaluation.scoring.measures import MEASURES, Metric
+from vicl.evaluation.scoring.results import EvaluationError, Results, heading
+from vicl.evaluation.scoring.scorers import scorer_for
+from vicl.evaluation.scoring.summary import (
+    class_label,
+    difference,
+    mean_over_classes,
+    statistics_of,
+)
 from vicl.evaluation.tokenizers import reconstruction_iou, reconstruction_psnr
-from vicl.figures.rules import RULES
+from vicl.figures.synthetic.rules import RULES
 from vicl.files import hash_file, write_atomic
-from vicl.machine import processor
+from vicl.files.machine import processor
+from vicl.loading import load_model
 from vicl.metrics import Interval, Statistic, bootstrap_statistic
-from vicl.models import load_model
-from vicl.models.download import downloaded
 from vicl.models.floors import Copy, Identity
 from vicl.models.vqgan import VQGAN
+from vicl.published.download import downloaded
 
 NEED_DATA = {*PHOTOGRAPHS, "tokenizer", "choice"}
 SHOWN = ("synthetic", "rules", "segmentation", "colorization")

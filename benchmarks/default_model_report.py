@@ -9,8 +9,8 @@ from typing import Any
 from rich.table import Table
 
 from vicl.evaluation.episodes import Kind
-from vicl.evaluation.measures import Metric
-from vicl.evaluation.results import heading, show
+from vicl.evaluation.scoring.measures import Metric
+from vicl.evaluation.scoring.results import heading, show
 from vicl.metrics import Interval
 
 PHOTOGRAPHS: tuple[Kind, ...] = ("segmentation", "detection", "edges", "colorization")

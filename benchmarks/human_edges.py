@@ -22,7 +22,8 @@ from rich.console import Console
 
 from vicl.evaluation.datasets import open_dataset
 from vicl.evaluation.episodes import DatasetError
-from vicl.metrics import EdgeCounts, bootstrap_statistic, edge_counts, edge_f, resampled_f
+from vicl.metrics import bootstrap_statistic
+from vicl.metrics.edges import EdgeCounts, edge_counts, edge_f, resampled_f
 
 CUT = (0.5,)
 """The only threshold: a person's map is hard."""

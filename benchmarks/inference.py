@@ -37,16 +37,16 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 import vicl
+from vicl.canvas.layout import Layout
+from vicl.files.machine import peak_memory, processor, reset_peak_memory, synchronise
 from vicl.images import to_tensor
-from vicl.layout import Layout
-from vicl.machine import peak_memory, processor, reset_peak_memory, synchronise
 from vicl.models import vqgan
 from vicl.models.code_inpainter import DecodeRegion
 from vicl.models.configs import PUBLISHED, MAEVQGANConfig
 from vicl.models.mae_vqgan import MAEVQGAN
-from vicl.models.published_keys import published_key
 from vicl.models.tokens import hole_tokens, paste
 from vicl.prompt import Prompt
+from vicl.published.keys import published_key
 
 MARGIN = 0.1
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}

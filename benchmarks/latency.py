@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from vicl.prompter import VisualPrompter
+from vicl.prompting.prompter import VisualPrompter
 
 PHOTOS = Path(__file__).resolve().parents[1] / "src" / "vicl" / "photos"
 CASES = (

@@ -27,14 +27,15 @@ from rich.table import Table
 from torch import Tensor
 
 import vicl
-from vicl.edge_metrics import edge_counts, image_f
 from vicl.engine import Filled, InContextModel
 from vicl.evaluation.datasets import manifest
 from vicl.evaluation.episodes import DatasetError
 from vicl.images import to_tensor
-from vicl.metrics import iou, paired_interval, psnr
+from vicl.metrics import iou, paired_interval
+from vicl.metrics.edges import edge_counts, image_f
+from vicl.metrics.pictures import psnr
 from vicl.prompt import Prompt
-from vicl.tiling import LargeQueries
+from vicl.prompting.tiling import LargeQueries
 
 Case = tuple[Prompt, Callable[[Tensor], float]]
 

@@ -3,10 +3,10 @@
     python benchmarks/synthetic.py --processes 1 2 --step-rate 50
 
 Measured are clean grids of each rule and of the mixture, pages, and both as they are shipped, in
-one process; the shipped mixture in several processes at once, each on its own part of the numbers
-as the workers of a data loader are; and whole batches drawn by PyTorch on --device.  The reference
-path is the same figure drawn and, as an archive of figures would have it, encoded as a JPEG file
-and decoded again: what reading figures from the disk costs at least is the decoding alone.
+one process; and the shipped mixture in several processes at once, each on its own part of the
+numbers as the workers of a data loader are.  The reference path is the same figure drawn and, as an
+archive of figures would have it, encoded as a JPEG file and decoded again: what reading figures
+from the disk costs at least is the decoding alone.
 
 The share of time that a step would wait is 1 - figures/s / images/s of the step (--step-rate; see
 benchmarks/training.py), or 0 where figures come faster.  Every rate is a median of --rounds rounds,
@@ -32,11 +32,10 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from vicl.figures.batched.figures import BatchedFigures
-from vicl.figures.rules import HELD_OUT_RULES, RULES
 from vicl.figures.shards import encode
-from vicl.figures.synthetic import SyntheticFigures
-from vicl.machine import processor, synchronise
+from vicl.figures.synthetic.generator import SyntheticFigures
+from vicl.figures.synthetic.rules import HELD_OUT_RULES, RULES
+from vicl.files.machine import processor
 
 _WARM = 30
 
@@ -51,8 +50,6 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--step-rate", type=float, default=50.0, help="images/s of a training step")
-    parser.add_argument("--device", default="cpu", help="of the batched path")
-    parser.add_argument("--batch", type=int, default=64, help="of the batched path")
     parser.add_argument("--no-rules", action="store_true", help="leave single rules out")
     parser.add_argument("--out", type=Path, help="write the results as JSON")
     given = parser.parse_args()
@@ -88,19 +85,6 @@ def ways(given: argparse.Namespace) -> list[tuple[str, Callable[[], float]]]:
     for count in given.processes:
         name = f"shipped mixture, {count} process{'es' if count > 1 else ''}"
         found.append((name, partial(shared_rate, size, count, seconds)))
-    device = torch.device(given.device)
-    found.append(
-        (
-            f"batched, all of it, {device}",
-            lambda: batched_rate(size, given.batch, device, seconds, plan=True),
-        )
-    )
-    found.append(
-        (
-            f"batched, pixels alone, {device}",
-            lambda: batched_rate(size, given.batch, device, seconds, plan=False),
-        )
-    )
     return found
 
 
@@ -147,22 +131,6 @@ def shared_rate(size: int, processes: int, seconds: float) -> float:
         list(pool.map(rate, [source] * processes, range(processes), [0.1] * processes))
         parts = [pool.submit(rate, source, index, seconds, processes) for index in range(processes)]
         return sum(part.result() for part in parts)
-
-
-def batched_rate(
-    size: int, batch: int, device: torch.device, seconds: float, *, plan: bool
-) -> float:
-    """Figures a second of the batched path, with or without planning what they show."""
-    source = BatchedFigures(size=size)
-    plans = [source.plan(number * batch, batch) for number in range(3)]
-
-    def make(number: int) -> None:
-        shown = source.plan(number * batch, batch) if plan else plans[number % len(plans)]
-        source.render(shown, device)
-        synchronise()
-
-    make(0)
-    return batch * timed(make, seconds)
 
 
 def rule_rate(given: argparse.Namespace, name: str) -> float:

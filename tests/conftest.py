@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+# The tests' tensors are tiny: a second thread makes them slower, and workers share the cores.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.test_prompter import scene
+from tests.prompting.test_prompter import scene
 from torch import Tensor
 
 from vicl.evaluation.datasets import manifest
@@ -20,8 +20,8 @@ from vicl.evaluation.episodes import DatasetError
 from vicl.evaluation.tokenizers import reconstruction_iou, reconstruction_psnr
 from vicl.images import save_image, to_pil
 from vicl.models.configs import tiny
-from vicl.models.folder import save_folder
 from vicl.models.mae_vqgan import MAEVQGAN
+from vicl.storage.folder import save_folder
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 

@@ -9,29 +9,30 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vicl.engine import CanvasModel, Filled, InContextModel, Inpainter
+    from vicl.canvas.layout import Canvas, Layout
+    from vicl.engine import Filled, InContextModel, Inpainter
     from vicl.images import ImageError
-    from vicl.layout import Canvas, Layout
-    from vicl.models import load_model
+    from vicl.loading import load_model
     from vicl.prompt import Example, Prompt
-    from vicl.prompter import Answer, VisualPrompter, predict
+    from vicl.prompting.canvas_model import CanvasModel
+    from vicl.prompting.prompter import Answer, VisualPrompter, predict
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Answer": "prompter",
-    "Canvas": "layout",
-    "CanvasModel": "engine",
+    "Answer": "prompting.prompter",
+    "Canvas": "canvas.layout",
+    "CanvasModel": "prompting.canvas_model",
     "Example": "prompt",
     "Filled": "engine",
     "ImageError": "images",
     "InContextModel": "engine",
     "Inpainter": "engine",
-    "Layout": "layout",
+    "Layout": "canvas.layout",
     "Prompt": "prompt",
-    "VisualPrompter": "prompter",
-    "load_model": "models",
-    "predict": "prompter",
+    "VisualPrompter": "prompting.prompter",
+    "load_model": "loading",
+    "predict": "prompting.prompter",
 }
 
 __all__ = [

@@ -20,9 +20,9 @@ import torch
 from safetensors.torch import save_file
 from tests.attacks.crafted import FOUR, legacy, long, packed, storage, tensor, text
 
-from vicl.models import load_model
-from vicl.models.checkpoints import CheckpointError, TensorRef, open_checkpoint
-from vicl.models.pickles import Bounded, PickleError, read_pickle
+from vicl.loading import load_model
+from vicl.storage.checkpoints import CheckpointError, TensorRef, open_checkpoint
+from vicl.storage.pickles import Bounded, PickleError, read_pickle
 
 MODULE = "this_module_must_not_be_imported"
 

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from tests.attacks.crafted import FOUR, legacy, long, packed, tensor, text
 
-from vicl.models import load_model
-from vicl.models.checkpoints import CheckpointError, open_checkpoint
-from vicl.models.folder import load_folder
+from vicl.loading import load_model
+from vicl.storage.checkpoints import CheckpointError, open_checkpoint
+from vicl.storage.folder import load_folder
 
 BOMBS: dict[str, bytes] = {
     "bytes of 2^62": b"\x80\x04\x8e" + struct.pack("<Q", 1 << 62) + b"x.",
@@ -173,7 +173,7 @@ def test_files_of_other_kinds(tmp_path: Path, data: bytes) -> None:
 
 MEASURE = """
 import sys
-from vicl.models.checkpoints import open_checkpoint
+from vicl.storage.checkpoints import open_checkpoint
 def peak():
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))

@@ -256,7 +256,7 @@ def test_what_is_no_plain_file_is_refused_at_once(tmp_path: Path, kind: str) -> 
             with socket.socket(socket.AF_UNIX) as server:
                 server.bind(str(path))
     # In another process: if this ever blocks, the test fails instead of hanging.
-    code = f"from vicl.decoding import open_image; open_image({str(path)!r})"
+    code = f"from vicl.images.decoding import open_image; open_image({str(path)!r})"
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, timeout=120
     )
@@ -269,7 +269,7 @@ def environment() -> dict[str, str]:
 
 MEASURE = """
 import sys
-from vicl.decoding import ImageError, open_image
+from vicl.images.decoding import ImageError, open_image
 
 def peak():
     with open("/proc/self/status") as status:

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from tests.pictures import picture
 
-from vicl.prompt_file import PromptFileError
-from vicl.prompter import VisualPrompter
+from vicl.prompting.prompt_file import PromptFileError
+from vicl.prompting.prompter import VisualPrompter
 
 load_prompt = VisualPrompter.load
 

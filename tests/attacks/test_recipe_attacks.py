@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from vicl.cli import main
-from vicl.training.recipe_data import RecipeError
-from vicl.training.recipe_file import load_recipe
+from vicl.training.recipe.data import RecipeError
+from vicl.training.recipe.files import load_recipe
 
 GOOD = """\
 name: good

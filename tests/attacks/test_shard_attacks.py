@@ -18,9 +18,9 @@ from tests.training.shards import image_bytes, write_tar
 
 from vicl.files import FileError
 from vicl.images import ImageError
-from vicl.training.recipe_data import RecipeError, ShardSource
-from vicl.training.shards import Member, Shards, read_shard
-from vicl.training.sources import Lane
+from vicl.training.data.shards import Member, Shards, read_shard
+from vicl.training.data.sources import Lane
+from vicl.training.recipe.data import RecipeError, ShardSource
 
 SRC = Path(__file__).parents[2] / "src"
 GOOD = image_bytes(7)
@@ -151,7 +151,7 @@ def test_headers_that_claim_too_much(tmp_path: Path) -> None:
 def test_images_that_are_too_large_are_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vicl.training.shards.MEMBER_LIMIT", 1 << 20)
+    monkeypatch.setattr("vicl.training.data.shards.MEMBER_LIMIT", 1 << 20)
     path = write_tar(tmp_path / "a.tar", {"a.png": bytes((1 << 20) + 1), "b.png": GOOD})
     good, errors = outcome(path)
     assert good == ["b.png"]
@@ -187,7 +187,7 @@ def test_bombs_take_no_memory(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "a.tar.gz"
     path.write_bytes(bomb(kind))
     code = (
-        "import resource, sys; from vicl.training.shards import read_shard\n"
+        "import resource, sys; from vicl.training.data.shards import read_shard\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "print([str(item) for item in read_shard(sys.argv[1])], file=sys.stderr)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"

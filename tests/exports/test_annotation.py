@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vicl.boxes import Box
 from vicl.exports import Annotation, ExportError
 from vicl.exports.annotation import clipped_boxes
 from vicl.exports.regions import find_regions
+from vicl.tasks.boxes import Box
 
 MASK = np.array(
     [

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from vicl.boxes import Box
 from vicl.exports import (
     Annotation,
     CocoStyle,
@@ -27,6 +26,7 @@ from vicl.exports import (
     read_coco,
     write_coco,
 )
+from vicl.tasks.boxes import Box
 
 # pycocotools 2.0.11 has not followed NumPy 2 in this.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from vicl.boxes import Box
 from vicl.exports import Annotation, labelme, write_labelme
+from vicl.tasks.boxes import Box
 
 MASKS = hnp.arrays(
     np.uint8,

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vicl.exports import ExportError, mask_png, palette, write_label_map
+from vicl.exports import ExportError, mask_png, write_label_map
+from vicl.tasks.palette import palette
 
 
 def test_one_class_is_black_and_white(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from vicl.boxes import Box
 from vicl.exports import (
     Annotation,
     ExportError,
@@ -23,6 +22,7 @@ from vicl.exports import (
     yolo_boxes,
     yolo_segments,
 )
+from vicl.tasks.boxes import Box
 
 MASKS = hnp.arrays(
     np.uint8,

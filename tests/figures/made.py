@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from vicl.figures.rules import RULES, Pair, Rule, Values
-from vicl.figures.scenes.families import FAMILIES, choose_family, draw_scene
-from vicl.figures.scenes.scene import COLOURS, Background, Scene, Surface, Thing, Wish
+from vicl.figures.synthetic.rules import RULES, Pair, Rule, Values
+from vicl.figures.synthetic.scenes.families import FAMILIES, choose_family, draw_scene
+from vicl.figures.synthetic.scenes.scene import COLOURS, Background, Scene, Surface, Thing, Wish
 
 SIZE = (64, 64)
 

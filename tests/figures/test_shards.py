@@ -13,10 +13,10 @@ from PIL import Image
 
 import vicl.figures.shards
 from vicl.figures.shards import encode, write_figures
-from vicl.figures.synthetic import SyntheticFigures
+from vicl.figures.synthetic.generator import SyntheticFigures
 from vicl.files import FileError
 from vicl.images import open_image
-from vicl.training.shards import Member, read_shard
+from vicl.training.data.shards import Member, read_shard
 
 SOURCE = SyntheticFigures(size=32, patch_size=4, seed=3)
 

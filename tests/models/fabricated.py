@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vicl.models.configs import MAEVQGANConfig, VQGANConfig
 from vicl.models.mae_vqgan import MAEVQGAN
-from vicl.models.published_keys import published_key
+from vicl.published.keys import published_key
 
 HEADS = (4, 2)
 YAML = """\

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vicl.models.configs import MAEVQGANConfig
 from vicl.models.mae_vqgan import MAEVQGAN
-from vicl.models.published_keys import published_key
+from vicl.published.keys import published_key
 
 
 def weight(key: str, shape: tuple[int, ...]) -> Tensor:

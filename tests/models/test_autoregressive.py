@@ -8,10 +8,11 @@ from tests.models.kinds import KINDS, PATCH, SQUARE, batch, holes
 from tests.pictures import picture
 from torch import Generator, Tensor
 
-from vicl.engine import CanvasModel, Sampling
-from vicl.layout import Layout
+from vicl.canvas.layout import Layout
+from vicl.engine import Sampling
 from vicl.models.autoregressive import Autoregressive
 from vicl.prompt import Prompt
+from vicl.prompting.canvas_model import CanvasModel
 
 
 @pytest.fixture(scope="module")

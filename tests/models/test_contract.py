@@ -13,11 +13,11 @@ from torch import Generator, Tensor
 
 import vicl
 from vicl.engine import Inpainter, TokenInpainter
-from vicl.models import load_model
+from vicl.images.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from vicl.loading import load_model
 from vicl.models.autoregressive import Autoregressive
-from vicl.models.cards import architecture_table
-from vicl.models.folder import load_folder, save_folder
-from vicl.models.vit import IMAGENET_MEAN, IMAGENET_STD
+from vicl.storage.cards import architecture_table
+from vicl.storage.folder import load_folder, save_folder
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 

@@ -12,12 +12,13 @@ import torch
 from tests.pictures import picture
 
 import vicl
-from vicl.engine import CanvasModel, TokenInpainter
+from vicl.engine import TokenInpainter
 from vicl.files import hash_file
 from vicl.images import to_tensor
-from vicl.models import BEST_FOR_TASK, ENGINES, WEIGHTS, load_model
+from vicl.loading import BEST_FOR_TASK, ENGINES, WEIGHTS, load_model
 from vicl.models.mae_vqgan import MAEVQGAN
-from vicl.prompter import VisualPrompter
+from vicl.prompting.canvas_model import CanvasModel
+from vicl.prompting.prompter import VisualPrompter
 
 FOLDER = WEIGHTS / "default"
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,9 +10,9 @@ from tests.models.kinds import KINDS, SQUARE, holes, numbers
 from tests.models.test_vit import from_transformers, randomise
 from tests.pictures import picture
 
+from vicl.images.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from vicl.models.configs import MAEConfig
 from vicl.models.mae import MAE
-from vicl.models.vit import IMAGENET_MEAN, IMAGENET_STD
 
 
 @pytest.mark.parametrize("normalise", [False, True])

@@ -14,11 +14,12 @@ from tests.pictures import picture
 from torch import Generator, Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from vicl.engine import CanvasModel, Inpainter, Sampling, TokenInpainter, Tokenizer
+from vicl.engine import Inpainter, Sampling, TokenInpainter, Tokenizer
 from vicl.models.configs import PUBLISHED, MAEVQGANConfig, VQGANConfig, small, tiny
 from vicl.models.mae_vqgan import MAEVQGAN
-from vicl.models.published_keys import published_key
 from vicl.prompt import Prompt
+from vicl.prompting.canvas_model import CanvasModel
+from vicl.published.keys import published_key
 from vicl.training.objective import Inpainting
 
 WIDE = (32, 48)

@@ -12,11 +12,10 @@ from tests.models.formula import build
 from tests.pictures import picture
 from torch import Tensor
 
+from vicl.images.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from vicl.models.configs import VQGANConfig, tiny
 from vicl.models.mae_vqgan import MAEVQGAN
 from vicl.models.vit import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     Attention,
     Block,
     Cache,

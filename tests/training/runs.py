@@ -11,8 +11,8 @@ from tests.pictures import picture
 from vicl.images import save_image, to_pil
 from vicl.models.configs import VQGANConfig
 from vicl.models.vqgan import VQGAN
-from vicl.training.recipe import Recipe
-from vicl.training.recipe_file import check_recipe
+from vicl.training.recipe.files import check_recipe
+from vicl.training.recipe.recipe import Recipe
 
 TOKENIZER = VQGANConfig(
     base_width=4,

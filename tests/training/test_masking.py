@@ -7,7 +7,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from vicl.layout import Layout
+from vicl.canvas.layout import Layout
 from vicl.training.masking import (
     AnswerCell,
     Blocks,

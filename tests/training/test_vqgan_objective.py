@@ -16,13 +16,13 @@ from torch.nn import functional as F  # noqa: N812
 from torch.nn.parallel import DistributedDataParallel
 
 import vicl
+from vicl.metrics.perceptual import PerceptualDistance, Trunk
 from vicl.models.configs import VQGANConfig
 from vicl.models.vqgan import VQGAN
 from vicl.training import vqgan_objective
 from vicl.training.discriminator import PatchDiscriminator
 from vicl.training.objective import Losses
-from vicl.training.perceptual import PerceptualDistance, Trunk
-from vicl.training.recipe import Discriminator, Perceptual, VQGANLoss
+from vicl.training.recipe.recipe import Discriminator, Perceptual, VQGANLoss
 from vicl.training.vqgan_objective import VQGANObjective
 
 JUDGED = Discriminator(start=0, weight=0.8, base_width=4, layers=1)

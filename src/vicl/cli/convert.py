@@ -54,8 +54,8 @@ def convert(
     Nothing in the files is executed. The weights must fit the architecture exactly; if they do
     not, every difference is listed.
     """
-    from vicl.models.convert import convert as convert_checkpoint
-    from vicl.models.folder import KeysError
+    from vicl.published.convert import convert as convert_checkpoint
+    from vicl.storage.folder import KeysError
 
     try:
         folder = convert_checkpoint(

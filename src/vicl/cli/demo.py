@@ -31,8 +31,8 @@ def demo(output: Path, seed: int) -> None:
     Every row shows an example, a query, its truth, and what each engine answers. The scores are of
     these few hand-picked pictures and prove nothing: see the README for measured figures.
     """
+    from vicl.exports.sheets import contact_sheet
     from vicl.images import save_image
-    from vicl.sheets import contact_sheet
 
     rows: list[list[Tensor | None]] = []
     captions: list[list[str | None]] = []
@@ -58,7 +58,7 @@ def _row(
     """Pictures and captions of one query."""
     from vicl.images import to_tensor
     from vicl.prompt import Example
-    from vicl.prompter import VisualPrompter
+    from vicl.prompting.prompter import VisualPrompter
     from vicl.tasks import get_task
 
     task = get_task(entry["task"])

@@ -30,9 +30,9 @@ def _report() -> dict[str, dict[str, Any]]:
 
     from vicl import __version__
     from vicl.files import hash_file
-    from vicl.machine import processor
-    from vicl.models import ENGINES, load_model
-    from vicl.models.download import cache_folder, downloaded, published
+    from vicl.files.machine import processor
+    from vicl.loading import ENGINES, load_model
+    from vicl.published.download import cache_folder, downloaded, published
 
     packages = {"vicl": __version__}
     extras: dict[str, list[str]] = {}

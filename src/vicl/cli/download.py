@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from vicl.models.download import Published
+    from vicl.published.download import Published
 
 
 @click.command()
@@ -52,8 +52,8 @@ def download(
     A download that broke off goes on where it stopped. Proxies are taken from the environment
     (https_proxy, no_proxy); the cache is $VICL_CACHE, or vicl in the user's cache.
     """
-    from vicl.models.download import Options, published
-    from vicl.models.download import download as fetch_and_convert
+    from vicl.published.download import Options, published
+    from vicl.published.download import download as fetch_and_convert
 
     if sha256 is not None and (len(sha256) != 64 or set(sha256.lower()) - set("0123456789abcdef")):
         raise click.UsageError("--sha256: expected 64 hexadecimal digits")
@@ -85,7 +85,7 @@ def download(
 
 
 def _list(models: Any) -> None:
-    from vicl.models.download import downloaded
+    from vicl.published.download import downloaded
 
     for model in models:
         here = downloaded(model.name)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from vicl.figures.shards import Encoding, Form
-    from vicl.figures.synthetic import SyntheticFigures
+    from vicl.figures.synthetic.generator import SyntheticFigures
 
 
 @click.group()
@@ -85,7 +85,7 @@ def synthesize(
     """
     with _failing_plainly():
         from vicl.figures.shards import write_figures
-        from vicl.figures.synthetic import SyntheticFigures
+        from vicl.figures.synthetic.generator import SyntheticFigures
 
         source = SyntheticFigures(
             size=size,
@@ -136,8 +136,8 @@ def sheet(
     Prints the files.
     """
     with _failing_plainly():
-        from vicl.figures.gallery import figure_sheet, groups, rule_sheet
-        from vicl.figures.synthetic import SyntheticFigures
+        from vicl.figures.synthetic.gallery import figure_sheet, groups, rule_sheet
+        from vicl.figures.synthetic.generator import SyntheticFigures
         from vicl.images import save_image
 
         source: SyntheticFigures = SyntheticFigures(

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from vicl.models import BEST_FOR_TASK, ENGINES
+from vicl.loading import BEST_FOR_TASK, ENGINES
 
 
 @click.command()
@@ -38,7 +38,7 @@ def _engines(as_json: bool) -> None:
 def _published(as_json: bool) -> None:
     """Models that `vicl download` gets, with the hash of those that are here."""
     from vicl.files import hash_file
-    from vicl.models.download import downloaded, published
+    from vicl.published.download import downloaded, published
 
     for model in published().values():
         folder = downloaded(model.name)

@@ -17,7 +17,7 @@ from vicl.cli.inputs import Query, find_queries
 from vicl.cli.outputs import FORMATS, CocoFile, FileWriter, Writer, beside
 
 if TYPE_CHECKING:
-    from vicl.prompter import Answer, VisualPrompter
+    from vicl.prompting.prompter import Answer, VisualPrompter
 
 SHEET_ROWS = 50
 """A contact sheet shows the first this many answers."""
@@ -241,7 +241,7 @@ class Run:
 
     def _prompter(self) -> VisualPrompter:
         from vicl.engine import Sampling
-        from vicl.prompter import VisualPrompter
+        from vicl.prompting.prompter import VisualPrompter
 
         given = {
             "samples": self.samples,
@@ -363,8 +363,8 @@ class Run:
         return written
 
     def _draw_sheet(self, prompter: VisualPrompter, rows: Sequence[tuple[Query, Answer]]) -> None:
+        from vicl.exports.sheets import contact_sheet
         from vicl.images import resize, save_image, to_tensor
-        from vicl.sheets import contact_sheet
 
         assert self.contact_sheet is not None
         pictures = [[to_tensor(e.input), to_tensor(e.output)] for e in prompter.passes[0]]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 if TYPE_CHECKING:
-    from vicl.models.folder import Device
+    from vicl.storage.folder import Device
 
 
 @click.command()
@@ -52,21 +52,21 @@ def train(
     Prints the folder of the trained model. Ctrl-C saves a checkpoint first. The exit code is 0, or
     1 when the run failed, 2 for wrong usage or a wrong recipe, 130 after Ctrl-C.
     """
-    from vicl.training.recipe_data import RecipeError
-    from vicl.training.recipe_file import load_recipe
+    from vicl.training.recipe.data import RecipeError
+    from vicl.training.recipe.files import load_recipe
 
     try:
         checked = load_recipe(recipe, overrides)
         folder = output or Path("runs") / checked.name
         if dry_run:
-            from vicl.training.dry_run import describe
+            from vicl.training.recipe.dry_run import describe
 
             report = describe(checked, device=device)
             click.echo(report.text)
             for line in report.missing:
                 click.echo(f"error: {line}", err=True)
             sys.exit(1 if report.missing else 0)
-        from vicl.training.run import train as run
+        from vicl.training.loop import train as run
 
         model = run(checked, folder, resume=resume, device=device)
     except RecipeError as error:

@@ -56,7 +56,7 @@ class Item:
             (colorization) or `boxes` are.
         class_name: What is marked; "" where there are no classes.
         value: The class in the mask; None where the mask marks one thing, by the table of
-            :mod:`vicl.masks`.
+            :mod:`vicl.tasks.masks`.
         boxes: Of the class, for detection.
         group: Images of one group, such as the frames of a video, are near twins; "" for none.
         source: Where it comes from, if a dataset has several sources; "" otherwise.

@@ -17,9 +17,10 @@ from vicl.engine import Tokenizer
 from vicl.evaluation.datasets.items import ItemDataset
 from vicl.evaluation.datasets.reading import centre, draw
 from vicl.evaluation.episodes import DatasetError
-from vicl.evaluation.measures import PSNR_LIMIT
+from vicl.evaluation.scoring.measures import PSNR_LIMIT
 from vicl.images import resize
-from vicl.metrics import Interval, bootstrap_interval, iou, psnr
+from vicl.metrics import Interval, bootstrap_interval, iou
+from vicl.metrics.pictures import psnr
 
 
 @torch.no_grad()

@@ -20,7 +20,6 @@ LabelMe    :func:`labelme`, :func:`write_labelme`
 
 from __future__ import annotations
 
-from vicl.boxes import Box
 from vicl.exports.annotation import Annotation, ExportError
 from vicl.exports.coco import (
     CocoAnnotation,
@@ -36,10 +35,11 @@ from vicl.exports.coco import (
 )
 from vicl.exports.coco_writer import CocoWriter
 from vicl.exports.labelme import labelme, write_labelme
-from vicl.exports.masks import mask_image, mask_png, palette, write_label_map
+from vicl.exports.masks import mask_image, mask_png, write_label_map
 from vicl.exports.regions import EDGE_INSET, Instances
 from vicl.exports.rle import Rle, decode_rle, encode_rle
 from vicl.exports.yolo import write_yolo, write_yolo_classes, yolo_boxes, yolo_segments
+from vicl.tasks.boxes import Box
 
 __all__ = [
     "EDGE_INSET",
@@ -62,7 +62,6 @@ __all__ = [
     "labelme",
     "mask_image",
     "mask_png",
-    "palette",
     "read_coco",
     "write_coco",
     "write_label_map",

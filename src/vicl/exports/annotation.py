@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from vicl.boxes import Box
+from vicl.tasks.boxes import Box
 
 __all__ = ["Annotation", "ExportError", "clipped_boxes"]
 

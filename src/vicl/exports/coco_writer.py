@@ -25,7 +25,7 @@ from vicl.exports.coco import (
 )
 from vicl.exports.regions import Instances
 from vicl.files import display
-from vicl.journal import Journal
+from vicl.files.journal import Journal
 
 
 class _Header(TypedDict):

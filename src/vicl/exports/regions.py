@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import ndimage
 
-from vicl.boxes import EIGHT_CONNECTED
 from vicl.exports.annotation import Annotation, ExportError
 from vicl.exports.outlines import trace
+from vicl.tasks.boxes import EIGHT_CONNECTED
 
 Instances: TypeAlias = Literal["components", "class"]
 """What counts as one object: each 8-connected component, or all pixels of a class together."""

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from vicl.boxes import Box
 from vicl.exports.annotation import Annotation, ExportError, check_classes, clipped_boxes
 from vicl.exports.regions import EDGE_INSET, find_regions
 from vicl.files import write_atomic
+from vicl.tasks.boxes import Box
 
 
 def yolo_boxes(annotation: Annotation, *, min_area: int = 1) -> str:

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from vicl.figures.rules.rule import Values
-from vicl.rects import Rect
+from vicl.canvas.rects import Rect
+from vicl.figures.synthetic.rules.rule import Values
 
 Kind = Literal["grid", "page"]
 """A clean grid, as prompts are laid out; or a page as in a paper."""

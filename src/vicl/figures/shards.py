@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple
 from PIL import Image
 
 from vicl.figures.figure import Figure
-from vicl.figures.synthetic import SyntheticFigures
+from vicl.figures.synthetic.generator import SyntheticFigures
 from vicl.files import FileError, display, open_atomic, open_plain, write_atomic
 
 Encoding = Literal["jpg", "png"]

@@ -10,12 +10,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from vicl.canvas.rects import Rect
 from vicl.engine import Filled, Sampling
 from vicl.models.configs import VQGANConfig
 from vicl.models.inpainter import LearnedInpainter
 from vicl.models.tokens import choose_tokens, paste, token_pixels
 from vicl.models.vqgan import VQGAN
-from vicl.rects import Rect
 
 DecodeRegion = Literal["full", "answer"]
 """Draw the whole canvas and take the hole out of it, as published; or little more than the hole,

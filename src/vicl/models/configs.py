@@ -43,7 +43,7 @@ class PatchConfig(Config):
         most_examples: How many examples a canvas may show, where it was trained on so few; more
             are answered in groups. None: as many as fit.
         spins: Steps along each axis by which a prompt is asked again, moved by parts of a patch
-            (see :mod:`vicl.cycle_spinning`): 1 to 8, and at most `patch_size`.
+            (see :mod:`vicl.canvas.moves`): 1 to 8, and at most `patch_size`.
     """
 
     canvas_size: tuple[PositiveInt, PositiveInt] = (224, 224)

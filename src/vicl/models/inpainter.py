@@ -11,8 +11,8 @@ from torch import Generator, Tensor, nn
 from vicl.engine import Filled, Sampling
 from vicl.models.batches import one_by_one, send
 from vicl.models.configs import PatchConfig, UNetConfig
-from vicl.models.hub import Pretrained
 from vicl.models.tokens import hole_tokens, paste
+from vicl.storage.hub import Pretrained
 
 
 class LearnedInpainter(Pretrained, nn.Module):

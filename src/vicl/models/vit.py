@@ -32,9 +32,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from vicl.images.imagenet import IMAGENET_MEAN, IMAGENET_STD
+
 LAYER_NORM_EPS = 1e-6
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Probe(nn.Identity):

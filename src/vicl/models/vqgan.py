@@ -18,11 +18,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from vicl.canvas.rects import Rect
 from vicl.models.batches import one_by_one
 from vicl.models.configs import VQGANConfig
-from vicl.models.hub import Pretrained
 from vicl.models.initialisation import initialise_convolutions, seeded
-from vicl.rects import Rect
+from vicl.storage.hub import Pretrained
 
 NORM_EPS = 1e-6
 PART_MARGIN = 4

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from vicl.files import display
-from vicl.models import load_tokenizer
+from vicl.loading import load_tokenizer
 from vicl.models.autoregressive import Autoregressive
 from vicl.models.beit import BEiT
 from vicl.models.configs import (
@@ -22,17 +22,17 @@ from vicl.models.configs import (
     UNetConfig,
     VQGANConfig,
 )
-from vicl.models.folder import load_folder
 from vicl.models.inpainter import LearnedInpainter
 from vicl.models.mae import MAE
 from vicl.models.mae_vqgan import MAEVQGAN
 from vicl.models.unet import UNet
 from vicl.models.vit import Transformer
 from vicl.models.vqgan import VQGAN, Decoder, Encoder
+from vicl.storage.folder import load_folder
 from vicl.training.checkpoints import TrainingError
 from vicl.training.objective import Inpainting, Objective
-from vicl.training.recipe import Recipe, VQGANModel
-from vicl.training.recipe_data import RecipeError
+from vicl.training.recipe.data import RecipeError
+from vicl.training.recipe.recipe import Recipe, VQGANModel
 from vicl.training.vqgan_objective import VQGANObjective
 
 log = logging.getLogger(__name__)

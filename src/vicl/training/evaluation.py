@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor, nn
 
+from vicl.exports.sheets import contact_sheet
 from vicl.models.vqgan import VQGAN
-from vicl.sheets import contact_sheet
 
 _BATCH = 16
 _PEAK_DB = 99.0

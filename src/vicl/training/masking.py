@@ -16,8 +16,8 @@ from jaxtyping import Bool, Int
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 from torch import Tensor
 
-from vicl.layout import Layout, Order
-from vicl.rects import Rect
+from vicl.canvas.layout import Layout, Order
+from vicl.canvas.rects import Rect
 
 _BLOCK_PATCHES = 16
 """The smallest block of BEiT's masking, where the grid allows it."""
@@ -134,7 +134,7 @@ class AnswerCell(_Masking):
 
     How many examples the grid has is drawn once for a batch, among those that fit on the canvas;
     which way it is laid out is drawn for each canvas.  On a canvas too small for
-    :meth:`vicl.layout.Layout.grid` it is one of the four quarters.
+    :meth:`vicl.canvas.layout.Layout.grid` it is one of the four quarters.
     """
 
     kind: Literal["answer"] = "answer"

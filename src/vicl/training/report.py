@@ -24,7 +24,7 @@ from rich.progress import (
 from torch import Tensor
 
 from vicl.files import display, reason, write_atomic
-from vicl.machine import peak_memory
+from vicl.files.machine import peak_memory
 from vicl.training.checkpoints import TrainingError
 
 LOG = "log.jsonl"

@@ -12,12 +12,12 @@ import torch
 from torch import nn
 
 import vicl
-from vicl.machine import processor
-from vicl.models.cards import architecture_table
-from vicl.models.folder import save_folder
+from vicl.files.machine import processor
+from vicl.storage.cards import architecture_table
+from vicl.storage.folder import save_folder
 from vicl.training.checkpoints import TrainingError
 from vicl.training.evaluation import Evaluation
-from vicl.training.recipe import Recipe
+from vicl.training.recipe.recipe import Recipe
 from vicl.training.report import read_log
 from vicl.training.run_folder import recipe_text
 

@@ -11,7 +11,7 @@ import yaml
 
 from vicl.files import TEMPORARY_PREFIX, FileError, display, reason, write_atomic
 from vicl.training.checkpoints import TrainingError
-from vicl.training.recipe import Recipe
+from vicl.training.recipe.recipe import Recipe
 
 RECIPE = "recipe.yaml"
 _FREE = (
@@ -20,7 +20,7 @@ _FREE = (
     *("model.spins", "model.drawing_temperature"),
 )
 """What may differ when a run goes on: none of it changes the weights (of streams the workers do,
-see :mod:`vicl.training.data`)."""
+see :mod:`vicl.training.data.training_data`)."""
 _REMEDIES = (
     *("optimiser", "schedule.warmup", "schedule.final", "batch.micro"),
     *("precision", "target_precision", "compile", "parallel"),

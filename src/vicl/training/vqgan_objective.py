@@ -18,11 +18,11 @@ from sklearn.cluster import KMeans
 from torch import Tensor, distributed, nn
 from torch.nn import functional as F  # noqa: N812
 
+from vicl.metrics.perceptual import PerceptualDistance, load_perceptual
 from vicl.models.vqgan import VQGAN
 from vicl.training.discriminator import PatchDiscriminator, discriminator_loss, generator_loss
 from vicl.training.objective import Losses, Objective, without_autocast
-from vicl.training.perceptual import PerceptualDistance, load_perceptual
-from vicl.training.recipe import VQGANLoss
+from vicl.training.recipe.recipe import VQGANLoss
 from vicl.training.seeds import Purpose, numbers
 
 _WINDOW = 1000
@@ -80,7 +80,7 @@ class VQGANObjective(Objective):
 
         Raises:
             FileError: If the perceptual loss's weights cannot be read; see
-                :func:`vicl.training.perceptual.load_perceptual`.
+                :func:`vicl.metrics.perceptual.load_perceptual`.
         """
         super().__init__()
         self.model = model

@@ -11,7 +11,7 @@ from tests.evaluation.datasets.trees import photo, picture, text
 from vicl.engine import Filled
 from vicl.evaluation.datasets import folder
 from vicl.evaluation.episodes import DatasetError, Kind
-from vicl.evaluation.scoring import scorer_for
+from vicl.evaluation.scoring.scorers import scorer_for
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from tests.evaluation.studies.toy import Toy
 
 from vicl.engine import Filled
 from vicl.evaluation.episodes import Case, Episode
-from vicl.evaluation.scoring import Scores, scorer_for
+from vicl.evaluation.scoring.scorers import Scores, scorer_for
 from vicl.evaluation.studies.answering import Measured, Variant, make_rows, measure
-from vicl.metrics import EdgeCounts, edge_f
+from vicl.metrics.edges import EdgeCounts, edge_f
 from vicl.models.floors import Copy, Identity
 from vicl.prompt import Prompt
 

@@ -9,13 +9,13 @@ from tests.evaluation.studies.marks import Marks
 from tests.models.kinds import KINDS, holes, smooth
 from torch import Tensor
 
-from vicl.engine import CanvasModel
+from vicl.canvas.layout import Canvas, Layout
 from vicl.evaluation.studies.attention import part_shares, regions, run
 from vicl.evaluation.studies.attention_pictures import Looked, draw_weights
 from vicl.evaluation.studies.hole_attention import hole_attention
-from vicl.layout import Canvas, Layout
 from vicl.models.tokens import hole_tokens
 from vicl.models.vit import watching
+from vicl.prompting.canvas_model import CanvasModel
 
 ATTENTIVE = ("mae-vqgan", "mae", "beit", "autoregressive")
 GRID = Layout.grid(1, canvas_size=(64, 64), patch_size=8)

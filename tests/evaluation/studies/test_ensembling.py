@@ -19,7 +19,7 @@ def test_canvases_that_err_each_in_its_own_way_outvote_their_errors() -> None:
             for word in ("mean of probabilities", "mean of scores", "product", "mean of images")
         ]
         assert min(means) > alone + 0.05
-        # The same tokens: see vicl.ensembling.
+        # The same tokens: see vicl.prompting.fusing.
         assert means[1] == means[2]
     assert table.rows[0].variant == "1 example"
     assert table.variants[2].startswith(OVER)

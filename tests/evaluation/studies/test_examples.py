@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.evaluation.studies.toy import Toy, scores_of
 
-from vicl.evaluation.scoring import scorer_for
+from vicl.evaluation.scoring.scorers import scorer_for
 from vicl.evaluation.studies import examples
 from vicl.evaluation.studies.table import StudyTable
 from vicl.models.floors import Copy

@@ -8,12 +8,13 @@ from tests.evaluation.studies.marks import Marks
 from tests.models.kinds import KINDS, batch
 from torch.nn import functional as F  # noqa: N812
 
-from vicl.engine import CanvasModel, InContextModel
-from vicl.evaluation.scoring import scorer_for
+from vicl.engine import InContextModel
+from vicl.evaluation.scoring.scorers import scorer_for
 from vicl.evaluation.studies.fine_tuned import FineTuning, fine_tune, mirrored
 from vicl.evaluation.studies.fine_tuning import run
 from vicl.evaluation.studies.table import StudyTable
 from vicl.prompt import Example, Prompt
+from vicl.prompting.canvas_model import CanvasModel
 
 QUICK = FineTuning(steps=2)
 

@@ -6,10 +6,10 @@ import torch
 from tests.evaluation.studies.toy import Finder, Toy
 from tests.models.kinds import KINDS
 
-from vicl.engine import CanvasModel
+from vicl.canvas.layout import Layout
 from vicl.evaluation.studies import layout
-from vicl.layout import Layout
 from vicl.metrics import iou
+from vicl.prompting.canvas_model import CanvasModel
 
 ABOVE, LEFT = "examples above the query", "examples left of the query"
 

@@ -10,7 +10,7 @@ from scipy import ndimage
 from tests.evaluation.studies.toy import Toy, scores_of
 
 from vicl.engine import Filled
-from vicl.evaluation.scoring import scorer_for
+from vicl.evaluation.scoring.scorers import scorer_for
 from vicl.evaluation.studies import mask_style
 from vicl.evaluation.studies.mask_style import STYLES, Colours
 from vicl.images import resize, to_tensor

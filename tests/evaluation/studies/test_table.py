@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vicl.evaluation.scoring import Metric
+from vicl.evaluation.scoring.scorers import Metric
 from vicl.evaluation.studies.table import Row, StudyTable, as_markdown, write_study
 from vicl.metrics import Interval
 

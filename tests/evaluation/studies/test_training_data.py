@@ -8,15 +8,15 @@ from tests.evaluation.studies.marks import Marks
 from tests.training.runs import recipe
 from torch import Tensor
 
-from vicl.engine import CanvasModel
+from vicl.canvas.layout import Layout
 from vicl.evaluation.studies.training_data import Checkpoint, at_budget, run, train_recipes
 from vicl.images import save_image, to_pil, to_tensor
-from vicl.layout import Layout
 from vicl.models.floors import Copy, Identity
+from vicl.prompting.canvas_model import CanvasModel
 from vicl.training.build import build_model
-from vicl.training.data import open_data
-from vicl.training.recipe import Recipe, Schedule
-from vicl.training.recipe_data import HeldOut, RecipeError
+from vicl.training.data.training_data import open_data
+from vicl.training.recipe.data import HeldOut, RecipeError
+from vicl.training.recipe.recipe import Recipe, Schedule
 
 
 class Darker(Marks):

@@ -31,7 +31,7 @@ def compare(runs: tuple[Path, ...], output: Path | None) -> None:
     The exit code is 0, or 2 when the runs cannot be compared.
     """
     from vicl.cli.evaluate.tables import comparison_table, print_table
-    from vicl.evaluation.compare import compare as compare_runs
+    from vicl.evaluation.reporting.compare import compare as compare_runs
     from vicl.files import write_atomic
 
     if output is not None and output.suffix not in (".md", ".json"):

@@ -29,8 +29,8 @@ from vicl.cli.evaluate.options import (
 if TYPE_CHECKING:
     from vicl.engine import InContextModel
     from vicl.evaluation.episodes import Dataset, Episode, Kind
-    from vicl.evaluation.results import Results
-    from vicl.evaluation.scoring import Scorer
+    from vicl.evaluation.scoring.results import Results
+    from vicl.evaluation.scoring.scorers import Scorer
 
 
 Then = Callable[[Options, Sequence["Results"]], None]
@@ -71,8 +71,8 @@ def _evaluate_all(options: Options) -> list[Results]:
     if options.listing is not None:
         _list(options.listing, [episode for _, episodes in chosen for episode in episodes])
         return []
-    from vicl.evaluation.engines import load_models
-    from vicl.evaluation.scoring import scorer_for
+    from vicl.evaluation.running.engines import load_models
+    from vicl.evaluation.scoring.scorers import scorer_for
 
     sources = options.models
     if options.kind == "rules" and "analogies" not in sources:
@@ -80,7 +80,7 @@ def _evaluate_all(options: Options) -> list[Results]:
     models = load_models(sources, device=options.device, dtype=options.dtype)
     lpips = None
     if options.lpips is not None:
-        from vicl.training.perceptual import load_lpips
+        from vicl.metrics.perceptual import load_lpips
 
         lpips = load_lpips(options.lpips)
     runs = []
@@ -100,7 +100,7 @@ def _measures(kind: Kind, episodes: Sequence[Episode]) -> frozenset[str] | None:
     """Names of the metrics to report; None for all that the kind has."""
     if kind != "rules":
         return None
-    from vicl.evaluation.rules import measures_of
+    from vicl.evaluation.datasets.generated.rules import measures_of
 
     return measures_of(episodes)
 
@@ -160,14 +160,14 @@ def _renamed(episode: Episode, dataset: Dataset) -> Episode:
 def _datasets(options: Options, examples: int) -> Sequence[Dataset]:
     """What is asked about, with so many examples for each query."""
     if options.kind == "shapes":
-        from vicl.evaluation import shapes
+        from vicl.evaluation.datasets.generated import shapes
 
         tasks = options.tasks or shapes.TASKS
         if options.extended:
             tasks = (*tasks, *shapes.EXTENDED)
         return [shapes.ShapesStudy(task) for task in dict.fromkeys(tasks)]
     if options.kind == "rules":
-        from vicl.evaluation.rules import RuleEpisodes
+        from vicl.evaluation.datasets.generated.rules import RuleEpisodes
 
         parts = options.parts or RULE_SETS
         return [RuleEpisodes(part, options.size) for part in dict.fromkeys(parts)]
@@ -197,8 +197,8 @@ def _evaluate(
 ) -> Results:
     """Evaluate on one dataset, and print what was found."""
     from vicl.cli.evaluate.tables import print_table, results_table
-    from vicl.evaluation.engines import as_engine, device_of
-    from vicl.evaluation.runner import evaluate
+    from vicl.evaluation.running.engines import as_engine, device_of
+    from vicl.evaluation.running.runner import evaluate
     from vicl.files import hash_file
 
     examples = max(len(episode.examples) for episode in episodes)

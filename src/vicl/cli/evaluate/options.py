@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from vicl.canvas.layout import Order
+    from vicl.canvas.rects import Fit
+    from vicl.evaluation.datasets.generated.rules import SetName
     from vicl.evaluation.episodes import Kind
-    from vicl.evaluation.rules import SetName
-    from vicl.layout import Order
-    from vicl.models import Device
-    from vicl.rects import Fit
+    from vicl.loading import Device
 
 SHAPES = ("color", "shape", "size", "size+color", "shape+color", "size+shape")
 RULE_SETS: tuple[SetName, ...] = ("seen", "unseen", "content")

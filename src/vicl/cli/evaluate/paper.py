@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from vicl.models import Device
+    from vicl.loading import Device
 
 
 @click.command()
@@ -70,8 +70,8 @@ def paper(
     and a folder with pictures for each evaluation. The exit code is 0, or 1 when some episodes
     failed, 2 for wrong usage or where nothing could be run, 130 after Ctrl-C.
     """
-    from vicl.evaluation.engines import load_models
-    from vicl.evaluation.paper import run_paper
+    from vicl.evaluation.running.engines import load_models
+    from vicl.evaluation.studies.paper import run_paper
 
     try:
         table = run_paper(

@@ -13,12 +13,12 @@ from vicl.cli.evaluate.options import CELL_SIZE, PARTS
 
 if TYPE_CHECKING:
     from vicl.cli.evaluate.options import Options
-    from vicl.evaluation.results import Results
+    from vicl.evaluation.scoring.results import Results
 
 
 def _write_table(options: Options, runs: Sequence[Results]) -> None:
     """Write what was found of each rule; the sets have been printed and written already."""
-    from vicl.evaluation.rule_table import to_json, to_markdown
+    from vicl.evaluation.reporting.rule_table import to_json, to_markdown
     from vicl.files import write_atomic
 
     if options.output is None or not runs:

@@ -20,9 +20,10 @@ from vicl.cli.evaluate.options import (
 )
 
 if TYPE_CHECKING:
-    from vicl.engine import CanvasModel, InContextModel, Inpainter
+    from vicl.engine import InContextModel, Inpainter
     from vicl.evaluation.episodes import Dataset, Kind
-    from vicl.models import Device
+    from vicl.loading import Device
+    from vicl.prompting.canvas_model import CanvasModel
 
 MODELS = click.Option(
     ["--model", "models"],
@@ -94,7 +95,7 @@ class Given:
         if (self.root is None) == (self.task is None):
             raise click.UsageError("give --data PATH, or --shapes TASK")
         if self.task is not None:
-            from vicl.evaluation.shapes import ShapesStudy
+            from vicl.evaluation.datasets.generated.shapes import ShapesStudy
 
             return ShapesStudy(self.task)
         from vicl.evaluation.datasets import open_dataset
@@ -106,7 +107,7 @@ class Given:
 
     def loaded(self) -> list[Inpainter | InContextModel]:
         """The models."""
-        from vicl.evaluation.engines import load_models
+        from vicl.evaluation.running.engines import load_models
 
         return load_models(self.models, device=self.device, dtype=self.dtype)
 
@@ -126,13 +127,13 @@ class Given:
 
     def canvases(self) -> list[CanvasModel]:
         """The models on their usual grids, where only those with a canvas will do."""
-        from vicl.engine import CanvasModel
+        from vicl.prompting.canvas_model import CanvasModel
 
         return [CanvasModel(inpainter) for inpainter in self.inpainters()]
 
     def engines(self) -> list[InContextModel]:
         """The models, ready to answer."""
-        from vicl.evaluation.engines import as_engine
+        from vicl.evaluation.running.engines import as_engine
 
         return [as_engine(model, self.asked) for model in self.loaded()]
 

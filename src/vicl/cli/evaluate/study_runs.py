@@ -88,10 +88,10 @@ def run_training_data(
     examples: int,
 ) -> StudyTable:
     """Checkpoints, given as (words, number of images or -, model), and recipes to train."""
-    from vicl.evaluation.engines import as_engine
+    from vicl.evaluation.running.engines import as_engine
     from vicl.evaluation.studies import training_data
-    from vicl.models import load_model
-    from vicl.training.recipe_file import load_recipe
+    from vicl.loading import load_model
+    from vicl.training.recipe.files import load_recipe
 
     dataset = given.dataset(examples)
     trained = [

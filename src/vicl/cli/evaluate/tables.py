@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from vicl.evaluation.compare import Comparison
-    from vicl.evaluation.results import Results
+    from vicl.evaluation.reporting.compare import Comparison
+    from vicl.evaluation.scoring.results import Results
 
 _WIDE = 1000
 """Columns of a page that is no terminal: whole lines, whatever reads them."""
@@ -25,7 +25,7 @@ def print_table(table: Table) -> None:
 
 def results_table(results: Results) -> Table:
     """A row a metric, a column an engine, and last the last engine minus Copy."""
-    from vicl.evaluation.results import heading, show
+    from vicl.evaluation.scoring.results import heading, show
 
     judged = results.engines[-1]
     title = (

@@ -42,8 +42,8 @@ def folder(root: str | Path, kind: Kind, *, published: bool = False) -> ItemData
     Each input (with a table: each pair of an input and a class) is asked about once; examples are
     others of the same class.  What a target is depends on the kind:
 
-    - "segmentation": a mask, by the table of :mod:`vicl.masks`, or with a `value` for the class; of
-      masks with values 255 is void.
+    - "segmentation": a mask, by the table of :mod:`vicl.tasks.masks`, or with a `value` for the
+      class; of masks with values 255 is void.
     - "detection": likewise (each component gets a box), where the table has no boxes.
     - "edges": an edge map, white on black.
     - "image": a picture of the input's size.

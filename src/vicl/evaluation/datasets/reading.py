@@ -12,15 +12,15 @@ from jaxtyping import Bool, Float, Int
 from PIL import Image
 from torch import Tensor
 
-from vicl.boxes import component_boxes, whole_pixels
-from vicl.edge_metrics import thin
 from vicl.evaluation.datasets.matlab import read_boundaries
 from vicl.evaluation.episodes import Box, DatasetError, Item, Kind, is_inside
 from vicl.files import display
 from vicl.images import ImageError, open_image, to_rgb, to_tensor
-from vicl.masks import Classes, read_labels
+from vicl.metrics.edges import thin
 from vicl.prompt import Example
 from vicl.tasks import ColorizationTask, DetectionTask
+from vicl.tasks.boxes import component_boxes, whole_pixels
+from vicl.tasks.masks import Classes, read_labels
 
 Crop = int | Literal["square"] | None
 """What is shown of a photograph: a square of so many pixels at its centre (black where it is

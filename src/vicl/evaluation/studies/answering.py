@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from vicl.engine import Filled, InContextModel
-from vicl.evaluation.answering import Answerer
 from vicl.evaluation.episodes import Dataset, Episode
-from vicl.evaluation.scoring import Scorer, Scores
+from vicl.evaluation.running.answering import Answerer
+from vicl.evaluation.scoring.scorers import Scorer, Scores
 from vicl.evaluation.studies.table import Row
 from vicl.metrics import Statistic, bootstrap_statistic
 from vicl.prompt import Prompt

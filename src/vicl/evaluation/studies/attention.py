@@ -18,15 +18,15 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from vicl.engine import CanvasModel
+from vicl.canvas.layout import Layout
 from vicl.evaluation.episodes import Dataset
-from vicl.evaluation.scoring import Metric
+from vicl.evaluation.scoring.scorers import Metric
 from vicl.evaluation.studies.attention_pictures import Looked, attention_sheet, heads_sheet
 from vicl.evaluation.studies.hole_attention import HoleAttention, hole_attention
 from vicl.evaluation.studies.table import Row, StudyTable
-from vicl.layout import Layout
 from vicl.metrics import bootstrap_interval, paired_interval
 from vicl.prompt import Prompt
+from vicl.prompting.canvas_model import CanvasModel
 
 SHARE = Metric("attention_share", "share of the hole's attention")
 
@@ -82,7 +82,7 @@ def run(
         count: Episodes to average over.
         seed: Of the episodes.
         examples: How many an episode shows.
-        arrangements: Of the layout, 1 to 8 (:data:`vicl.layout.ARRANGEMENTS`).
+        arrangements: Of the layout, 1 to 8 (:data:`vicl.canvas.layout.ARRANGEMENTS`).
         pictured: How many episodes are drawn, at least one; of the first, each head too.
         progress: Show a bar on standard error, where that is a terminal.
 

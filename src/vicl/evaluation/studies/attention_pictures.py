@@ -10,10 +10,10 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from vicl.canvas.layout import Canvas
 from vicl.evaluation.studies.hole_attention import HoleAttention
-from vicl.layout import Canvas
+from vicl.exports.sheets import contact_sheet
 from vicl.models.tokens import token_pixels
-from vicl.sheets import contact_sheet
 
 _LOOKED_AT = torch.tensor([0.85, 0.0, 0.1])
 _HOLE = torch.tensor([0.1, 0.3, 0.9])

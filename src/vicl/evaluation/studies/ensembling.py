@@ -1,22 +1,23 @@
 """What is gained by several canvases: arrangements and examples, fused in different ways.
 
-Source: Bar et al. 2022, arXiv:2209.00647 (prompt ensembling); see :mod:`vicl.ensembling`.
+Source: Bar et al. 2022, arXiv:2209.00647 (prompt ensembling); see :mod:`vicl.prompting.fusing`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vicl.engine import CanvasModel, Inpainter
-from vicl.ensembling import FUSIONS, Ensemble, Fusion, scores_places
+from vicl.canvas.layout import ARRANGEMENTS
+from vicl.engine import Inpainter
 from vicl.evaluation.episodes import Dataset
-from vicl.evaluation.scoring import scorer_for
+from vicl.evaluation.scoring.scorers import scorer_for
 from vicl.evaluation.studies.answering import Variant, make_rows, measure
 from vicl.evaluation.studies.table import StudyTable
-from vicl.layout import ARRANGEMENTS
 from vicl.models.autoregressive import Autoregressive
 from vicl.models.floors import Copy
 from vicl.prompt import Prompt
+from vicl.prompting.canvas_model import CanvasModel
+from vicl.prompting.fusing import FUSIONS, Ensemble, Fusion, scores_places
 
 
 def run(

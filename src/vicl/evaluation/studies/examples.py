@@ -12,7 +12,7 @@ import numpy as np
 
 from vicl.engine import InContextModel
 from vicl.evaluation.episodes import Dataset
-from vicl.evaluation.scoring import Metric, scorer_for
+from vicl.evaluation.scoring.scorers import Metric, scorer_for
 from vicl.evaluation.studies.answering import Measured, Variant, make_rows, measure
 from vicl.evaluation.studies.table import Row, StudyTable
 from vicl.models.floors import Copy
@@ -36,7 +36,7 @@ def run(
 
     An episode's examples are drawn once: the first is shown, then the first two, and so on; then
     each of the others alone.  Where an engine has no room for all of them, it answers in groups and
-    averages (see :class:`vicl.engine.CanvasModel`).
+    averages (see :class:`vicl.prompting.canvas_model.CanvasModel`).
 
     Args:
         engines: Each with another name; Copy is added.

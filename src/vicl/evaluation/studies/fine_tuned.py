@@ -21,13 +21,13 @@ from torch.nn import functional as F  # noqa: N812
 
 from vicl.engine import Filled, drawn
 from vicl.images import resize, to_tensor
+from vicl.images.upsampling import upsample
 from vicl.models.initialisation import seeded
 from vicl.models.masked_autoencoder import MaskedAutoencoder
 from vicl.models.vit import patchify, unpatchify
 from vicl.prompt import Example, Prompt
 from vicl.training.optimisation import lr_at, make_optimiser, set_lr
-from vicl.training.recipe import Optimiser, Schedule
-from vicl.upsampling import upsample
+from vicl.training.recipe.recipe import Optimiser, Schedule
 
 
 @dataclass(frozen=True)

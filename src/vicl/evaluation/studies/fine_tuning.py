@@ -15,9 +15,9 @@ from dataclasses import replace
 from rich.console import Console
 from rich.progress import track
 
-from vicl.engine import CanvasModel, InContextModel, Inpainter
+from vicl.engine import InContextModel, Inpainter
 from vicl.evaluation.episodes import Dataset, Episode, Item
-from vicl.evaluation.scoring import Metric, scorer_for
+from vicl.evaluation.scoring.scorers import Metric, scorer_for
 from vicl.evaluation.studies.answering import Measured, Variant, measure
 from vicl.evaluation.studies.fine_tuned import FineTuning, fine_tune
 from vicl.evaluation.studies.table import Row, StudyTable
@@ -25,6 +25,7 @@ from vicl.metrics import bootstrap_interval, paired_interval
 from vicl.models.floors import Copy
 from vicl.models.mae import MAE
 from vicl.models.mae_vqgan import MAEVQGAN
+from vicl.prompting.canvas_model import CanvasModel
 
 SHOTS = (1, 4, 16)
 """How many labelled images, as published."""

@@ -10,14 +10,15 @@ from dataclasses import replace
 
 import torch
 
-from vicl.engine import CanvasModel, Inpainter
+from vicl.canvas.layout import MIN_CELL_PATCHES, Layout, Order
+from vicl.canvas.rects import Rect
+from vicl.engine import Inpainter
 from vicl.evaluation.episodes import Dataset
-from vicl.evaluation.scoring import scorer_for
+from vicl.evaluation.scoring.scorers import scorer_for
 from vicl.evaluation.studies.answering import Variant, make_rows, measure
 from vicl.evaluation.studies.table import StudyTable
-from vicl.layout import MIN_CELL_PATCHES, Layout, Order
 from vicl.models.floors import Copy
-from vicl.rects import Rect
+from vicl.prompting.canvas_model import CanvasModel
 
 GAPS = (0, 4, 8)
 """Pixels between cells, beside the grid's own 2; those below the patch size are tried."""

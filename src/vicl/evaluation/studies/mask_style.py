@@ -21,7 +21,7 @@ from torch import Tensor
 
 from vicl.engine import Filled, InContextModel
 from vicl.evaluation.episodes import Dataset, Episode
-from vicl.evaluation.scoring import Scorer, Scores, scorer_for
+from vicl.evaluation.scoring.scorers import Scorer, Scores, scorer_for
 from vicl.evaluation.studies.answering import Measured, Variant, make_rows, measure
 from vicl.evaluation.studies.table import StudyTable
 from vicl.images import to_tensor

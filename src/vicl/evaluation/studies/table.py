@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vicl.evaluation.results import heading, show
-from vicl.evaluation.scoring import Metric
+from vicl.evaluation.scoring.results import heading, show
+from vicl.evaluation.scoring.scorers import Metric
 from vicl.files import write_atomic
 from vicl.metrics import Interval
 

@@ -14,19 +14,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vicl.engine import InContextModel
-from vicl.evaluation.engines import as_engine
 from vicl.evaluation.episodes import Dataset
-from vicl.evaluation.scoring import scorer_for
+from vicl.evaluation.running.engines import as_engine
+from vicl.evaluation.scoring.scorers import scorer_for
 from vicl.evaluation.studies.answering import Measured, Variant, make_rows, measure
 from vicl.evaluation.studies.table import StudyTable
-from vicl.models import load_model
+from vicl.loading import load_model
 from vicl.models.floors import Copy
-from vicl.models.folder import Device
+from vicl.storage.folder import Device
 from vicl.training.build import canvas_size
-from vicl.training.data import open_data
-from vicl.training.recipe import Recipe, VQGANModel
-from vicl.training.recipe_data import HeldOut, RecipeError
-from vicl.training.run import train
+from vicl.training.data.training_data import open_data
+from vicl.training.loop import train
+from vicl.training.recipe.data import HeldOut, RecipeError
+from vicl.training.recipe.recipe import Recipe, VQGANModel
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vicl.engine import Filled, drawn, rank
 from vicl.images import resize, to_tensor
+from vicl.images.upsampling import upsample
 from vicl.models.analogies.features import WORKING_SIZE, View, describe
 from vicl.models.analogies.lines import LineKnowledge, answer_lines, learn_lines
 from vicl.models.analogies.masks import MaskAnswer, MaskKnowledge, answer_mask, learn_mask
@@ -28,7 +29,6 @@ from vicl.models.analogies.pictures import (
     told_by_colour,
 )
 from vicl.prompt import Example, Prompt
-from vicl.upsampling import upsample
 
 _REMEMBERED: Final = 4
 """So many sets of examples are kept learned."""

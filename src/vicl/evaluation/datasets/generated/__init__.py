@@ -1,0 +1,1 @@
+"""Datasets that are drawn, not read: the synthetic study and the rules."""

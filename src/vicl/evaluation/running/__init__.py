@@ -1,0 +1,1 @@
+"""Having engines answer episodes."""

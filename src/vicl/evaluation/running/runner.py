@@ -1,0 +1,314 @@
+"""Running engines over episodes: load, answer, score, write down; and go on after a kill."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+import vicl
+from vicl.engine import InContextModel
+from vicl.evaluation.episodes import Case, Dataset, Episode
+from vicl.evaluation.reporting.report import write_report
+from vicl.evaluation.running.answering import Answerer, first_size
+from vicl.evaluation.running.engines import as_engine as as_engine
+from vicl.evaluation.running.engines import as_scored, device_of, equal_tokens, with_floors
+from vicl.evaluation.running.run_folder import Records, prepare_folder
+from vicl.evaluation.running.workers import Workers
+from vicl.evaluation.scoring.results import EvaluationError, Failure, Record, Results
+from vicl.evaluation.scoring.scorers import Metric, Scorer, Scores
+from vicl.evaluation.scoring.summary import summarise
+from vicl.prompting.canvas_model import CanvasModel
+
+log = logging.getLogger(__name__)
+
+_BROKEN = (ValueError, OSError, RuntimeError)
+"""What one episode may go wrong by, without the others going wrong too."""
+
+
+def evaluate(
+    engines: Sequence[InContextModel],
+    dataset: Dataset,
+    episodes: Sequence[Episode],
+    out: Path | None = None,
+    *,
+    scorer: Scorer,
+    batch_size: int | None = None,
+    workers: int = 0,
+    seed: int = 0,
+    trained_classes: Collection[str] | None = None,
+    options: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    progress: bool = False,
+) -> Results:
+    """Have engines answer episodes, beside the floors, and score the answers.
+
+    On a CPU the results do not depend on the batch size, nor anywhere on the workers or on being
+    stopped on the way.
+
+    Args:
+        engines: Ready ones (see :func:`as_engine`), of different names; the floors are added.
+        dataset: Loads the episodes.
+        episodes: At least one.
+        out: Folder for everything that is found; None writes nothing.
+        scorer: Scores the answers; see :func:`vicl.evaluation.scoring.scorers.scorer_for`.
+        batch_size: Prompts given to an engine at once; None takes as many as fit.
+        workers: Threads that load, and processes that score; 0 does both in this process.
+        seed: Of everything random in the engines.
+        trained_classes: Classes that the training of engines with weights saw; None if that is
+            not known.
+        options: What else the results depend on, to be written down: plain values.
+        resume: Go on with the run in `out`, if there is one.
+        progress: Show a bar on standard error, where that is a terminal.
+
+    Returns:
+        The results; an episode that could not be read, answered or scored is among its failures.
+
+    Raises:
+        EvaluationError: If the run cannot begin or go on, or no episode could be scored.
+    """
+    began = time.perf_counter()
+    chosen = with_floors(engines)
+    if not episodes:
+        raise EvaluationError("episodes: got none, expected at least one")
+    if batch_size is not None and batch_size < 1:
+        raise EvaluationError(f"batch_size: got {batch_size}, expected at least 1, or None")
+    named = dict(options or {})
+    if out is not None:
+        setting = _setting(chosen, dataset, scorer, episodes, seed, trained_classes, named)
+        prepare_folder(out, setting, episodes, resume=resume)
+    with (
+        Records(episodes, out, resume=resume) as records,
+        Workers(dataset, scorer, workers) as pool,
+        _bar(len(episodes) * len(chosen), len(records), show=progress) as advance,
+    ):
+        earlier = len(records)
+        run = _Run(chosen, episodes, records, pool, batch_size, seed, trained_classes, advance)
+        try:
+            failures = run.complete()
+        except BrokenExecutor as error:
+            raise EvaluationError(
+                "workers: one that scored was ended from outside, perhaps for its memory; lower "
+                "--workers, then go on with --resume"
+            ) from error
+        scored = run.scored(failures)
+        if not scored:
+            raise EvaluationError(f"no episode could be scored; the first: {failures[0]}")
+        results = Results(
+            dataset=dataset.name,
+            kind=dataset.kind,
+            fingerprint=dataset.fingerprint,
+            metrics=_measured(scorer, records, scored, chosen),
+            episodes=tuple(episodes[position] for position in scored),
+            asked=len(episodes),
+            failures=tuple(failures),
+            engines=summarise(
+                chosen,
+                scorer,
+                [episodes[position] for position in scored],
+                lambda name: [records.get(position, name) for position in scored],
+                run.equal_tokens.get,
+            ),
+            seed=seed,
+            batch_size=batch_size,
+            workers=workers,
+            options=named,
+            wall=time.perf_counter() - began,
+            answered=len(records) - earlier,
+            earlier=earlier,
+        )
+    if out is not None:
+        write_report(results, chosen, dataset, out)
+    return results
+
+
+@dataclass
+class _Run:
+    """The state of a run."""
+
+    engines: Sequence[InContextModel]
+    episodes: Sequence[Episode]
+    records: Records
+    pool: Workers
+    batch_size: int | None
+    seed: int
+    trained_classes: Collection[str] | None
+    advance: Callable[[int], None]
+
+    def __post_init__(self) -> None:
+        self.equal_tokens: dict[str, float] = {}
+        self._failed: dict[int, Failure] = {}
+        self._answerers = [
+            Answerer(engine, batch_size=self.batch_size, seed=self.seed) for engine in self.engines
+        ]
+        self._scoring: list[tuple[int, Answerer, float, Future[Scores]]] = []
+
+    def complete(self) -> list[Failure]:
+        """Do what is not done yet; gives the episodes that failed, in order."""
+        todo = [
+            position
+            for position in range(len(self.episodes))
+            if any((position, engine.name) not in self.records for engine in self.engines)
+        ]
+        size = self.batch_size or max(map(first_size, self.engines))
+        for loading in self._loaded([todo[i : i + size] for i in range(0, len(todo), size)]):
+            cases = {}
+            for position, future in loading.items():
+                try:
+                    cases[position] = future.result()
+                except _BROKEN as error:
+                    self._fail(position, error)
+            for answerer in self._answerers:
+                self._answer(answerer, cases)
+                self._collect(keep=4 * self.pool.count)
+        self._collect(keep=0)
+        return [self._failed[position] for position in sorted(self._failed)]
+
+    def scored(self, failures: Sequence[Failure]) -> list[int]:
+        """The episodes that every engine has a record of."""
+        failed = {failure.position for failure in failures}
+        return [position for position in range(len(self.episodes)) if position not in failed]
+
+    def _loaded(self, batches: Sequence[list[int]]) -> Iterator[dict[int, Future[Case]]]:
+        """The batches; with workers, the next one is loaded while one is answered."""
+
+        def begin(batch: list[int]) -> dict[int, Future[Case]]:
+            return {position: self.pool.load(self.episodes[position]) for position in batch}
+
+        if not self.pool.count:
+            yield from map(begin, batches)
+            return
+        ahead = begin(batches[0]) if batches else {}
+        for batch in [*batches[1:], []]:
+            ready, ahead = ahead, begin(batch)
+            yield ready
+
+    def _answer(self, answerer: Answerer, cases: Mapping[int, Case]) -> None:
+        """Have one engine answer those of a batch that it has not answered yet."""
+        name = answerer.engine.name
+        pending = [
+            position
+            for position in cases
+            if (position, name) not in self.records and position not in self._failed
+        ]
+        if not pending:
+            return
+        self._compare_batches(answerer, [cases[position] for position in pending])
+        begun = time.perf_counter()
+        answers = answerer.answer([cases[position].prompt for position in pending])
+        seconds = (time.perf_counter() - begun) / len(pending)
+        for position, answer in zip(pending, answers, strict=True):
+            if not isinstance(answer, Exception) and not bool(answer.image.isfinite().all()):
+                # Comparisons with such pixels would pass for an answer.
+                answer = ValueError("answered with pixels that are no finite numbers")
+            if isinstance(answer, Exception):
+                self._fail(position, answer, engine=name)
+                continue
+            bare = as_scored(answerer.engine, answer)
+            future = self.pool.score(self.episodes[position], cases[position], bare)
+            self._scoring.append((position, answerer, seconds, future))
+
+    def _compare_batches(self, answerer: Answerer, cases: Sequence[Case]) -> None:
+        """Once, where a batch need not give what its members give alone: how often it does."""
+        engine = answerer.engine
+        batch = [case.prompt for case in cases[: answerer.size]]
+        if (
+            engine.name in self.equal_tokens
+            or not isinstance(engine, CanvasModel)
+            or device_of(engine).type == "cpu"
+            or len(batch) < 2
+        ):
+            return
+        try:
+            self.equal_tokens[engine.name] = equal_tokens(engine, batch)
+        except (torch.OutOfMemoryError, ValueError) as error:
+            log.info("%s: its batches were not compared (%s)", engine.name, error)
+
+    def _collect(self, *, keep: int) -> None:
+        """Write down what is scored, in order, until `keep` scores are still on their way."""
+        while len(self._scoring) > keep:
+            position, answerer, seconds, future = self._scoring.pop(0)
+            engine = answerer.engine
+            try:
+                scores = future.result()
+            except BrokenExecutor:
+                raise  # not this episode's fault
+            except _BROKEN as error:
+                self._fail(position, error, engine=engine.name)
+                continue
+            seen = self._class_seen(engine, self.episodes[position])
+            self.records.add(Record(position, engine.name, scores, seconds, seen))
+            self.advance(1)
+
+    def _class_seen(self, engine: InContextModel, episode: Episode) -> bool | None:
+        if not episode.class_name:
+            return None
+        if engine.weights_hash is None:
+            return False  # it was never trained
+        known = self.trained_classes
+        return None if known is None else episode.class_name in known
+
+    def _fail(self, position: int, error: Exception, *, engine: str = "") -> None:
+        message = f"{engine}: {error}" if engine else str(error)
+        failure = Failure(position, self.episodes[position].query.image, message)
+        if position not in self._failed:
+            self._failed[position] = failure
+            log.warning("skipped: %s", failure)
+
+
+def _measured(
+    scorer: Scorer, records: Records, scored: Sequence[int], engines: Sequence[InContextModel]
+) -> tuple[Metric, ...]:
+    """The metrics that some scored episode has."""
+    found = {
+        name for position in scored for name in records.get(position, engines[0].name).scores.values
+    }
+    return tuple(metric for metric in scorer.metrics if metric.name in found)
+
+
+def _setting(
+    engines: Sequence[InContextModel],
+    dataset: Dataset,
+    scorer: Scorer,
+    episodes: Sequence[Episode],
+    seed: int,
+    trained_classes: Collection[str] | None,
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """All that the results depend on; the episodes have a file of their own."""
+    return {
+        "dataset": {
+            "name": dataset.name,
+            "kind": dataset.kind,
+            "fingerprint": dataset.fingerprint,
+        },
+        "episodes": len(episodes),
+        "engines": {engine.name: engine.weights_hash for engine in engines},
+        "metrics": [metric.name for metric in scorer.metrics],
+        "seed": seed,
+        "trained_classes": None if trained_classes is None else sorted(trained_classes),
+        "options": dict(options),
+        "versions": {"vicl": vicl.__version__, "torch": torch.__version__},
+    }
+
+
+@contextmanager
+def _bar(total: int, done: int, *, show: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error with the time left; gives what advances it."""
+    console = Console(stderr=True)
+    if not (show and console.is_terminal):
+        yield lambda steps: None
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("answers,"), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("left"), console=console, transient=True) as bar:
+        task = bar.add_task("answering", total=total, completed=done)
+        yield lambda steps: bar.advance(task, steps)

@@ -1,0 +1,183 @@
+"""Scoring answers: one by one, and as a set of which any resample has a value.
+
+Each kind of episode has its measures (see :mod:`vicl.evaluation.scoring.measures`), the headline
+first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+
+from vicl.engine import Filled
+from vicl.evaluation.episodes import Case, Kind
+from vicl.evaluation.scoring.measures import CELL, LPIPS, MEASURES, Measure, answer_cell
+from vicl.evaluation.scoring.measures import Metric as Metric
+from vicl.images import resize
+from vicl.metrics import Statistic as Statistic
+from vicl.metrics import mean_of_known
+from vicl.metrics.edges import EdgeCounts, edge_counts, image_f, resampled_f
+from vicl.metrics.perceptual import PerceptualDistance
+
+_COUNTS = ("thresholds", "matched_pred", "total_pred", "matched_truth", "total_truth")
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """One answer's scores.
+
+    Attributes:
+        values: The metrics of its scorer, for this episode alone; of the synthetic rules, those
+            that fit its rule.
+        counts: Edges: what it contributes to a set's F, which is no mean of episodes.
+    """
+
+    values: dict[str, float]
+    counts: EdgeCounts | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain numbers and lists, for :func:`json.dumps`."""
+        if self.counts is None:
+            return {"values": self.values}
+        counts = {name: getattr(self.counts, name).tolist() for name in _COUNTS}
+        return {"values": self.values, "counts": counts}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Scores:
+        """What :meth:`to_json` gave.
+
+        Raises:
+            ValueError: If it is something else.
+        """
+        try:
+            values = {str(name): float(value) for name, value in data["values"].items()}
+            raw = data.get("counts")
+            if raw is None:
+                return cls(values)
+            levels = np.array(raw["thresholds"], dtype=np.float64)
+            whole = [np.array(raw[name], dtype=np.int64) for name in _COUNTS[1:]]
+            if any(column.shape != levels.shape or levels.ndim != 1 for column in whole):
+                raise ValueError("counts of different lengths")
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"scores: got {str(data)[:200]}, not what was written") from error
+        return cls(values, EdgeCounts(levels, *whole))
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """Scores the answers to one kind of episode, one by one and as a set."""
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What it measures, the headline first."""
+        ...
+
+    def score(self, case: Case, answer: Filled) -> Scores:
+        """Score one answer, at its query's size.
+
+        Raises:
+            ValueError: If the answer's size is not the truth's.
+        """
+        ...
+
+    def statistics(self, scores: Sequence[Scores]) -> dict[str, Statistic]:
+        """Each metric of a set of episodes, for :func:`vicl.metrics.bootstrap_statistic`.
+
+        What none of the episodes has is left out.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class _Means:
+    """Episodes are measured one by one, and a set's value is the mean of those that have one.
+
+    Attributes:
+        metrics: See :class:`Scorer`.
+        measure: What they are, but for LPIPS.
+        lpips: Measures that, at the cell, as the last metric; None leaves it out.
+    """
+
+    metrics: tuple[Metric, ...]
+    measure: Measure
+    lpips: PerceptualDistance | None = None
+
+    def score(self, case: Case, answer: Filled) -> Scores:
+        """See :meth:`Scorer.score`."""
+        values = self.measure(case, answer)
+        if self.lpips is not None:
+            truth = resize(case.truth.image, (CELL, CELL))
+            with torch.inference_mode():
+                values["lpips"] = float(self.lpips(answer_cell(answer)[None], truth[None])[0])
+        return Scores(values)
+
+    def statistics(self, scores: Sequence[Scores]) -> dict[str, Statistic]:
+        """See :meth:`Scorer.statistics`."""
+        return {
+            m.name: mean_of_known([one.values.get(m.name) for one in scores])
+            for m in self.metrics
+            if any(m.name in one.values for one in scores)
+        }
+
+
+@dataclass(frozen=True)
+class _Edges:
+    """The Berkeley benchmark's F: counts are summed over a set's episodes before they are divided.
+
+    For one episode alone its two scales are one: the F at that image's best threshold.
+    """
+
+    metrics: tuple[Metric, ...] = (
+        Metric("edge_ods", "edge F (ODS)"),
+        Metric("edge_ois", "edge F (OIS)"),
+    )
+
+    def score(self, case: Case, answer: Filled) -> Scores:
+        """See :meth:`Scorer.score`."""
+        annotators = case.truth.annotators
+        if annotators is None:
+            raise ValueError("truth: got no annotators' maps, expected at least one")
+        counts = edge_counts(answer.image.mean(dim=0).numpy(), annotators)
+        return Scores(dict.fromkeys(("edge_ods", "edge_ois"), image_f(counts)), counts)
+
+    def statistics(self, scores: Sequence[Scores]) -> dict[str, Statistic]:
+        """See :meth:`Scorer.statistics`."""
+        counts = [one.counts for one in scores if one.counts is not None]
+        if len(counts) != len(scores):
+            raise ValueError(f"scores: {len(scores) - len(counts)} of {len(scores)} lack counts")
+        scales: tuple[Literal["ods", "ois"], ...] = ("ods", "ois")
+        return {f"edge_{scale}": partial(resampled_f, counts, scale=scale) for scale in scales}
+
+
+def scorer_for(
+    kind: Kind,
+    *,
+    lpips: PerceptualDistance | None = None,
+    only: Collection[str] | None = None,
+) -> Scorer:
+    """Give the measures of a kind of episode.
+
+    Args:
+        kind: Of the episodes.
+        lpips: Weights with which to compute LPIPS too, for pictures (see
+            :func:`vicl.metrics.perceptual.load_lpips`); without them there is no number.
+        only: Names of the metrics to report; None for all.  The synthetic rules have some that
+            only some rules are scored by (see `measures_of` there).
+
+    Raises:
+        ValueError: If LPIPS is asked for where the answer is no picture.
+    """
+    if lpips is not None and kind not in ("colorization", "image"):
+        raise ValueError(
+            f"lpips: compares pictures, for colorization and image; {kind} is not scored by it"
+        )
+    if kind == "edges":
+        return _Edges()
+    metrics, measure = MEASURES[kind]
+    metrics = tuple(metric for metric in metrics if only is None or metric.name in only)
+    return _Means(metrics if lpips is None else (*metrics, LPIPS), measure, lpips)

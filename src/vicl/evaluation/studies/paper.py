@@ -1,0 +1,261 @@
+"""The paper's table 1 on one's own machine: our rows beside the published ones.
+
+What a data folder allows is run by the published protocol; what it does not is marked, with the
+reason.
+
+Source: Bar et al. 2022, arXiv:2209.00647, table 1.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vicl.engine import InContextModel, Inpainter
+from vicl.evaluation.datasets import ItemDataset, pascal_5i, photographs, voc_detection
+from vicl.evaluation.episodes import DatasetError, Kind
+from vicl.evaluation.running.engines import as_engine, device_of
+from vicl.evaluation.running.runner import evaluate
+from vicl.evaluation.scoring.results import EvaluationError, Results
+from vicl.evaluation.scoring.scorers import scorer_for
+from vicl.files import hash_file, write_atomic
+from vicl.loading import load_model
+from vicl.metrics import Interval
+from vicl.metrics.perceptual import load_lpips
+
+PUBLISHED_EPISODES = 1000
+"""Episodes of each column, as published."""
+
+IMAGENET_FOLDERS = ("imagenet/val", "imagenet", "ILSVRC2012/val", "ILSVRC/Data/CLS-LOC/val")
+"""Where ImageNet's validation photographs are looked for below the data folder."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the table.
+
+    Attributes:
+        title: Above it.
+        run: Which evaluation gives it; several columns may share one.
+        metric: Its name in that evaluation.
+        scale: What our number is multiplied by, so that it stands in the paper's unit.
+        digits: After the point.
+    """
+
+    title: str
+    run: str
+    metric: str
+    scale: float = 1.0
+    digits: int = 2
+
+
+COLUMNS: tuple[Column, ...] = (
+    *(Column(f"fold {fold}", f"fold-{fold}", "iou_cell", scale=100.0) for fold in range(4)),
+    Column("detection", "detection", "box_iou_cell", scale=100.0),
+    Column("colour MSE", "colorization", "mse_imagenet"),
+    Column("LPIPS", "colorization", "lpips"),
+    # Not in the paper: there a gray answer can win, here it cannot.
+    Column("chroma error", "colorization", "chroma_error"),
+    Column("chroma recovered", "colorization", "chroma_recovered"),
+)
+"""The paper's columns and, for colorization, two that a gray answer cannot win."""
+
+PUBLISHED: Mapping[str, tuple[float, ...]] = {
+    "Copy": (12.92, 17.90, 13.52, 15.29, 13.50, 2.63, 0.75),
+    "BEiT, ImageNet": (0.38, 0.93, 0.90, 0.95, 0.32, 1.25, 0.73),
+    "VQGAN, ImageNet": (6.96, 10.55, 9.59, 9.43, 5.19, 2.44, 0.66),
+    "MAE, ImageNet": (1.92, 6.76, 3.85, 4.57, 1.37, 1.13, 0.87),
+    "MAE-VQGAN, ImageNet": (2.22, 7.07, 5.48, 6.28, 3.34, 3.31, 0.75),
+    "BEiT, figures": (5.38, 3.94, 3.20, 3.29, 0.17, 0.60, 0.70),
+    "VQGAN, figures": (12.56, 17.51, 14.27, 15.06, 2.27, 1.50, 0.56),
+    "MAE, figures": (17.42, 25.70, 18.64, 16.53, 5.49, 0.43, 0.55),
+    "MAE-VQGAN, figures": (27.83, 30.44, 26.15, 24.25, 24.19, 0.67, 0.40),
+}
+"""The paper's table 1, by its columns: mIoU in %, MSE in ImageNet's units, LPIPS."""
+
+
+@dataclass(frozen=True, eq=False)
+class PaperTable:
+    """Our rows for the paper's table.
+
+    Attributes:
+        ours: By engine and column title, the value in the paper's unit with its interval.
+        skipped: By column title, why it was not run.
+        runs: What was run, by name.
+    """
+
+    ours: Mapping[str, Mapping[str, Interval]]
+    skipped: Mapping[str, str]
+    runs: Mapping[str, Results]
+
+    def cells(self) -> list[list[str]]:
+        """The table's rows as text: whose, then one cell a column."""
+        columns = [column.title for column in COLUMNS]
+        missing = [""] * (len(columns) - len(next(iter(PUBLISHED.values()))))
+        rows = [
+            [f"{name} (published)", *(f"{value:.2f}" for value in values), *missing]
+            for name, values in PUBLISHED.items()
+        ]
+        for engine, values in self.ours.items():
+            rows.append([engine, *(_cell(values.get(title), title) for title in columns)])
+        return rows
+
+    def to_markdown(self) -> str:
+        """For a document: the table, then what was not run and why."""
+        titles = ["model", *(column.title for column in COLUMNS)]
+        lines = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
+        lines += [f"| {' | '.join(cells)} |" for cells in self.cells()]
+        counts = [
+            f"{name}: {len(run.episodes)} episodes, seed {run.seed}"
+            for name, run in self.runs.items()
+        ]
+        lines += ["", "mIoU in %; brackets: bootstrap 95% intervals over episodes.", ""]
+        lines += [f"- {line}" for line in counts]
+        lines += [f"- {title}: not run, {why}" for title, why in self.skipped.items()]
+        return "\n".join([*lines, ""])
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, in the paper's units."""
+        return {
+            "published": {name: list(values) for name, values in PUBLISHED.items()},
+            "columns": [column.title for column in COLUMNS],
+            "ours": {
+                engine: {title: vars(interval) for title, interval in values.items()}
+                for engine, values in self.ours.items()
+            },
+            "skipped": dict(self.skipped),
+            "episodes": {name: len(run.episodes) for name, run in self.runs.items()},
+        }
+
+
+def run_paper(
+    models: Sequence[Inpainter | InContextModel],
+    root: Path,
+    out: Path,
+    *,
+    count: int = PUBLISHED_EPISODES,
+    seed: int = 0,
+    batch_size: int | None = None,
+    workers: int = 0,
+    lpips: Path | None = None,
+    resume: bool = False,
+    progress: bool = False,
+) -> PaperTable:
+    """Run every column of the paper's table 1 that a data folder allows.
+
+    Args:
+        models: What stands in our rows, beside the floors Copy and Identity, and Analogies.
+        root: Holds VOC 2012 (folds and detection) and ImageNet's validation photographs in one of
+            :data:`IMAGENET_FOLDERS` (colorization); what is missing is left out.
+        out: Folder for the table, and for each evaluation with its pictures.
+        count: Episodes a column; other numbers than the published one make a column quicker.
+        seed: Of the episodes and the engines.
+        batch_size: See :func:`vicl.evaluation.running.runner.evaluate`.
+        workers: Likewise.
+        lpips: File with weights for the column of that name; without it there is none (see
+            :func:`vicl.metrics.perceptual.load_lpips`).
+        resume: Go on with what is in `out`.
+        progress: Show bars on standard error.
+
+    Returns:
+        The table; it is also written to `out`, as table.md and table.json.
+
+    Raises:
+        EvaluationError: If no column can be run, or `out` holds another run.
+        ValueError: If the weights of LPIPS cannot be read.
+    """
+    distance = None if lpips is None else load_lpips(lpips)
+    engines = [*models]
+    if all(model.name != "analogies" for model in models):
+        engines.insert(0, load_model("analogies"))
+    runs: dict[str, Results] = {}
+    missing: dict[str, str] = {}
+    for name, kind, find in _evaluations(root):
+        try:
+            dataset = find()
+            episodes = dataset.episodes(count, seed=seed)
+        except DatasetError as error:
+            missing[name] = " ".join(str(error).split())
+            continue
+        ready = [as_engine(model, kind, published=True) for model in engines]
+        coloured = kind == "colorization"
+        runs[name] = evaluate(
+            ready,
+            dataset,
+            episodes,
+            out / name,
+            scorer=scorer_for(kind, lpips=distance if coloured else None),
+            batch_size=batch_size,
+            workers=workers,
+            seed=seed,
+            options={
+                "published": True,
+                "devices": [device_of(engine).type for engine in ready],
+                "lpips": hash_file(lpips) if coloured and lpips is not None else None,
+            },
+            resume=resume and (out / name).exists(),
+            progress=progress,
+        )
+    if not runs:
+        reasons = "; ".join(f"{name}: {why}" for name, why in missing.items())
+        raise EvaluationError(f"paper: no column can be run ({reasons})")
+    skipped = {
+        column.title: missing.get(
+            column.run, "needs the weights: vicl download lpips-alex, then --lpips"
+        )
+        for column in COLUMNS
+        if column.run in missing or (column.metric == "lpips" and lpips is None)
+    }
+    table = PaperTable(_ours(runs), skipped, runs)
+    write_atomic(out / "table.md", table.to_markdown().encode())
+    write_atomic(out / "table.json", (json.dumps(table.to_json(), indent=1) + "\n").encode())
+    return table
+
+
+def _evaluations(root: Path) -> list[tuple[str, Kind, Callable[[], ItemDataset]]]:
+    """Name, kind, and how to open the dataset, of each evaluation behind the columns."""
+
+    def fold(number: int) -> Callable[[], ItemDataset]:
+        return lambda: pascal_5i(root, number, published=True)
+
+    def imagenet() -> ItemDataset:
+        for name in IMAGENET_FOLDERS:
+            if (root / name).is_dir():
+                return photographs(root / name, published=True)
+        raise DatasetError(
+            f"no photographs of ImageNet in {root}: looked for {', '.join(IMAGENET_FOLDERS)}"
+        )
+
+    return [
+        *((f"fold-{n}", "segmentation", fold(n)) for n in range(4)),
+        ("detection", "detection", lambda: voc_detection(root, published=True)),
+        ("colorization", "colorization", imagenet),
+    ]
+
+
+def _ours(runs: Mapping[str, Results]) -> dict[str, dict[str, Interval]]:
+    """By engine and column, in the paper's units."""
+    rows: dict[str, dict[str, Interval]] = {}
+    for column in COLUMNS:
+        if column.run not in runs:
+            continue
+        for engine in runs[column.run].engines:
+            if column.metric in engine.values:
+                value = engine.values[column.metric]
+                rows.setdefault(engine.name, {})[column.title] = Interval(
+                    column.scale * value.mean,
+                    column.scale * value.low,
+                    column.scale * value.high,
+                    value.n,
+                )
+    return rows
+
+
+def _cell(value: Interval | None, title: str) -> str:
+    if value is None:
+        return "not run"
+    digits = next(column.digits for column in COLUMNS if column.title == title)
+    return f"{value.mean:.{digits}f} [{value.low:.{digits}f}, {value.high:.{digits}f}]"

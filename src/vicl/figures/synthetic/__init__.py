@@ -1,0 +1,1 @@
+"""Figures whose rules are known: scenes, rules, grids and pages."""

@@ -1,0 +1,319 @@
+"""Synthetic figures: an endless source, in which each number is always the same figure.
+
+A figure follows from the source's settings, its seed and the figure's number alone, so that any
+number of workers, on any machine with the same libraries, makes the same figures.
+"""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.random import Generator
+from torch.utils.data import IterableDataset, get_worker_info
+
+from vicl.canvas.layout import Layout
+from vicl.figures.figure import Cell, Figure, Law
+from vicl.figures.synthetic.grids import draw_grid, draw_layout, grid_cells
+from vicl.figures.synthetic.page_drawing import draw_page
+from vicl.figures.synthetic.pages import Plan, plan_page
+from vicl.figures.synthetic.rules import RULES, TRAINING_MIXTURE
+from vicl.figures.synthetic.scenes.families import FAMILIES, HELD_OUT_FAMILIES, font_family
+from vicl.figures.synthetic.scenes.lettering import BUNDLED_LICENCE, find_fonts
+from vicl.figures.synthetic.scenes.scene import Family, Scene
+from vicl.figures.synthetic.scenes.sources import NOT_STATED, CutOuts, Photographs, file_families
+from vicl.figures.synthetic.tasks import Task, TaskDrawer
+
+_PLAIN = ("size", "patch_size", "seed", "clean", "layouts")
+
+_LANES_APART = 1 << 40
+"""So many figures lie between where the lanes of one seed and those of the next begin."""
+
+
+@dataclass(frozen=True, eq=False)
+class SyntheticFigures(IterableDataset[Mapping[str, Any]]):
+    """An endless source of figures.
+
+    As a dataset it gives items with the keys "image" (uint8, (H, W, 3)), "hole" (bool, (H, W), or
+    None) and "figure" (all of :class:`~vicl.figures.figure.Figure`).  An item is drawn when one of
+    these is asked for, so items can be passed over for nothing.
+
+    Attributes:
+        size: Side of a figure, in pixels, a multiple of `patch_size`.
+        patch_size: Of the model that is trained, in pixels: holes consist of whole patches.
+        seed: Not negative.
+        mixture: Rule -> how often it is drawn beside the others.
+        clean: Share of the figures that are clean grids; the others are pages.
+        layouts: Of clean grids: "any", or the "published" one alone: one example above, the query
+            below it, the answer at its right.
+        families: Names of the kinds of content, of training or held out.
+        cutouts: A folder of pictures with transparency, whose things are used too.
+        photographs: A folder of photographs, which are used too.
+        masks: A folder of label maps for these, of the same names, or None.
+        fonts: A folder of TrueType or OpenType fonts, in which text is written too.
+        cutouts_licence: As it goes into metadata.
+        photographs_licence: Likewise; of masks too.
+        fonts_licence: Likewise.
+
+    Raises:
+        ValueError: If a setting is not possible; the message says what is.
+        vicl.images.ImageError: When the first figure is drawn, if a folder has no usable pictures.
+    """
+
+    size: int = 224
+    patch_size: int = 16
+    seed: int = 0
+    mixture: Mapping[str, float] = field(default_factory=lambda: dict(TRAINING_MIXTURE))
+    clean: float = 0.6
+    layouts: Literal["any", "published"] = "any"
+    families: Sequence[str] = tuple(FAMILIES)
+    cutouts: str | Path | None = None
+    photographs: str | Path | None = None
+    masks: str | Path | None = None
+    fonts: str | Path | None = None
+    cutouts_licence: str = NOT_STATED
+    photographs_licence: str = NOT_STATED
+    fonts_licence: str = NOT_STATED
+
+    def __post_init__(self) -> None:
+        if self.size < 32 or self.size % self.patch_size:
+            raise ValueError(
+                f"size: got {self.size}, expected at least 32 and a multiple of patch_size "
+                f"({self.patch_size})"
+            )
+        if not 0 <= self.clean <= 1:
+            raise ValueError(f"clean: got {self.clean}, expected a share of 0 to 1")
+        if self.layouts not in ("any", "published"):
+            raise ValueError(f"layouts: got {self.layouts!r}, expected 'any' or 'published'")
+        if self.seed < 0:
+            raise ValueError(f"seed: got {self.seed}, expected 0 or more")
+        wrong = [name for name in self.mixture if name not in RULES]
+        if wrong or not self.mixture or min(self.mixture.values()) <= 0:
+            raise ValueError(
+                f"mixture: got {wrong or dict(self.mixture)}, expected names of rules with weights "
+                f"above 0; the rules are {', '.join(RULES)}"
+            )
+        known = {**FAMILIES, **HELD_OUT_FAMILIES}
+        strange = [name for name in self.families if name not in known]
+        if strange or not (self.families or self.cutouts or self.photographs or self.fonts):
+            raise ValueError(
+                f"families: got {strange or list(self.families)}, expected some of "
+                f"{', '.join(known)}"
+            )
+        if self.masks is not None and self.photographs is None:
+            raise ValueError(
+                f"masks: got {self.masks} without photographs; give the folder of these too"
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is opened or computed is made anew by each worker.
+        return {name: self.__dict__[name] for name in self.__dataclass_fields__}
+
+    def settings(self) -> dict[str, Any]:
+        """All settings, as plain values for JSON."""
+        plain = {name: getattr(self, name) for name in _PLAIN}
+        folders = {
+            name: None if getattr(self, name) is None else str(getattr(self, name))
+            for name in ("cutouts", "photographs", "masks", "fonts")
+        }
+        licences = {
+            "cutouts_licence": self.cutouts_licence,
+            "photographs_licence": self.photographs_licence,
+            "fonts_licence": self.fonts_licence,
+        }
+        mixture = {"mixture": dict(self.mixture), "families": list(self.families)}
+        return {**plain, **mixture, **folders, **licences}
+
+    @cached_property
+    def _families(self) -> tuple[Family, ...]:
+        known = {**FAMILIES, **HELD_OUT_FAMILIES}
+        drawn = tuple(known[name] for name in self.families)
+        cutouts = photographs = None
+        if self.cutouts is not None:
+            cutouts = CutOuts(self.cutouts, licence=self.cutouts_licence)
+        if self.photographs is not None:
+            photographs = Photographs(
+                self.photographs, masks=self.masks, licence=self.photographs_licence
+            )
+        written: tuple[Family, ...] = ()
+        if self.fonts is not None:
+            written = (font_family(find_fonts(self.fonts), licence=self.fonts_licence),)
+        return (*drawn, *written, *file_families(cutouts, photographs))
+
+    def check_folders(self) -> None:
+        """Look at the folders now, not when the first figure is drawn.
+
+        Raises:
+            vicl.images.ImageError: If one is missing or has no pictures.
+        """
+        _ = self._families
+
+    @cached_property
+    def _tasks(self) -> TaskDrawer:
+        return TaskDrawer(self.mixture, self._families)
+
+    @cached_property
+    def _published(self) -> Layout:
+        return Layout.grid(canvas_size=(self.size, self.size), patch_size=self.patch_size)
+
+    def figure(self, index: int) -> Figure:
+        """Draw figure number `index`, from 0 without end.
+
+        Raises:
+            ValueError: If no rule of the mixture can be shown with the families.
+        """
+        rng = np.random.default_rng([self.seed, index])
+        if rng.random() < self.clean:
+            if self.layouts == "published":
+                return self._grid(rng, index, self._published)
+            layout = draw_layout(rng, (self.size, self.size), self.patch_size)
+            return self._grid(rng, index, layout)
+        return self._page(rng, index)
+
+    def grid(self, rule: str, index: int, layout: Layout | None = None) -> Figure:
+        """Draw a clean grid of one rule, of the mixture or not.
+
+        Evaluation takes held-out rules from here.
+
+        Args:
+            rule: Its name.
+            index: From 0 without end; each rule has its own figures.
+            layout: Where things stand; None for the published grid on this canvas.
+
+        Raises:
+            ValueError: If there is no such rule, or no family has what it needs.
+        """
+        if rule not in RULES:
+            raise ValueError(f"rule: got {rule!r}, expected one of {', '.join(RULES)}")
+        place = layout or self._published
+        rng = np.random.default_rng([self.seed, index, zlib.crc32(rule.encode())])
+        only = replace(self, mixture={rule: 1.0})
+        return only._grid(rng, index, place)
+
+    def _grid(self, rng: Generator, index: int, layout: Layout) -> Figure:
+        task = self.draw_task(rng, rules=1, rows=layout.examples + 1)
+        size = layout.answer.size
+        rule, values = task.rules[0], task.values[0]
+        image = draw_grid(layout, [rule.apply(scene, size, values) for scene in task.scenes])
+        return Figure(
+            image=image,
+            kind="grid",
+            laws=_laws(task),
+            cells=grid_cells(layout),
+            answer=layout.answer,
+            hole=layout.hole,
+            families=tuple(scene.family for scene in task.scenes),
+            licences=_licences(task.scenes),
+            seed=self.seed,
+            index=index,
+        )
+
+    def _page(self, rng: Generator, index: int) -> Figure:
+        plan = plan_page(rng, (self.size, self.size))
+        rules = len(plan.rects[0]) - 1
+        task = self.draw_task(rng, rules=rules, rows=len(plan.rects))
+        pictures = [_draw_row(scene, plan, row, task) for row, scene in enumerate(task.scenes)]
+        texts = (BUNDLED_LICENCE,) if plan.texts or any(map(any, plan.labels)) else ()
+        return Figure(
+            image=draw_page(plan, pictures),
+            kind="page",
+            laws=_laws(task),
+            cells=tuple(
+                Cell(rect, row, "output" if part else "input", max(0, part - 1))
+                for row, rects in enumerate(plan.rects)
+                for part, rect in enumerate(rects)
+            ),
+            answer=None,
+            hole=None,
+            families=tuple(scene.family for scene in task.scenes),
+            licences=_licences(task.scenes, *texts),
+            seed=self.seed,
+            index=index,
+        )
+
+    def draw_task(self, rng: Generator, *, rules: int, rows: int) -> Task:
+        """Draw rules and scenes that fit each other.
+
+        Args:
+            rng: Decides.
+            rules: How many; several start from the same input.
+            rows: How many scenes.
+
+        Raises:
+            ValueError: If no rule of the mixture can be shown with the families.
+        """
+        return self._tasks.draw(rng, rules=rules, rows=rows)
+
+    def lane(self, index: int, count: int, seed: int) -> Iterator[Mapping[str, Any]]:
+        """Every `count`-th item, from number `index` on, without end.
+
+        Args:
+            index: Number of the lane, 0 to `count` - 1.
+            count: How many lanes there are.
+            seed: Of a training run: runs of different seeds see different figures.
+        """
+        start = seed % _LANES_APART * _LANES_APART
+        return (_Item(self, number) for number in itertools.count(start + index, count))
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        """All items in order; the workers of a `DataLoader` share them out."""
+        worker = get_worker_info()
+        if worker is None:
+            return self.lane(0, 1, 0)
+        return self.lane(worker.id, worker.num_workers, 0)
+
+
+class _Item(Mapping[str, Any]):
+    """A figure that is drawn when it is looked at."""
+
+    def __init__(self, source: SyntheticFigures, index: int) -> None:
+        self._source = source
+        self._index = index
+
+    @cached_property
+    def _figure(self) -> Figure:
+        return self._source.figure(self._index)
+
+    def __getitem__(self, key: str) -> Any:
+        if key == "image":
+            return self._figure.image
+        if key == "hole":
+            return self._figure.hole_mask()
+        if key == "figure":
+            return self._figure
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("image", "hole", "figure"))
+
+    def __len__(self) -> int:
+        return 3
+
+
+def _draw_row(scene: Scene, plan: Plan, row: int, task: Task) -> list[np.ndarray]:
+    """The pictures of one scene on a page: its input, and an output for each rule."""
+    before, *after = plan.rects[row]
+    first = task.rules[0].apply(scene, before.size, task.values[0])
+    outputs = [
+        first.output
+        if number == 0 and rect.size == before.size
+        else rule.apply(scene, rect.size, values).output
+        for number, (rule, values, rect) in enumerate(
+            zip(task.rules, task.values, after, strict=True)
+        )
+    ]
+    return [first.input, *outputs]
+
+
+def _laws(task: Task) -> tuple[Law, ...]:
+    return tuple(Law(r.name, v) for r, v in zip(task.rules, task.values, strict=True))
+
+
+def _licences(scenes: Sequence[Scene], *more: str) -> tuple[str, ...]:
+    return tuple(sorted({*more, *(name for scene in scenes for name in scene.licences)}))

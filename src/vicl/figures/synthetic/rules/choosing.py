@@ -1,0 +1,257 @@
+"""Which things: those that share something, the one that stands out, the one that is marked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import UInt8
+from numpy.random import Generator
+from PIL import Image, ImageDraw
+
+from vicl.figures.synthetic.rules.drawing import (
+    bounds,
+    draw_ink,
+    draw_levels,
+    grow,
+    paint,
+    pick,
+    pixels,
+    row_rng,
+    seen,
+    union,
+)
+from vicl.figures.synthetic.rules.rule import Draw, Pair, Size, Values, changes, pairs
+from vicl.figures.synthetic.scenes.rendering import render
+from vicl.figures.synthetic.scenes.scene import (
+    COLOURS,
+    POSITIONS,
+    SHAPES,
+    TEXTURES,
+    Attribute,
+    Rendered,
+    Scene,
+    Thing,
+    Wish,
+    attribute_of,
+)
+
+_NAMES: dict[Attribute, tuple[str, ...]] = {
+    "colour": tuple(COLOURS),
+    "size": ("small", "large"),
+    "shape": SHAPES,
+    "texture": TEXTURES,
+    "position": POSITIONS,
+}
+_MARK, _MARKED, _SALIENT = 11, 12, 13
+
+_ROOM = 0.02
+"""Share of the cell that shows of a thing to which a mark can be put."""
+
+
+def _value(attribute: Attribute, *, ink: bool = True) -> Draw:
+    def draw(rng: Generator) -> Values:
+        chosen = {"attribute": attribute, "value": pick(rng, _NAMES[attribute])}
+        return {**(draw_ink(rng) if ink else {}), **chosen}
+
+    return draw
+
+
+def divided(values: Values) -> Wish:
+    """Scenes in which some things have the value, and some have not."""
+    return Wish(
+        things=(2, 6),
+        attribute=values["attribute"],
+        value=values["value"],
+        # Without touching, sizes and halves of the cell are plain to see.
+        apart=values["attribute"] in ("size", "position"),
+    )
+
+
+def chosen(scene: Scene, values: Values) -> list[bool]:
+    """Of each thing, whether it has the value."""
+    return [values["value"] in attribute_of(thing, values["attribute"]) for thing in scene.things]
+
+
+def _part(scene: Scene, size: Size, values: Values) -> Pair:
+    """The mask of the chosen things."""
+    shown = render(scene, size)
+    mask = union(shown.visible[np.array(chosen(scene, values), np.bool_)])
+    return Pair(shown.image, paint(mask, values["on"], values["off"]))
+
+
+@pairs(draw=_value("colour"), wish=divided, measure="iou", weight=2.0)
+def choose_colour(scene: Scene, size: Size, values: Values) -> Pair:
+    """A mask of the things of one colour."""
+    return _part(scene, size, values)
+
+
+@pairs(draw=_value("size"), wish=divided, measure="iou")
+def choose_size(scene: Scene, size: Size, values: Values) -> Pair:
+    """A mask of the things of one size."""
+    return _part(scene, size, values)
+
+
+@pairs(draw=_value("shape"), wish=divided, measure="iou", weight=2.0)
+def choose_shape(scene: Scene, size: Size, values: Values) -> Pair:
+    """A mask of the things of one shape."""
+    return _part(scene, size, values)
+
+
+@pairs(draw=_value("texture"), wish=divided, measure="iou")
+def choose_texture(scene: Scene, size: Size, values: Values) -> Pair:
+    """A mask of the things of one texture."""
+    return _part(scene, size, values)
+
+
+@pairs(draw=_value("position"), wish=divided, measure="iou")
+def choose_position(scene: Scene, size: Size, values: Values) -> Pair:
+    """A mask of the things in one half of the picture."""
+    return _part(scene, size, values)
+
+
+def _any_value(rng: Generator) -> Values:
+    attributes: tuple[Attribute, ...] = ("colour", "shape", "size")
+    return _value(pick(rng, attributes), ink=False)(rng)
+
+
+@changes(draw=_any_value, wish=divided)
+def erase(scene: Scene, values: Values) -> Scene:
+    """The things of one colour, shape or size are gone."""
+    kept = zip(scene.things, chosen(scene, values), strict=True)
+    return replace(scene, things=tuple(thing for thing, gone in kept if not gone))
+
+
+@pairs(
+    draw=draw_ink, wish=Wish(things=(3, 6), movable=True, apart=True), measure="iou", plain=False
+)
+def salient(scene: Scene, size: Size, values: Values) -> Pair:
+    """A mask of the one thing that strikes the eye among small, pale ones."""
+    number = int(row_rng(scene, _SALIENT).integers(len(scene.things)))
+    things = tuple(
+        replace(thing, size=max(thing.size, 0.2), opacity=1.0) if index == number else _dull(thing)
+        for index, thing in enumerate(scene.things)
+    )
+    order = (*things[:number], *things[number + 1 :], things[number])
+    shown = render(replace(scene, things=order), size)
+    return Pair(shown.image, paint(shown.visible[-1], values["on"], values["off"]))
+
+
+def _dull(thing: Thing) -> Thing:
+    return replace(thing, size=min(thing.size, 0.07), opacity=0.35, relief="flat")
+
+
+_SEVERAL = Wish(things=(2, 5))
+
+
+def _marking(rng: Generator) -> Values:
+    return {**draw_ink(rng), "mark": draw_levels(rng)}
+
+
+@pairs(draw=_marking, wish=_SEVERAL, measure="iou", weight=1.5, plain=False)
+def marked_dot(scene: Scene, size: Size, values: Values) -> Pair:
+    """A mask of the thing that has a dot on it."""
+    return _marked(scene, size, values, draw_dot)
+
+
+@pairs(draw=_marking, wish=_SEVERAL, measure="iou", weight=1.5, plain=False)
+def marked_box(scene: Scene, size: Size, values: Values) -> Pair:
+    """A mask of the thing that has a box around it."""
+    return _marked(scene, size, values, draw_box)
+
+
+@pairs(draw=_marking, wish=_SEVERAL, measure="iou", weight=1.5, plain=False)
+def marked_scribble(scene: Scene, size: Size, values: Values) -> Pair:
+    """A mask of the thing that has a scribble on it."""
+    return _marked(scene, size, values, draw_scribble)
+
+
+_Mark = Callable[[Rendered, int, Generator, list[int]], UInt8[np.ndarray, "h w 3"]]
+
+
+def _marked(scene: Scene, size: Size, values: Values, mark: _Mark) -> Pair:
+    shown = render(scene, size)
+    number = marked_number(scene, shown)
+    image = mark(shown, number, row_rng(scene, _MARK), values["mark"])
+    return Pair(image, paint(shown.visible[number], values["on"], values["off"]))
+
+
+def marked_number(scene: Scene, shown: Rendered) -> int:
+    """Number of the thing of a scene that gets the mark: one that the mark does not hide."""
+    options = seen(shown, _ROOM) or seen(shown) or list(range(len(scene.things)))
+    return pick(row_rng(scene, _MARKED), options)
+
+
+def draw_dot(
+    shown: Rendered, number: int, rng: Generator, colour: list[int]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """A dot with a rim that shows on every colour, well inside a thing."""
+    size = (shown.image.shape[0], shown.image.shape[1])
+    y, x = pick(rng, inner_points(shown.visible[number], pixels(size, 0.03)))
+    return _stroke(shown.image, [(x, y)], colour, pixels(size, 0.035))
+
+
+def draw_box(
+    shown: Rendered, number: int, rng: Generator, colour: list[int]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """A loose frame with a rim that shows on every colour."""
+    size = (shown.image.shape[0], shown.image.shape[1])
+    box = bounds(shown.visible[number] >= 128) or (0, 0, *size)
+    space = pixels(size, 0.02) + rng.integers(0, pixels(size, 0.03) + 1, 4)
+    # A frame stays in the picture, else it cannot be seen.
+    top, left = max(0, box[0] - int(space[0])), max(0, box[1] - int(space[1]))
+    bottom = min(size[0] - 1, box[2] + int(space[2]))
+    right = min(size[1] - 1, box[3] + int(space[3]))
+    canvas = Image.fromarray(shown.image)
+    pen = ImageDraw.Draw(canvas)
+    width = pixels(size, 0.018)
+    outer = (left - 1, top - 1, right + 1, bottom + 1)
+    pen.rectangle(outer, None, _rim(colour), width + 2)
+    pen.rectangle((left, top, right, bottom), None, (colour[0], colour[1], colour[2]), width)
+    return np.asarray(canvas)
+
+
+def draw_scribble(
+    shown: Rendered, number: int, rng: Generator, colour: list[int]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """A stroke through a thing that stays on it, as far as the thing is not bent."""
+    size = (shown.image.shape[0], shown.image.shape[1])
+    points = inner_points(shown.visible[number], pixels(size, 0.03))
+    drawn = [pick(rng, points) for _ in range(5)]
+    axis = int(rng.integers(2))
+    ordered = sorted(drawn, key=lambda point: point[axis])
+    return _stroke(shown.image, [(x, y) for y, x in ordered], colour, pixels(size, 0.012))
+
+
+def _stroke(
+    image: UInt8[np.ndarray, "h w 3"],
+    points: list[tuple[int, int]],
+    colour: list[int],
+    radius: int,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """A line through points (x, y), in a colour with a rim."""
+    canvas = Image.fromarray(image)
+    pen = ImageDraw.Draw(canvas)
+    for reach, ink in ((radius + 1, _rim(colour)), (radius, (colour[0], colour[1], colour[2]))):
+        if len(points) > 1:
+            pen.line(points, ink, 2 * reach + 1, joint="curve")
+        for x, y in (points[0], points[-1]):
+            pen.ellipse((x - reach, y - reach, x + reach, y + reach), ink)
+    return np.asarray(canvas)
+
+
+def _rim(colour: list[int]) -> tuple[int, int, int]:
+    dark = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] < 128
+    return (255, 255, 255) if dark else (0, 0, 0)
+
+
+def inner_points(layer: UInt8[np.ndarray, "h w"], margin: int) -> list[tuple[int, int]]:
+    """Points (y, x) inside a thing, away from its border where it is thick enough."""
+    for distance in range(margin, -1, -1):
+        bare = 255 - grow(255 - layer, distance)
+        found = np.argwhere(bare >= 128)
+        if len(found):
+            step = max(1, len(found) // 64)  # a few dozen are enough to pick from
+            return [(int(y), int(x)) for y, x in found[::step]]
+    return [(layer.shape[0] // 2, layer.shape[1] // 2)]

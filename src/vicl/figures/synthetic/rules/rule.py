@@ -1,0 +1,202 @@
+"""What a rule is, and how one is added: by writing one function under a decorator.
+
+A rule turns a scene into an input and an output.  What may differ between figures (a colour, a
+width, a strength) are its *values*: drawn once for a figure, shared by all its rows, and plain
+enough to be written down as JSON.
+
+Three kinds of functions become rules:
+
+- `@pairs`: (scene, size, values) -> :class:`Pair`, which is free to draw both pictures;
+- `@changes`: (scene, values) -> scene; the input shows the one, the output the other;
+- `@filters`: (picture, values) -> picture; it knows nothing of what the picture shows.
+
+Changes and filters can be joined to other rules: see
+:mod:`vicl.figures.synthetic.rules.composition`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from jaxtyping import UInt8
+from numpy.random import Generator
+
+from vicl.figures.synthetic.scenes.rendering import render
+from vicl.figures.synthetic.scenes.scene import Scene, Wish
+
+Values: TypeAlias = dict[str, Any]
+"""Parameters of a rule: strings, numbers and lists of them."""
+
+Size: TypeAlias = tuple[int, int]
+"""(height, width) in pixels."""
+
+Image: TypeAlias = UInt8[np.ndarray, "h w 3"]
+"""RGB."""
+
+Measure = Literal["iou", "f", "psnr"]
+"""By what an answer is scored: a mask in the two colours `values["on"]` and `values["off"]`, lines
+in such colours, or a picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """One row of a figure.
+
+    Attributes:
+        input: RGB.
+        output: RGB, of the same size.
+    """
+
+    input: UInt8[np.ndarray, "h w 3"]
+    output: UInt8[np.ndarray, "h w 3"]
+
+
+Draw: TypeAlias = Callable[[Generator], Values]
+Apply: TypeAlias = Callable[[Scene, Size, Values], Pair]
+Change: TypeAlias = Callable[[Scene, Values], Scene]
+Filter: TypeAlias = Callable[[Image, Values], Image]
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """A task that figures show.
+
+    Attributes:
+        name: Unique.
+        group: The file it stands in.
+        what: One line: what a person would say the rule is.
+        draw: Draws the values of a figure.
+        wish: What it needs of its scenes, given the values.
+        apply: Draws a row.
+        measure: By what answers are scored.
+        weight: How often it is drawn beside others.
+        plain: Whether the input is the plain picture of the scene.
+        change: The rule as a change of scenes, if it is one.
+        filter: The rule as a filter of pictures, if it is one.
+        parts: Of a composition, the first rule and the second.
+    """
+
+    name: str
+    group: str
+    what: str
+    draw: Draw
+    wish: Callable[[Values], Wish]
+    apply: Apply
+    measure: Measure = "psnr"
+    weight: float = 1.0
+    plain: bool = True
+    change: Change | None = None
+    filter: Filter | None = None
+    parts: tuple[Rule, Rule] | None = None
+
+
+RULES: dict[str, Rule] = {}
+"""All rules by name, in the order in which they are defined."""
+
+ANYTHING = Wish(things=(0, 6))
+"""The wish of rules that care for pixels only: photographs without masks will do."""
+
+
+def register(rule: Rule) -> Rule:
+    """Add a rule to :data:`RULES`.
+
+    Raises:
+        ValueError: If there is one of that name.
+    """
+    if rule.name in RULES:
+        raise ValueError(f"rule: there is already one named {rule.name!r}; choose another name")
+    RULES[rule.name] = rule
+    return rule
+
+
+def _nothing(rng: Generator) -> Values:
+    return {}
+
+
+def pairs(
+    *,
+    draw: Draw = _nothing,
+    wish: Wish | Callable[[Values], Wish] = ANYTHING,
+    measure: Measure = "psnr",
+    weight: float = 1.0,
+    plain: bool = True,
+) -> Callable[[Apply], Apply]:
+    """Make a rule of a function (scene, size, values) -> pair; its name is the function's."""
+
+    def add(function: Apply) -> Apply:
+        register(_rule(function, draw, wish, function, measure, weight, plain=plain))
+        return function
+
+    return add
+
+
+def changes(
+    *,
+    draw: Draw = _nothing,
+    wish: Wish | Callable[[Values], Wish],
+    weight: float = 1.0,
+) -> Callable[[Change], Change]:
+    """Make a rule of a function (scene, values) -> scene."""
+
+    def add(function: Change) -> Change:
+        def apply(scene: Scene, size: Size, values: Values) -> Pair:
+            after = render(function(scene, values), size)
+            return Pair(render(scene, size).image, after.image)
+
+        register(_rule(function, draw, wish, apply, "psnr", weight, change=function))
+        return function
+
+    return add
+
+
+def filters(
+    *,
+    draw: Draw = _nothing,
+    wish: Wish | Callable[[Values], Wish] = ANYTHING,
+    weight: float = 1.0,
+) -> Callable[[Filter], Filter]:
+    """Make a rule of a function (picture, values) -> picture of the same size."""
+
+    def add(function: Filter) -> Filter:
+        def apply(scene: Scene, size: Size, values: Values) -> Pair:
+            image = render(scene, size).image
+            return Pair(image, function(image, values))
+
+        register(_rule(function, draw, wish, apply, "psnr", weight, filter=function))
+        return function
+
+    return add
+
+
+def _rule(
+    function: Callable[..., object],
+    draw: Draw,
+    wish: Wish | Callable[[Values], Wish],
+    apply: Apply,
+    measure: Measure,
+    weight: float,
+    *,
+    plain: bool = True,
+    change: Change | None = None,
+    filter: Filter | None = None,
+) -> Rule:
+    what = (function.__doc__ or "").strip().split("\n")[0].rstrip(".")
+    if not what:
+        raise ValueError(f"rule {function.__name__}: has no docstring, expected one line on it")
+    asked: Callable[[Values], Wish] = wish if callable(wish) else lambda values: wish
+    return Rule(
+        name=function.__name__.replace("_", "-"),
+        group=function.__module__.rpartition(".")[2],
+        what=what,
+        draw=draw,
+        wish=asked,
+        apply=apply,
+        measure=measure,
+        weight=weight,
+        plain=plain,
+        change=change,
+        filter=filter,
+    )

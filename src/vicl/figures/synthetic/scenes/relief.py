@@ -1,0 +1,105 @@
+"""Surfaces that rise towards the viewer: their heights, slopes and shading."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from jaxtyping import Float32
+from PIL import Image, ImageFilter
+
+from vicl.figures.synthetic.scenes.outlines import reach
+from vicl.figures.synthetic.scenes.scene import Thing
+
+
+def frame(
+    thing: Thing, size: tuple[int, int], origin: tuple[int, int], extent: tuple[int, int]
+) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
+    """Coordinates of a box's pixels in the thing's own frame, shares of the cell.
+
+    Args:
+        thing: Which.
+        size: (height, width) of the cell.
+        origin: (left, top) of the box.
+        extent: (height, width) of the box.
+    """
+    side = min(size)
+    x = np.arange(extent[1], dtype=np.float32) + np.float32(
+        origin[0] + 0.5 - thing.centre[1] * size[1]
+    )
+    y = np.arange(extent[0], dtype=np.float32) + np.float32(
+        origin[1] + 0.5 - thing.centre[0] * size[0]
+    )
+    x, y = x[None] / np.float32(side), y[:, None] / np.float32(side)
+    cos, sin = np.float32(math.cos(thing.angle)), np.float32(math.sin(thing.angle))
+    along = x * cos + y * sin
+    return (-along if thing.mirrored else along), y * cos - x * sin
+
+
+def heights(
+    thing: Thing, covered: Image.Image, size: tuple[int, int], origin: tuple[int, int]
+) -> Float32[np.ndarray, "h w"]:
+    """How far a thing's surface rises above its rim.
+
+    Args:
+        thing: Which.
+        covered: Its `Stamp.cover`.
+        size: (height, width) of the cell in pixels.
+        origin: (left, top) of its box.
+
+    Returns:
+        Shares of the cell, 0 for what is flat.
+    """
+    extent = (covered.height, covered.width)
+    if thing.relief == "flat":
+        return np.zeros(extent, np.float32)
+    if thing.relief == "bevel":
+        soft = covered.filter(ImageFilter.BoxBlur(max(1.0, 0.03 * min(size))))
+        return np.asarray(soft, np.float32) * np.float32(0.05 / 255)
+    x, y = frame(thing, size, origin, extent)
+    far = np.float32(thing.size * reach(thing.shape, thing.seed))
+    aside = np.float32(1 / max(thing.aspect, 1e-3))
+    t = np.minimum(np.sqrt((x * aside) ** 2 + y * y) / far, np.float32(1))
+    rise: Float32[np.ndarray, "h w"] = np.sqrt(1 - t * t) if thing.relief == "dome" else 1 - t
+    return rise * np.float32(thing.size)
+
+
+def slopes(
+    height: Float32[np.ndarray, "h w"], side: int
+) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
+    """How a surface rises to the right and downwards: its differences, height per width."""
+    right, down = np.zeros_like(height), np.zeros_like(height)
+    right[:, 1:-1] = (height[:, 2:] - height[:, :-2]) * np.float32(side / 2)
+    down[1:-1] = (height[2:] - height[:-2]) * np.float32(side / 2)
+    return right, down
+
+
+def shaded(
+    paint: Image.Image,
+    covered: Image.Image,
+    thing: Thing,
+    size: tuple[int, int],
+    origin: tuple[int, int],
+    angle: float,
+    shading: float,
+) -> Image.Image:
+    """Light a relief from one side: brighter where it faces the light.
+
+    Args:
+        paint: What it shows in even light, mode RGB.
+        covered: Its `Stamp.cover`.
+        thing: Which.
+        size: (height, width) of the cell in pixels.
+        origin: (left, top) of its box.
+        angle: Of the light, see `Light`.
+        shading: How strong, in [0, 1].
+    """
+    right, down = slopes(heights(thing, covered, size, origin), min(size))
+    towards = right * np.float32(-math.cos(angle)) - down * np.float32(math.sin(angle))
+    # The normal is (-right, -down, 1) made a unit vector; the light stands 45 degrees high.
+    facing = (towards + 1) / np.sqrt(2 * (right * right + down * down + 1))
+    light = np.float32(1 - shading) + np.float32(shading * 2**0.5) * facing
+    pixels = np.asarray(paint, np.float32) * light[..., None]
+    # What is brighter than white shines: the excess goes to all channels.
+    pixels += np.maximum(light - np.float32(1.15), 0)[..., None] * np.float32(200 * shading)
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))

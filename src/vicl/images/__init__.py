@@ -1,0 +1,22 @@
+"""Images in and out: safe reading, exact conversion, resizing, atomic saving.
+
+Inside the library an image is a float32 RGB tensor (3, h, w) in [0, 1].  Outside it is whatever
+people have: a file (JPEG, PNG, WebP, BMP, TIFF, GIF), a PIL image, a NumPy array, a tensor.
+
+Colour profiles (ICC) are left alone: the numbers are taken as they are stored.
+"""
+
+from vicl.images.converting import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+from vicl.images.converting import Filter as Filter
+from vicl.images.converting import ImageLike as ImageLike
+from vicl.images.converting import find_images as find_images
+from vicl.images.converting import resize as resize
+from vicl.images.converting import resize_map as resize_map
+from vicl.images.converting import to_pil as to_pil
+from vicl.images.converting import to_tensor as to_tensor
+from vicl.images.decoding import DEFAULT_LIMIT_PIXELS as DEFAULT_LIMIT_PIXELS
+from vicl.images.decoding import ImageError as ImageError
+from vicl.images.decoding import open_bytes as open_bytes
+from vicl.images.decoding import open_image as open_image
+from vicl.images.encoding import save_image as save_image
+from vicl.images.modes import to_rgb as to_rgb

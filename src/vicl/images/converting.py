@@ -1,0 +1,231 @@
+"""Between what people have and tensors; resizing; finding images in folders."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from vicl.files import display, reason
+from vicl.images.decoding import (
+    DEFAULT_LIMIT_PIXELS,
+    ImageError,
+    image_name,
+    open_image,
+)
+from vicl.images.encoding import WRITERS
+from vicl.images.modes import named_to_rgb
+
+ImageLike: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor
+"""What a person may give as an image; see :func:`to_tensor`."""
+
+Filter: TypeAlias = Literal["bicubic", "bilinear", "lanczos", "nearest"]
+"""Pillow's resampling filters."""
+
+IMAGE_SUFFIXES: Final = frozenset({*WRITERS, ".jfif"})
+"""What :func:`find_images` looks for, in lower case."""
+
+
+def to_tensor(
+    image: ImageLike, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS
+) -> Float[Tensor, "3 h w"]:
+    """Take an image as people have it.
+
+    Args:
+        image: A path or PIL image (see :func:`open_image` and :func:`to_rgb`); an array HxW,
+            HxWx1, HxWx3 or HxWx4 (RGBA, put over white) of uint8 in [0, 255] or bool; or a
+            floating-point tensor 3xHxW in [0, 1].
+        limit_pixels: Largest width times height of a file or PIL image.
+
+    Returns:
+        Float32 RGB in [0, 1], (3, h, w).  A float32 tensor is returned itself, on its device.
+
+    Raises:
+        ImageError: If the file cannot be used, or the array's or tensor's type, shape or range is
+            another; the message says how to convert.
+    """
+    if isinstance(image, Tensor):
+        return _checked_tensor(image)
+    if isinstance(image, np.ndarray):
+        decoded, name = _from_array(image), "array"
+    elif isinstance(image, str | os.PathLike | Image.Image):
+        decoded = open_image(image, limit_pixels=limit_pixels)
+        name = image_name(image) if isinstance(image, Image.Image) else display(image)
+    else:
+        raise ImageError(
+            f"image: got {type(image).__name__}, expected a path, a PIL image, a uint8 array "
+            "HxW or HxWx3, or a float tensor 3xHxW in [0, 1]"
+        )
+    return _rgb_to_tensor(named_to_rgb(decoded, name))
+
+
+def to_pil(image: Float[Tensor, "3 h w"]) -> Image.Image:
+    """Round to the nearest 8-bit colours.
+
+    Args:
+        image: Float RGB in [0, 1], (3, h, w), on any device; what lies outside is clamped.
+
+    Returns:
+        An image of mode RGB.
+    """
+    levels = image.detach().float().clamp(0, 1).mul(255).round().to(torch.uint8)
+    return Image.fromarray(levels.permute(1, 2, 0).cpu().contiguous().numpy())
+
+
+def resize(
+    image: Float[Tensor, "3 h w"], size: tuple[int, int], *, filter: Filter = "bicubic"
+) -> Float[Tensor, "3 h2 w2"]:
+    """Resize exactly as Pillow resizes the 8-bit picture.
+
+    Args:
+        image: Float RGB in [0, 1], (3, h, w).
+        size: (height, width) in pixels, each at least 1.
+        filter: Pillow's filter of that name; all but `nearest` are antialiased when shrinking.
+
+    Returns:
+        Float32 RGB in whole 255ths, (3, height, width), on the image's device; the image itself,
+        not rounded, where it has that size already.
+
+    Raises:
+        ImageError: If the size is not positive or the filter is unknown.
+    """
+    height, width = _checked_size(size)
+    if filter not in get_args(Filter):
+        raise ImageError(f"filter: got {filter!r}, expected one of {', '.join(get_args(Filter))}")
+    if tuple(image.shape[1:]) == (height, width):
+        return image
+    resized = to_pil(image).resize((width, height), Image.Resampling[filter.upper()])
+    return _rgb_to_tensor(resized).to(image.device)
+
+
+def resize_map(
+    values: Float[Tensor, "*c h w"],
+    size: tuple[int, int],
+    *,
+    filter: Literal["bilinear", "bicubic"] = "bilinear",
+) -> Float[Tensor, "*c h2 w2"]:
+    """Resize maps of numbers, such as scores, without rounding.
+
+    Args:
+        values: Finite numbers of any range, (..., h, w).
+        size: (height, width) in pixels, each at least 1.
+        filter: Interpolation, antialiased when shrinking.
+
+    Returns:
+        (..., height, width), same dtype and device, clamped to the smallest and largest of
+        `values` (bicubic overshoots); `values` itself where it has that size already.
+
+    Raises:
+        ImageError: If the size is not positive, or `values` is empty or not finite.
+    """
+    height, width = _checked_size(size)
+    if values.numel() == 0:
+        raise ImageError(f"values: got shape {tuple(values.shape)}, expected at least one number")
+    low, high = torch.aminmax(values)
+    if not bool(torch.isfinite(low) & torch.isfinite(high)):
+        raise ImageError(
+            "values: got infinities or NaN, expected finite numbers; use torch.nan_to_num first"
+        )
+    if tuple(values.shape[-2:]) == (height, width):
+        return values
+    planes = values.reshape(1, -1, *values.shape[-2:])
+    wide = planes if planes.dtype == torch.float64 else planes.float()
+    resized = torch.nn.functional.interpolate(
+        wide, (height, width), mode=filter, antialias=True, align_corners=False
+    )
+    limited = resized.to(values.dtype).clamp(low, high)
+    return limited.reshape(*values.shape[:-2], height, width)
+
+
+def find_images(folder: str | os.PathLike[str]) -> list[Path]:
+    """List the images below a folder.
+
+    Args:
+        folder: Searched with its subfolders.  Hidden files and folders (a leading dot) are
+            skipped, links to folders are not followed.
+
+    Returns:
+        Sorted paths, each beginning with `folder`, of the files with one of `IMAGE_SUFFIXES`.
+
+    Raises:
+        ImageError: If the folder, or one below it, is missing or cannot be listed.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise ImageError(
+            f"{display(error.filename or folder)}: cannot be listed ({reason(error)}); "
+            "give a folder that exists and that you may read"
+        ) from error
+
+    found: list[Path] = []
+    try:
+        for parent, folders, names in os.walk(folder, onerror=refuse):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            paths = (Path(parent, name) for name in names if not name.startswith("."))
+            found += [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
+    except OSError as error:
+        refuse(error)
+    return sorted(found)
+
+
+def _rgb_to_tensor(image: Image.Image) -> Tensor:
+    pixels = torch.from_numpy(np.array(image))  # a copy: Pillow's own memory is read-only
+    return pixels.permute(2, 0, 1).contiguous().float().div_(255)
+
+
+def _from_array(array: npt.NDArray[Any]) -> Image.Image:
+    """Check an array's type and shape."""
+    got = f"array: got {array.dtype} of shape {array.shape}"
+    if array.dtype not in (np.uint8, np.bool_):
+        raise ImageError(
+            f"{got}, expected uint8 in [0, 255]; from floats in [0, 1] use "
+            "(array * 255).round().astype(np.uint8), from uint16 (array // 257).astype(np.uint8)"
+        )
+    if array.size == 0 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (1,), (3,), (4,)):
+        hint = ""
+        if array.ndim == 3 and array.shape[0] in (1, 3, 4):
+            hint = "; move the channels last with array.transpose(1, 2, 0)"
+        elif array.ndim == 4:
+            hint = "; give one image at a time, array[0]"
+        raise ImageError(f"{got}, expected HxW, HxWx1, HxWx3 or HxWx4 with pixels in it{hint}")
+    levels = array.astype(np.uint8) * np.uint8(255) if array.dtype == np.bool_ else array
+    if levels.shape[2:] == (1,):
+        levels = levels[:, :, 0]
+    return Image.fromarray(np.ascontiguousarray(levels))
+
+
+def _checked_tensor(image: Tensor) -> Tensor:
+    """Check a tensor's type, shape and range."""
+    got = f"tensor: got {image.dtype} of shape {tuple(image.shape)}"
+    if not image.is_floating_point():
+        raise ImageError(f"{got}, expected floats in [0, 1]; from uint8 use tensor.float() / 255")
+    if image.ndim != 3 or image.shape[0] != 3 or image.numel() == 0:
+        hint = ""
+        if image.ndim == 3 and image.shape[-1] == 3:
+            hint = "; move the channels first with tensor.permute(2, 0, 1)"
+        elif image.ndim == 4:
+            hint = "; give one image at a time, tensor[0]"
+        elif image.ndim == 2 or (image.ndim == 3 and image.shape[0] == 1):
+            hint = "; repeat the grey channel with tensor.expand(3, -1, -1)"
+        raise ImageError(f"{got}, expected 3xHxW with pixels in it{hint}")
+    low, high = (float(value) for value in torch.aminmax(image.detach()))
+    if not (low >= 0 and high <= 1):  # NaN fails too
+        raise ImageError(
+            f"{got} with values from {low:g} to {high:g}, expected finite values in [0, 1]; "
+            "divide by 255, undo the normalisation, or use tensor.clamp(0, 1)"
+        )
+    return image.to(torch.float32)
+
+
+def _checked_size(size: tuple[int, int]) -> tuple[int, int]:
+    height, width = size
+    if height < 1 or width < 1:
+        raise ImageError(f"size: got {size}, expected (height, width), each at least 1")
+    return height, width

@@ -1,0 +1,1 @@
+"""Asking: examples once, queries without end."""

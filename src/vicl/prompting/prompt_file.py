@@ -1,0 +1,354 @@
+"""Prompt files (`.vicl`): a prompt without its query, saved to be used again or passed on.
+
+One zip holds `prompt.json` and the examples as PNG, as the engine sees them.  It can come from a
+stranger: nothing is unpickled, no name in it is used as a path, and every size is bounded before
+anything is read.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import json
+import logging
+import os
+import platform
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vicl.canvas.layout import Layout
+from vicl.canvas.rects import Fit
+from vicl.engine import InContextModel, Inpainter, Sampling
+from vicl.files import display, write_atomic
+from vicl.images import DEFAULT_LIMIT_PIXELS, ImageError, open_bytes, to_pil, to_tensor
+from vicl.images.upsampling import Upsampling
+from vicl.loading import ENGINES, load_model
+from vicl.prompt import Example
+from vicl.tasks import (
+    TASK_NAMES,
+    DetectionTask,
+    SegmentationTask,
+    Task,
+    TaskName,
+    get_task,
+)
+from vicl.tasks.masks import Classes
+from vicl.tasks.palette import Colour
+
+log = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1
+_MANIFEST = "prompt.json"
+_MANIFEST_LIMIT = 1 << 20
+_IMAGE_LIMIT = 1 << 28
+_FILE_LIMIT = 1 << 30
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""Time stamp of all entries: the same prompt gives the same bytes."""
+
+
+class PromptFileError(ValueError):
+    """A prompt file that cannot be used; the message names it, the fault and the remedy."""
+
+
+class _Class(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str = Field(min_length=1, max_length=200)
+    key: int | Colour | None = None
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    seed: int
+    samples: int = Field(ge=1, le=10_000)
+    tile: Literal["auto", "whole"] | Annotated[int, Field(ge=16, le=1 << 20)]
+    upsampling: Upsampling
+    layout: Layout | None = None
+    fit: Fit = "stretch"
+    spins: int | None = Field(default=None, ge=1, le=64)
+    sampling: Sampling | None = None
+
+
+class _Manifest(BaseModel):
+    """`prompt.json`; the zip holds `inputs/N.png` and `outputs/PASS/N.png` for N below examples."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    format: Literal["vicl prompt"]
+    version: int
+    task: TaskName
+    classes: tuple[_Class, ...] = Field(default=(), max_length=254)
+    palette: bool = False
+    examples: int = Field(ge=1, le=1024)
+    engine: str = Field(min_length=1, max_length=200)
+    weights_hash: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    dtype: str = Field(max_length=20)
+    settings: _Settings
+    versions: dict[str, str] = Field(max_length=100)
+
+
+@dataclass(frozen=True, eq=False)
+class SavedPrompt:
+    """What a prompt file keeps.
+
+    Attributes:
+        engine: What answers.
+        task: One of vicl's own.
+        passes: For each pass of the task, the examples as the engine sees them, in 8 bits.
+        dtype: Of the engine's weights and arithmetic.
+        settings: Of the prompter: seed, samples, tile, upsampling, and for engines with a canvas
+            layout, fit, spins and sampling.
+    """
+
+    engine: InContextModel | Inpainter
+    task: Task
+    passes: tuple[tuple[Example, ...], ...]
+    dtype: str
+    settings: Mapping[str, Any]
+
+
+def save_prompt(prompt: SavedPrompt, path: str | os.PathLike[str]) -> None:
+    """Save examples, task, engine and settings; atomically.
+
+    Raises:
+        PromptFileError: If there are no examples, or the task is the caller's own.
+    """
+    if not prompt.passes:
+        raise PromptFileError(f"{display(path)}: the prompter has no examples to save")
+    task = prompt.task
+    manifest = _Manifest(
+        format="vicl prompt",
+        version=FORMAT_VERSION,
+        task=_task_name(task, path),
+        classes=_classes(task),
+        palette=isinstance(task, SegmentationTask) and task.palette,
+        examples=len(prompt.passes[0]),
+        engine=prompt.engine.name,
+        weights_hash=prompt.engine.weights_hash,
+        dtype=prompt.dtype,
+        settings=_Settings(**prompt.settings),
+        versions=_versions(),
+    )
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+
+        def add(name: str, data: bytes) -> None:
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), data)
+
+        add(_MANIFEST, manifest.model_dump_json(indent=1).encode())
+        for index, example in enumerate(prompt.passes[0]):
+            add(_input(index), _png(example.input))
+        for number, drawn in enumerate(prompt.passes):
+            for index, example in enumerate(drawn):
+                add(_output(number, index), _png(example.output))
+    write_atomic(path, packed.getvalue())
+
+
+def load_prompt(
+    path: str | os.PathLike[str],
+    *,
+    model: str | os.PathLike[str] | InContextModel | Inpainter | None = None,
+    any_model: bool = False,
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    limit_pixels: int = DEFAULT_LIMIT_PIXELS,
+) -> SavedPrompt:
+    """Open a prompt file and load its engine.
+
+    Args:
+        path: The file.
+        model: The engine, where it does not come with the package; else the file's own is loaded.
+        any_model: Take `model` even if it is not the one the prompt was made with.
+        device: See :func:`vicl.load_model`.
+        limit_pixels: Of each example.
+
+    Raises:
+        PromptFileError: If the file is broken, too new, or was made with other weights.
+    """
+    name = display(path)
+    with _opened(path) as archive:
+        manifest = _read_manifest(archive, name)
+        task = _task(manifest, name)
+        passes = _read_examples(archive, manifest, task, limit_pixels, name)
+    engine = _engine(manifest, model, device, name)
+    if not any_model:
+        _check_engine(manifest, engine, name)
+    if any(_versions().get(package) != v for package, v in manifest.versions.items()):
+        log.info("%s was made with other versions: %s", name, manifest.versions)
+    settings = dict(manifest.settings)
+    if not isinstance(engine, Inpainter):
+        del settings["layout"], settings["fit"], settings["spins"], settings["sampling"]
+    return SavedPrompt(engine, task, passes, manifest.dtype, settings)
+
+
+def _opened(path: str | os.PathLike[str]) -> zipfile.ZipFile:
+    name = display(path)
+    try:
+        if not Path(path).is_file():
+            raise PromptFileError(f"{name}: is not a file; expected a prompt file (.vicl)")
+        if Path(path).stat().st_size > _FILE_LIMIT:
+            raise PromptFileError(f"{name}: is larger than {_FILE_LIMIT >> 20} MiB; not opened")
+        return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        if isinstance(error, PromptFileError):
+            raise
+        raise PromptFileError(
+            f"{name}: is not a prompt file ({error}); make one with "
+            "`vicl predict ... --save-prompt F` or VisualPrompter.save"
+        ) from error
+
+
+def _read_entry(archive: zipfile.ZipFile, entry: str, limit: int, name: str) -> bytes:
+    """The bytes of one entry, never more than `limit` of them whatever its header says."""
+    try:
+        if [info.filename for info in archive.infolist()].count(entry) != 1:
+            raise PromptFileError(f"{name}: holds no {entry}, or two; the file is damaged")
+        with archive.open(entry) as stream:
+            data = stream.read(limit + 1)
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        RuntimeError,  # an encrypted entry
+        NotImplementedError,  # an unknown compression
+    ) as error:
+        raise PromptFileError(f"{name}: {entry} cannot be read ({error})") from error
+    if len(data) > limit:
+        raise PromptFileError(f"{name}: {entry} is larger than {limit >> 20} MiB; not opened")
+    return data
+
+
+def _read_manifest(archive: zipfile.ZipFile, name: str) -> _Manifest:
+    text = _read_entry(archive, _MANIFEST, _MANIFEST_LIMIT, name)
+    try:
+        raw = json.loads(text)
+        version = raw["version"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise PromptFileError(f"{name}: {_MANIFEST} cannot be read ({error!r})") from error
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise PromptFileError(
+            f"{name}: was made by a newer vicl (format {version}, this one reads up to "
+            f"{FORMAT_VERSION}); upgrade vicl"
+        )
+    try:
+        return _Manifest.model_validate_json(text)
+    except (ValidationError, ValueError) as error:
+        first = str(error).replace("\n", " ")[:300]
+        raise PromptFileError(f"{name}: {_MANIFEST} is not valid: {first}") from error
+
+
+def _task(manifest: _Manifest, name: str) -> Task:
+    marks = {c.name: c.key for c in manifest.classes}
+    try:
+        if len(marks) < len(manifest.classes):
+            raise ValueError("a class stands twice")
+        return get_task(manifest.task, classes=marks or None, palette=manifest.palette)
+    except ValueError as error:
+        raise PromptFileError(f"{name}: {_MANIFEST} is not valid: {error}") from error
+
+
+def _read_examples(
+    archive: zipfile.ZipFile, manifest: _Manifest, task: Task, limit_pixels: int, name: str
+) -> tuple[tuple[Example, ...], ...]:
+    def picture(entry: str) -> Any:
+        data = _read_entry(archive, entry, _IMAGE_LIMIT, name)
+        if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+            raise PromptFileError(f"{name}: {entry} is not a PNG")
+        try:
+            return to_tensor(open_bytes(data, f"{name}: {entry}", limit_pixels=limit_pixels))
+        except ImageError as error:
+            raise PromptFileError(str(error)) from error
+
+    inputs = [picture(_input(index)) for index in range(manifest.examples)]
+    return tuple(
+        tuple(
+            Example(inputs[index], picture(_output(number, index)))
+            for index in range(manifest.examples)
+        )
+        for number in range(task.passes)
+    )
+
+
+def _engine(
+    manifest: _Manifest,
+    model: str | os.PathLike[str] | InContextModel | Inpainter | None,
+    device: Literal["auto", "cpu", "cuda", "mps"],
+    name: str,
+) -> InContextModel | Inpainter:
+    if isinstance(model, str | os.PathLike):
+        return load_model(model, device=device, dtype=manifest.dtype)
+    if model is not None:
+        return model
+    # Only names of the package's own engines: a stranger's file must not say what to load.
+    if manifest.engine not in {engine.name for engine in ENGINES}:
+        raise PromptFileError(
+            f"{name}: was made with model {manifest.engine!r} (weights "
+            f"{_short(manifest.weights_hash)}), which does not come with vicl; give that model "
+            "(model=..., or --model FOLDER)"
+        )
+    return load_model(manifest.engine, device=device, dtype=manifest.dtype)
+
+
+def _check_engine(manifest: _Manifest, engine: InContextModel | Inpainter, name: str) -> None:
+    made_with = (manifest.engine, manifest.weights_hash)
+    # A model folder may be renamed: where there are weights, their hash alone says what it is.
+    same = manifest.weights_hash is not None and manifest.weights_hash == engine.weights_hash
+    if not same and made_with != (engine.name, engine.weights_hash):
+        raise PromptFileError(
+            f"{name}: was made with {manifest.engine} (weights {_short(manifest.weights_hash)}), "
+            f"but got {engine.name} (weights {_short(engine.weights_hash)}): answers would differ. "
+            "Give the model it was made with, or take this one on purpose (any_model=True, or "
+            "--any-model) and save the prompt anew"
+        )
+
+
+def _short(weights_hash: str | None) -> str:
+    return "none" if weights_hash is None else f"sha256 {weights_hash[:12]}…"
+
+
+def _task_name(task: Task, path: str | os.PathLike[str]) -> TaskName:
+    for name in TASK_NAMES:
+        if task.name == name and type(get_task(name)) is type(task):
+            return name
+    raise PromptFileError(
+        f"{display(path)}: task {task.name!r} is not one of vicl's own, and cannot be saved"
+    )
+
+
+def _classes(task: Task) -> tuple[_Class, ...]:
+    if not isinstance(task, SegmentationTask | DetectionTask):
+        return ()
+    marks: Classes = task.marks
+    return tuple(_Class(name=n, key=k) for n, k in zip(marks.names, marks.keys, strict=True))
+
+
+def _versions() -> dict[str, str]:
+    packages = ("vicl", "torch", "numpy", "pillow", "scipy", "scikit-image", "scikit-learn")
+
+    def found() -> Iterator[tuple[str, str]]:
+        yield "python", platform.python_version()
+        for package in packages:
+            try:
+                yield package, importlib.metadata.version(package)
+            except importlib.metadata.PackageNotFoundError:
+                continue  # run from a source tree that is not installed
+
+    return dict(found())
+
+
+def _png(image: Any) -> bytes:
+    data = io.BytesIO()
+    to_pil(to_tensor(image)).save(data, "PNG", optimize=False)
+    return data.getvalue()
+
+
+def _input(index: int) -> str:
+    return f"inputs/{index}.png"
+
+
+def _output(number: int, index: int) -> str:
+    return f"outputs/{number}/{index}.png"

@@ -1,0 +1,145 @@
+"""Large photographs: shown to an engine smaller, or in overlapping tiles that are blended.
+
+A tile is a query of its own with the same examples.  Tiles are good where the answer depends on
+what is near (edges, colours, noise), and bad where it depends on the whole scene, which a tile does
+not show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vicl.canvas.rects import Rect
+from vicl.engine import Filled, InContextModel
+from vicl.images import resize, to_tensor
+from vicl.images.upsampling import Upsampling, upsample
+from vicl.prompt import Prompt
+
+OVERLAP = 0.25
+"""Share of a tile's side by which neighbours overlap, at least."""
+
+
+@dataclass(frozen=True, eq=False)
+class LargeQueries:
+    """An engine for queries of any size, made of one that should be given smaller ones.
+
+    Attributes:
+        model: The engine; it is shown nothing longer than its `max_size`.
+        tile: Side of the tiles, in pixels of the query; None shows the query whole.
+        upsampling: How answers are brought back to the query's size.
+    """
+
+    model: InContextModel
+    tile: int | None = None
+    upsampling: Upsampling = "guided"
+    max_size: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The engine's."""
+        return self.model.name
+
+    @property
+    def weights_hash(self) -> str | None:
+        """The engine's."""
+        return self.model.weights_hash
+
+    def answer(self, prompts: Sequence[Prompt], *, samples: int = 1, seed: int = 0) -> list[Filled]:
+        """See :meth:`vicl.engine.InContextModel.answer`; an answer in tiles has no alternatives."""
+        queries = [to_tensor(prompt.query) for prompt in prompts]
+        places = [self._places((query.shape[1], query.shape[2])) for query in queries]
+        shown = [
+            Prompt(prompt.examples, self._shrunk(place.of(query)))
+            for prompt, query, parts in zip(prompts, queries, places, strict=True)
+            for place in parts
+        ]
+        answers = iter(self.model.answer(shown, samples=samples, seed=seed))
+        return [
+            _joined([self._enlarged(next(answers), place.of(query)) for place in parts], parts)
+            for query, parts in zip(queries, places, strict=True)
+        ]
+
+    def _places(self, size: tuple[int, int]) -> list[Rect]:
+        return [Rect(0, 0, *size)] if self.tile is None else tiles(size, self.tile)
+
+    def _shrunk(self, image: Tensor) -> Tensor:
+        limit, (h, w) = self.model.max_size, image.shape[1:]
+        if limit is None or max(h, w) <= limit:
+            return image.contiguous()
+        scale = limit / max(h, w)
+        return resize(image, (max(1, round(h * scale)), max(1, round(w * scale))))
+
+    def _enlarged(self, answer: Filled, guide: Tensor) -> Filled:
+        size = (guide.shape[1], guide.shape[2])
+        if answer.image.shape[1:] == size:
+            return answer
+
+        def enlarge(values: Tensor) -> Tensor:
+            return upsample(values, size, guide=guide, method=self.upsampling)
+
+        confidence = answer.confidence
+        return replace(
+            answer,
+            image=enlarge(answer.image),
+            confidence=None if confidence is None else enlarge(confidence[None])[0],
+            alternatives=tuple(self._enlarged(other, guide) for other in answer.alternatives),
+        )
+
+
+def tiles(size: tuple[int, int], tile: int) -> list[Rect]:
+    """Cover an image of `size` (h, w) with tiles of at most `tile` pixels a side, evenly spread.
+
+    Raises:
+        ValueError: If `tile` is under 16 pixels.
+    """
+    if tile < 16:
+        raise ValueError(f"tile: got {tile} px, expected at least 16")
+    rows, columns = (_starts(length, tile) for length in size)
+    return [
+        Rect(top, left, min(tile, size[0]), min(tile, size[1])) for top in rows for left in columns
+    ]
+
+
+def blend(
+    parts: Sequence[Float[Tensor, "c _h _w"]], places: Sequence[Rect]
+) -> Float[Tensor, "c H W"]:
+    """Put tiles together; where they overlap, each fades out towards its edge."""
+    size = (max(place.bottom for place in places), max(place.right for place in places))
+    total = torch.zeros(parts[0].shape[0], *size)
+    weight = torch.zeros(size)
+    for part, place in zip(parts, places, strict=True):
+        ramp = torch.outer(_ramp(place.height), _ramp(place.width))
+        place.of(total).add_(part * ramp)
+        place.of(weight).add_(ramp)
+    return total / weight
+
+
+def _joined(parts: Sequence[Filled], places: Sequence[Rect]) -> Filled:
+    if len(parts) == 1:
+        return parts[0]
+    confidences = [part.confidence[None] for part in parts if part.confidence is not None]
+    likelihoods = [part.log_likelihood for part in parts if part.log_likelihood is not None]
+    return Filled(
+        blend([part.image for part in parts], places),
+        confidence=blend(confidences, places)[0] if len(confidences) == len(parts) else None,
+        log_likelihood=torch.stack(likelihoods).sum() if len(likelihoods) == len(parts) else None,
+    )
+
+
+def _starts(length: int, tile: int) -> list[int]:
+    if length <= tile:
+        return [0]
+    count = 1 + -(-(length - tile) // max(1, round(tile * (1 - OVERLAP))))
+    return [round(index * (length - tile) / (count - 1)) for index in range(count)]
+
+
+def _ramp(length: int) -> Float[Tensor, " n"]:
+    """Rises from the edge over the overlap, flat in the middle, never 0."""
+    edge = torch.arange(1, length + 1, dtype=torch.float32)
+    edge = torch.minimum(edge, edge.flip(0))
+    return (edge / max(1.0, OVERLAP * length)).clamp(max=1.0)

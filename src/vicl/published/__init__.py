@@ -1,0 +1,1 @@
+"""Other people's checkpoints: getting them, and turning them into model folders."""

@@ -1,0 +1,1 @@
+"""Models on disk: folders, cards, the hub, and checkpoints read safely."""

@@ -1,0 +1,233 @@
+"""Batches without end, made by worker processes.
+
+Which images a batch holds follows from its number, not from which worker makes it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, UInt8
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from vicl.files import FileError
+from vicl.training.data.augmentation import augment, pixels
+from vicl.training.data.mixture import Mixture
+from vicl.training.data.sources import Lane, Reader, Source
+from vicl.training.recipe.data import Augmentation
+from vicl.training.seeds import Purpose, numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Training images.
+
+    Attributes:
+        image: RGB in [0, 255].
+        hole: True where an image's answer stands, nowhere if that is not known; None if it is
+            known of none.
+        broken: What was wrong with the files that could not be decoded; others stand in for them.
+    """
+
+    image: UInt8[Tensor, "b 3 H W"]
+    hole: Bool[Tensor, "b H W"] | None
+    broken: tuple[str, ...]
+
+    def pin_memory(self) -> Batch:
+        """The same batch, from where an accelerator can fetch it by itself; holes stay."""
+        return Batch(self.image.pin_memory(), self.hole, self.broken)
+
+
+@dataclass(frozen=True)
+class Seat:
+    """Which batches a process gets.
+
+    Attributes:
+        batch: Images of a batch.
+        rank: Number of the process;
+        world: of so many.
+        start: Number of its first batch.
+
+    Raises:
+        ValueError: If they do not fit together.
+    """
+
+    batch: int
+    rank: int = 0
+    world: int = 1
+    start: int = 0
+
+    def __post_init__(self) -> None:
+        if self.batch < 1 or not 0 <= self.rank < self.world or self.start < 0:
+            raise ValueError(
+                f"batches: got batch={self.batch}, rank={self.rank}, world={self.world}, "
+                f"start={self.start}; expected a batch of at least 1, a rank from 0 to world - 1 "
+                "and a start from 0 on"
+            )
+
+    def first(self, number: int) -> int:
+        """Number, among all samples of all processes, of the first sample of a batch."""
+        return (number * self.world + self.rank) * self.batch
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """What samples are drawn from; sample `i` is always the same.
+
+    Attributes:
+        sources: At least one.
+        mixture: With a weight for each source.
+        size: (height, width) of the images, in pixels.
+        augmentation: Of what is not generated at that size.
+        seed: Of everything random.
+    """
+
+    sources: tuple[Source, ...]
+    mixture: Mixture
+    size: tuple[int, int]
+    augmentation: Augmentation
+    seed: int
+
+    def readers(self, lane: Lane, skip: Sequence[int]) -> list[Reader]:
+        """Begin to read all sources in one lane, which has read so many of each before."""
+        seeds = (
+            int(numbers(self.seed, Purpose.SOURCE, place).integers(2**63))
+            for place in range(len(self.sources))
+        )
+        return [
+            source.reader(lane, seed, skipped)
+            for source, seed, skipped in zip(self.sources, seeds, skip, strict=True)
+        ]
+
+    def sample(
+        self, number: int, readers: Sequence[Reader]
+    ) -> tuple[UInt8[Tensor, "3 H W"], Bool[Tensor, "H W"] | None, tuple[str, ...]]:
+        """Make a sample: its pixels, its hole, and what was wrong with files that it replaces."""
+        source, draw = self.mixture.draw(number)
+        picture = readers[source].read(draw)
+        size = picture.image.height, picture.image.width
+        if self.sources[source].generated and size == self.size:
+            hole = None if picture.hole is None else torch.from_numpy(picture.hole)
+            return pixels(picture.image), hole, picture.broken
+        generator = numbers(self.seed, Purpose.AUGMENTATION, number)
+        return augment(picture.image, self.size, self.augmentation, generator), None, picture.broken
+
+
+class Batches(IterableDataset[Batch | FileError]):
+    """The batches of one process; worker `w` of `W` makes number w, w + W, w + 2 W, ...
+
+    An error that says what to do about a file comes as the last item, so that it gets out of a
+    worker as it is.
+    """
+
+    def __init__(self, pool: Pool, seat: Seat) -> None:
+        self._pool = pool
+        self._seat = seat
+
+    def __iter__(self) -> Iterator[Batch | FileError]:
+        info = get_worker_info()
+        worker, workers = (info.id, info.num_workers) if info else (0, 1)
+        first = self._seat.start + worker
+        try:
+            readers = self._readers(first, workers)
+            for number in itertools.count(first, workers):
+                yield self._make(number, readers)
+        except FileError as error:
+            yield error
+
+    def _readers(self, first: int, workers: int) -> list[Reader]:
+        """Readers for the lane that batch `first` belongs to, wound on to that batch."""
+        seat, place = self._seat, first % workers
+        lane = Lane(seat.rank * workers + place, seat.world * workers)
+        skip = [0] * len(self._pool.sources)
+        for number in range(place, first, workers):
+            start = seat.first(number)
+            before, after = (self._pool.mixture.taken(n) for n in (start, start + seat.batch))
+            skip = [s + b - a for s, a, b in zip(skip, before, after, strict=True)]
+        return self._pool.readers(lane, skip)
+
+    def _make(self, number: int, readers: Sequence[Reader]) -> Batch:
+        first = self._seat.first(number)
+        samples = [
+            self._pool.sample(sample, readers) for sample in range(first, first + self._seat.batch)
+        ]
+        images, holes, faults = zip(*samples, strict=True)
+        none = torch.zeros(self._pool.size, dtype=torch.bool)
+        known = any(hole is not None for hole in holes)
+        return Batch(
+            torch.stack(images),
+            torch.stack([none if hole is None else hole for hole in holes]) if known else None,
+            tuple(itertools.chain.from_iterable(faults)),
+        )
+
+
+def load(pool: Pool, seat: Seat, *, workers: int, prefetch: int, pin: bool) -> Iterator[Batch]:
+    """Make batches in other processes, ahead of time.
+
+    Args:
+        pool: What samples are drawn from.
+        seat: Which batches to make.
+        workers: How many processes; 0 makes each batch when it is asked for.
+        prefetch: Batches that each worker keeps ready.
+        pin: Put batches where an accelerator can fetch them by itself.
+
+    Raises:
+        FileError: If images cannot be read.
+    """
+    loader: DataLoader[Any] = DataLoader(
+        Batches(pool, seat),
+        batch_size=None,
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        pin_memory=pin,
+        worker_init_fn=_begin if workers else None,
+        multiprocessing_context=_context() if workers else None,
+        prefetch_factor=prefetch if workers else None,
+        # Else it would draw its workers' seeds from the global one.
+        generator=torch.Generator().manual_seed(pool.seed),
+    )
+    for batch in loader:
+        if isinstance(batch, FileError):
+            raise batch
+        yield batch
+
+
+def _context() -> Any:
+    """How processes are started: not by a fork of this one, whose threads may hold locks."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    # Imported once, in the server that forks the workers, rather than by each of them.
+    context.set_forkserver_preload(["__main__", __name__])
+    return context
+
+
+def _begin(worker: int) -> None:
+    """Leave Ctrl-C to the training process, and end with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process once the training process is gone, even if that was killed.
+
+    PyTorch's own watch is kept on the process that forked this one: the server, which in turn
+    lives as long as its workers.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

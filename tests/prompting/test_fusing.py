@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.evaluation.studies.toy import Finder, Toy
+from tests.models.kinds import KINDS
+from tests.pictures import picture
+
+from vicl.canvas.layout import Layout
+from vicl.engine import InContextModel
+from vicl.images import to_tensor
+from vicl.metrics import iou
+from vicl.prompt import Prompt
+from vicl.prompting.canvas_model import CanvasModel
+from vicl.prompting.fusing import FUSIONS, Ensemble, fuse_logits
+
+TOKEN_FUSIONS = tuple(fuse for fuse in FUSIONS if fuse != "images")
+GRID = Layout.grid(1, canvas_size=(64, 64), patch_size=8)
+
+
+def prompt(examples: int = 1, *, seed: int = 0) -> Prompt:
+    pairs = [
+        (picture(40, 50, seed=seed + i), picture(40, 50, seed=seed + i + 50))
+        for i in range(examples)
+    ]
+    return Prompt(pairs, picture(48, 40, seed=seed + 99))
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return KINDS["mae-vqgan"].build()
+
+
+def same(one: Any, other: Any) -> bool:
+    """The same picture to within a level of 8 bits, and as sure of it."""
+    return (
+        torch.allclose(one.image, other.image, atol=1 / 255)
+        and torch.allclose(one.confidence, other.confidence, atol=1e-4)
+        and torch.allclose(one.log_likelihood, other.log_likelihood, rtol=1e-4)
+    )
+
+
+def test_each_fusion_chooses_as_worked_by_hand() -> None:
+    """Two canvases, one place, three tokens; probabilities (.6 .39 .01) and (.001 .299 .7)."""
+    logits = torch.tensor([[0.6, 0.39, 0.01], [0.001, 0.299, 0.7]])[:, None].log()
+    logits[1] += 5.0  # changes no probability
+    expected = {
+        "probabilities": [0.3005, 0.3445, 0.355],
+        "product": [0.6 * 0.001, 0.39 * 0.299, 0.01 * 0.7],
+        "logits": [(0.6 * 0.001) ** 0.5, (0.39 * 0.299) ** 0.5, (0.01 * 0.7) ** 0.5],
+        "max": [0.6, 0.39, 0.7],
+    }
+    chosen = {"probabilities": 2, "product": 1, "logits": 1, "max": 2}
+    for fuse in TOKEN_FUSIONS:
+        values = np.array(expected[fuse])
+        fused = fuse_logits(logits, fuse)
+        np.testing.assert_allclose(fused.exp()[0].numpy(), values / values.sum(), rtol=1e-5)
+        assert int(fused.argmax()) == chosen[fuse]
+
+
+@pytest.mark.parametrize("fuse", FUSIONS)
+def test_one_canvas_is_the_plain_answer(model: Any, fuse: Any) -> None:
+    query = prompt()
+    (plain,) = CanvasModel(model).answer([query])
+    ensemble = Ensemble(model, (1,), fuse)
+    assert isinstance(ensemble, InContextModel)
+    assert (ensemble.name, ensemble.weights_hash) == (model.name, model.weights_hash)
+    (answer,) = ensemble.answer([query])
+    assert same(answer, plain)
+    assert torch.allclose(answer.cell, plain.cell, atol=1 / 255)
+    assert torch.allclose(answer.canvas, plain.canvas, atol=1 / 255)
+
+
+@pytest.mark.parametrize("fuse", TOKEN_FUSIONS)
+def test_tokens_are_fused_place_by_place(model: Any, fuse: Any) -> None:
+    """Against loops over canvases and places, in double precision."""
+    query, arrangements = prompt(), (1, 4, 7)
+    layouts = [GRID.arranged(a) for a in arrangements]
+    probabilities, scores = [], []
+    with torch.no_grad():
+        for layout in layouts:
+            canvas = layout.compose(query)
+            logits = model.token_logits(canvas.image[None], canvas.hole[None])[0].double().numpy()
+            top, left = layout.hole.top // 8, layout.hole.left // 8
+            inside = np.array(
+                [logits[(top + y) * 8 + left + x] for y in range(4) for x in range(4)]
+            )
+            scores.append(inside)
+            exponents = np.exp(inside)
+            probabilities.append(exponents / exponents.sum(axis=1, keepdims=True))
+        combined = {
+            "probabilities": sum(probabilities),
+            "logits": sum(scores),
+            "product": probabilities[0] * probabilities[1] * probabilities[2],
+            "max": np.maximum(np.maximum(*probabilities[:2]), probabilities[2]),
+        }[fuse]
+        first = layouts[0].compose(query)
+        tokens = model.token_logits(first.image[None], first.hole[None])[0].argmax(dim=-1)
+        for place, token in enumerate(combined.argmax(axis=1)):
+            tokens[(4 + place // 4) * 8 + 4 + place % 4] = int(token)
+        drawn = model.decode(tokens[None], first.image[None], first.hole[None])[0]
+    (answer,) = Ensemble(model, arrangements, fuse).answer([query])
+    assert torch.equal(answer.canvas, drawn)
+    assert torch.equal(answer.cell, layouts[0].crop(drawn))
+
+
+def test_product_and_scores_choose_alike(model: Any) -> None:
+    one, other = (
+        Ensemble(model, fuse=fuse).answer([prompt()])[0] for fuse in ("product", "logits")
+    )
+    assert torch.equal(one.image, other.image)
+    assert one.confidence.mean() > other.confidence.mean()
+
+
+@pytest.mark.parametrize("kind", ["mae", "mae-vqgan"])
+def test_images_are_averaged_at_the_cell(kind: str) -> None:
+    inpainter = KINDS[kind].build()
+    arrangements = (1, 3, 8)
+    (answer,) = Ensemble(inpainter, arrangements, "images").answer([prompt()])
+    alone = [
+        CanvasModel(inpainter, GRID.arranged(a)).answer([prompt()])[0].cell for a in arrangements
+    ]
+    assert torch.allclose(answer.cell, sum(alone) / 3, atol=1e-6)
+    assert torch.equal(GRID.crop(answer.canvas), answer.cell)
+
+
+def test_every_example_may_have_a_canvas_of_its_own(model: Any) -> None:
+    query = prompt(3)
+    ensemble = Ensemble(model, (1,), "images", examples_per_canvas=1)
+    (answer,) = ensemble.answer([query])
+    singles = [CanvasModel(model).answer([Prompt([e], query.query)])[0] for e in query.examples]
+    mean = torch.stack([to_tensor(one.cell) for one in singles]).mean(dim=0)
+    assert torch.allclose(answer.cell, mean, atol=1e-6)
+    thrice = Prompt([query.examples[0]] * 3, query.query)
+    (agreed,) = replace(ensemble, fuse="probabilities").answer([thrice])
+    assert same(agreed, singles[0])
+
+
+def test_an_inpainter_for_one_example_gets_a_canvas_for_each() -> None:
+    single = KINDS["mae-vqgan"].build((96, 96))
+    single.config = single.config.model_copy(update={"most_examples": 1})
+    one = replace(Ensemble(single, arrangements=(1,)), examples_per_canvas=1)
+    asked = prompt(2)
+    assert same(Ensemble(single, arrangements=(1,)).answer([asked])[0], one.answer([asked])[0])
+
+
+def test_a_prompt_gets_what_it_gets_alone(model: Any) -> None:
+    prompts = [prompt(seed=1), prompt(seed=2)]
+    ensemble = Ensemble(model, (1, 2, 5))
+    for together, one in zip(ensemble.answer(prompts), prompts, strict=True):
+        (alone,) = ensemble.answer([one])
+        assert torch.equal(together.image, alone.image)
+        assert torch.equal(together.confidence, alone.confidence)
+
+
+def test_arrangements_bring_the_same_place_together() -> None:
+    """Each canvas errs by itself: eight of them must agree on more than one alone gets right."""
+    toy, finder = Toy(), Finder(noise=1.5)
+    cases = [toy.load(episode) for episode in toy.episodes(8)]
+
+    def score(ensemble: Ensemble) -> float:
+        answers = ensemble.answer([case.prompt for case in cases])
+        return float(
+            np.mean(
+                [
+                    iou(a.image[1].numpy() > 0.5, c.truth.image[1].numpy() > 0.5)
+                    for a, c in zip(answers, cases, strict=True)
+                ]
+            )
+        )
+
+    alone = score(Ensemble(finder, (1,)))
+    assert score(Ensemble(Finder(), (1,))) > 0.9
+    for fuse in FUSIONS:
+        assert score(Ensemble(finder, fuse=fuse)) > alone + 0.1
+
+
+def test_what_cannot_be_fused_is_refused(model: Any) -> None:
+    for arrangements in ((), (0,), (1, 9)):
+        with pytest.raises(ValueError, match="numbers from 1 to 8"):
+            Ensemble(model, arrangements)
+    with pytest.raises(ValueError, match="examples_per_canvas: got 0"):
+        Ensemble(model, examples_per_canvas=0)
+    for kind in ("mae", "unet", "autoregressive"):
+        with pytest.raises(ValueError, match="its answers can be fused as 'images'"):
+            Ensemble(KINDS[kind].build())
+    with pytest.raises(ValueError, match="expected a multiple of 2"):
+        Ensemble(model, examples_per_canvas=2).answer([prompt(3)])
+    strip = Layout.strip(1, canvas_size=(64, 64), patch_size=8)
+    with pytest.raises(ValueError, match="take arrangements among 1 to 4"):
+        Ensemble(model, (1, 8), layout=strip).answer([prompt()])

@@ -1,0 +1,208 @@
+"""Masks as people have them: each rule of the table, and each refusal."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vicl.tasks.masks import Classes, MaskError, read_labels
+
+DISC = np.hypot(*(np.mgrid[:40, :60] - np.array([20, 30])[:, None, None])) < 12
+ONE = Classes.parse(None)
+
+
+def jpeg(image: Image.Image, quality: int = 60) -> Image.Image:
+    data = io.BytesIO()
+    image.save(data, "JPEG", quality=quality)
+    return Image.open(io.BytesIO(data.getvalue()))
+
+
+def coloured(*parts: tuple[Any, tuple[int, int, int]]) -> np.ndarray:
+    image = np.zeros((*DISC.shape, 3), np.uint8)
+    for where, colour in parts:
+        image[where] = colour
+    return image
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        DISC,
+        DISC.astype(np.uint8),
+        DISC.astype(np.uint8) * 255,
+        DISC.astype(np.uint8) * 38,
+        DISC.astype(np.uint16) * 65535,
+        DISC.astype(np.int64),
+        DISC.astype(np.float32) * 0.9,
+        DISC[..., None].astype(np.uint8),
+        np.repeat(DISC[..., None], 3, axis=2).astype(np.uint8) * 255,
+        coloured((DISC, (200, 30, 30))),
+        torch.from_numpy(DISC),
+        torch.from_numpy(DISC).float().expand(3, -1, -1),
+        Image.fromarray(DISC),
+        Image.fromarray(DISC.astype(np.uint8) * 255),
+        Image.fromarray(DISC.astype(np.uint8) * 255).convert("RGB"),
+        Image.fromarray(DISC.astype(np.uint8) * 255).convert("P"),
+    ],
+    ids=lambda mask: f"{type(mask).__name__}-{getattr(mask, 'dtype', getattr(mask, 'mode', ''))}",
+)
+def test_unambiguous_forms_all_mark_the_disc(mask: Any) -> None:
+    read = read_labels(mask, ONE)
+    assert read.labels.dtype == np.uint8
+    assert np.array_equal(read.labels, DISC)
+    assert not read.void.any()
+
+
+def test_jpeg_noise_and_soft_edges_are_cut_in_the_middle() -> None:
+    noisy = jpeg(Image.fromarray(DISC.astype(np.uint8) * 255))
+    assert len(np.unique(np.asarray(noisy))) > 10
+    assert (read_labels(noisy, ONE).labels != DISC).mean() < 0.01
+    red = jpeg(Image.fromarray(coloured((DISC, (220, 20, 20)))), quality=90)
+    assert (read_labels(red, Classes.parse({"x": "#dc1414"})).labels != DISC).mean() < 0.05
+
+
+def test_void_is_neither_object_nor_background() -> None:
+    mask = DISC.astype(np.uint8)
+    mask[:, :5] = 255
+    read = read_labels(mask, ONE)
+    assert np.array_equal(read.labels, DISC)
+    assert read.void[:, :5].all()
+    assert int(read.void.sum()) == 5 * 40
+    several = mask.copy()
+    several[0, 50] = 2
+    read = read_labels(several, Classes.parse(["a", "b"]))
+    assert read.labels[0, 50] == 2
+    assert int(read.void.sum()) == 5 * 40
+
+
+def test_a_voc_palette_counts_by_its_index(tmp_path: Path) -> None:
+    indices = DISC.astype(np.uint8) * 15
+    indices[:, :5] = 255
+    image = Image.fromarray(indices, "L").convert("P")
+    image.putpalette([value for i in range(256) for value in (i * 7 % 256, i * 13 % 256, i)])
+    image.putdata(indices.ravel().tolist())
+    path = tmp_path / "voc.png"
+    image.save(path)
+    read = read_labels(path, Classes.parse({"person": 15}))
+    assert np.array_equal(read.labels, DISC)
+    assert read.void[:, :5].all()
+
+
+def test_a_black_and_white_palette_counts_by_its_colours() -> None:
+    image = Image.fromarray((~DISC).astype(np.uint8), "L").convert("P")
+    image.putdata((~DISC).astype(np.uint8).ravel().tolist())
+    image.putpalette([255, 255, 255, 0, 0, 0])  # index 0 is white
+    assert np.array_equal(read_labels(image, ONE).labels, DISC)
+
+
+def test_a_cut_out_is_marked_by_its_alpha() -> None:
+    rgba = np.random.default_rng(0).integers(1, 255, (*DISC.shape, 4), dtype=np.uint8)
+    rgba[..., 3] = DISC * 255
+    assert np.array_equal(read_labels(rgba, ONE).labels, DISC)
+    assert np.array_equal(read_labels(Image.fromarray(rgba, "RGBA"), ONE).labels, DISC)
+    opaque = np.dstack(
+        [np.repeat(DISC[..., None] * np.uint8(255), 3, axis=2), np.full(DISC.shape, 255)]
+    )
+    assert np.array_equal(read_labels(opaque.astype(np.uint8), ONE).labels, DISC)
+
+
+def test_several_classes_by_value_colour_and_one_mask_each() -> None:
+    left = np.zeros_like(DISC)
+    left[:, :10] = True
+    wanted = DISC.astype(np.uint8) + 2 * left
+    by_order = read_labels(wanted, Classes.parse(["disc", "left"]))
+    by_value = read_labels(DISC * 7 + left * 9, Classes.parse({"disc": 7, "left": 9}))
+    colours = Classes.parse("disc=#00ff00,left=#0000ff")
+    by_colour = read_labels(coloured((DISC, (0, 255, 0)), (left, (0, 0, 255))), colours)
+    each = read_labels({"left": left, "disc": DISC}, Classes.parse(["disc", "left"]))
+    for read in (by_order, by_value, by_colour, each):
+        assert np.array_equal(read.labels, wanted)
+
+
+def test_in_a_mask_without_colour_the_colours_only_say_how_to_draw() -> None:
+    red = Classes.parse({"leaf": "#ff0000"})
+    assert np.array_equal(read_labels(DISC.astype(np.uint8), red).labels, DISC)
+    black = Classes.parse({"ink": "#000000"})
+    assert np.array_equal(read_labels(DISC.astype(np.uint8) * 255, black).labels, ~DISC)
+
+
+def test_one_colour_of_several_can_be_picked() -> None:
+    image = coloured((DISC, (255, 0, 0)), (slice(0, 4), (0, 0, 255)))
+    read = read_labels(image, Classes.parse({"disc": "#ff0000"}))
+    assert np.array_equal(read.labels, DISC & (np.arange(40) >= 4)[:, None])
+
+
+@pytest.mark.parametrize(
+    ("mask", "classes", "says"),
+    [
+        (DISC + np.uint8(1), None, "not plain which"),
+        (DISC * 3 + np.eye(40, 60, dtype=int), None, r"classes=\{'name': value\}"),
+        (np.random.default_rng(0).integers(0, 255, (40, 60)), None, "not plain which"),
+        (DISC * 255, ["a", "b"], "one mask a class"),
+        (DISC * 5, ["a", "b"], "values would be 1 to 2"),
+        (DISC * 5, {"a": 4}, "holds none of the classes"),
+        (coloured((DISC, (255, 0, 0)), (slice(0, 4), (0, 0, 255))), None, "say which colour"),
+        (coloured((DISC, (255, 0, 0))), {"a": "#00ff00"}, "main colours are"),
+        (DISC * 2.0, None, r"must lie in \[0, 1\]"),
+        (np.zeros((3, 4, 5, 6)), None, "expected \\(h, w\\)"),
+        ({"c": DISC}, ["a", "b"], "expected classes among"),
+        ({"a": DISC, "b": DISC[:5]}, ["a", "b"], "as the others"),
+    ],
+)
+def test_what_is_ambiguous_is_refused(mask: Any, classes: Any, says: str) -> None:
+    with pytest.raises(MaskError, match=says):
+        read_labels(mask, Classes.parse(classes))
+
+
+def test_black_and_white_with_alpha_is_ambiguous() -> None:
+    rgba = np.dstack(
+        [
+            np.repeat(DISC[..., None] * np.uint8(255), 3, axis=2),
+            DISC.T[:40, :40].repeat(2, 1)[:, :60] * 255,
+        ]
+    )
+    rgba = rgba.astype(np.uint8)
+    rgba[:, :40, 3] = 255
+    rgba[:, 40:, 3] = 0
+    with pytest.raises(MaskError, match="alpha"):
+        read_labels(rgba, ONE)
+
+
+def test_the_error_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "two kinds.png"
+    Image.fromarray((DISC * 3 + np.eye(40, 60)).astype(np.uint8)).save(path)
+    with pytest.raises(MaskError, match=r"two kinds\.png"):
+        read_labels(path, ONE)
+
+
+@pytest.mark.parametrize(
+    ("classes", "says"),
+    [
+        (["a", "a"], "each once"),
+        ([], "at least one"),
+        ({"a": "#12345"}, "colour such as"),
+        ({"a": "#gggggg"}, "colour such as"),
+        ({"a": -1}, "index value"),
+        ("a=", None),
+        (" ", "not empty"),
+        ([str(n) for n in range(255)], "at most 254"),
+    ],
+)
+def test_classes_are_checked(classes: Any, says: str | None) -> None:
+    if says is None:
+        assert Classes.parse(classes).keys == (None,)
+        return
+    with pytest.raises(ValueError, match=says):
+        Classes.parse(classes)
+
+
+def test_classes_from_text() -> None:
+    parsed = Classes.parse("crop=#00ff00, weed=2,soil")
+    assert parsed.names == ("crop", "weed", "soil")
+    assert parsed.keys == ((0, 255, 0), 2, None)
