@@ -17,6 +17,7 @@ from tests.models.kinds import KINDS
 import vicl
 from vicl.engine import Sampling
 from vicl.ensembling import Ensemble
+from vicl.images import to_tensor as to_tensor
 from vicl.prompter import Answer, VisualPrompter
 
 PHOTOS = Path(vicl.__file__).parent / "photos"
@@ -39,9 +40,9 @@ def photo(name: str, side: int = 72) -> Image.Image:
         scale = side / max(opened.size)
         width, height = (max(1, round(scale * length)) for length in opened.size)
         mask = name.endswith("_mask.png")
-        if not mask and opened.mode not in ("L", "RGB"):
-            opened = opened.convert("RGB")
-        return opened.resize((width, height), Image.Resampling.NEAREST if mask else Image.BOX)
+        kept = opened if mask or opened.mode in ("L", "RGB") else opened.convert("RGB")
+        method = Image.Resampling.NEAREST if mask else Image.Resampling.BOX
+        return kept.resize((width, height), method)
 
 
 def prompter(name: str, examples: Sequence[Any], task: str, **options: Any) -> VisualPrompter:

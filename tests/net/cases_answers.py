@@ -24,6 +24,7 @@ from tests.net.adapters import (
     prompter,
     sampling,
     shown,
+    to_tensor,
 )
 from tests.net.values import Cases
 
@@ -206,6 +207,29 @@ def filled(name: str) -> Any:
     }
 
 
+def drawn_grid(name: str) -> Any:
+    """The grid that is drawn for engines without a canvas, or filled by those with one."""
+    made = prompter(name, masked(3), "segmentation")
+    query = photo("dandelion_3.jpg")
+    return made.canvas(query, made.predict(query))
+
+
+def kept(name: str) -> Any:
+    """A model's folder, opened again."""
+    with tempfile.TemporaryDirectory() as folder:
+        engine(name).save_pretrained(Path(folder) / "model")
+        model: Any = vicl.load_model(Path(folder) / "model", device="cpu")
+        made = vicl.VisualPrompter(model, [example("image")], "image")
+        return {"hash": model.weights_hash, "answers": answers(made, "image")}
+
+
+def tokenized(name: str) -> Any:
+    """The codes of a photograph, and what is drawn of them."""
+    tokenizer = engine(name).tokenizer
+    codes = tokenizer.encode(to_tensor(photo("cat.jpg", 96).crop((0, 0, 64, 48)))[None])
+    return [codes, tokenizer.decode(codes)]
+
+
 def _cases() -> Cases:
     part = functools.partial
     cases: Cases = {}
@@ -286,6 +310,12 @@ def _cases() -> Cases:
         cases[f"own prompts: {name}"] = part(own_prompts, name)
         for task in ("segmentation", "image"):
             cases[f"expected score: {name}, {task}"] = part(expected, name, task)
+    for name in ("analogies", "default"):
+        cases[f"grid: {name}"] = part(drawn_grid, name)
+    for name in TINY:
+        cases[f"folder: {name}"] = part(kept, name)
+    for name in ("default", "mae-vqgan"):
+        cases[f"tokenizer: {name}"] = part(tokenized, name)
     cases["prompt file: golden"] = golden
     for name in ("copy", "analogies", "default"):
         cases[f"prompt file: {name}"] = part(saved, name, "segmentation", upsampling="bicubic")

@@ -17,11 +17,13 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-from tests.net import cases_answers
+from tests.net import cases_answers, cases_evaluation, cases_training
 from tests.net.values import Cases, machine, recorded
 
 CASES: Cases = {
     **cases_answers.CASES,
+    **cases_evaluation.CASES,
+    **cases_training.CASES,
 }
 DATA = Path(__file__).parents[1] / "data"
 

@@ -19,6 +19,8 @@ Plain = str | int | float | bool | None
 
 SIDE = 6
 """Of a thumbnail."""
+LONG = 200
+"""Longer texts are kept as hashes."""
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Plain | np.ndarray]]:
@@ -96,6 +98,8 @@ def recorded(value: Any) -> Recorded:
         if isinstance(leaf, np.ndarray):
             values[path] = digest(leaf)
             small.append(thumbnail(leaf))
+        elif isinstance(leaf, str) and len(leaf) > LONG:
+            values[path] = f"text [{len(leaf)}] {hashlib.sha256(leaf.encode()).hexdigest()}"
         else:
             values[path] = leaf
     return Recorded(values, np.concatenate(small))
