@@ -106,6 +106,37 @@ def command(*words: str) -> list[str]:
     return [line for line in result.output.splitlines() if tempfile.gettempdir() not in line]
 
 
+def evaluation_files(out: Path) -> dict[str, Any]:
+    """What `vicl evaluate` writes, without what no two runs share."""
+    results = json.loads((out / "results.json").read_text())
+    timed = ("seconds", "seconds_per_episode", "episodes_per_second")
+    lines = [json.loads(line) for line in (out / "episodes.jsonl").read_text().splitlines()]
+    engines = [
+        {key: value for key, value in engine.items() if key not in timed}
+        for engine in results["engines"]
+    ]
+    return {
+        "engines": {engine.pop("name"): engine for engine in engines},
+        "metrics": [metric["name"] for metric in results["metrics"]],
+        "episodes": [{k: v for k, v in line.items() if k not in timed} for line in lines],
+        "listing": (out / "listing.jsonl").read_text(),
+        "sheets": {path.name: pixels(path) for path in sorted(out.glob("*.png"))},
+    }
+
+
+def study_files(out: Path) -> dict[str, Any]:
+    """What `vicl evaluate study` writes."""
+    table = json.loads((out / "table.json").read_text())
+    return {
+        "rows": [
+            [row["variant"], row["engine"], list(row["interval"].values()), row["scores"]]
+            for row in table["rows"]
+        ],
+        "text": (out / "table.md").read_text(),
+        "files": sorted(path.name for path in out.iterdir()),
+    }
+
+
 def measured() -> dict[str, Any]:
     """Every metric on fixed arrays."""
     rng = np.random.default_rng(5)

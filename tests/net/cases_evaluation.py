@@ -16,6 +16,7 @@ from tests.evaluation.datasets.trees import (
     text,
     voc_xml,
 )
+from tests.net.adapters import engine
 from tests.net.adapters_evaluation import (
     RULE_SETS,
     SHAPES,
@@ -32,6 +33,7 @@ from tests.net.adapters_evaluation import (
     shapes,
     study,
 )
+from tests.net.adapters_files import command, evaluation_files, study_files
 from tests.net.values import Cases
 
 KINDS = ("segmentation", "detection", "edges", "colorization", "image")
@@ -117,6 +119,18 @@ def studied(name: str) -> Any:
         return study(name, Path(folder))
 
 
+def commanded(kind: str, *words: str) -> Any:
+    """`vicl evaluate` of photographs, with a tiny model from its folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        photographs(root / "data", "segmentation")
+        engine("mae-vqgan").save_pretrained(root / "tiny")
+        out = root / "out"
+        given = ("--data", str(root / "data"), "--model", str(root / "tiny"), "--episodes", "3")
+        command("evaluate", *kind.split(), *given, *words, "-o", str(out))
+        return study_files(out) if kind.startswith("study") else evaluation_files(out)
+
+
 def _cases() -> Cases:
     part = functools.partial
     cases: Cases = {f"evaluation: {kind}": part(on_photographs, kind) for kind in KINDS}
@@ -137,6 +151,19 @@ def _cases() -> Cases:
     cases |= {f"shapes: {task}": part(of_shapes, task) for task in SHAPES}
     cases |= {f"rules: {name}": part(of_rules, name) for name in RULE_SETS}
     cases |= {f"study: {name}": part(studied, name) for name in STUDIES}
+    cases["command: evaluate segmentation"] = part(commanded, "segmentation")
+    for words in (
+        ("segmentation", "--model", "default", "--examples", "2", "--batch-size", "2"),
+        ("segmentation", "--order", "left", "--fit", "pad"),
+        ("detection",),
+        ("study layout",),
+        ("study mask-style",),
+        ("study examples", "--most", "3"),
+        ("study ensembling", "--examples", "2"),
+        ("study attention", "--arrangements", "1,4", "--pictured", "1"),
+        ("study fine-tuning", "--shots", "1", "--steps", "2"),
+    ):
+        cases[f"command: evaluate {' '.join(words)}"] = part(commanded, *words)
     return cases
 
 

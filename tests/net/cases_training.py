@@ -120,6 +120,14 @@ def predicted(task: str, *words: str) -> Any:
         return {"files": found, "lines": len(lines)}
 
 
+def synthesized(form: str) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out"
+        options = ("--count", "6", "--size", "96", "--patch-size", "8", "--encoding", "png")
+        command("figures", "synthesize", str(out), "--format", form, *options)
+        return contents(out)
+
+
 def _cases() -> Cases:
     part = functools.partial
     cases: Cases = {f"recipe: {name}": part(recipe, name) for name in RECIPES}
@@ -173,6 +181,8 @@ def _cases() -> Cases:
     cases["command: predict, samples"] = part(
         predicted, "image", "--model", "default", "--samples", "2", "--coherent"
     )
+    for form in ("shards", "folder"):
+        cases[f"command: figures, {form}"] = part(synthesized, form)
     return cases
 
 

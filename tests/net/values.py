@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ Plain = str | int | float | bool | None
 
 SIDE = 6
 """Of a thumbnail."""
+MANY = 5
+"""So many numbers in a row are kept as an array."""
 LONG = 200
 """Longer texts are kept as hashes."""
 
@@ -30,6 +32,8 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Plain | np.ndarray
     if isinstance(value, Mapping):
         for key in value:
             yield from leaves(value[key], f"{path}/{key}" if path else str(key))
+    elif isinstance(value, list | tuple) and len(value) >= MANY and _numbers(value):
+        yield path, np.array(value, np.float64)
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from leaves(item, f"{path}/{index}" if path else str(index))
@@ -47,6 +51,10 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Plain | np.ndarray
         yield path, value
     else:
         raise TypeError(f"{path}: got a {type(value).__name__}, which is not recorded")
+
+
+def _numbers(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, int | float | np.number) for value in values)
 
 
 def digest(values: np.ndarray) -> str:
