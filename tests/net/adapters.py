@@ -16,9 +16,9 @@ from tests.models.kinds import KINDS
 
 import vicl
 from vicl.engine import Sampling
-from vicl.ensembling import Ensemble
 from vicl.images import to_tensor as to_tensor
-from vicl.prompter import Answer, VisualPrompter
+from vicl.prompting.fusing import Ensemble
+from vicl.prompting.prompter import Answer, VisualPrompter
 
 PHOTOS = Path(vicl.__file__).parent / "photos"
 GOLDEN = Path(__file__).parents[1] / "data" / "golden.vicl"
@@ -103,7 +103,7 @@ def shown(answer: Answer) -> dict[str, Any]:
 
 def layout(examples: int, **options: Any) -> Any:
     """The general grid."""
-    from vicl.layout import Layout
+    from vicl.canvas.layout import Layout
 
     return Layout.grid(examples, **options)
 

@@ -14,15 +14,13 @@ from tests.models.kinds import KINDS
 from tests.net.adapters import engine, mask_of, photo
 from tests.training.runs import recipe
 
-from vicl.engine import CanvasModel
 from vicl.evaluation.datasets import open_dataset
-from vicl.evaluation.engines import as_engine
-from vicl.evaluation.paper import run_paper
-from vicl.evaluation.rule_table import by_rule
-from vicl.evaluation.rules import RuleEpisodes
-from vicl.evaluation.runner import evaluate
-from vicl.evaluation.scoring import scorer_for
-from vicl.evaluation.shapes import EXTENDED, TASKS, ShapesStudy
+from vicl.evaluation.datasets.generated.rules import RuleEpisodes
+from vicl.evaluation.datasets.generated.shapes import EXTENDED, TASKS, ShapesStudy
+from vicl.evaluation.reporting.rule_table import by_rule
+from vicl.evaluation.running.engines import as_engine
+from vicl.evaluation.running.runner import evaluate
+from vicl.evaluation.scoring.scorers import scorer_for
 from vicl.evaluation.studies import (
     attention,
     ensembling,
@@ -33,8 +31,10 @@ from vicl.evaluation.studies import (
     training_data,
 )
 from vicl.evaluation.studies.fine_tuned import FineTuning
+from vicl.evaluation.studies.paper import run_paper
 from vicl.images import to_tensor
 from vicl.models.floors import Copy, Identity
+from vicl.prompting.canvas_model import CanvasModel
 
 SHAPES = (*TASKS, *EXTENDED)
 RULE_SETS = ("seen", "unseen", "content")

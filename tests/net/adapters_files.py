@@ -12,8 +12,7 @@ import numpy as np
 from click.testing import CliRunner
 from PIL import Image
 
-from vicl import edge_metrics, image_metrics, metrics
-from vicl.boxes import Box
+from vicl import metrics
 from vicl.cli import main
 from vicl.exports import (
     Annotation,
@@ -24,6 +23,9 @@ from vicl.exports import (
     write_yolo,
     write_yolo_classes,
 )
+from vicl.metrics import edges as edge_metrics
+from vicl.metrics import pictures as image_metrics
+from vicl.tasks.boxes import Box
 
 CLASSES = ("leaf", "stem", "flower")
 
