@@ -157,7 +157,7 @@ def measured() -> dict[str, Any]:
     draws = rng.integers(0, 2, (20, 2))
     return {
         "iou": [metrics.iou(mask, truth), metrics.iou(mask, truth, void=void)],
-        "accuracy": [metrics.pixel_accuracy(labels, wanted)],
+        "accuracy": [metrics.pixel_accuracy(mask, truth, void=void)],
         "mean iou": metrics.mean_iou(labels, wanted),
         "boxes": metrics.box_iou((0, 0, 10, 8), (3, 2, 12.5, 9)),
         "interval": metrics.bootstrap_interval(values),
