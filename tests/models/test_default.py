@@ -15,8 +15,9 @@ import vicl
 from vicl.engine import TokenInpainter
 from vicl.files import hash_file
 from vicl.images import to_tensor
-from vicl.loading import BEST_FOR_TASK, ENGINES, WEIGHTS, load_model
+from vicl.loading import BEST_FOR_TASK, WEIGHTS, load_model
 from vicl.models.mae_vqgan import MAEVQGAN
+from vicl.models.registry import ENGINES
 from vicl.prompting.canvas_model import CanvasModel
 from vicl.prompting.prompter import VisualPrompter
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 if TYPE_CHECKING:
-    from vicl.storage.folder import Device
+    from vicl.models.devices import Device
 
 
 @click.command()

@@ -28,7 +28,8 @@ from vicl.engine import InContextModel, Inpainter, Sampling
 from vicl.files import display, write_atomic
 from vicl.images import DEFAULT_LIMIT_PIXELS, ImageError, open_bytes, to_pil, to_tensor
 from vicl.images.upsampling import Upsampling
-from vicl.loading import ENGINES, load_model
+from vicl.loading import load_model
+from vicl.models.registry import ENGINES
 from vicl.prompt import Example
 from vicl.tasks import (
     TASK_NAMES,

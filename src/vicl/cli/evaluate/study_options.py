@@ -22,7 +22,7 @@ from vicl.cli.evaluate.options import (
 if TYPE_CHECKING:
     from vicl.engine import InContextModel, Inpainter
     from vicl.evaluation.episodes import Dataset, Kind
-    from vicl.loading import Device
+    from vicl.models.devices import Device
     from vicl.prompting.canvas_model import CanvasModel
 
 MODELS = click.Option(
