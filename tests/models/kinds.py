@@ -65,7 +65,7 @@ class Kind:
         asking: How it is asked, if not as others are.
     """
 
-    model: Callable[..., Any]
+    model: type[Any]
     config: Callable[[tuple[int, int]], Any]
     asking: Asking | None = None
 
