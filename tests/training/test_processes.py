@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 from tests.training.runs import plain, write
-from tests.training.test_loop import same, weights
+from tests.training.test_train import same, weights
 
 from vicl.training.checkpoints import CheckpointFolder
 from vicl.training.report import read_log
