@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vicl.cli.failing import failing
+
 if TYPE_CHECKING:
     from vicl.published.download import Published
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     metavar="FOLDER",
     help="Where the model goes.  [default: the cache, where --model NAME finds it]",
 )
+@failing(1, stopped="stopped; start again to go on")
 def download(
     name: str | None,
     as_list: bool,
@@ -57,25 +60,19 @@ def download(
 
     if sha256 is not None and (len(sha256) != 64 or set(sha256.lower()) - set("0123456789abcdef")):
         raise click.UsageError("--sha256: expected 64 hexadecimal digits")
-    try:
-        models = published(index)
-        if as_list or name is None:
-            _list(models.values())
-            return
-        if name not in models:
-            raise click.UsageError(f"got {name!r}, expected one of {', '.join(models)}")
-        _accept(models[name], accept_licence)
-        with ExitStack() as stack:
-            folder = fetch_and_convert(
-                models[name],
-                out=output,
-                options=Options(
-                    url=url, sha256=sha256, unverified=unverified, progress=_bar(stack)
-                ),
-            )
-    except (ValueError, OSError) as error:
-        click.echo(f"error: {' '.join(str(error).split())}", err=True)
-        sys.exit(1)
+    models = published(index)
+    if as_list or name is None:
+        _list(models.values())
+        return
+    if name not in models:
+        raise click.UsageError(f"got {name!r}, expected one of {', '.join(models)}")
+    _accept(models[name], accept_licence)
+    with ExitStack() as stack:
+        folder = fetch_and_convert(
+            models[name],
+            out=output,
+            options=Options(url=url, sha256=sha256, unverified=unverified, progress=_bar(stack)),
+        )
     click.echo(str(folder))
     if folder.is_file():
         click.echo(f"use it: vicl evaluate colorization --lpips {folder} ...", err=True)
