@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vicl.cli.failing import failing
+from vicl.files.progress import transfers
 
 if TYPE_CHECKING:
     from vicl.published.download import Published
@@ -67,11 +67,11 @@ def download(
     if name not in models:
         raise click.UsageError(f"got {name!r}, expected one of {', '.join(models)}")
     _accept(models[name], accept_licence)
-    with ExitStack() as stack:
+    with transfers() as report:
         folder = fetch_and_convert(
             models[name],
             out=output,
-            options=Options(url=url, sha256=sha256, unverified=unverified, progress=_bar(stack)),
+            options=Options(url=url, sha256=sha256, unverified=unverified, progress=report),
         )
     click.echo(str(folder))
     if folder.is_file():
@@ -107,30 +107,3 @@ def _accept(model: Published, accepted: bool) -> None:
     if not click.confirm("Accept?", default=False, err=True):
         click.echo("not accepted; nothing was fetched", err=True)
         sys.exit(1)
-
-
-def _bar(stack: ExitStack) -> Any:
-    """A progress bar per file, on a terminal's standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
-
-    console = Console(stderr=True)
-    progress = stack.enter_context(
-        Progress(
-            "{task.description}",
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            console=console,
-            disable=not console.is_terminal,
-            redirect_stdout=sys.stdout.isatty(),
-        )
-    )
-    bars: dict[str, Any] = {}
-
-    def report(name: str, done: int, total: int | None) -> None:
-        if name not in bars:
-            bars[name] = progress.add_task(name, total=total)
-        progress.update(bars[name], completed=done, total=total)
-
-    return report

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +9,9 @@ import click
 
 from vicl.cli.failing import failing
 from vicl.cli.options import SEED, options
+from vicl.files.progress import progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from vicl.figures.shards import Encoding, Form
     from vicl.figures.synthetic.generator import SyntheticFigures
 
@@ -107,7 +105,7 @@ def synthesize(
         fonts=fonts,
         fonts_licence=fonts_licence,
     )
-    with _bar(count) as advance:
+    with progress("figures", total=count) as advance:
         written = write_figures(
             source,
             out,
@@ -155,15 +153,3 @@ def sheet(
     if not rules:
         save_image(figure_sheet(source), out / "figures.png")
         click.echo(str(out / "figures.png"))
-
-
-@contextmanager
-def _bar(count: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("figures", total=count)
-        yield lambda done: progress.advance(task, done)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -22,7 +22,7 @@ DTYPE = click.Option(
 )
 DEBUG = click.Option(["--debug"], is_flag=True, help="Show traces with errors.")
 
-_Command = TypeVar("_Command", bound=Callable[..., None])
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def options(*shared: click.Option) -> Callable[[_Command], _Command]:
