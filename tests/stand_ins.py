@@ -21,6 +21,8 @@ class Mirror:
     patch_size: int = 16
     name: str = "mirror"
     weights_hash: str | None = None
+    most_examples: int | None = None
+    spins: int = 1
 
     def inpaint(
         self,

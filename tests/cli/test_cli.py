@@ -143,6 +143,22 @@ def test_prompt_files(work: Path) -> None:
     assert "--any-model" in other.stderr
 
 
+def test_settings_reach_the_answer_and_the_prompt_file(work: Path) -> None:
+    default = (*SEGMENT, "--model", "default", "q/a.png")
+    several = ("--arrangements", "3", "--fuse", "probabilities", "--spins", "1")
+    result = vicl(*default, *several, "-o", "a.png", "--save-prompt", "p.vicl")
+    assert result.exit_code == 0, result.stderr
+    prompter = VisualPrompter.load("p.vicl")
+    assert prompter.settings.arrangements == (1, 2, 3)
+    assert prompter.settings.fuse == "probabilities"
+    expected = prompter.predict("q/a.png").mask
+    assert expected is not None
+    assert np.array_equal(pixels("a.png"), expected * 255)
+    refused = vicl(*COPY, "q/a.png", *several, "-o", "b.png")
+    assert refused.exit_code == 2
+    assert "has no canvas" in refused.stderr
+
+
 def test_contact_sheet_and_canvas(work: Path) -> None:
     result = vicl(*COPY, "q", "-o", "answers", "--canvas", "--contact-sheet", "sheet.png")
     assert result.exit_code == 0, result.stderr

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import fields
+from typing import Any, get_args
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from vicl.cli.options import options
-from vicl.cli.settings import SETTINGS, settings_of
+from vicl.cli.settings import SAMPLING, SETTINGS, settings_of
 from vicl.engine import Sampling
+from vicl.images.upsampling import Upsampling
+from vicl.prompting.fusing import FUSIONS
+from vicl.prompting.settings import PromptSettings
 
 
 def given(*arguments: str) -> dict[str, Any]:
@@ -32,6 +36,21 @@ def test_a_setting_by_its_name() -> None:
     found = given("--samples", "3", "--tile", "64", "--upsampling", "bicubic", "--seed", "7")
     assert found == {"samples": 3, "tile": 64, "upsampling": "bicubic", "seed": 7}
     assert given("--tile", "whole") == {"tile": "whole"}
+    canvases = given("--arrangements", "8", "--fuse", "max", "--spins", "2")
+    assert canvases == {"arrangements": 8, "fuse": "max", "spins": 2}
+    assert PromptSettings.of(canvases).arrangements == tuple(range(1, 9))
+
+
+def test_every_option_is_a_setting() -> None:
+    names = {option.name for option in SETTINGS} - {option.name for option in SAMPLING}
+    assert names <= PromptSettings.model_fields.keys()
+    assert {option.name for option in SAMPLING} == {field.name for field in fields(Sampling)}
+
+
+def test_choices_are_those_of_the_settings() -> None:
+    chosen = {o.name: o.type.choices for o in SETTINGS if isinstance(o.type, click.Choice)}
+    assert tuple(chosen["fuse"]) == FUSIONS
+    assert tuple(chosen["upsampling"]) == get_args(Upsampling)
 
 
 def test_sampling_is_one_setting() -> None:

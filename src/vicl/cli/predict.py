@@ -20,7 +20,8 @@ from vicl.files.progress import progress
 if TYPE_CHECKING:
     from vicl.exports.answers import AnswerSheet, Query
     from vicl.exports.writers import Writer
-    from vicl.prompting.prompter import Answer, VisualPrompter
+    from vicl.prompting.answer import Answer
+    from vicl.prompting.prompter import VisualPrompter
 
 _FILE = click.Path(path_type=Path)
 
@@ -191,7 +192,7 @@ def _writer(
 
     if given["output"] is None or not queries:
         return None
-    if given["format_"].startswith("coco") and prompter.samples > 1:
+    if given["format_"].startswith("coco") and prompter.settings.samples > 1:
         raise click.UsageError("--samples: a COCO file holds one answer a query")
     return stack.enter_context(
         open_writer(

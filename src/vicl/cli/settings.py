@@ -59,6 +59,25 @@ SETTINGS = (
         type=click.Choice(("guided", "bicubic")),
         help="How answers smaller than the query are enlarged.  [default: guided]",
     ),
+    click.Option(
+        ["--arrangements"],
+        type=click.IntRange(1, 8),
+        metavar="N",
+        help="Models with a canvas: ask in the first N of the grid's eight arrangements, and fuse "
+        "the answers.  [default: 1]",
+    ),
+    click.Option(
+        ["--fuse"],
+        type=click.Choice(("answers", "images", "probabilities", "logits", "product", "max")),
+        help="How the answers of several canvases become one.  [default: answers]",
+    ),
+    click.Option(
+        ["--spins"],
+        type=click.IntRange(1, 64),
+        metavar="N",
+        help="Models with a canvas: ask again with the pictures moved by parts of a patch, N times "
+        "along each axis.  [default: as the model says]",
+    ),
     click.Option(["--seed"], type=click.IntRange(0), metavar="N", help="[default: 0]"),
 )
 """The options; none has a default of its own, since what a prompt file says comes before it."""
