@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from vicl.files.packaged import WEIGHTS
+
 if TYPE_CHECKING:
     from vicl.engine import InContextModel, Inpainter
     from vicl.models.vqgan import VQGAN
@@ -36,9 +38,6 @@ class Registered:
     use: str
     weights: str = "none"
 
-
-WEIGHTS = Path(__file__).resolve().parent / "weights"
-"""The weights that come with the package: a model folder for each."""
 
 ENGINES: tuple[Registered, ...] = (
     Registered(

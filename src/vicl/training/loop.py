@@ -23,6 +23,7 @@ from accelerate.utils import ProjectConfiguration, gather_object
 from jaxtyping import Bool
 from torch import Generator, Tensor, nn
 
+from vicl.files.progress import progress
 from vicl.images import save_image
 from vicl.storage.folder import Device, build, pick_device, weights_hash
 from vicl.training.build import (
@@ -160,8 +161,10 @@ class _Run:
         self._restore()
         begun = time.perf_counter()
         before = self.seconds
-        report = Report(self.folder, self.accelerator, self.steps, self.step)
-        with report.progress, self._interruptible(), self._tracked():
+        show = self.accelerator.is_main_process
+        bar = progress("training", total=self.steps, done=self.step, show=show)
+        with bar as advance, self._interruptible(), self._tracked():
+            report = Report(self.folder, self.accelerator, self.step, advance)
             batches = self.data.batches(
                 self.micro,
                 rank=self.accelerator.process_index,
