@@ -15,7 +15,7 @@ from vicl.cli.inputs import Query
 
 if TYPE_CHECKING:
     from vicl.exports import Annotation
-    from vicl.prompting.prompter import Answer
+    from vicl.prompting.answer import Answer
 
 FORMATS = ("png", "coco", "coco-polygons", "yolo", "yolo-boxes", "labelme")
 

@@ -17,7 +17,8 @@ from vicl.cli.inputs import Query, find_queries
 from vicl.cli.outputs import FORMATS, CocoFile, FileWriter, Writer, beside
 
 if TYPE_CHECKING:
-    from vicl.prompting.prompter import Answer, VisualPrompter
+    from vicl.prompting.answer import Answer
+from vicl.prompting.prompter import VisualPrompter
 
 SHEET_ROWS = 50
 """A contact sheet shows the first this many answers."""
@@ -271,7 +272,7 @@ class Run:
                 f"--format {self.format_} holds masks and boxes, but the task is "
                 f"{prompter.task.name}; its answers are pictures (png)"
             )
-        if self.format_ in ("coco", "coco-polygons") and prompter.samples > 1:
+        if self.format_ in ("coco", "coco-polygons") and prompter.settings.samples > 1:
             raise click.UsageError("--samples: a COCO file holds one answer a query")
         return prompter
 

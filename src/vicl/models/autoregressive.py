@@ -42,6 +42,7 @@ class Autoregressive(CodeInpainter):
 
     config: AutoregressiveConfig
     positions: Tensor
+    fills_by_scores = False
 
     def __init__(
         self, config: AutoregressiveConfig, *, seed: int = 0, decode_region: DecodeRegion = "full"

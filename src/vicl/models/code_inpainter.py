@@ -47,6 +47,7 @@ class CodeInpainter(LearnedInpainter):
     """
 
     head: nn.Linear
+    fills_by_scores = True
 
     def _add_tokenizer(self, config: VQGANConfig, seed: int, decode_region: DecodeRegion) -> None:
         """Make the VQGAN, frozen."""
