@@ -170,14 +170,15 @@ def test_starting_from_a_model_with_another_tokenizer(
     kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its body is taken; the tokenizer is the recipe's, and what predicts codes is new."""
-    first = train(recipe(tmp_path, kind), tmp_path / "first", device="cpu")
+    short: dict[str, Any] = {"schedule": {"steps": 1}, "evaluation": {"rows": 1}}
+    first = train(recipe(tmp_path, kind, **short), tmp_path / "first", device="cpu")
     model = build_model(recipe(tmp_path, kind, start=str(first)))
     given = weights(first)
     assert model.state_dict().keys() == given.keys()
     assert all(torch.equal(value, given[name]) for name, value in model.state_dict().items())
     assert not caplog.records
 
-    half = recipe(tmp_path, kind, saved_precision="fp16")
+    half = recipe(tmp_path, kind, saved_precision="fp16", **short)
     rounded = train(half, tmp_path / "half", device="cpu")
     model = build_model(recipe(tmp_path, kind, start=str(rounded)))
     assert torch.equal(model.state_dict()["head.weight"], weights(rounded)["head.weight"])
