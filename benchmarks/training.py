@@ -42,11 +42,11 @@ from vicl.models.mae_vqgan import MAEVQGAN, PUBLISHED
 from vicl.training.build import compile_parts
 from vicl.training.data.training_data import open_data
 from vicl.training.masking import RandomPatches, draw_holes
-from vicl.training.objective import Inpainting
+from vicl.training.objectives.inpainting import Inpainting
 from vicl.training.optimisation import make_optimiser
 from vicl.training.recipe.data import Data, FolderSource
 from vicl.training.recipe.estimate import StepCost, step_cost
-from vicl.training.recipe.recipe import Optimiser
+from vicl.training.settings import Optimiser
 
 Step = Callable[[Tensor, Tensor], Tensor]
 

@@ -71,7 +71,7 @@ def train(
             for line in report.missing:
                 click.echo(f"error: {line}", err=True)
             sys.exit(1 if report.missing else 0)
-        from vicl.training.loop import train as run
+        from vicl.training.train import train as run
 
         model = run(checked, folder, resume=resume, device=device)
     # Of several processes, the first speaks.

@@ -13,7 +13,7 @@ from vicl.models.configs import VQGANConfig
 from vicl.models.mae_vqgan import tiny
 from vicl.models.vqgan import VQGAN
 from vicl.training.masking import RandomPatches, draw_holes
-from vicl.training.objective import Losses, Objective
+from vicl.training.objectives.objective import Losses, Objective
 from vicl.training.recipe.dry_run import assumed_tokenizer
 from vicl.training.recipe.estimate import (
     Flops,

@@ -22,9 +22,9 @@ from vicl.models.mae import MAE
 from vicl.models.vqgan import VQGAN
 from vicl.training.build import build_model, build_objective
 from vicl.training.checkpoints import CheckpointFolder, TrainingError
-from vicl.training.loop import count_steps, train
 from vicl.training.recipe.files import check_recipe
 from vicl.training.report import read_log
+from vicl.training.train import count_steps, train
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
