@@ -12,8 +12,8 @@ import torch
 
 import vicl
 from vicl.files.machine import processor
+from vicl.models.pretrained import save_folder
 from vicl.storage.cards import architecture_table
-from vicl.storage.folder import save_folder
 from vicl.training.checkpoints import TrainingError
 from vicl.training.job import Look, Trained
 from vicl.training.recipe.recipe import Recipe

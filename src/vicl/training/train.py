@@ -17,7 +17,9 @@ import torch
 from jaxtyping import Bool
 from torch import Generator, Tensor
 
-from vicl.storage.folder import Device, build, pick_device, weights_hash
+from vicl.models.devices import Device, pick_device
+from vicl.models.pretrained import empty_like
+from vicl.storage.folder import weights_hash
 from vicl.training.build import build_model, build_objective, canvas_size, compile_parts
 from vicl.training.checkpoints import TrainingError
 from vicl.training.data.held_out import HeldOutImages
@@ -111,7 +113,7 @@ def job_of(recipe: Recipe, data: TrainingData, folder: Path) -> Job:
         compile_parts(objective)
 
     def fresh() -> Any:
-        copy: Any = build(model.config)
+        copy: Any = empty_like(model)
         copy.name = recipe.name
         return copy
 
