@@ -38,16 +38,15 @@ from torch import Generator, Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from vicl.files.machine import peak_memory, processor, reset_peak_memory, synchronise
-from vicl.models.configs import PUBLISHED
-from vicl.models.mae_vqgan import MAEVQGAN
+from vicl.models.mae_vqgan import MAEVQGAN, PUBLISHED
 from vicl.training.build import compile_parts
 from vicl.training.data.training_data import open_data
 from vicl.training.masking import RandomPatches, draw_holes
-from vicl.training.objective import Inpainting
+from vicl.training.objectives.inpainting import Inpainting
 from vicl.training.optimisation import make_optimiser
 from vicl.training.recipe.data import Data, FolderSource
 from vicl.training.recipe.estimate import StepCost, step_cost
-from vicl.training.recipe.recipe import Optimiser
+from vicl.training.settings import Optimiser
 
 Step = Callable[[Tensor, Tensor], Tensor]
 

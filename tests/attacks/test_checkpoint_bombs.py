@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 from tests.attacks.crafted import FOUR, legacy, long, packed, tensor, text
 
-from vicl.loading import load_model
+from vicl.loading import load_folder, load_model
 from vicl.storage.checkpoints import CheckpointError, open_checkpoint
-from vicl.storage.folder import load_folder
 
 BOMBS: dict[str, bytes] = {
     "bytes of 2^62": b"\x80\x04\x8e" + struct.pack("<Q", 1 << 62) + b"x.",

@@ -16,13 +16,13 @@ from tests.models.kinds import KINDS
 
 import vicl
 from vicl.engine import Sampling
+from vicl.files.packaged import PHOTOS as PHOTOS
+from vicl.files.packaged import WEIGHTS as WEIGHTS
 from vicl.images import to_tensor as to_tensor
 from vicl.prompting.answer import Answer
 from vicl.prompting.prompter import VisualPrompter
 
-PHOTOS = Path(vicl.__file__).parent / "photos"
 GOLDEN = Path(__file__).parents[1] / "data" / "golden.vicl"
-WEIGHTS = Path(vicl.__file__).parent / "weights"
 SHIPPED = ("analogies", "default", "copy", "identity")
 TINY = tuple(KINDS)
 

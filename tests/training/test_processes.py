@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 import torch
 from tests.training.runs import plain, write
-from tests.training.test_loop import same, weights
+from tests.training.test_train import same, weights
 
 from vicl.training.checkpoints import CheckpointFolder
-from vicl.training.loop import train
 from vicl.training.recipe.files import load_recipe
 from vicl.training.report import read_log
+from vicl.training.train import train
 
 LIMITED = (
     "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"

@@ -9,10 +9,11 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.flop_counter import FlopCounterMode
 
-from vicl.models.configs import VQGANConfig, tiny
+from vicl.models.configs import VQGANConfig
+from vicl.models.mae_vqgan import tiny
 from vicl.models.vqgan import VQGAN
 from vicl.training.masking import RandomPatches, draw_holes
-from vicl.training.objective import Losses, Objective
+from vicl.training.objectives.objective import Losses, Objective
 from vicl.training.recipe.dry_run import assumed_tokenizer
 from vicl.training.recipe.estimate import (
     Flops,
