@@ -37,10 +37,10 @@ from vicl.files import write_atomic
 from vicl.files.machine import processor
 from vicl.files.packaged import PHOTOS
 from vicl.images import open_image, save_image, to_rgb
+from vicl.loading import load_folder
 from vicl.metrics import bootstrap_interval
 from vicl.models.tokens import hole_tokens
 from vicl.models.vit import patchify, unpatchify
-from vicl.storage.folder import load_folder
 from vicl.training.data.augmentation import centre
 from vicl.training.data.training_data import open_data
 from vicl.training.evaluation import last_quarter

@@ -38,8 +38,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from vicl.files.machine import peak_memory, processor, reset_peak_memory, synchronise
-from vicl.models.configs import PUBLISHED
-from vicl.models.mae_vqgan import MAEVQGAN
+from vicl.models.mae_vqgan import MAEVQGAN, PUBLISHED
 from vicl.training.build import compile_parts
 from vicl.training.data.training_data import open_data
 from vicl.training.masking import RandomPatches, draw_holes

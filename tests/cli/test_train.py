@@ -18,9 +18,9 @@ import vicl
 import vicl.training.loop
 from vicl.cli import main
 from vicl.images import save_image, to_pil
-from vicl.models.configs import tiny
+from vicl.models.mae_vqgan import tiny
+from vicl.models.pretrained import save_folder
 from vicl.models.vqgan import VQGAN
-from vicl.storage.folder import save_folder
 from vicl.training.checkpoints import TrainingError
 from vicl.training.recipe.files import load_recipe, shipped_recipes
 from vicl.training.recipe.recipe import Recipe
@@ -261,7 +261,7 @@ def default_data() -> None:
 
 
 @pytest.mark.usefixtures("default_data")
-@pytest.mark.parametrize("kind", ["cpu", "gpu"])
+@pytest.mark.parametrize("kind", ["cpu", pytest.param("gpu", marks=pytest.mark.slow)])
 def test_the_default_recipes_on_a_few_steps(kind: str) -> None:
     """Tokenizer and predictor, at small sizes, on figures with their own content and masking."""
     for name in (f"vqgan-default-{kind}", f"mae-vqgan-default-{kind}"):

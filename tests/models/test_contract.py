@@ -14,10 +14,10 @@ from torch import Generator, Tensor
 import vicl
 from vicl.engine import Inpainter, TokenInpainter
 from vicl.images.imagenet import IMAGENET_MEAN, IMAGENET_STD
-from vicl.loading import load_model
+from vicl.loading import load_folder, load_model
 from vicl.models.autoregressive import Autoregressive
+from vicl.models.pretrained import save_folder
 from vicl.storage.cards import architecture_table
-from vicl.storage.folder import load_folder, save_folder
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 

@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from vicl.models.configs import tiny
-from vicl.models.mae_vqgan import MAEVQGAN
+from vicl.models.mae_vqgan import MAEVQGAN, tiny
 from vicl.training.optimisation import (
     AveragedWeights,
     decays,

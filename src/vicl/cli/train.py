@@ -13,7 +13,7 @@ from vicl.cli.failing import failing
 from vicl.cli.options import DEBUG, DEVICE, options
 
 if TYPE_CHECKING:
-    from vicl.storage.folder import Device
+    from vicl.models.devices import Device
 
 
 @click.command()

@@ -25,7 +25,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from vicl.engine import InContextModel, Inpainter
 from vicl.files import display, write_atomic
 from vicl.images import DEFAULT_LIMIT_PIXELS, ImageError, open_bytes, to_pil, to_tensor
-from vicl.loading import ENGINES, load_model
+from vicl.loading import load_model
+from vicl.models.registry import ENGINES
 from vicl.prompt import Example
 from vicl.prompting.settings import PromptSettings
 from vicl.tasks import (

@@ -25,7 +25,9 @@ from torch import Generator, Tensor, nn
 
 from vicl.files.progress import progress
 from vicl.images import save_image
-from vicl.storage.folder import Device, build, pick_device, weights_hash
+from vicl.models.devices import Device, pick_device
+from vicl.models.pretrained import empty_like
+from vicl.storage.folder import weights_hash
 from vicl.training.build import (
     build_model,
     build_objective,
@@ -307,7 +309,7 @@ class _Run:
         state = {k.removeprefix(prefix): v for k, v in whole.items() if k.startswith(prefix)}
         if self.ema is not None:
             state |= {name: whole_tensor(value) for name, value in self.ema.values.items()}
-        copy: Any = build(self.model.config)
+        copy: Any = empty_like(self.model)
         copy.load_state_dict({k: v.clone() for k, v in state.items()}, assign=True)
         copy.name = self.recipe.name
         return copy.eval()

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import nn
 
 import vicl
 from vicl.files.machine import processor
+from vicl.models.pretrained import Pretrained, save_folder
 from vicl.storage.cards import architecture_table
-from vicl.storage.folder import save_folder
 from vicl.training.checkpoints import TrainingError
 from vicl.training.evaluation import Evaluation
 from vicl.training.recipe.recipe import Recipe
@@ -26,7 +25,7 @@ _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def save_result(
-    model: nn.Module,
+    model: Pretrained,
     target: Path,
     *,
     recipe: Recipe,

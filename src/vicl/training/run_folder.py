@@ -17,7 +17,7 @@ RECIPE = "recipe.yaml"
 _FREE = (
     *("description", "licence", "log", "checkpoints", "evaluation", "saved_precision"),
     *("data.workers", "data.prefetch"),
-    *("model.spins", "model.drawing_temperature"),
+    "model.asking",
 )
 """What may differ when a run goes on: none of it changes the weights (of streams the workers do,
 see :mod:`vicl.training.data.training_data`)."""

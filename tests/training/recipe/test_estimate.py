@@ -9,7 +9,8 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.flop_counter import FlopCounterMode
 
-from vicl.models.configs import VQGANConfig, tiny
+from vicl.models.configs import VQGANConfig
+from vicl.models.mae_vqgan import tiny
 from vicl.models.vqgan import VQGAN
 from vicl.training.masking import RandomPatches, draw_holes
 from vicl.training.objective import Losses, Objective

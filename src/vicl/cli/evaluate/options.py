@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vicl.canvas.rects import Fit
     from vicl.evaluation.datasets.generated.rules import SetName
     from vicl.evaluation.episodes import Kind
-    from vicl.loading import Device
+    from vicl.models.devices import Device
 
 SHAPES = ("color", "shape", "size", "size+color", "shape+color", "size+shape")
 RULE_SETS: tuple[SetName, ...] = ("seen", "unseen", "content")

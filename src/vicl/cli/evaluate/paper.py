@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from vicl.loading import Device
+    from vicl.models.devices import Device
 
 
 @click.command()

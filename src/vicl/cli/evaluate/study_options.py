@@ -19,7 +19,7 @@ from vicl.cli.options import DEBUG, DEVICE, DTYPE, SEED
 if TYPE_CHECKING:
     from vicl.engine import InContextModel, Inpainter
     from vicl.evaluation.episodes import Dataset, Kind
-    from vicl.loading import Device
+    from vicl.models.devices import Device
     from vicl.prompting.canvas_model import CanvasModel
 
 MODELS = click.Option(

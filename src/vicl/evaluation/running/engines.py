@@ -14,8 +14,10 @@ from vicl.canvas.rects import Fit
 from vicl.engine import Filled, InContextModel, Inpainter, TokenInpainter
 from vicl.evaluation.episodes import Kind
 from vicl.evaluation.scoring.results import EvaluationError
-from vicl.loading import ENGINES, Device, load_model
+from vicl.loading import load_model
+from vicl.models.devices import Device
 from vicl.models.floors import Copy, Identity
+from vicl.models.registry import ENGINES
 from vicl.models.tokens import hole_tokens
 from vicl.prompt import Prompt
 from vicl.prompting.canvas_model import CanvasModel
@@ -42,7 +44,7 @@ def load_models(
     Raises:
         ValueError: If one cannot be loaded, or stands there twice.
     """
-    own = {engine.name for engine in ENGINES if engine.home is not None}
+    own = {engine.name for engine in ENGINES if engine.make is not None}
     loaded: list[Inpainter | InContextModel] = []
     names: dict[str, str] = {}
     for source in sources:

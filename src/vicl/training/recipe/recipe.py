@@ -15,90 +15,17 @@ from pydantic import (
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
-    PositiveInt,
     field_validator,
     model_validator,
 )
 
-from vicl.models.configs import (
-    MAEConfig,
-    MaskedAutoencoderConfig,
-    PatchConfig,
-    UNetConfig,
-    VQGANConfig,
-)
+from vicl.models.registry import Kind, kinds
 from vicl.training.masking import Everything, Masking
 from vicl.training.recipe.data import Data, Many, Part, as_several
+from vicl.training.recipe.models import Model
 
 _WIDEST = 1 << 16
 _DEEPEST = {"depth": 256, "decoder_depth": 256, "blocks": 256}
-
-
-class MAEVQGANModel(MaskedAutoencoderConfig):
-    """MAE-VQGAN, the paper's model.
-
-    Attributes:
-        tokenizer: Its VQGAN: the folder of one, or of a model that has one.
-        drawing: See :class:`vicl.models.configs.MAEVQGANConfig`.
-        drawing_temperature: Likewise.
-    """
-
-    kind: Literal["mae-vqgan"]
-    tokenizer: str
-    drawing: Literal["likeliest", "expected"] = "likeliest"
-    drawing_temperature: PositiveFloat = 1.0
-
-
-class MAEModel(MAEConfig):
-    """MAE over pixels."""
-
-    kind: Literal["mae"]
-
-
-class BEiTModel(PatchConfig):
-    """BEiT-style token prediction; `tokenizer` as for MAE-VQGAN."""
-
-    kind: Literal["beit"]
-    tokenizer: str
-
-
-class AutoregressiveModel(PatchConfig):
-    """A causal transformer over codes; `tokenizer` as for MAE-VQGAN."""
-
-    kind: Literal["autoregressive"]
-    tokenizer: str
-
-
-class UNetModel(UNetConfig):
-    """The convolutional U-Net."""
-
-    kind: Literal["unet"]
-
-
-class VQGANModel(VQGANConfig):
-    """A VQGAN.
-
-    Attributes:
-        crop_size: Side of the square crops that it is trained on, in pixels.
-    """
-
-    kind: Literal["vqgan"]
-    crop_size: PositiveInt = 256
-
-    @model_validator(mode="after")
-    def _check_crop(self) -> VQGANModel:
-        if self.crop_size % self.patch_size:
-            raise ValueError(
-                f"crop_size: got {self.crop_size}, expected a multiple of {self.patch_size}, which "
-                "is what a code stands for (two to the number of levels - 1)"
-            )
-        return self
-
-
-Model = Annotated[
-    MAEVQGANModel | MAEModel | BEiTModel | AutoregressiveModel | UNetModel | VQGANModel,
-    Field(discriminator="kind"),
-]
 
 
 class Discriminator(Part):
@@ -315,6 +242,11 @@ class Recipe(Part):
     checkpoints: Checkpoints = Checkpoints()
     log: Log = Log()
 
+    @property
+    def kind(self) -> Kind:
+        """What the registry says of the model's kind."""
+        return kinds()[self.model.kind]
+
     @field_validator("model")
     @classmethod
     def _check_sizes(cls, model: Model) -> Model:
@@ -328,7 +260,7 @@ class Recipe(Part):
 
     @model_validator(mode="after")
     def _check(self) -> Recipe:
-        is_vqgan = isinstance(self.model, VQGANModel)
+        is_vqgan = self.kind.objective == "vqgan"
         if is_vqgan and (self.masking or self.vqgan is None):
             raise ValueError(
                 "model.kind: got vqgan, which needs the section vqgan and takes no section masking"
@@ -348,7 +280,7 @@ class Recipe(Part):
                     "ema: would average codes from before vqgan.quantise_after; give null"
                 )
         everything = any(isinstance(masking, Everything) for masking in self.masking)
-        if everything and not isinstance(self.model, AutoregressiveModel):
+        if everything and not self.kind.config.causal:
             raise ValueError(
                 f"masking: got all, which leaves a {self.model.kind} nothing to see; it is for "
                 "autoregressive"
