@@ -32,10 +32,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-import vicl
 from vicl.exports.sheets import contact_sheet
 from vicl.files import write_atomic
 from vicl.files.machine import processor
+from vicl.files.packaged import PHOTOS
 from vicl.images import open_image, save_image, to_rgb
 from vicl.loading import load_folder
 from vicl.metrics import bootstrap_interval
@@ -43,11 +43,11 @@ from vicl.models.tokens import hole_tokens
 from vicl.models.vit import patchify, unpatchify
 from vicl.training.data.augmentation import centre
 from vicl.training.data.training_data import open_data
-from vicl.training.evaluation import last_quarter
-from vicl.training.loop import train
+from vicl.training.looking import last_quarter
 from vicl.training.recipe.files import check_recipe, load_recipe
 from vicl.training.recipe.recipe import Recipe
 from vicl.training.report import read_log
+from vicl.training.train import train
 
 SIDE, PATCH = 64, 8
 BODY = {"canvas_size": [SIDE, SIDE], "patch_size": PATCH, "embed_dim": 192, "depth": 6}
@@ -200,7 +200,7 @@ def sheet(out: Path) -> Image.Image:
     """What the families make of the package's photographs, beside the floors."""
     names = [family for family in FAMILIES if (out / family / "result.json").exists()]
     models = [load_folder(out / family / "run" / "model", device="cpu") for family in names]
-    paths = sorted((Path(vicl.__file__).parent / "photos").glob("*.jpg"))
+    paths = sorted(PHOTOS.glob("*.jpg"))
     rows: list[Sequence[Tensor]] = []
     for path in paths[::3][:6]:
         image = centre(to_rgb(open_image(path)), (SIDE, SIDE)).float() / 255

@@ -36,9 +36,9 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-import vicl
 from vicl.canvas.layout import Layout
 from vicl.files.machine import peak_memory, processor, reset_peak_memory, synchronise
+from vicl.files.packaged import PHOTOS
 from vicl.images import to_tensor
 from vicl.models import vqgan
 from vicl.models.code_inpainter import DecodeRegion
@@ -228,8 +228,7 @@ def published(model: MAEVQGAN, image: Tensor, hole: Tensor) -> tuple[Tensor, Ten
 
 def prompts(count: int) -> tuple[Tensor, Tensor]:
     """Canvases of the published 2x2 from the package's photographs, and their holes."""
-    folder = Path(vicl.__file__).parent / "photos"
-    photos = [to_tensor(path) for path in sorted(folder.glob("*.jpg"))]
+    photos = [to_tensor(path) for path in sorted(PHOTOS.glob("*.jpg"))]
     canvases = [
         Layout.paper(1).compose(
             Prompt([(photos[i % len(photos)], 1 - photos[i % len(photos)])], photos[-1 - i])

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from vicl.files.packaged import PHOTOS
 from vicl.prompting.prompter import VisualPrompter
 
-PHOTOS = Path(__file__).resolve().parents[1] / "src" / "vicl" / "photos"
 CASES = (
     ("segmentation", "meadow_1.jpg", "meadow_1_mask.png"),
     ("edges", "bowl.jpg", "bowl_edges.png"),

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from vicl.images import ImageError
     from vicl.loading import load_model
     from vicl.prompt import Example, Prompt
+    from vicl.prompting.answer import Answer
     from vicl.prompting.canvas_model import CanvasModel
-    from vicl.prompting.prompter import Answer, VisualPrompter, predict
+    from vicl.prompting.prompter import VisualPrompter, predict
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Answer": "prompting.prompter",
+    "Answer": "prompting.answer",
     "Canvas": "canvas.layout",
     "CanvasModel": "prompting.canvas_model",
     "Example": "prompt",

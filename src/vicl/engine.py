@@ -1,8 +1,7 @@
 """The protocols: what fills a hole, and what answers a prompt.
 
 An :class:`Inpainter` fills the hole of a canvas and knows nothing of tasks.  An
-:class:`InContextModel` answers a whole prompt.  :class:`CanvasModel` makes the second out of the
-first and a layout: compose, inpaint, crop.
+:class:`InContextModel` answers a whole prompt.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ class Filled:
         log_likelihood: Of the whole answer, for ranking answers to the same prompt: comparable
             within one engine only. None if the engine has none.
         cell: The answer as inpainted, before it was brought to the query's size; the mean where
-            examples were answered in groups, or a canvas in several spins. None for engines without
-            a canvas, or where the groups' cells differ in size.
-        canvas: The filled canvas; the first group's where there are several. Of several spins it
+            there were several views. None for engines without a canvas, or where the views' cells
+            differ in size.
+        canvas: The filled canvas; the first view's where there are several. Of several spins it
             shows the mean.
         alternatives: Further, different answers, best first, where more than one was asked for.
     """
@@ -93,6 +92,16 @@ class Inpainter(Protocol):
         """Holes are made of whole patches of this side, in pixels."""
         ...
 
+    @property
+    def most_examples(self) -> int | None:
+        """How many examples it was trained to see at once; None: as many as fit on a canvas."""
+        ...
+
+    @property
+    def spins(self) -> int:
+        """Steps along each axis by which it wants to be asked again (:mod:`vicl.canvas.moves`)."""
+        ...
+
     def inpaint(
         self,
         image: Float[Tensor, "b 3 H W"],
@@ -118,6 +127,14 @@ class Inpainter(Protocol):
 @runtime_checkable
 class TokenInpainter(Inpainter, Protocol):
     """An inpainter that predicts tokens of a vocabulary, and draws them."""
+
+    @property
+    def fills_by_scores(self) -> bool:
+        """Whether :meth:`token_logits` are the scores by which it fills a hole.
+
+        Those of an autoregressive model are not: it looks at each token as soon as it is chosen.
+        """
+        ...
 
     def token_logits(
         self, image: Float[Tensor, "b 3 H W"], hole: Bool[Tensor, "b H W"]

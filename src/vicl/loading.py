@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vicl.files.packaged import WEIGHTS
 from vicl.models.registry import ENGINES, kinds
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from vicl.models.pretrained import Pretrained
     from vicl.models.vqgan import VQGAN
 
-WEIGHTS = Path(__file__).resolve().parent / "weights"
-"""The weights that come with the package: a model folder for each."""
 
 BEST_FOR_TASK: dict[str, str] = {
     task: str(measured["engine"])

@@ -230,5 +230,5 @@ def test_a_prompter_takes_and_keeps_it(tmp_path: Path) -> None:
     assert again.predict(query).image == spun.predict(query).image
     other = VisualPrompter.load(tmp_path / "spun.vicl", model=Blocks(), spins=1)
     assert other.predict(query).image == once.predict(query).image
-    with pytest.raises(ValueError, match="spins, sampling: copy has no canvas"):
+    with pytest.raises(ValueError, match="spins: copy has no canvas"):
         VisualPrompter("copy", prompt().examples, spins=2)

@@ -10,12 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click import Choice
 from click.testing import CliRunner, Result
 from PIL import Image
 from tests.prompting.test_prompter import scene
 
 from vicl.cli import main
+from vicl.cli.predict import predict
+from vicl.exports.writers import FORMATS
 from vicl.images import save_image, to_pil
+from vicl.prompting.prompter import VisualPrompter
 
 
 @pytest.fixture
@@ -139,6 +143,22 @@ def test_prompt_files(work: Path) -> None:
     assert "--any-model" in other.stderr
 
 
+def test_settings_reach_the_answer_and_the_prompt_file(work: Path) -> None:
+    default = (*SEGMENT, "--model", "default", "q/a.png")
+    several = ("--arrangements", "3", "--fuse", "probabilities", "--spins", "1")
+    result = vicl(*default, *several, "-o", "a.png", "--save-prompt", "p.vicl")
+    assert result.exit_code == 0, result.stderr
+    prompter = VisualPrompter.load("p.vicl")
+    assert prompter.settings.arrangements == (1, 2, 3)
+    assert prompter.settings.fuse == "probabilities"
+    expected = prompter.predict("q/a.png").mask
+    assert expected is not None
+    assert np.array_equal(pixels("a.png"), expected * 255)
+    refused = vicl(*COPY, "q/a.png", *several, "-o", "b.png")
+    assert refused.exit_code == 2
+    assert "has no canvas" in refused.stderr
+
+
 def test_contact_sheet_and_canvas(work: Path) -> None:
     result = vicl(*COPY, "q", "-o", "answers", "--canvas", "--contact-sheet", "sheet.png")
     assert result.exit_code == 0, result.stderr
@@ -185,13 +205,59 @@ def test_several_classes_write_an_index_mask_and_its_label_map(work: Path) -> No
     assert labels == {"0": "background", "1": "left", "2": "top"}
 
 
-def test_expected_score_is_reported(work: Path) -> None:
-    second, mask = scene(91)
-    save_image(to_pil(second), "in2.png")
+@pytest.fixture
+def second(work: Path) -> tuple[str, ...]:
+    """A further example, as options."""
+    image, mask = scene(91)
+    save_image(to_pil(image), "in2.png")
     Image.fromarray(mask).save("out2.png")
-    result = vicl(*COPY, "--example", "in2.png", "out2.png", "q/a.png", "-o", "a.png")
+    return ("--example", "in2.png", "out2.png")
+
+
+def test_expected_score_is_reported_where_it_is_asked_for(second: tuple[str, ...]) -> None:
+    result = vicl(*COPY, *second, "q/a.png", "-o", "a.png", "--expected-score")
+    assert result.exit_code == 0, result.stderr
     assert "expected on your images: IoU" in result.stderr
     assert "leaving one out of 2" in result.stderr
+    assert Path("a.png").is_file()
+    alone = vicl(*COPY, *second, "--expected-score")
+    assert (alone.exit_code, alone.stdout) == (0, "")
+    assert "expected on your images: IoU" in alone.stderr
+
+
+def test_expected_score_of_one_example_is_refused(work: Path) -> None:
+    result = vicl(*COPY, "q/a.png", "-o", "a.png", "--expected-score")
+    assert result.exit_code == 2
+    assert "give two or more" in result.stderr
+    assert not Path("a.png").exists()
+
+
+def test_expected_score_is_not_computed_unasked(
+    second: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def computed(_: VisualPrompter) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(VisualPrompter, "expected_score", computed)
+    arguments = (*COPY, *second, "q/a.png", "-o", "a.png")
+    assert vicl(*arguments).exit_code == 0
+    assert isinstance(vicl(*arguments, "--overwrite", "--expected-score").exception, AssertionError)
+
+
+def test_ctrl_c_says_how_to_go_on(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(VisualPrompter, "map", stopped)
+    result = vicl(*COPY, "q/a.png", "-o", "a.png")
+    assert result.exit_code == 130
+    assert result.stderr == "error: stopped; run again with --skip-existing to go on\n"
+
+
+def test_formats_are_those_of_the_writers() -> None:
+    (chosen,) = [option.type for option in predict.params if option.name == "format_"]
+    assert isinstance(chosen, Choice)
+    assert tuple(chosen.choices) == FORMATS
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,13 @@ from tests.models.kinds import KINDS
 
 import vicl
 from vicl.engine import Sampling
+from vicl.files.packaged import PHOTOS as PHOTOS
+from vicl.files.packaged import WEIGHTS as WEIGHTS
 from vicl.images import to_tensor as to_tensor
-from vicl.prompting.fusing import Ensemble
-from vicl.prompting.prompter import Answer, VisualPrompter
+from vicl.prompting.answer import Answer
+from vicl.prompting.prompter import VisualPrompter
 
-PHOTOS = Path(vicl.__file__).parent / "photos"
 GOLDEN = Path(__file__).parents[1] / "data" / "golden.vicl"
-WEIGHTS = Path(vicl.__file__).parent / "weights"
 SHIPPED = ("analogies", "default", "copy", "identity")
 TINY = tuple(KINDS)
 
@@ -61,14 +61,15 @@ def ensemble(
     upsampling: str = "guided",
 ) -> VisualPrompter:
     """Examples shown to an inpainter on several canvases; `each` so many examples on one."""
-    several = Ensemble(
+    return VisualPrompter(
         engine(name),
-        arrangements,
-        fuse,  # type: ignore[arg-type]
+        examples,
+        task,
+        arrangements=arrangements,
+        fuse=fuse,
         examples_per_canvas=each,
-        upsampling=upsampling,  # type: ignore[arg-type]
+        upsampling=upsampling,
     )
-    return VisualPrompter(several, examples, task)
 
 
 def sampling(**options: Any) -> Any:

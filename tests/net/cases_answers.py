@@ -159,7 +159,7 @@ def golden() -> Any:
         "passes": [[[e.input, e.output] for e in one] for one in opened.passes],
         "engine": opened.model.name,
         "answers": [shown(opened.predict(query)) for query in queries("segmentation")],
-        "seed": opened.seed,
+        "seed": opened.settings.seed,
     }
 
 
@@ -172,7 +172,11 @@ def saved(name: str, task: str, **options: Any) -> Any:
         model = None if name in SHIPPED else engine(name)
         after = vicl.VisualPrompter.load(path, model=model)
         again = vicl.VisualPrompter.load(path, model=model, seed=5)
-    return {"same": answers(after, task), "seed": again.seed, "upsampling": after.upsampling}
+    return {
+        "same": answers(after, task),
+        "seed": again.settings.seed,
+        "upsampling": after.settings.upsampling,
+    }
 
 
 def shipped_folder() -> Any:

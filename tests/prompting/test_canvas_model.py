@@ -99,11 +99,8 @@ def test_more_examples_than_fit_are_answered_in_groups_and_averaged() -> None:
 
 
 def test_an_inpainter_may_say_how_many_examples_it_sees_at_once() -> None:
-    class Single(Mirror):
-        most_examples = 1
-
     whole = prompt(2)
-    (answer,) = CanvasModel(Single(), upsampling="bicubic").answer([whole])
+    (answer,) = CanvasModel(Mirror(most_examples=1), upsampling="bicubic").answer([whole])
     parts = [Prompt([example], whole.query) for example in whole.examples]
     alone = CanvasModel(Mirror(), upsampling="bicubic").answer(parts)
     mean = torch.stack([part.image for part in alone]).mean(dim=0)

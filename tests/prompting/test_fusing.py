@@ -17,9 +17,9 @@ from vicl.metrics import iou
 from vicl.models.configs import Asking
 from vicl.prompt import Prompt
 from vicl.prompting.canvas_model import CanvasModel
-from vicl.prompting.fusing import FUSIONS, Ensemble, fuse_logits
+from vicl.prompting.fusing import FUSIONS, TOKEN_FUSIONS, fuse_logits
 
-TOKEN_FUSIONS = tuple(fuse for fuse in FUSIONS if fuse != "images")
+ALL = (1, 2, 3, 4, 5, 6, 7, 8)
 GRID = Layout.grid(1, canvas_size=(64, 64), patch_size=8)
 
 
@@ -67,7 +67,7 @@ def test_each_fusion_chooses_as_worked_by_hand() -> None:
 def test_one_canvas_is_the_plain_answer(model: Any, fuse: Any) -> None:
     query = prompt()
     (plain,) = CanvasModel(model).answer([query])
-    ensemble = Ensemble(model, (1,), fuse)
+    ensemble = CanvasModel(model, fuse=fuse)
     assert isinstance(ensemble, InContextModel)
     assert (ensemble.name, ensemble.weights_hash) == (model.name, model.weights_hash)
     (answer,) = ensemble.answer([query])
@@ -104,14 +104,15 @@ def test_tokens_are_fused_place_by_place(model: Any, fuse: Any) -> None:
         for place, token in enumerate(combined.argmax(axis=1)):
             tokens[(4 + place // 4) * 8 + 4 + place % 4] = int(token)
         drawn = model.decode(tokens[None], first.image[None], first.hole[None])[0]
-    (answer,) = Ensemble(model, arrangements, fuse).answer([query])
+    (answer,) = CanvasModel(model, arrangements=arrangements, fuse=fuse).answer([query])
     assert torch.equal(answer.canvas, drawn)
     assert torch.equal(answer.cell, layouts[0].crop(drawn))
 
 
 def test_product_and_scores_choose_alike(model: Any) -> None:
     one, other = (
-        Ensemble(model, fuse=fuse).answer([prompt()])[0] for fuse in ("product", "logits")
+        CanvasModel(model, arrangements=ALL, fuse=fuse).answer([prompt()])[0]
+        for fuse in ("product", "logits")
     )
     assert torch.equal(one.image, other.image)
     assert one.confidence.mean() > other.confidence.mean()
@@ -121,7 +122,7 @@ def test_product_and_scores_choose_alike(model: Any) -> None:
 def test_images_are_averaged_at_the_cell(kind: str) -> None:
     inpainter = KINDS[kind].build()
     arrangements = (1, 3, 8)
-    (answer,) = Ensemble(inpainter, arrangements, "images").answer([prompt()])
+    (answer,) = CanvasModel(inpainter, arrangements=arrangements, fuse="images").answer([prompt()])
     alone = [
         CanvasModel(inpainter, GRID.arranged(a)).answer([prompt()])[0].cell for a in arrangements
     ]
@@ -131,7 +132,7 @@ def test_images_are_averaged_at_the_cell(kind: str) -> None:
 
 def test_every_example_may_have_a_canvas_of_its_own(model: Any) -> None:
     query = prompt(3)
-    ensemble = Ensemble(model, (1,), "images", examples_per_canvas=1)
+    ensemble = CanvasModel(model, fuse="images", examples_per_canvas=1)
     (answer,) = ensemble.answer([query])
     singles = [CanvasModel(model).answer([Prompt([e], query.query)])[0] for e in query.examples]
     mean = torch.stack([to_tensor(one.cell) for one in singles]).mean(dim=0)
@@ -144,14 +145,16 @@ def test_every_example_may_have_a_canvas_of_its_own(model: Any) -> None:
 def test_an_inpainter_for_one_example_gets_a_canvas_for_each() -> None:
     single = KINDS["mae-vqgan"].build((96, 96))
     single.asking = Asking(most_examples=1)
-    one = replace(Ensemble(single, arrangements=(1,)), examples_per_canvas=1)
+    one = CanvasModel(single, fuse="probabilities", examples_per_canvas=1)
     asked = prompt(2)
-    assert same(Ensemble(single, arrangements=(1,)).answer([asked])[0], one.answer([asked])[0])
+    assert same(
+        CanvasModel(single, fuse="probabilities").answer([asked])[0], one.answer([asked])[0]
+    )
 
 
 def test_a_prompt_gets_what_it_gets_alone(model: Any) -> None:
     prompts = [prompt(seed=1), prompt(seed=2)]
-    ensemble = Ensemble(model, (1, 2, 5))
+    ensemble = CanvasModel(model, arrangements=(1, 2, 5), fuse="probabilities")
     for together, one in zip(ensemble.answer(prompts), prompts, strict=True):
         (alone,) = ensemble.answer([one])
         assert torch.equal(together.image, alone.image)
@@ -163,7 +166,7 @@ def test_arrangements_bring_the_same_place_together() -> None:
     toy, finder = Toy(), Finder(noise=1.5)
     cases = [toy.load(episode) for episode in toy.episodes(8)]
 
-    def score(ensemble: Ensemble) -> float:
+    def score(ensemble: CanvasModel) -> float:
         answers = ensemble.answer([case.prompt for case in cases])
         return float(
             np.mean(
@@ -174,23 +177,23 @@ def test_arrangements_bring_the_same_place_together() -> None:
             )
         )
 
-    alone = score(Ensemble(finder, (1,)))
-    assert score(Ensemble(Finder(), (1,))) > 0.9
+    alone = score(CanvasModel(finder))
+    assert score(CanvasModel(Finder())) > 0.9
     for fuse in FUSIONS:
-        assert score(Ensemble(finder, fuse=fuse)) > alone + 0.1
+        assert score(CanvasModel(finder, arrangements=ALL, fuse=fuse)) > alone + 0.1
 
 
 def test_what_cannot_be_fused_is_refused(model: Any) -> None:
     for arrangements in ((), (0,), (1, 9)):
         with pytest.raises(ValueError, match="numbers from 1 to 8"):
-            Ensemble(model, arrangements)
+            CanvasModel(model, arrangements=arrangements)
     with pytest.raises(ValueError, match="examples_per_canvas: got 0"):
-        Ensemble(model, examples_per_canvas=0)
+        CanvasModel(model, examples_per_canvas=0)
     for kind in ("mae", "unet", "autoregressive"):
         with pytest.raises(ValueError, match="its answers can be fused as 'images'"):
-            Ensemble(KINDS[kind].build())
+            CanvasModel(KINDS[kind].build(), fuse="probabilities")
     with pytest.raises(ValueError, match="expected a multiple of 2"):
-        Ensemble(model, examples_per_canvas=2).answer([prompt(3)])
+        CanvasModel(model, examples_per_canvas=2).answer([prompt(3)])
     strip = Layout.strip(1, canvas_size=(64, 64), patch_size=8)
     with pytest.raises(ValueError, match="take arrangements among 1 to 4"):
-        Ensemble(model, (1, 8), layout=strip).answer([prompt()])
+        CanvasModel(model, arrangements=(1, 8), layout=strip).answer([prompt()])

@@ -18,6 +18,7 @@ from vicl.canvas.layout import Layout
 from vicl.images import to_tensor
 from vicl.prompting.prompt_file import PromptFileError
 from vicl.prompting.prompter import VisualPrompter
+from vicl.prompting.settings import PromptSettings
 
 load_prompt = VisualPrompter.load
 
@@ -45,25 +46,25 @@ def rewritten(source: Path, target: Path, change: Callable[[dict[str, Any]], Non
 
 
 @pytest.mark.parametrize(
-    ("task", "annotation", "classes"),
+    ("engine", "task", "annotation", "classes"),
     [
-        ("segmentation", MASK, None),
-        ("segmentation", MASK * 7, {"leaf": 7}),
-        ("segmentation", {"leaf": MASK, "stem": 1 - MASK}, ["leaf", "stem"]),
-        ("detection", [(5, 5, 20, 15)], ["leaf"]),
-        ("edges", picture(20, 30) * 0.2, None),
-        ("colorization", PHOTO, None),
-        ("image", 1 - PHOTO, None),
+        ("analogies", "segmentation", MASK, None),
+        ("copy", "segmentation", MASK * 7, {"leaf": 7}),
+        ("copy", "segmentation", {"leaf": MASK, "stem": 1 - MASK}, ["leaf", "stem"]),
+        ("copy", "detection", [(5, 5, 20, 15)], ["leaf"]),
+        ("analogies", "edges", picture(20, 30) * 0.2, None),
+        ("copy", "colorization", PHOTO, None),
+        ("analogies", "image", 1 - PHOTO, None),
     ],
 )
 def test_the_same_answers_after_saving_and_opening(
-    tmp_path: Path, task: str, annotation: Any, classes: Any
+    tmp_path: Path, engine: str, task: str, annotation: Any, classes: Any
 ) -> None:
-    before = VisualPrompter("analogies", [(PHOTO, annotation)], task, classes=classes, seed=3)
+    before = VisualPrompter(engine, [(PHOTO, annotation)], task, classes=classes, seed=3)
     before.save(tmp_path / "p.vicl")
     after = VisualPrompter.load(tmp_path / "p.vicl")
     assert after.task == before.task
-    assert (after.seed, after.model.name) == (3, "analogies")
+    assert (after.settings.seed, after.model.name) == (3, engine)
     query = picture(25, 25, seed=8)
     one, two = before.predict(query), after.predict(query)
     assert np.array_equal(np.asarray(one.image), np.asarray(two.image))
@@ -87,13 +88,13 @@ def test_settings_are_kept_and_can_be_overridden(tmp_path: Path) -> None:
     path = tmp_path / "p.vicl"
     made(seed=5, tile=64, upsampling="bicubic").save(path)
     kept = load_prompt(path)
-    assert (kept.seed, kept.tile, kept.upsampling, kept.samples) == (5, 64, "bicubic", 1)
-    assert load_prompt(path, seed=9).seed == 9
+    assert kept.settings == PromptSettings(seed=5, tile=64, upsampling="bicubic")
+    assert load_prompt(path, seed=9).settings.seed == 9
     made(palette=True, classes={"leaf": "#ff0000"}).task  # noqa: B018 - it can be made
     layout = Layout.paper(1).arranged(8)
     VisualPrompter(Mirror(), [(PHOTO, PHOTO)], layout=layout).save(path)
     opened = load_prompt(path, model=Mirror())
-    assert opened.model.layout == layout  # type: ignore[attr-defined]
+    assert opened.settings.layout == layout
 
 
 def test_the_same_prompt_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -122,7 +123,7 @@ def test_the_golden_file_opens_and_answers() -> None:
     assert len(prompter.passes) == 2
     assert len(prompter.passes[0]) == 2
     assert prompter.model.name == "analogies"
-    assert (prompter.seed, prompter.upsampling) == (7, "bicubic")
+    assert (prompter.settings.seed, prompter.settings.upsampling) == (7, "bicubic")
     answer = prompter.predict(prompter.passes[0][0].input)
     assert answer.mask is not None
     assert set(np.unique(answer.mask)) == {0, 1, 2}
@@ -137,7 +138,7 @@ def test_a_newer_format_says_so(tmp_path: Path) -> None:
     made().save(tmp_path / "p.vicl")
 
     def newer(manifest: dict[str, Any]) -> None:
-        manifest["version"] = 2
+        manifest["version"] = 3
         manifest["colour of the sky"] = "blue"
 
     path = rewritten(tmp_path / "p.vicl", tmp_path / "new.vicl", newer)

@@ -109,6 +109,7 @@ def formula(key: str, shape: list[int], salt: str) -> torch.Tensor:
     return torch.from_numpy(x.astype(np.float32))
 
 
+@pytest.mark.slow
 def test_a_converted_file_gives_the_published_numbers(shared: Path, tmp_path: Path) -> None:
     golden = json.loads((shared / "goldens" / "mae_vqgan_small.json").read_text())
     arrays = np.load(shared / "goldens" / "mae_vqgan_small.npz")

@@ -6,7 +6,7 @@ one image with a hole.  A :class:`Layout` is pure geometry and holds no pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -319,10 +319,10 @@ class Layout:
         Raises:
             ValueError: If the number of examples differs from the layout's.
         """
-        return self.compose_moved(prompt, [(0, 0)])[0]
+        return next(self.compose_moved(prompt, [(0, 0)]))
 
-    def compose_moved(self, prompt: Prompt, moves: Sequence[Move]) -> list[Canvas]:
-        """Draw a prompt on a canvas for each move of its pictures inside their cells.
+    def compose_moved(self, prompt: Prompt, moves: Sequence[Move]) -> Iterator[Canvas]:
+        """Draw a prompt on a canvas for each move of its pictures inside their cells, one by one.
 
         Args:
             prompt: As for :meth:`compose`.
@@ -348,14 +348,12 @@ class Layout:
         ]
         hole = torch.zeros(self.canvas_size, dtype=torch.bool)
         self.hole.of(hole)[:] = True
-        canvases = []
         for by in moves:
             image = torch.full((3, *self.canvas_size), self.background)
             for picture, cell in zip(drawn, cells, strict=True):
                 cell.of(image)[:] = moved(picture, by)
             self.hole.of(image)[:] = self.background
-            canvases.append(Canvas(image, hole))
-        return canvases
+            yield Canvas(image, hole)
 
     def draw(self, image: Float[Tensor, "3 h w"], cell: Rect) -> Float[Tensor, "3 ch cw"]:
         """An image as it stands in a cell: resized as Pillow does, black where `fit` pads."""

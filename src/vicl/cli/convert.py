@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from vicl.cli.failing import failing
+
 
 @click.command()
 @click.argument("source", type=click.Path(path_type=Path))
@@ -38,6 +40,7 @@ import click
     help="Of the weights, for the model card.  [default: unknown]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace a model folder that is there.")
+@failing(1)
 def convert(
     source: Path,
     out: Path,
@@ -69,9 +72,6 @@ def convert(
         )
     except KeysError as error:
         click.echo(f"error: {error.report()}", err=True)
-        sys.exit(1)
-    except (ValueError, OSError) as error:
-        click.echo(f"error: {' '.join(str(error).split())}", err=True)
         sys.exit(1)
     click.echo(str(folder))
     tokenizer = json.loads((folder / "config.json").read_text())["model"] == "vqgan"

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vicl.cli.failing import failing
+from vicl.cli.options import SEED, options
+from vicl.files.packaged import PHOTOS
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-PHOTOS = Path(__file__).resolve().parents[1] / "photos"
 ENGINES = ("default", "analogies", "copy", "identity")
 
 
@@ -24,7 +27,8 @@ ENGINES = ("default", "analogies", "copy", "identity")
     show_default=True,
     help="The contact sheet.",
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@options(SEED)
+@failing(1)
 def demo(output: Path, seed: int) -> None:
     """Segmentation, edges, colorization and a negative, each beside the floors.
 

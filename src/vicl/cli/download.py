@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from vicl.cli.failing import failing
+from vicl.files.progress import transfers
 
 if TYPE_CHECKING:
     from vicl.published.download import Published
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     metavar="FOLDER",
     help="Where the model goes.  [default: the cache, where --model NAME finds it]",
 )
+@failing(1, stopped="stopped; start again to go on")
 def download(
     name: str | None,
     as_list: bool,
@@ -57,25 +60,19 @@ def download(
 
     if sha256 is not None and (len(sha256) != 64 or set(sha256.lower()) - set("0123456789abcdef")):
         raise click.UsageError("--sha256: expected 64 hexadecimal digits")
-    try:
-        models = published(index)
-        if as_list or name is None:
-            _list(models.values())
-            return
-        if name not in models:
-            raise click.UsageError(f"got {name!r}, expected one of {', '.join(models)}")
-        _accept(models[name], accept_licence)
-        with ExitStack() as stack:
-            folder = fetch_and_convert(
-                models[name],
-                out=output,
-                options=Options(
-                    url=url, sha256=sha256, unverified=unverified, progress=_bar(stack)
-                ),
-            )
-    except (ValueError, OSError) as error:
-        click.echo(f"error: {' '.join(str(error).split())}", err=True)
-        sys.exit(1)
+    models = published(index)
+    if as_list or name is None:
+        _list(models.values())
+        return
+    if name not in models:
+        raise click.UsageError(f"got {name!r}, expected one of {', '.join(models)}")
+    _accept(models[name], accept_licence)
+    with transfers() as report:
+        folder = fetch_and_convert(
+            models[name],
+            out=output,
+            options=Options(url=url, sha256=sha256, unverified=unverified, progress=report),
+        )
     click.echo(str(folder))
     if folder.is_file():
         click.echo(f"use it: vicl evaluate colorization --lpips {folder} ...", err=True)
@@ -110,30 +107,3 @@ def _accept(model: Published, accepted: bool) -> None:
     if not click.confirm("Accept?", default=False, err=True):
         click.echo("not accepted; nothing was fetched", err=True)
         sys.exit(1)
-
-
-def _bar(stack: ExitStack) -> Any:
-    """A progress bar per file, on a terminal's standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
-
-    console = Console(stderr=True)
-    progress = stack.enter_context(
-        Progress(
-            "{task.description}",
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            console=console,
-            disable=not console.is_terminal,
-            redirect_stdout=sys.stdout.isatty(),
-        )
-    )
-    bars: dict[str, Any] = {}
-
-    def report(name: str, done: int, total: int | None) -> None:
-        if name not in bars:
-            bars[name] = progress.add_task(name, total=total)
-        progress.update(bars[name], completed=done, total=total)
-
-    return report

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from vicl.cli.failing import failing
+from vicl.cli.options import SEED, options
+from vicl.files.progress import progress
 
+if TYPE_CHECKING:
     from vicl.figures.shards import Encoding, Form
     from vicl.figures.synthetic.generator import SyntheticFigures
 
@@ -22,6 +22,13 @@ def figures() -> None:
 
 
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+_CONTENT = (
+    click.Option(["--cutouts"], type=_FOLDER, metavar="DIR", help="Pictures with transparency."),
+    click.Option(["--photographs"], type=_FOLDER, metavar="DIR", help="Photographs."),
+    click.Option(
+        ["--masks"], type=_FOLDER, metavar="DIR", help="Masks of these, of the same names."
+    ),
+)
 
 
 @figures.command()
@@ -33,7 +40,7 @@ _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 @click.option(
     "--patch-size", type=int, default=16, show_default=True, help="Of the model, in pixels."
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@options(SEED)
 @click.option(
     "--clean",
     type=click.FloatRange(0, 1),
@@ -41,9 +48,7 @@ _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
     show_default=True,
     help="Share of clean grids; the others are pages.",
 )
-@click.option("--cutouts", type=_FOLDER, metavar="DIR", help="Pictures with transparency.")
-@click.option("--photographs", type=_FOLDER, metavar="DIR", help="Photographs.")
-@click.option("--masks", type=_FOLDER, metavar="DIR", help="Masks of these, of the same names.")
+@options(*_CONTENT)
 @click.option("--cutouts-licence", default="not stated", metavar="TEXT", help="For the metadata.")
 @click.option(
     "--photographs-licence", default="not stated", metavar="TEXT", help="For the metadata."
@@ -60,6 +65,7 @@ _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 )
 @click.option("--encoding", type=click.Choice(("jpg", "png")), default="jpg", show_default=True)
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True)
+@failing(1, stopped="stopped; start again to go on")
 def synthesize(
     out: Path,
     count: int,
@@ -83,46 +89,44 @@ def synthesize(
     The same settings give the same files. A run that was cut short goes on when it is started
     again. Prints what was written.
     """
-    with _failing_plainly():
-        from vicl.figures.shards import write_figures
-        from vicl.figures.synthetic.generator import SyntheticFigures
+    from vicl.figures.shards import write_figures
+    from vicl.figures.synthetic.generator import SyntheticFigures
 
-        source = SyntheticFigures(
-            size=size,
-            patch_size=patch_size,
-            seed=seed,
-            clean=clean,
-            cutouts=cutouts,
-            photographs=photographs,
-            masks=masks,
-            cutouts_licence=cutouts_licence,
-            photographs_licence=photographs_licence,
-            fonts=fonts,
-            fonts_licence=fonts_licence,
+    source = SyntheticFigures(
+        size=size,
+        patch_size=patch_size,
+        seed=seed,
+        clean=clean,
+        cutouts=cutouts,
+        photographs=photographs,
+        masks=masks,
+        cutouts_licence=cutouts_licence,
+        photographs_licence=photographs_licence,
+        fonts=fonts,
+        fonts_licence=fonts_licence,
+    )
+    with progress("figures", total=count) as advance:
+        written = write_figures(
+            source,
+            out,
+            count,
+            form=form,
+            encoding=encoding,
+            workers=workers,
+            progress=advance,
         )
-        with _bar(count) as advance:
-            written = write_figures(
-                source,
-                out,
-                count,
-                form=form,
-                encoding=encoding,
-                workers=workers,
-                progress=advance,
-            )
     for path in written:
         click.echo(str(path))
 
 
 @figures.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--cutouts", type=_FOLDER, metavar="DIR", help="Pictures with transparency.")
-@click.option("--photographs", type=_FOLDER, metavar="DIR", help="Photographs.")
-@click.option("--masks", type=_FOLDER, metavar="DIR", help="Masks of these, of the same names.")
+@options(SEED)
+@options(*_CONTENT)
 @click.option(
     "--rule", "rules", multiple=True, metavar="NAME", help="Only this rule. Repeat for more."
 )
+@failing(1, stopped="stopped; start again to go on")
 def sheet(
     out: Path,
     seed: int,
@@ -135,43 +139,17 @@ def sheet(
 
     Prints the files.
     """
-    with _failing_plainly():
-        from vicl.figures.synthetic.gallery import figure_sheet, groups, rule_sheet
-        from vicl.figures.synthetic.generator import SyntheticFigures
-        from vicl.images import save_image
+    from vicl.figures.synthetic.gallery import figure_sheet, groups, rule_sheet
+    from vicl.figures.synthetic.generator import SyntheticFigures
+    from vicl.images import save_image
 
-        source: SyntheticFigures = SyntheticFigures(
-            seed=seed, cutouts=cutouts, photographs=photographs, masks=masks
-        )
-        shown = {"chosen": list(rules)} if rules else groups()
-        for name, names in shown.items():
-            save_image(rule_sheet(source, names), out / f"rules-{name}.png")
-            click.echo(str(out / f"rules-{name}.png"))
-        if not rules:
-            save_image(figure_sheet(source), out / "figures.png")
-            click.echo(str(out / "figures.png"))
-
-
-@contextmanager
-def _failing_plainly() -> Iterator[None]:
-    """End with one line and exit code 1, or 130 after Ctrl-C."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        click.echo("error: stopped; start again to go on", err=True)
-        sys.exit(130)
-    except (ValueError, OSError) as error:
-        click.echo(f"error: {' '.join(str(error).split())}", err=True)
-        sys.exit(1)
-
-
-@contextmanager
-def _bar(count: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("figures", total=count)
-        yield lambda done: progress.advance(task, done)
+    source: SyntheticFigures = SyntheticFigures(
+        seed=seed, cutouts=cutouts, photographs=photographs, masks=masks
+    )
+    shown = {"chosen": list(rules)} if rules else groups()
+    for name, names in shown.items():
+        save_image(rule_sheet(source, names), out / f"rules-{name}.png")
+        click.echo(str(out / f"rules-{name}.png"))
+    if not rules:
+        save_image(figure_sheet(source), out / "figures.png")
+        click.echo(str(out / "figures.png"))

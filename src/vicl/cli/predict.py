@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import json
 import sys
-import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vicl.cli.inputs import Query, find_queries
-from vicl.cli.outputs import FORMATS, CocoFile, FileWriter, Writer, beside
+from vicl.cli.failing import failing, tell
+from vicl.cli.inputs import find_queries
+from vicl.cli.options import DEBUG, DEVICE, options
+from vicl.cli.settings import SAMPLING, SETTINGS, settings_of
+from vicl.files.progress import progress
 
 if TYPE_CHECKING:
-    from vicl.prompting.prompter import Answer, VisualPrompter
+    from vicl.exports.answers import AnswerSheet, Query
+    from vicl.exports.writers import Writer
+    from vicl.prompting.answer import Answer
+    from vicl.prompting.prompter import VisualPrompter
 
-SHEET_ROWS = 50
-"""A contact sheet shows the first this many answers."""
-
-
-def _tile(_: click.Context, __: click.Parameter, value: str | None) -> int | str | None:
-    """A number of pixels, or one of two words."""
-    if value is None or value in ("auto", "whole"):
-        return value
-    if not value.isdecimal() or int(value) < 16:
-        raise click.BadParameter(f"got {value!r}, expected 'auto', 'whole' or at least 16 pixels")
-    return int(value)
+_FILE = click.Path(path_type=Path)
 
 
 @click.command()
@@ -56,80 +50,43 @@ def _tile(_: click.Context, __: click.Parameter, value: str | None) -> int | str
 @click.option("--model", metavar="NAME|FOLDER", help="The engine; `vicl models` lists them.")
 @click.option(
     "--prompt",
-    "prompt_file",
-    type=click.Path(path_type=Path),
+    type=_FILE,
     metavar="F.vicl",
     help="Take examples, task and engine from a prompt file.",
 )
 @click.option("--any-model", is_flag=True, help="With --prompt: accept another model or weights.")
 @click.option(
-    "--save-prompt",
-    type=click.Path(path_type=Path),
-    metavar="F.vicl",
-    help="Save the prompt for other images.",
+    "--save-prompt", type=_FILE, metavar="F.vicl", help="Save the prompt for other images."
 )
 @click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="OUT",
-    help="A file for one query, else a folder.",
+    "--expected-score",
+    is_flag=True,
+    help="First measure the prompt on its own examples, two or more, by leaving one out.",
+)
+@click.option(
+    "-o", "--output", type=_FILE, metavar="OUT", help="A file for one query, else a folder."
 )
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(FORMATS),
+    type=click.Choice(("png", "coco", "coco-polygons", "yolo", "yolo-boxes", "labelme")),
     default="png",
     show_default=True,
     help="Of segmentation and detection answers; the others are pictures.",
 )
-@click.option(
-    "--samples",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Give up to N different answers, best first.  [default: 1]",
-)
-@click.option(
-    "--temperature",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="T",
-    help="Of drawn answers: below 1 nearer to the likeliest, above 1 more varied.  [default: 1]",
-)
-@click.option(
-    "--top-k",
-    type=click.IntRange(1),
-    metavar="K",
-    help="Draw among the K likeliest tokens of each place only.",
-)
-@click.option(
-    "--coherent", is_flag=True, help="Draw all places of an answer alike, not each by itself."
-)
 @click.option("--canvas", is_flag=True, help="Also write NAME.canvas.png: the filled grid.")
 @click.option(
     "--contact-sheet",
-    type=click.Path(path_type=Path),
+    type=_FILE,
     metavar="FILE",
-    help=f"Draw the examples and the first {SHEET_ROWS} answers on one page.",
+    help="Draw the examples and the first 50 answers on one page.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a query.")
 @click.option("--skip-existing", is_flag=True, help="Leave queries whose output exists: resume.")
 @click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
-@click.option(
-    "--tile",
-    callback=_tile,
-    metavar="PX|auto|whole",
-    help="Answer large queries in overlapping tiles of PX pixels, or whole.  [default: auto]",
-)
-@click.option(
-    "--upsampling",
-    type=click.Choice(("guided", "bicubic")),
-    help="How answers smaller than the query are enlarged.  [default: guided]",
-)
+@options(*SETTINGS)
 @click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True, metavar="N")
-@click.option(
-    "--device", type=click.Choice(("auto", "cpu", "cuda", "mps")), default="auto", show_default=True
-)
-@click.option("--seed", type=int, metavar="N", help="[default: 0]")
+@options(DEVICE)
 @click.option(
     "--limit-pixels",
     type=click.IntRange(1),
@@ -138,287 +95,189 @@ def _tile(_: click.Context, __: click.Parameter, value: str | None) -> int | str
     metavar="N",
     help="Refuse images with more pixels.",
 )
-@click.option("--debug", is_flag=True, help="Show traces with errors.")
-def predict(queries: tuple[str, ...], **options: Any) -> None:
+@options(DEBUG)
+def predict(queries: tuple[str, ...], **given: Any) -> None:
     """Answer each QUERY as the examples show.
 
     QUERY is files, folders, globs, or - for a list of files on standard input. Finished answers
     stay whatever happens; run again with --skip-existing to go on.
     """
-    run = Run(**options)
-    try:
-        failed = run.start(queries)
-    except (ValueError, OSError) as error:
-        run.report(str(error), error)
-        sys.exit(2)
+    hint = "stopped; run again with --skip-existing to go on"
+    with failing(2, debug=given["debug"], stopped=hint):
+        failed = _run(queries, given)
     sys.exit(1 if failed else 0)
 
 
-@dataclass(frozen=True)
-class Run:
-    """One run of `vicl predict`: its options, and what they lead to."""
-
-    examples: tuple[tuple[str, str], ...]
-    task: str | None
-    classes: str | None
-    palette: bool
-    model: str | None
-    prompt_file: Path | None
-    any_model: bool
-    save_prompt: Path | None
-    output: Path | None
-    format_: str
-    samples: int | None
-    temperature: float | None
-    top_k: int | None
-    coherent: bool
-    canvas: bool
-    contact_sheet: Path | None
-    as_json: bool
-    skip_existing: bool
-    overwrite: bool
-    tile: int | str | None
-    upsampling: str | None
-    batch_size: int
-    device: str
-    seed: int | None
-    limit_pixels: int
-    debug: bool
-    errors: list[str] = field(default_factory=list)
-
-    def start(self, arguments: Sequence[str]) -> int:
-        """Answer the queries; gives how many failed."""
-        self._check(arguments)
-        queries = find_queries(arguments)
-        prompter = self._prompter()
-        expected = prompter.expected_score()
-        if expected is not None:
-            click.echo(f"expected on your images: {expected}", err=True)
-        if self.save_prompt is not None:
-            if self.save_prompt.exists() and not self.overwrite:
-                raise click.UsageError(f"{self.save_prompt} exists; --overwrite replaces it")
-            prompter.save(self.save_prompt)
-            click.echo(f"saved the prompt: {self.save_prompt}", err=True)
+def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
+    """Answer the queries; gives how many failed."""
+    _check(arguments, given)
+    queries = find_queries(arguments)
+    prompter = _prompter(given)
+    with ExitStack() as stack:
+        writer = _writer(queries, prompter, given, stack)
+        pending = _pending(queries, writer, given)
+        if given["expected_score"]:
+            score = prompter.expected_score()
+            if score is None:
+                raise click.UsageError("--expected-score leaves one example out: give two or more")
+            click.echo(f"expected on your images: {score}", err=True)
+        if given["save_prompt"] is not None:
+            prompter.save(given["save_prompt"])
+            click.echo(f"saved the prompt: {given['save_prompt']}", err=True)
         if not queries:
             return 0
-        with ExitStack() as stack:
-            writer = self._writer(queries, prompter, stack)
-            pending = queries
-            if writer is not None and not self.overwrite:
-                pending = [query for query in queries if not writer.done(query)]
-                if len(pending) < len(queries) and not self.skip_existing:
-                    there = next(query for query in queries if writer.done(query))
-                    raise click.UsageError(
-                        f"{len(queries) - len(pending)} of {len(queries)} outputs exist already "
-                        f"(the first: that of {there.path}); --skip-existing leaves them, "
-                        "--overwrite replaces them"
-                    )
-            rows = self._answer(pending, prompter, writer, stack)
-        if self.contact_sheet is not None and rows:
-            self._draw_sheet(prompter, rows)
-        self._summarise(len(pending), len(queries) - len(pending))
-        return len(self.errors)
+        sheet = _sheet(prompter, given)
+        failed = _answer(prompter, pending, _taker(prompter, writer, sheet, given), given)
+    if sheet is not None and sheet.queries:
+        sheet.save(given["contact_sheet"])
+        click.echo(f"contact sheet: {given['contact_sheet']}", err=True)
+    skipped = len(queries) - len(pending)
+    parts = [f"{len(pending) - failed} answered"]
+    parts += [f"{skipped} skipped (their outputs exist)"] if skipped else []
+    parts += [f"{failed} failed"] if failed else []
+    click.echo(", ".join(parts), err=True)
+    return failed
 
-    def _check(self, arguments: Sequence[str]) -> None:
-        """Refuse options that contradict one another."""
-        if bool(self.examples) == (self.prompt_file is not None):
-            raise click.UsageError("give --example IN OUT (one or more), or --prompt F.vicl")
-        if self.prompt_file is not None and (self.task or self.classes or self.palette):
-            raise click.UsageError("--task, --classes and --palette are in the prompt file already")
-        if self.any_model and self.prompt_file is None:
-            raise click.UsageError("--any-model goes with --prompt")
-        if self.skip_existing and self.overwrite:
-            raise click.UsageError("--skip-existing and --overwrite contradict one another")
-        if not arguments and self.save_prompt is None:
-            raise click.UsageError("give at least one QUERY, or --save-prompt")
-        drawing = self.temperature or self.top_k or self.coherent
-        if drawing and (self.samples or 1) == 1 and self.prompt_file is None:
-            raise click.UsageError("--temperature, --top-k and --coherent go with --samples")
-        if arguments and self.output is None and not self.as_json:
-            raise click.UsageError("give --output OUT (or --json to print results only)")
-        if self.output is None and (self.canvas or self.format_ != "png"):
-            raise click.UsageError("--canvas and --format go with --output")
 
-    def _prompter(self) -> VisualPrompter:
-        from vicl.engine import Sampling
-        from vicl.prompting.prompter import VisualPrompter
+def _check(arguments: Sequence[str], given: Mapping[str, Any]) -> None:
+    """Refuse options that contradict one another, before anything is loaded."""
+    if bool(given["examples"]) == (given["prompt"] is not None):
+        raise click.UsageError("give --example IN OUT (one or more), or --prompt F.vicl")
+    if given["prompt"] is not None and (given["task"] or given["classes"] or given["palette"]):
+        raise click.UsageError("--task, --classes and --palette are in the prompt file already")
+    if given["any_model"] and given["prompt"] is None:
+        raise click.UsageError("--any-model goes with --prompt")
+    if given["skip_existing"] and given["overwrite"]:
+        raise click.UsageError("--skip-existing and --overwrite contradict one another")
+    if not arguments and given["save_prompt"] is None and not given["expected_score"]:
+        raise click.UsageError("give at least one QUERY, or --save-prompt")
+    drawing = any(given[str(option.name)] for option in SAMPLING)
+    if drawing and (given["samples"] or 1) == 1 and given["prompt"] is None:
+        raise click.UsageError("--temperature, --top-k and --coherent go with --samples")
+    if arguments and given["output"] is None and not given["as_json"]:
+        raise click.UsageError("give --output OUT (or --json to print results only)")
+    if given["output"] is None and (given["canvas"] or given["format_"] != "png"):
+        raise click.UsageError("--canvas and --format go with --output")
+    saved = given["save_prompt"]
+    if saved is not None and saved.exists() and not given["overwrite"]:
+        raise click.UsageError(f"{saved} exists; --overwrite replaces it")
 
-        given = {
-            "samples": self.samples,
-            "seed": self.seed,
-            "tile": self.tile,
-            "upsampling": self.upsampling,
-        }
-        options: dict[str, Any] = {key: v for key, v in given.items() if v is not None}
-        if self.temperature or self.top_k or self.coherent:
-            options["sampling"] = Sampling(self.temperature or 1.0, self.top_k, self.coherent)
-        options |= {"device": self.device, "limit_pixels": self.limit_pixels}
-        if self.prompt_file is not None:
-            prompter = VisualPrompter.load(
-                self.prompt_file, model=self.model, any_model=self.any_model, **options
-            )
-        else:
-            prompter = VisualPrompter(
-                self.model,
-                self.examples,
-                self.task or "image",
-                classes=self.classes,
-                palette=self.palette,
-                **options,
-            )
-        if self.format_ != "png" and prompter.task.name not in ("segmentation", "detection"):
-            raise click.UsageError(
-                f"--format {self.format_} holds masks and boxes, but the task is "
-                f"{prompter.task.name}; its answers are pictures (png)"
-            )
-        if self.format_ in ("coco", "coco-polygons") and prompter.samples > 1:
-            raise click.UsageError("--samples: a COCO file holds one answer a query")
-        return prompter
 
-    def _writer(
-        self, queries: Sequence[Query], prompter: VisualPrompter, stack: ExitStack
-    ) -> Writer | None:
-        if self.output is None:
-            return None
-        if self.format_.startswith("coco"):
-            return CocoFile(
-                self.output,
-                polygons=self.format_ == "coco-polygons",
-                classes=prompter.task.classes,
-                resume=self.skip_existing,
-                overwrite=self.overwrite,
-                stack=stack,
-            )
-        return FileWriter(
-            self.output,
+def _prompter(given: Mapping[str, Any]) -> VisualPrompter:
+    from vicl.prompting.prompter import VisualPrompter
+
+    how = settings_of({str(option.name): given[str(option.name)] for option in SETTINGS})
+    how |= {"device": given["device"], "limit_pixels": given["limit_pixels"]}
+    if given["prompt"] is not None:
+        return VisualPrompter.load(
+            given["prompt"], model=given["model"], any_model=given["any_model"], **how
+        )
+    return VisualPrompter(
+        given["model"],
+        given["examples"],
+        given["task"] or "image",
+        classes=given["classes"],
+        palette=given["palette"],
+        **how,
+    )
+
+
+def _writer(
+    queries: Sequence[Query],
+    prompter: VisualPrompter,
+    given: Mapping[str, Any],
+    stack: ExitStack,
+) -> Writer | None:
+    from vicl.exports.writers import open_writer
+
+    if given["output"] is None or not queries:
+        return None
+    if given["format_"].startswith("coco") and prompter.settings.samples > 1:
+        raise click.UsageError("--samples: a COCO file holds one answer a query")
+    return stack.enter_context(
+        open_writer(
+            given["output"],
             queries,
-            format=self.format_,
+            format=given["format_"],
             classes=prompter.task.classes,
-            sources=[Path(path) for pair in self.examples for path in pair],
+            sources=[Path(path) for pair in given["examples"] for path in pair],
+            resume=given["skip_existing"],
+            overwrite=given["overwrite"],
         )
+    )
 
-    def _answer(
-        self,
-        pending: Sequence[Query],
-        prompter: VisualPrompter,
-        writer: Writer | None,
-        stack: ExitStack,
-    ) -> list[tuple[Query, Answer]]:
-        """Answer and write; gives what the contact sheet shows."""
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-        console = Console(stderr=True)
-        progress = stack.enter_context(
-            Progress(
-                "{task.description}",
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                console=console,
-                disable=not console.is_terminal,
-                transient=True,
-                # Results go to a pipe even while the bar is drawn on a terminal.
-                redirect_stdout=sys.stdout.isatty(),
-            )
+def _pending(
+    queries: Sequence[Query], writer: Writer | None, given: Mapping[str, Any]
+) -> Sequence[Query]:
+    """The queries whose output is not there already."""
+    if writer is None or given["overwrite"]:
+        return queries
+    done = [query for query in queries if writer.done(query)]
+    if done and not given["skip_existing"]:
+        raise click.UsageError(
+            f"{len(done)} of {len(queries)} outputs exist already (the first: that of "
+            f"{done[0].path}); --skip-existing leaves them, --overwrite replaces them"
         )
-        bar = progress.add_task("answering", total=len(pending))
-        kept: list[tuple[Query, Answer]] = []
+    there = set(done)
+    return [query for query in queries if query not in there]
 
-        def failed(path: Any, error: Exception) -> None:
-            self.errors.append(str(path))
-            self.report(str(error), error, path=Path(path))
-            progress.advance(bar)
 
-        answers = prompter.map(
-            [query.path for query in pending], batch_size=self.batch_size, on_error=failed
-        )
-        for answer in answers:
-            query = pending[answer.index]
+def _sheet(prompter: VisualPrompter, given: Mapping[str, Any]) -> AnswerSheet | None:
+    from vicl.exports.answers import AnswerSheet
+
+    if given["contact_sheet"] is None:
+        return None
+    return AnswerSheet(prompter.passes[0], limit_pixels=given["limit_pixels"])
+
+
+Take = Callable[["Query", "Answer"], str]
+"""Does with an answer what was asked for, and gives the line to print."""
+
+
+def _taker(
+    prompter: VisualPrompter,
+    writer: Writer | None,
+    sheet: AnswerSheet | None,
+    given: Mapping[str, Any],
+) -> Take:
+    from vicl.exports.answers import as_row
+    from vicl.images import save_image
+
+    def take(query: Query, answer: Answer) -> str:
+        written = None if writer is None else writer.write(query, answer)
+        if given["canvas"] and writer is not None:
+            canvas = prompter.canvas(query.path, answer)
+            save_image(canvas, writer.beside(query, "canvas"), inputs=[query.path])
+        if sheet is not None:
+            sheet.add(query, answer)
+        return json.dumps(as_row(query, answer, written)) if given["as_json"] else str(written)
+
+    return take
+
+
+def _answer(
+    prompter: VisualPrompter, queries: Sequence[Query], take: Take, given: Mapping[str, Any]
+) -> int:
+    """Answer queries as they come, whatever becomes of single ones; gives how many failed."""
+    failed = 0
+
+    def fail(path: Any, error: Exception) -> None:
+        nonlocal failed
+        failed += 1
+        named = Path(path).name in str(error)
+        tell(error, "" if named else f"{path}: {error}", debug=given["debug"])
+        advance()
+
+    with progress("answering", total=len(queries)) as advance:
+        paths = [query.path for query in queries]
+        for answer in prompter.map(paths, batch_size=given["batch_size"], on_error=fail):
+            query = queries[answer.index]
             try:
-                written = None if writer is None else self._write(writer, query, answer, prompter)
+                line = take(query, answer)
             except (ValueError, OSError) as error:
-                failed(query.path, error)
+                fail(query.path, error)
                 continue
-            if self.as_json:
-                click.echo(json.dumps(_as_json(query, answer, written)))
-            else:
-                click.echo(str(written))
-            if self.contact_sheet is not None and len(kept) < SHEET_ROWS:
-                kept.append((query, answer))
-            progress.advance(bar)
-        return kept
-
-    def _write(
-        self, writer: Writer, query: Query, answer: Answer, prompter: VisualPrompter
-    ) -> Path:
-        from vicl.images import save_image
-
-        written = writer.write(query, answer)
-        if self.canvas:
-            folder = written.parent if isinstance(writer, CocoFile) else None
-            target = folder / query.relative if folder else written
-            canvas = answer.canvas or prompter.canvas(query.path, answer)
-            save_image(canvas, beside(target.with_suffix(".png"), "canvas"), inputs=[query.path])
-        return written
-
-    def _draw_sheet(self, prompter: VisualPrompter, rows: Sequence[tuple[Query, Answer]]) -> None:
-        from vicl.exports.sheets import contact_sheet
-        from vicl.images import resize, save_image, to_tensor
-
-        assert self.contact_sheet is not None
-        pictures = [[to_tensor(e.input), to_tensor(e.output)] for e in prompter.passes[0]]
-        labels = ["example"] * len(pictures)
-        for query, answer in rows:
-            shown = to_tensor(query.path, limit_pixels=self.limit_pixels)
-            small = [shown, to_tensor(answer.image)]
-            if max(shown.shape) > 512:
-                scale = 512 / max(shown.shape)
-                size = tuple(max(1, round(side * scale)) for side in shown.shape[1:])
-                small = [resize(image, (size[0], size[1])) for image in small]
-            pictures.append(small)
-            labels.append(query.relative.name)
-        sheet = contact_sheet(pictures, headers=("input", "output"), labels=labels)
-        save_image(sheet, self.contact_sheet, inputs=[query.path for query, _ in rows])
-        click.echo(f"contact sheet: {self.contact_sheet}", err=True)
-
-    def _summarise(self, tried: int, skipped: int) -> None:
-        parts = [f"{tried - len(self.errors)} answered"]
-        if skipped:
-            parts.append(f"{skipped} skipped (their outputs exist)")
-        if self.errors:
-            parts.append(f"{len(self.errors)} failed")
-        click.echo(", ".join(parts), err=True)
-
-    def report(self, message: str, error: Exception, *, path: Path | None = None) -> None:
-        """Tell of an error in one line that names the file; with --debug, its trace."""
-        line = " ".join(message.split())
-        if path is not None and path.name not in line:
-            line = f"{path}: {line}"
-        click.echo(f"error: {line}", err=True)
-        if self.debug:
-            click.echo("".join(traceback.format_exception(error)), err=True)
-
-
-def _as_json(query: Query, answer: Answer, written: Path | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"query": str(query.path)}
-    if written is not None:
-        row["output"] = str(written)
-    row["size"] = [answer.image.height, answer.image.width]
-    if answer.confidence is not None:
-        row["confidence"] = round(float(answer.confidence.mean()), 4)
-    if answer.likelihood is not None:
-        row["likelihood"] = answer.likelihood
-    if answer.mask is not None:
-        row["area"] = {
-            name: round(float((answer.mask == number).mean()), 6)
-            for number, name in enumerate(answer.classes, start=1)
-        }
-    if answer.boxes or (answer.scores is not None and answer.mask is None):
-        row["boxes"] = [
-            {"class": answer.classes[box.label - 1], "box": list(box.box), "score": box.score}
-            for box in answer.boxes
-        ]
-    if answer.alternatives:
-        row["alternatives"] = len(answer.alternatives)
-    return row
+            click.echo(line)
+            advance()
+    return failed

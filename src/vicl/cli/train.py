@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
+
+from vicl.cli.failing import failing
+from vicl.cli.options import DEBUG, DEVICE, options
 
 if TYPE_CHECKING:
     from vicl.models.devices import Device
@@ -34,10 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--dry-run", is_flag=True, help="Print the whole recipe and what it would take; train nothing."
 )
-@click.option(
-    "--device", type=click.Choice(("auto", "cpu", "cuda", "mps")), default="auto", show_default=True
-)
-@click.option("--debug", is_flag=True, help="Show traces with errors.")
+@options(DEVICE, DEBUG)
 def train(
     recipe: str,
     overrides: tuple[str, ...],
@@ -55,32 +54,26 @@ def train(
     from vicl.training.recipe.data import RecipeError
     from vicl.training.recipe.files import load_recipe
 
-    try:
+    with failing(
+        1,
+        debug=debug,
+        usage=(RecipeError,),
+        stopped="stopped; go on with --resume",
+        full="lower batch.micro, then go on with --resume",
+    ):
         checked = load_recipe(recipe, overrides)
         folder = output or Path("runs") / checked.name
         if dry_run:
-            from vicl.training.recipe.dry_run import describe
+            from vicl.training.dry_run import describe
 
             report = describe(checked, device=device)
             click.echo(report.text)
             for line in report.missing:
                 click.echo(f"error: {line}", err=True)
             sys.exit(1 if report.missing else 0)
-        from vicl.training.loop import train as run
+        from vicl.training.train import train as run
 
         model = run(checked, folder, resume=resume, device=device)
-    except RecipeError as error:
-        _fail(error, 2, debug=debug)
-    except KeyboardInterrupt as error:
-        _fail(error, 130, debug=debug, message="stopped; go on with --resume")
-    except (ValueError, OSError) as error:
-        _fail(error, 1, debug=debug)
-    except RuntimeError as error:
-        # Found by its name, since torch may not be imported yet.
-        if type(error).__name__ != "OutOfMemoryError":
-            raise
-        hint = "the device's memory is full; lower batch.micro, then go on with --resume"
-        _fail(error, 1, debug=debug, message=hint)
     # Of several processes, the first speaks.
     if os.environ.get("RANK", "0") == "0":
         click.echo(str(model))
@@ -88,11 +81,3 @@ def train(
         if checked.model.kind == "vqgan":
             use = f"vicl train mae-vqgan-tiny-cpu --set model.tokenizer={model} ..."
         click.echo(f"use it: {use}", err=True)
-
-
-def _fail(error: BaseException, code: int, *, debug: bool, message: str = "") -> NoReturn:
-    """End with one line; with --debug, the trace too."""
-    click.echo(f"error: {message or ' '.join(str(error).split())}", err=True)
-    if debug:
-        click.echo("".join(traceback.format_exception(error)), err=True)
-    sys.exit(code)

@@ -50,6 +50,7 @@ class Autoregressive(CodeInpainter):
     config_class = AutoregressiveConfig
     config: AutoregressiveConfig
     positions: Tensor
+    fills_by_scores = False
 
     def _build(self) -> None:
         config, width = self.config, self.config.embed_dim

@@ -48,6 +48,7 @@ class CodeInpainter(LearnedInpainter):
 
     config: CodeConfig
     head: nn.Linear
+    fills_by_scores = True
 
     def __init__(
         self, config: CodeConfig, *, seed: int = 0, decode_region: DecodeRegion = "full"

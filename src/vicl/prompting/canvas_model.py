@@ -1,45 +1,53 @@
-"""An inpainter on a layout: compose, inpaint, crop."""
+"""An inpainter on a layout: plan the views of a prompt, compose, inpaint, crop, fuse."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from itertools import islice
 
-import torch
-from torch import Generator, Tensor
-
-from vicl.canvas.layout import Layout
-from vicl.canvas.moves import Move, mean_of_moved, moves_within
-from vicl.canvas.rects import Fit, Rect
-from vicl.engine import Filled, Inpainter, Sampling, rank, same_picture
-from vicl.images import to_tensor
-from vicl.images.upsampling import Upsampling, upsample
+from vicl.canvas.layout import ARRANGEMENTS, Layout
+from vicl.canvas.moves import Move, moves_within
+from vicl.canvas.rects import Fit
+from vicl.engine import Filled, Inpainter, Sampling
+from vicl.images.upsampling import Upsampling
 from vicl.prompt import Prompt
-
-DRAWS_PER_SAMPLE = 4
-"""How often an answer is drawn for each that was asked for, at most, before an engine that repeats
-itself is taken to have no more."""
+from vicl.prompting.batching import AT_ONCE, Chunks, unbroken
+from vicl.prompting.fusing import FUSIONS, TOKEN_FUSIONS, Fusion, fuses_tokens
+from vicl.prompting.views import Member, arranged, even_share, most_examples, shared_out
+from vicl.prompting.window import Window
 
 
 @dataclass(frozen=True, eq=False)
 class CanvasModel:
-    """An inpainter on a layout: compose, inpaint, crop.
+    """An inpainter that answers prompts; a :class:`vicl.engine.InContextModel`.
+
+    A prompt's views are all arrangements of all groups of its examples, each with all moves of its
+    pictures; what they give is fused into one answer. The answer's place in the hole moves with the
+    arrangement by up to the grid's gap, so that places of tokens agree to within that.
 
     Attributes:
         inpainter: What fills the hole.
         layout: The grid to use; None takes the general grid for each prompt's number of
             examples. Where more examples come than the layout (or the canvas) holds, they are
-            answered in groups and the answers averaged.
+            answered in groups.
         fit: How images of other shapes go into the general grid's cells; a given layout has its
             own.
-        spins: Steps along each axis by which a prompt is asked again, moved by parts of a patch
-            (see :mod:`vicl.canvas.moves`): `spins` squared canvases a prompt. None: as the
-            inpainter's attribute `spins` says, where it has one, else 1. An answer's likelihood is
-            that of its canvas without a move. Of answers that are drawn at random none is a mean.
+        spins: Steps along each axis by which a view is asked again, moved by parts of a patch
+            (see :mod:`vicl.canvas.moves`): `spins` squared canvases. None: as the inpainter says,
+            where answers are fused, else 1. An answer's likelihood is that of its canvases without
+            a move. Of answers that are drawn at random none is a mean over moves.
         upsampling: How the cell's answer is brought to the query's size.
         sampling: How answers after the first are drawn, where several are asked for. The first
-            is the likeliest at every place.
+            is the likeliest at every place. Where tokens are fused there is one answer.
+        arrangements: Numbers of `vicl.canvas.arrangements`; the answer is drawn
+            on the canvas of the first.
+        fuse: See :data:`vicl.prompting.fusing.Fusion`.
+        examples_per_canvas: How many of a prompt's examples stand on a canvas, the others on
+            canvases of their own. None: as many as fit, shared out; where cells are fused, evenly.
+
+    Raises:
+        ValueError: If an option is none that there is, or does not suit the inpainter.
     """
 
     inpainter: Inpainter
@@ -49,6 +57,9 @@ class CanvasModel:
     upsampling: Upsampling = "guided"
     max_size: int | None = None
     sampling: Sampling = field(default_factory=Sampling)
+    arrangements: tuple[int, ...] = (1,)
+    fuse: Fusion = "answers"
+    examples_per_canvas: int | None = None
 
     def __post_init__(self) -> None:
         wanted = (self.inpainter.canvas_size, self.inpainter.patch_size)
@@ -61,8 +72,34 @@ class CanvasModel:
                 f"{self.layout.patch_size} px, expected {wanted[0]} and {wanted[1]}, which is what "
                 f"{self.inpainter.name} takes"
             )
+        if self.fuse not in FUSIONS:
+            raise ValueError(f"fuse: got {self.fuse!r}, expected one of {', '.join(FUSIONS)}")
+        if not self.arrangements or any(a not in ARRANGEMENTS for a in self.arrangements):
+            raise ValueError(
+                f"arrangements: got {self.arrangements}, expected numbers from 1 to "
+                f"{len(ARRANGEMENTS)}, at least one"
+            )
+        if self.examples_per_canvas is not None and self.examples_per_canvas < 1:
+            raise ValueError(
+                f"examples_per_canvas: got {self.examples_per_canvas}, expected at least 1, or "
+                "None for all"
+            )
+        if self.fuse in TOKEN_FUSIONS:
+            self._check_tokens()
+        self.moves()
 
-        self._moves()
+    def _check_tokens(self) -> None:
+        """Refuse to fuse tokens that cannot be."""
+        if not fuses_tokens(self.inpainter):
+            raise ValueError(
+                f"fuse: got {self.fuse!r}, but {self.inpainter.name} gives no scores of tokens "
+                "that hold for every place at once; its answers can be fused as 'images'"
+            )
+        if self.spins not in (None, 1):
+            raise ValueError(
+                f"spins: got {self.spins} with fuse {self.fuse!r}, but the tokens of moved "
+                "pictures stand for other places; leave it out, or fuse 'images'"
+            )
 
     @property
     def name(self) -> str:
@@ -74,147 +111,81 @@ class CanvasModel:
         """The inpainter's."""
         return self.inpainter.weights_hash
 
-    def _moves(self) -> list[Move]:
-        """The moves of a prompt's pictures; the first is none."""
-        spins = getattr(self.inpainter, "spins", 1) if self.spins is None else self.spins
-        return moves_within(self.inpainter.patch_size, spins=spins)
+    def settings(self) -> dict[str, object]:
+        """How it is asked, as :class:`vicl.prompting.settings.PromptSettings` names it."""
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: v for name, v in named.items() if name not in ("inpainter", "max_size")}
+
+    def moves(self) -> list[Move]:
+        """The moves of a view's pictures; the first is none.
+
+        Raises:
+            ValueError: If there are more spins than a patch has pixels along a side.
+        """
+        own = self.inpainter.spins if self.fuse == "answers" else 1
+        return moves_within(
+            self.inpainter.patch_size, spins=own if self.spins is None else self.spins
+        )
 
     def answer(self, prompts: Sequence[Prompt], *, samples: int = 1, seed: int = 0) -> list[Filled]:
-        """See :meth:`InContextModel.answer`."""
-        groups = [(index, part) for index, p in enumerate(prompts) for part in self._groups(p)]
-        layouts = [self._layout(len(part.examples)) for _, part in groups]
-        moves = self._moves()
-        canvases = [
-            layout.compose_moved(part, moves)
-            for layout, (_, part) in zip(layouts, groups, strict=True)
-        ]
+        """See :meth:`vicl.engine.InContextModel.answer`."""
+        return unbroken(self.stream(prompts, samples=samples, seed=seed))
 
-        def fill(rows: Sequence[int], spin: int, generators: list[Generator] | None) -> Filled:
-            asked = [canvases[row][spin] for row in rows]
-            return self.inpainter.inpaint(
-                torch.stack([canvas.image for canvas in asked]),
-                torch.stack([canvas.hole for canvas in asked]),
+    def stream(
+        self,
+        prompts: Iterable[Prompt],
+        *,
+        samples: int = 1,
+        seed: int = 0,
+        batch_size: int = AT_ONCE,
+    ) -> Iterator[Filled | Exception]:
+        """See :func:`vicl.prompting.batching.answers`."""
+        chunks, waiting = Chunks(batch_size), iter(prompts)
+        while window := list(islice(waiting, batch_size)):
+            asked = Window(
+                self.inpainter,
+                window,
+                plan=self.members,
+                moves=self.moves(),
+                fuse=self.fuse,
+                upsampling=self.upsampling,
                 sampling=self.sampling,
-                generators=generators,
+                chunks=chunks,
             )
+            yield from asked.answered(samples, seed)
 
-        def read(fills: Sequence[Filled], index: int, row: int) -> Filled:
-            return self._read(fills, index, moves, layouts[row], to_tensor(groups[row][1].query))
+    def members(self, prompt: Prompt) -> list[Member]:
+        """The prompt's groups of examples, each in all arrangements.
 
-        found: list[list[Filled]] = [[] for _ in prompts]
-        fills: list[Filled] = []
-        for draw in range(samples if samples == 1 else DRAWS_PER_SAMPLE * samples):
-            # Prompts that have as many answers as asked for are left alone.
-            rows = [r for r, (owner, _) in enumerate(groups) if len(found[owner]) < samples]
-            if not rows:
-                break
-            # Each prompt has generators of its own, so that its answer is the one it gets alone.
-            seeds = [Generator().manual_seed(seed * 1_000_003 + draw) for _ in rows]
-            filled = fill(rows, 0, seeds if draw else None)
-            fills = fills or [filled]
-            answers: dict[int, list[Filled]] = {}
-            for index, row in enumerate(rows):
-                answers.setdefault(groups[row][0], []).append(read([filled], index, row))
-            for owner, parts in answers.items():
-                answer = _mean(parts)
-                if not any(same_picture(answer, other) for other in found[owner]):
-                    found[owner].append(answer)
-        if len(moves) > 1:
-            # After the draws, which are compared with the likeliest answer and not with a mean.
-            fills += [fill(range(len(groups)), spin, None) for spin in range(1, len(moves))]
-            spun: list[list[Filled]] = [[] for _ in prompts]
-            for row, (owner, _) in enumerate(groups):
-                spun[owner].append(read(fills, row, row))
-            for several, parts in zip(found, spun, strict=True):
-                several[0] = _mean(parts)
-        return [rank(several) for several in found]
+        Raises:
+            ValueError: If its examples cannot be shared out, or do not fit.
+        """
+        members = []
+        for part in self._groups(prompt):
+            base = self.layout or Layout.grid(
+                len(part.examples),
+                canvas_size=self.inpainter.canvas_size,
+                patch_size=self.inpainter.patch_size,
+                fit=self.fit,
+            )
+            members += [Member(part, layout) for layout in arranged(base, self.arrangements)]
+        return members
 
     def _groups(self, prompt: Prompt) -> list[Prompt]:
-        """The prompt, or, where it has more examples than fit, prompts that share them out."""
-        fitting = self.layout.examples if self.layout else most_examples(self.inpainter)
-        count = len(prompt.examples)
-        if self.layout is not None and count % fitting:
+        """The prompt, or prompts that share out its examples."""
+        count, fixed = len(prompt.examples), self.examples_per_canvas
+        if self.fuse == "answers" and fixed is None:
+            fitting = self.layout.examples if self.layout else most_examples(self.inpainter)
+            if self.layout is not None and count % fitting:
+                raise ValueError(
+                    f"examples: got {count}, but the layout shows {fitting}; give a multiple of "
+                    "it, or no layout"
+                )
+            return shared_out(prompt, -(-count // max(1, fitting)))
+        each = fixed or (count if self.layout else even_share(self.inpainter, count))
+        if count % each:
             raise ValueError(
-                f"examples: got {count}, but the layout shows {fitting}; give a multiple of it, or "
-                "no layout"
+                f"examples: got {count}, expected a multiple of {each}, which is how many stand on "
+                "a canvas"
             )
-        rounds = -(-count // max(1, fitting))
-        cuts = [count * index // rounds for index in range(rounds + 1)]
-        return [Prompt(prompt.examples[start:stop], prompt.query) for start, stop in pairwise(cuts)]
-
-    def _layout(self, examples: int) -> Layout:
-        return self.layout or Layout.grid(
-            examples,
-            canvas_size=self.inpainter.canvas_size,
-            patch_size=self.inpainter.patch_size,
-            fit=self.fit,
-        )
-
-    def _read(
-        self,
-        fills: Sequence[Filled],
-        index: int,
-        moves: Sequence[Move],
-        layout: Layout,
-        query: Tensor,
-    ) -> Filled:
-        """Take one answer out of each of the fills and bring their mean to the query's size."""
-        size = (query.shape[1], query.shape[2])
-
-        def enlarge(values: Tensor, part: Rect) -> Tensor:
-            return upsample(values, part.size, guide=part.of(query), method=self.upsampling)
-
-        def mean(values: Sequence[Tensor]) -> Tensor:
-            return mean_of_moved([layout.crop(one) for one in values], moves[: len(values)])
-
-        cell = mean([one.image[index] for one in fills])
-        canvas = fills[0].image[index].clone()
-        layout.answer.of(canvas)[:] = cell
-        sure = [one.confidence[index] for one in fills if one.confidence is not None]
-        likelihood = fills[0].log_likelihood
-        return Filled(
-            image=layout.undraw(cell, size, enlarge),
-            confidence=layout.undraw(mean(sure)[None], size, enlarge)[0] if sure else None,
-            log_likelihood=None if likelihood is None else likelihood[index],
-            cell=cell,
-            canvas=canvas,
-        )
-
-
-def most_examples(inpainter: Inpainter) -> int:
-    """How many examples the general grid shows an inpainter at once.
-
-    As many as fit on its canvas, or as its attribute `most_examples` says, where it has one.
-    """
-    fitting = Layout.largest(inpainter.canvas_size, patch_size=inpainter.patch_size)
-    return min(fitting, getattr(inpainter, "most_examples", None) or fitting)
-
-
-def even_share(inpainter: Inpainter, examples: int) -> int:
-    """How many of so many examples a canvas is to show, if each is to show as many.
-
-    All; or, where the inpainter says by `most_examples` that it was trained on fewer, the most that
-    share them out evenly.
-    """
-    most = getattr(inpainter, "most_examples", None) or examples
-    return max(n for n in range(1, min(most, examples) + 1) if examples % n == 0)
-
-
-def _mean(answers: Sequence[Filled]) -> Filled:
-    """Average the answers that groups of examples give to one query."""
-    if len(answers) == 1:
-        return answers[0]
-
-    def mean(values: Sequence[Tensor | None]) -> Tensor | None:
-        given = [value for value in values if value is not None]
-        return torch.stack(given).mean(dim=0) if len(given) == len(values) else None
-
-    image = torch.stack([answer.image for answer in answers]).mean(dim=0)
-    sizes = {answer.cell.shape for answer in answers if answer.cell is not None}
-    return Filled(
-        image=image,
-        confidence=mean([answer.confidence for answer in answers]),
-        log_likelihood=mean([answer.log_likelihood for answer in answers]),
-        cell=mean([answer.cell for answer in answers]) if len(sizes) == 1 else None,
-        canvas=answers[0].canvas,
-    )
+        return shared_out(prompt, count // each)

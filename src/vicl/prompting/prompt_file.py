@@ -15,22 +15,20 @@ import os
 import platform
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vicl.canvas.layout import Layout
-from vicl.canvas.rects import Fit
-from vicl.engine import InContextModel, Inpainter, Sampling
+from vicl.engine import InContextModel, Inpainter
 from vicl.files import display, write_atomic
 from vicl.images import DEFAULT_LIMIT_PIXELS, ImageError, open_bytes, to_pil, to_tensor
-from vicl.images.upsampling import Upsampling
 from vicl.loading import load_model
 from vicl.models.registry import ENGINES
 from vicl.prompt import Example
+from vicl.prompting.settings import PromptSettings
 from vicl.tasks import (
     TASK_NAMES,
     DetectionTask,
@@ -44,7 +42,8 @@ from vicl.tasks.palette import Colour
 
 log = logging.getLogger(__name__)
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Since 2: arrangements, fuse, examples_per_canvas; whether the engine fills canvases."""
 _MANIFEST = "prompt.json"
 _MANIFEST_LIMIT = 1 << 20
 _IMAGE_LIMIT = 1 << 28
@@ -63,18 +62,6 @@ class _Class(BaseModel):
     key: int | Colour | None = None
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    seed: int
-    samples: int = Field(ge=1, le=10_000)
-    tile: Literal["auto", "whole"] | Annotated[int, Field(ge=16, le=1 << 20)]
-    upsampling: Upsampling
-    layout: Layout | None = None
-    fit: Fit = "stretch"
-    spins: int | None = Field(default=None, ge=1, le=64)
-    sampling: Sampling | None = None
-
-
 class _Manifest(BaseModel):
     """`prompt.json`; the zip holds `inputs/N.png` and `outputs/PASS/N.png` for N below examples."""
 
@@ -88,7 +75,8 @@ class _Manifest(BaseModel):
     engine: str = Field(min_length=1, max_length=200)
     weights_hash: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     dtype: str = Field(max_length=20)
-    settings: _Settings
+    settings: PromptSettings
+    canvas: bool | None = None
     versions: dict[str, str] = Field(max_length=100)
 
 
@@ -101,15 +89,14 @@ class SavedPrompt:
         task: One of vicl's own.
         passes: For each pass of the task, the examples as the engine sees them, in 8 bits.
         dtype: Of the engine's weights and arithmetic.
-        settings: Of the prompter: seed, samples, tile, upsampling, and for engines with a canvas
-            layout, fit, spins and sampling.
+        settings: How it is asked.
     """
 
     engine: InContextModel | Inpainter
     task: Task
     passes: tuple[tuple[Example, ...], ...]
     dtype: str
-    settings: Mapping[str, Any]
+    settings: PromptSettings
 
 
 def save_prompt(prompt: SavedPrompt, path: str | os.PathLike[str]) -> None:
@@ -131,7 +118,8 @@ def save_prompt(prompt: SavedPrompt, path: str | os.PathLike[str]) -> None:
         engine=prompt.engine.name,
         weights_hash=prompt.engine.weights_hash,
         dtype=prompt.dtype,
-        settings=_Settings(**prompt.settings),
+        settings=prompt.settings,
+        canvas=isinstance(prompt.engine, Inpainter),
         versions=_versions(),
     )
     packed = io.BytesIO()
@@ -179,9 +167,9 @@ def load_prompt(
         _check_engine(manifest, engine, name)
     if any(_versions().get(package) != v for package, v in manifest.versions.items()):
         log.info("%s was made with other versions: %s", name, manifest.versions)
-    settings = dict(manifest.settings)
+    settings = manifest.settings
     if not isinstance(engine, Inpainter):
-        del settings["layout"], settings["fit"], settings["spins"], settings["sampling"]
+        settings = settings.without_canvas()
     return SavedPrompt(engine, task, passes, manifest.dtype, settings)
 
 
@@ -295,6 +283,13 @@ def _engine(
 
 
 def _check_engine(manifest: _Manifest, engine: InContextModel | Inpainter, name: str) -> None:
+    if manifest.canvas not in (None, isinstance(engine, Inpainter)):
+        kinds = ("an engine of its own kind", "an inpainter on canvases")
+        raise PromptFileError(
+            f"{name}: was made with {manifest.engine} as {kinds[bool(manifest.canvas)]}, but got "
+            f"{engine.name} as {kinds[not manifest.canvas]}: answers would differ. Give what it "
+            "was made with, or take this one on purpose (any_model=True, or --any-model)"
+        )
     made_with = (manifest.engine, manifest.weights_hash)
     # A model folder may be renamed: where there are weights, their hash alone says what it is.
     same = manifest.weights_hash is not None and manifest.weights_hash == engine.weights_hash

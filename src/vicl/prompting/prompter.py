@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
 from vicl.canvas.layout import Layout
-from vicl.canvas.rects import Fit
-from vicl.engine import Filled, InContextModel, Inpainter, Sampling
+from vicl.engine import Filled, InContextModel, Inpainter
 from vicl.images import (
     DEFAULT_LIMIT_PIXELS,
     ImageLike,
@@ -31,82 +28,21 @@ from vicl.images import (
     to_pil,
     to_tensor,
 )
-from vicl.images.upsampling import Upsampling
 from vicl.loading import BEST_FOR_TASK, load_model
-from vicl.metrics import Interval, bootstrap_interval
 from vicl.prompt import Example, ExampleLike, Prompt, as_examples
-from vicl.prompting.canvas_model import CanvasModel
+from vicl.prompting.answer import Answer, ExpectedScore
+from vicl.prompting.asking import as_engine, taken_apart
+from vicl.prompting.batching import AT_ONCE, FAULTS, answers, unbroken
 from vicl.prompting.prompt_file import SavedPrompt, load_prompt, save_prompt
-from vicl.prompting.tiling import LargeQueries, tiles
+from vicl.prompting.settings import PromptSettings
 from vicl.tasks import Task, draw_examples, get_task
-from vicl.tasks.boxes import Box
 from vicl.tasks.masks import ClassesLike
 
 log = logging.getLogger(__name__)
 
-Tile = int | Literal["auto", "whole"]
 OnError = Literal["skip", "raise"] | Callable[[Any, Exception], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What came out for one query; everything at the query's own size (h, w).
-
-    Attributes:
-        image: RGB. A mask or boxes are drawn clean; other tasks give the engine's picture.
-        confidence: How sure the engine is, float32 (h, w) in [0, 1]; None if it cannot say.
-        likelihood: Log-likelihood, for ranking answers to one query; None if the engine has none.
-        mask: Segmentation: class numbers, uint8 (h, w), 0 = background.
-        scores: Segmentation and detection: float32 (classes, h, w) in [0, 1].
-        classes: Their names, in the order of their numbers from 1.
-        boxes: Detection: xyxy in pixels of the query, class number and score.
-        edges: Edges: float32 (h, w) in [0, 1].
-        cell: The first pass's answer as inpainted; None for engines without a canvas.
-        canvas: The first pass's filled canvas; None for engines without one.
-        alternatives: Further answers, best first, where `samples` asked for them.
-        index: Which query it answers, counted from 0.
-        source: The query's file, where it was one.
-    """
-
-    image: Image.Image
-    confidence: Float[np.ndarray, "h w"] | None = None
-    likelihood: float | None = None
-    mask: UInt8[np.ndarray, "h w"] | None = None
-    scores: Float[np.ndarray, "k h w"] | None = None
-    classes: tuple[str, ...] = ()
-    boxes: tuple[Box, ...] = ()
-    edges: Float[np.ndarray, "h w"] | None = None
-    cell: Image.Image | None = None
-    canvas: Image.Image | None = None
-    alternatives: tuple[Answer, ...] = ()
-    index: int = 0
-    source: Path | None = None
-
-
-@dataclass(frozen=True)
-class ExpectedScore:
-    """How well a prompt's examples predict one another.
-
-    Attributes:
-        metric: What was measured, such as "IoU"; more is better.
-        values: One an example: it as the query, the others as its examples.
-        copy: The same for the Copy floor.
-    """
-
-    metric: str
-    values: tuple[float, ...]
-    copy: tuple[float, ...]
-
-    @property
-    def interval(self) -> Interval:
-        """Mean of the values with its bootstrap 95% interval."""
-        return bootstrap_interval(self.values)
-
-    def __str__(self) -> str:
-        return (
-            f"{self.metric} {self.interval.mean:.2f} by leaving one out of {len(self.values)} "
-            f"examples (Copy: {np.mean(self.copy):.2f})"
-        )
+Passes = tuple[tuple[Example, ...], ...]
+"""For each pass of a task, the examples as the engine sees them."""
 
 
 class VisualPrompter:
@@ -120,23 +56,21 @@ class VisualPrompter:
         classes: Names of the classes, and what marks them; see
             :meth:`vicl.tasks.masks.Classes.parse`.
         palette: Segmentation: all classes in one prompt, by colours.
-        seed: Of everything random.
-        samples: How many different answers to give a query, if the engine has as many.
-        sampling: For inpainters: how answers after the first are drawn.
-        tile: Answer in overlapping tiles of this many pixels a side, or show the query "whole".
-            "auto" tiles queries that are larger than the engine takes, if the task looks at what
-            is near (images, edges, colorization) and one sample is asked for; measured by
-            `benchmarks/resolution.py`.
-        upsampling: How answers of an engine that sees less than the query's pixels are enlarged.
-        layout: For inpainters: the grid; None takes the general one.
-        fit: For inpainters: how images of other shapes go into the general grid's cells.
-        spins: For inpainters: see :class:`vicl.prompting.canvas_model.CanvasModel`.
         device: Passed to :func:`vicl.load_model` if `model` is a name.
         dtype: Likewise.
         limit_pixels: Files with more pixels are refused.
+        **settings: How it is asked, such as `seed`, `samples`, `tile` or `arrangements`: the
+            fields of :class:`vicl.prompting.settings.PromptSettings`, which says what they are.
+
+    Attributes:
+        model: What answers, as it was loaded.
+        settings: How it is asked.
+        task: How annotations are drawn and read.
+        passes: For each pass of the task, the examples as the engine sees them.
 
     Raises:
         ValueError: If an option or an example is wrong; the message says which and what to do.
+        TypeError: If there is no setting of a name.
         vicl.ImageError: If an example cannot be opened.
     """
 
@@ -148,57 +82,24 @@ class VisualPrompter:
         *,
         classes: ClassesLike = None,
         palette: bool = False,
-        seed: int = 0,
-        samples: int = 1,
-        sampling: Sampling | None = None,
-        tile: Tile = "auto",
-        upsampling: Upsampling = "guided",
-        layout: Layout | None = None,
-        fit: Fit = "stretch",
-        spins: int | None = None,
         device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
         dtype: str = "auto",
         limit_pixels: int = DEFAULT_LIMIT_PIXELS,
+        **settings: Any,
     ) -> None:
-        if samples < 1:
-            raise ValueError(f"samples: got {samples}, expected at least 1")
-        if isinstance(tile, int):
-            tiles((1, 1), tile)  # refuses tiles that are too small
-            if samples > 1:
-                raise ValueError("samples, tile: an answer in tiles has no alternatives")
+        PromptSettings.of(settings)  # refuses what cannot be before anything is loaded
         self.task = get_task(task, classes=classes, palette=palette)
         if model is None:
             model = BEST_FOR_TASK.get(self.task.name, BEST_FOR_TASK["image"])
         if isinstance(model, str | os.PathLike):
             model = load_model(model, device=device, dtype=dtype)
-        self.model: InContextModel
-        if isinstance(model, Inpainter):
-            self.model = CanvasModel(
-                model,
-                layout=layout,
-                fit=fit,
-                spins=spins,
-                upsampling=upsampling,
-                sampling=sampling or Sampling(),
-            )
-        elif layout is not None or fit != "stretch" or spins is not None or sampling is not None:
-            raise ValueError(
-                f"layout, fit, spins, sampling: {model.name} has no canvas, so these would change "
-                "nothing"
-            )
-        else:
-            self.model = model
+        self.model, own = taken_apart(model)
+        self.settings = PromptSettings.of({**own, **settings})
+        self._engine = as_engine(self.model, self.settings, local=self.task.is_local)
         self.dtype = "float32" if dtype == "auto" else dtype
-        self.seed = seed
-        self.samples = samples
-        self.tile = tile
-        self.upsampling = upsampling
         self.limit_pixels = limit_pixels
         given = list(examples) if not isinstance(examples, str | Example) else examples
-        self.passes: tuple[tuple[Example, ...], ...] = ()
-        """For each pass of the task, the examples as the engine sees them."""
-        if given:
-            self.passes = self._draw(as_examples(given))
+        self.passes: Passes = self._draw(as_examples(given)) if given else ()
         self._expected: ExpectedScore | None = None
 
     def predict(self, query: ImageLike) -> Answer:
@@ -213,7 +114,7 @@ class VisualPrompter:
         self,
         queries: str | os.PathLike[str] | Iterable[ImageLike],
         *,
-        batch_size: int = 16,
+        batch_size: int = AT_ONCE,
         on_error: OnError = "skip",
     ) -> Iterator[Answer]:
         """Answer many queries, in order, as they come.
@@ -221,7 +122,9 @@ class VisualPrompter:
         Args:
             queries: A folder (searched with its subfolders), or any iterable of images; it may be
                 endless, since at most `batch_size` of them are held at a time.
-            batch_size: Queries given to the engine at once; makes no difference to the answers.
+            batch_size: Canvases that go through an inpainter at once, whatever queries, tiles and
+                views they are of; of other engines queries. Bounds the memory, is halved where a
+                device has too little of it, and makes no difference to the answers.
             on_error: What to do with a query that cannot be opened or answered: "skip" logs it and
                 goes on, "raise" raises, a function is called with the query and the error. An
                 answer's `index` and `source` say which query it belongs to.
@@ -230,23 +133,18 @@ class VisualPrompter:
             raise ValueError("examples: none were given; map_prompts takes prompts with their own")
         if isinstance(queries, str | os.PathLike):
             queries = _folder(queries)
-        prompts = ((query, self.passes) for query in queries)
-        return self._map(prompts, batch_size, on_error)
+        return self._map(((query, self.passes) for query in queries), batch_size, on_error)
 
     def map_prompts(
         self,
         prompts: Iterable[Prompt],
         *,
-        batch_size: int = 16,
+        batch_size: int = AT_ONCE,
         on_error: OnError = "skip",
     ) -> Iterator[Answer]:
         """Answer prompts that each bring examples of their own; see :meth:`map`."""
-
-        def drawn() -> Iterator[tuple[ImageLike, Any]]:
-            for prompt in prompts:
-                yield prompt.query, prompt.examples
-
-        return self._map(drawn(), batch_size, on_error)
+        drawn = ((prompt.query, prompt.examples) for prompt in prompts)
+        return self._map(drawn, batch_size, on_error)
 
     def expected_score(self) -> ExpectedScore | None:
         """Measure the prompt on its own examples, by leaving one out; None for a single example.
@@ -258,20 +156,21 @@ class VisualPrompter:
         if count < 2:
             return None
         if self._expected is None:
-            floor = load_model("copy")
-            assert isinstance(floor, InContextModel)
-            values, copied = [], []
-            for left_out in range(count):
-                rest = tuple(p[:left_out] + p[left_out + 1 :] for p in self.passes)
-                query = to_tensor(self.passes[0][left_out].input)
-                size = (query.shape[1], query.shape[2])
-                truths = [resize(to_tensor(p[left_out].output), size) for p in self.passes]
-                filled = self._answer_all([query], [rest])[0]
-                values.append(self.task.score([f.image for f in filled], truths))
-                copies = floor.answer([Prompt(examples, query) for examples in rest])
-                copied.append(self.task.score([f.image for f in copies], truths))
-            self._expected = ExpectedScore(self.task.metric, tuple(values), tuple(copied))
+            engines = (self._engine, as_engine(load_model("copy"), PromptSettings(), local=False))
+            values, copied = (
+                tuple(self._left_out(engine, index) for index in range(count)) for engine in engines
+            )
+            self._expected = ExpectedScore(self.task.metric, values, copied)
         return self._expected
+
+    def _left_out(self, engine: InContextModel, index: int) -> float:
+        """How well an engine answers one example by the others."""
+        query = to_tensor(self.passes[0][index].input)
+        size = (query.shape[1], query.shape[2])
+        truths = [resize(to_tensor(drawn[index].output), size) for drawn in self.passes]
+        prompts = [Prompt(drawn[:index] + drawn[index + 1 :], query) for drawn in self.passes]
+        filled = unbroken(self._ask(engine, prompts))
+        return self.task.score([one.image for one in filled], truths)
 
     def canvas(self, query: ImageLike, answer: Answer) -> Image.Image:
         """Draw a query and its answer beside the examples, as one grid.
@@ -295,18 +194,8 @@ class VisualPrompter:
         Raises:
             PromptFileError: If there are no examples, or the task is not one of vicl's own.
         """
-        settings: dict[str, Any] = {
-            "seed": self.seed,
-            "samples": self.samples,
-            "tile": self.tile,
-            "upsampling": self.upsampling,
-        }
-        if isinstance(self.model, CanvasModel):
-            model = self.model
-            settings |= {
-                name: getattr(model, name) for name in ("layout", "fit", "spins", "sampling")
-            }
-        save_prompt(SavedPrompt(self.model, self.task, self.passes, self.dtype, settings), path)
+        saved = SavedPrompt(self.model, self.task, self.passes, self.dtype, self.settings)
+        save_prompt(saved, path)
 
     @classmethod
     def load(
@@ -327,16 +216,18 @@ class VisualPrompter:
             any_model: Take `model` even if it is not the one the prompt was made with.
             device: See :func:`vicl.load_model`.
             limit_pixels: Of each example, and of the queries to come.
-            **settings: Override the file's: seed, samples, sampling, tile, upsampling, fit,
-                spins.
+            **settings: Override the file's; see :class:`vicl.prompting.settings.PromptSettings`.
 
         Raises:
             PromptFileError: If the file is broken, too new, or was made with other weights.
         """
+        own: dict[str, object] = {}
+        if model is not None and not isinstance(model, str | os.PathLike):
+            model, own = taken_apart(model)
         saved = load_prompt(
             path, model=model, any_model=any_model, device=device, limit_pixels=limit_pixels
         )
-        chosen = {**saved.settings, **settings}
+        chosen = saved.settings.changed({**own, **settings}).given()
         prompter = cls(saved.engine, (), saved.task, limit_pixels=limit_pixels, **chosen)
         prompter.dtype = saved.dtype
         prompter.passes = saved.passes
@@ -356,55 +247,40 @@ class VisualPrompter:
     def _map(
         self, queries: Iterable[tuple[ImageLike, Any]], batch_size: int, on_error: OnError
     ) -> Iterator[Answer]:
-        if batch_size < 1:
-            raise ValueError(f"batch_size: got {batch_size}, expected at least 1")
-        numbered = iter(enumerate(queries))
-        while batch := list(islice(numbered, batch_size)):
-            ready: list[tuple[int, ImageLike, Tensor, Any]] = []
-            for index, (query, examples) in batch:
+        """Answer queries, each with drawn passes or with examples of its own."""
+        asked: deque[tuple[int, ImageLike, int]] = deque()
+
+        def prompts() -> Iterator[Prompt]:
+            for index, (query, examples) in enumerate(queries):
                 try:
-                    image = to_tensor(query, limit_pixels=self.limit_pixels)
+                    image = self.task.draw_query(to_tensor(query, limit_pixels=self.limit_pixels))
                     own = isinstance(examples[0], Example)
                     passes = self._draw(examples) if own else examples
-                    ready.append((index, query, self.task.draw_query(image), passes))
                 except (ValueError, OSError) as error:
                     _handle(on_error, query, error)
-            yield from self._answer_batch(ready, on_error)
+                    continue
+                asked.append((index, query, len(passes)))
+                yield from (Prompt(drawn, image) for drawn in passes)
 
-    def _answer_batch(
-        self, ready: Sequence[tuple[int, ImageLike, Tensor, Any]], on_error: OnError
-    ) -> Iterator[Answer]:
-        if not ready:
-            return
-        try:
-            answered = self._answer_all([r[2] for r in ready], [r[3] for r in ready])
-        except (ValueError, RuntimeError, MemoryError) as error:
-            # One query that an engine cannot answer must not take its neighbours along.
-            if len(ready) == 1:
-                _handle(on_error, ready[0][1], error)
-                return
-            for one in ready:
-                yield from self._answer_batch([one], on_error)
-            return
-        for (index, query, _, _), filled in zip(ready, answered, strict=True):
-            source = Path(query) if isinstance(query, str | os.PathLike) else None
-            yield self._read(filled, index, source)
+        found = self._ask(self._engine, prompts(), batch_size)
+        for first in found:
+            index, query, passes = asked.popleft()
+            try:
+                filled = unbroken([first, *islice(found, passes - 1)])
+                source = Path(query) if isinstance(query, str | os.PathLike) else None
+                answer = self._read(filled, index, source)
+            except FAULTS as error:
+                _handle(on_error, query, error)
+                continue
+            yield answer
 
-    def _answer_all(
-        self, queries: Sequence[Tensor], passes: Sequence[tuple[tuple[Example, ...], ...]]
-    ) -> list[list[Filled]]:
-        """Answer drawn queries: for each, one Filled a pass."""
-        prompts = [
-            Prompt(examples, query)
-            for query, drawn in zip(queries, passes, strict=True)
-            for examples in drawn
-        ]
-        tile = self.tile if isinstance(self.tile, int) else None
-        if self.tile == "auto" and self.task.is_local and self.samples == 1:
-            tile = self.model.max_size
-        engine = LargeQueries(self.model, tile, self.upsampling)
-        answers = iter(engine.answer(prompts, samples=self.samples, seed=self.seed))
-        return [list(islice(answers, len(drawn))) for drawn in passes]
+    def _ask(
+        self, engine: InContextModel, prompts: Iterable[Prompt], batch_size: int = AT_ONCE
+    ) -> Iterator[Filled | Exception]:
+        settings = self.settings
+        return answers(
+            engine, prompts, samples=settings.samples, seed=settings.seed, batch_size=batch_size
+        )
 
     def _read(self, filled: Sequence[Filled], index: int, source: Path | None) -> Answer:
         """Read the passes' answers to one query as the task does."""

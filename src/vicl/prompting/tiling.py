@@ -7,8 +7,10 @@ not show.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 
 import torch
 from jaxtyping import Float
@@ -19,6 +21,7 @@ from vicl.engine import Filled, InContextModel
 from vicl.images import resize, to_tensor
 from vicl.images.upsampling import Upsampling, upsample
 from vicl.prompt import Prompt
+from vicl.prompting.batching import AT_ONCE, answers, unbroken
 
 OVERLAP = 0.25
 """Share of a tile's side by which neighbours overlap, at least."""
@@ -51,21 +54,46 @@ class LargeQueries:
 
     def answer(self, prompts: Sequence[Prompt], *, samples: int = 1, seed: int = 0) -> list[Filled]:
         """See :meth:`vicl.engine.InContextModel.answer`; an answer in tiles has no alternatives."""
-        queries = [to_tensor(prompt.query) for prompt in prompts]
-        places = [self._places((query.shape[1], query.shape[2])) for query in queries]
-        shown = [
-            Prompt(prompt.examples, self._shrunk(place.of(query)))
-            for prompt, query, parts in zip(prompts, queries, places, strict=True)
-            for place in parts
-        ]
-        answers = iter(self.model.answer(shown, samples=samples, seed=seed))
-        return [
-            _joined([self._enlarged(next(answers), place.of(query)) for place in parts], parts)
-            for query, parts in zip(queries, places, strict=True)
-        ]
+        return unbroken(self.stream(prompts, samples=samples, seed=seed))
 
-    def _places(self, size: tuple[int, int]) -> list[Rect]:
-        return [Rect(0, 0, *size)] if self.tile is None else tiles(size, self.tile)
+    def stream(
+        self,
+        prompts: Iterable[Prompt],
+        *,
+        samples: int = 1,
+        seed: int = 0,
+        batch_size: int = AT_ONCE,
+    ) -> Iterator[Filled | Exception]:
+        """See :func:`vicl.prompting.batching.answers`; the tiles of all prompts are one stream."""
+        asked: deque[_Asked | Exception] = deque()
+        parts = answers(
+            self.model,
+            self._shown(prompts, asked),
+            samples=samples,
+            seed=seed,
+            batch_size=batch_size,
+        )
+        for part in parts:
+            while isinstance(one := asked.popleft(), Exception):
+                yield one
+            yield self._joined(one, chain([part], islice(parts, len(one.places) - 1)))
+        yield from (one for one in asked if isinstance(one, Exception))
+
+    def _shown(
+        self, prompts: Iterable[Prompt], asked: deque[_Asked | Exception]
+    ) -> Iterator[Prompt]:
+        """The prompts as the engine is shown them; what they are of goes to `asked`."""
+        for prompt in prompts:
+            try:
+                query = to_tensor(prompt.query)
+            except (ValueError, OSError) as error:
+                asked.append(error)
+                continue
+            size = (query.shape[1], query.shape[2])
+            places = [Rect(0, 0, *size)] if self.tile is None else tiles(size, self.tile)
+            asked.append(_Asked(query, places))
+            for place in places:
+                yield Prompt(prompt.examples, self._shrunk(place.of(query)))
 
     def _shrunk(self, image: Tensor) -> Tensor:
         limit, (h, w) = self.model.max_size, image.shape[1:]
@@ -90,6 +118,50 @@ class LargeQueries:
             alternatives=tuple(self._enlarged(other, guide) for other in answer.alternatives),
         )
 
+    def _joined(self, asked: _Asked, parts: Iterable[Filled | Exception]) -> Filled | Exception:
+        """Put the answers to a query's tiles together as they come."""
+        failed: list[Exception] = []
+        likelihoods: list[Tensor | None] = []
+
+        def enlarged() -> Iterator[Filled]:
+            for part, place in zip(parts, asked.places, strict=True):
+                if isinstance(part, Exception):
+                    failed.append(part)
+                elif not failed:
+                    likelihoods.append(part.log_likelihood)
+                    yield self._enlarged(part, place.of(asked.query))
+
+        found = enlarged()
+        first = next(found, None)
+        if first is None or len(asked.places) == 1:
+            return failed[0] if first is None else first
+        sure = first.confidence is not None
+        # The confidence is blended as a fourth channel.
+        blended = blend((_channels(part, sure) for part in chain([first], found)), asked.places)
+        if failed:
+            return failed[0]
+        given = [value for value in likelihoods if value is not None]
+        return Filled(
+            blended[:3],
+            confidence=blended[3] if sure else None,
+            log_likelihood=torch.stack(given).sum() if len(given) == len(likelihoods) else None,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """A query, and the tiles in which it is shown."""
+
+    query: Tensor
+    places: list[Rect]
+
+
+def _channels(part: Filled, sure: bool) -> Tensor:
+    """A tile's colours, and how sure it is of them."""
+    if not sure or part.confidence is None:
+        return part.image
+    return torch.cat([part.image, part.confidence[None]])
+
 
 def tiles(size: tuple[int, int], tile: int) -> list[Rect]:
     """Cover an image of `size` (h, w) with tiles of at most `tile` pixels a side, evenly spread.
@@ -106,29 +178,19 @@ def tiles(size: tuple[int, int], tile: int) -> list[Rect]:
 
 
 def blend(
-    parts: Sequence[Float[Tensor, "c _h _w"]], places: Sequence[Rect]
+    parts: Iterable[Float[Tensor, "c _h _w"]], places: Sequence[Rect]
 ) -> Float[Tensor, "c H W"]:
     """Put tiles together; where they overlap, each fades out towards its edge."""
     size = (max(place.bottom for place in places), max(place.right for place in places))
-    total = torch.zeros(parts[0].shape[0], *size)
     weight = torch.zeros(size)
-    for part, place in zip(parts, places, strict=True):
+    total = weight[None]
+    for index, (part, place) in enumerate(zip(parts, places, strict=False)):
+        if index == 0:
+            total = torch.zeros(part.shape[0], *size)
         ramp = torch.outer(_ramp(place.height), _ramp(place.width))
         place.of(total).add_(part * ramp)
         place.of(weight).add_(ramp)
     return total / weight
-
-
-def _joined(parts: Sequence[Filled], places: Sequence[Rect]) -> Filled:
-    if len(parts) == 1:
-        return parts[0]
-    confidences = [part.confidence[None] for part in parts if part.confidence is not None]
-    likelihoods = [part.log_likelihood for part in parts if part.log_likelihood is not None]
-    return Filled(
-        blend([part.image for part in parts], places),
-        confidence=blend(confidences, places)[0] if len(confidences) == len(parts) else None,
-        log_likelihood=torch.stack(likelihoods).sum() if len(likelihoods) == len(parts) else None,
-    )
 
 
 def _starts(length: int, tile: int) -> list[int]:

@@ -12,19 +12,11 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from torch import Tensor
 
 from vicl.files import display, reason, write_atomic
 from vicl.files.machine import peak_memory
+from vicl.files.progress import Advance
 from vicl.training.checkpoints import TrainingError
 
 LOG = "log.jsonl"
@@ -36,34 +28,25 @@ class Report:
     """The log of a run; only the main process writes.
 
     Args:
-        folder: The run's.
+        folder: The run's; None writes no log.
         accelerator: Its trackers are told too.
-        steps: Of the whole run.
         start: Steps done already; what an earlier process logged after them is dropped.
+        advance: Moves the progress bar on.
 
     Attributes:
-        progress: To be entered while the run goes on.
         broken_images: How many images could not be read, in this process.
     """
 
-    def __init__(self, folder: Path, accelerator: Accelerator, steps: int, start: int) -> None:
+    def __init__(
+        self, folder: Path | None, accelerator: Accelerator, start: int, advance: Advance
+    ) -> None:
         self._accelerator = accelerator
-        self._file = folder / LOG
-        if accelerator.is_main_process:
+        self._advance = advance
+        self._file: Path | None = None
+        if folder is not None and accelerator.is_main_process:
+            self._file = folder / LOG
             kept = [line for line in read_log(folder) if line["step"] <= start]
             write_atomic(self._file, "".join(json.dumps(line) + "\n" for line in kept).encode())
-        console = Console(stderr=True)
-        self.progress = Progress(
-            "training",
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=console,
-            disable=not (console.is_terminal and accelerator.is_main_process),
-        )
-        self._bar = self.progress.add_task("training", total=steps, completed=start, note="")
         self.broken_images = 0
         self._sums: dict[str, Tensor] = {}
         self._images = 0
@@ -84,7 +67,7 @@ class Report:
             self._sums[name] = torch.stack((total + value, count + 1))
         self._images += images
         self._waited += waited
-        self.progress.advance(self._bar)
+        self._advance()
 
     def broken(self, message: str) -> None:
         """Tell of an image that could not be read and was replaced."""
@@ -130,8 +113,8 @@ class Report:
         self._sums, self._images, self._waited = {}, 0, 0.0
         self._since = time.perf_counter()
         self.note(step, line)
-        self.progress.update(
-            self._bar,
+        self._advance(
+            0,
             note=f"loss {line['loss']:.4f}  {line['images_per_second']:.0f} images/s  "
             f"{line['data_wait']:.0%} waiting for data",
         )
@@ -140,7 +123,7 @@ class Report:
     def note(self, step: int, line: Mapping[str, float]) -> None:
         """Add a line to the log and the trackers."""
         self._accelerator.log(dict(line), step=step)
-        if not self._accelerator.is_main_process:
+        if self._file is None:
             return
         rounded = {name: float(f"{value:.6g}") for name, value in line.items()}
         try:

@@ -15,13 +15,13 @@ from tests.models.formula import weight
 from vicl.evaluation.datasets import open_dataset
 from vicl.evaluation.running.engines import as_engine
 from vicl.evaluation.scoring.results import EvaluationError
-from vicl.evaluation.studies.paper import COLUMNS, PUBLISHED, run_paper
+from vicl.evaluation.studies.paper import COLUMNS, PUBLISHED, PaperTable, run_paper
 from vicl.loading import load_model
 from vicl.metrics.perceptual import alexnet
 
 
-@pytest.fixture
-def voc(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def voc(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three images with a bicycle (class 2, of fold 0); nothing of the other folds."""
     masks = {}
     for index in range(3):
@@ -29,13 +29,20 @@ def voc(tmp_path: Path) -> Path:
         mask[10:60, 16 : 60 + 10 * index] = 2
         mask[60, :] = 255
         masks[f"2008_00000{index}"] = mask
-    root = tmp_path / "data"
+    root = tmp_path_factory.mktemp("voc")
     pascal_tree(root / "VOCdevkit" / "VOC2012", masks)
     return root
 
 
-def test_one_fold_of_the_table(voc: Path, tmp_path: Path) -> None:
-    table = run_paper([], voc, tmp_path / "out", count=4)
+@pytest.fixture(scope="module")
+def run(voc: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[PaperTable, Path]:
+    """The table of two episodes of what is there, and its folder."""
+    out = tmp_path_factory.mktemp("run") / "out"
+    return run_paper([], voc, out, count=2), out
+
+
+def test_one_fold_of_the_table(voc: Path, run: tuple[PaperTable, Path]) -> None:
+    table, _ = run
     assert list(table.runs) == ["fold-0"]
     assert list(table.ours) == ["copy", "identity", "analogies"]
     # The same number in %, as the plain evaluation of the same episodes gives it.
@@ -47,33 +54,33 @@ def test_one_fold_of_the_table(voc: Path, tmp_path: Path) -> None:
     plain = evaluate(
         [as_engine(copy, "segmentation")],
         dataset,
-        dataset.episodes(4, seed=0),
+        dataset.episodes(2, seed=0),
         scorer=scorer_for("segmentation"),
     ).engine("copy")
     assert table.ours["copy"]["fold 0"].mean == pytest.approx(100 * plain.values["iou_cell"].mean)
-    assert table.ours["copy"]["fold 0"].n == 4
+    assert table.ours["copy"]["fold 0"].n == 2
     assert 20 < table.ours["copy"]["fold 0"].mean < 100
 
 
-def test_what_was_not_run_is_named_with_the_reason(voc: Path, tmp_path: Path) -> None:
-    table = run_paper([], voc, tmp_path / "out", count=2)
+def test_what_was_not_run_is_named_with_the_reason(run: tuple[PaperTable, Path]) -> None:
+    table, out = run
     titles = {column.title for column in COLUMNS}
     assert set(table.skipped) == titles - {"fold 0"}
     assert "imagenet/val" in table.skipped["colour MSE"]
     assert "Annotations" in table.skipped["detection"]
-    text = (tmp_path / "out" / "table.md").read_text()
+    text = (out / "table.md").read_text()
     assert "| MAE-VQGAN, figures (published) | 27.83 | 30.44 |" in text
     assert "- fold 0: 2 episodes" in text.replace("fold-0", "fold 0")
     assert "- LPIPS: not run" in text
-    written = json.loads((tmp_path / "out" / "table.json").read_text())
+    written = json.loads((out / "table.json").read_text())
     assert written["ours"]["copy"]["fold 0"]["n"] == 2
 
 
-def test_a_table_goes_on(voc: Path, tmp_path: Path) -> None:
-    first = run_paper([], voc, tmp_path / "out", count=2)
+def test_a_table_goes_on(voc: Path, run: tuple[PaperTable, Path]) -> None:
+    first, out = run
     with pytest.raises(EvaluationError, match="--resume"):
-        run_paper([], voc, tmp_path / "out", count=2)
-    again = run_paper([], voc, tmp_path / "out", count=2, resume=True)
+        run_paper([], voc, out, count=2)
+    again = run_paper([], voc, out, count=2, resume=True)
     assert again.runs["fold-0"].answered == 0
     assert again.ours == first.ours
 

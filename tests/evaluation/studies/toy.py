@@ -99,6 +99,9 @@ class Finder:
     patch_size: int = 8
     name: str = "finder"
     weights_hash: str | None = None
+    most_examples: int | None = None
+    spins: int = 1
+    fills_by_scores: bool = True
 
     def token_logits(self, image: Tensor, hole: Tensor) -> Tensor:
         return torch.stack([self._score(*one) for one in zip(image, hole, strict=True)])

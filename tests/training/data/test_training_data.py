@@ -17,6 +17,7 @@ from torch.utils.data import IterableDataset
 
 from vicl.figures.synthetic.generator import SyntheticFigures
 from vicl.files import FileError
+from vicl.files.packaged import PHOTOS
 from vicl.images import ImageError, to_tensor
 from vicl.training.data.shards import Shards
 from vicl.training.data.training_data import TrainingData, open_data
@@ -332,9 +333,8 @@ def test_held_out_streams(tmp_path: Path, folder: Path) -> None:
 
 def test_held_out_are_resized_as_pillow_does(folder: Path) -> None:
     held = opened(str(folder), sources={"kind": "photos"}).held_out
-    path = Path(__file__).parents[3] / "src/vicl/photos"
     wanted = []
-    for file in path.glob("*.jpg"):
+    for file in PHOTOS.glob("*.jpg"):
         if "negative" in file.name:
             continue
         image = Image.open(file)

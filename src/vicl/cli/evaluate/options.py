@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vicl.cli.options import DEBUG, DEVICE, DTYPE, SEED
+
 if TYPE_CHECKING:
     from vicl.canvas.layout import Order
     from vicl.canvas.rects import Fit
@@ -33,25 +35,11 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
     return tuple(part.strip() for part in parts if part.strip())
 
 
-SEED = click.Option(["--seed"], type=click.IntRange(min=0), default=0, show_default=True)
-DEVICE = click.Option(
-    ["--device"],
-    type=click.Choice(("auto", "cpu", "cuda", "mps")),
-    default="auto",
-    show_default=True,
-)
-DTYPE = click.Option(
-    ["--dtype"],
-    type=click.Choice(("auto", "float32", "bfloat16")),
-    default="auto",
-    show_default=True,
-)
 BATCH_SIZE = click.Option(
     ["--batch-size"],
     type=click.IntRange(min=1),
     help="Prompts given to a model at once.  [default: as many as fit]",
 )
-DEBUG = click.Option(["--debug"], is_flag=True, help="Show traces with errors.")
 COMMON = (
     click.Option(
         ["--model", "models"],

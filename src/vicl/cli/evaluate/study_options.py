@@ -10,14 +10,11 @@ import click
 
 from vicl.cli.evaluate.options import (
     BATCH_SIZE,
-    DEBUG,
-    DEVICE,
-    DTYPE,
     FOLD,
-    SEED,
     SHAPES,
     SOURCES,
 )
+from vicl.cli.options import DEBUG, DEVICE, DTYPE, SEED
 
 if TYPE_CHECKING:
     from vicl.engine import InContextModel, Inpainter

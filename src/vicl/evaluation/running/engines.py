@@ -20,8 +20,9 @@ from vicl.models.floors import Copy, Identity
 from vicl.models.registry import ENGINES
 from vicl.models.tokens import hole_tokens
 from vicl.prompt import Prompt
-from vicl.prompting.canvas_model import CanvasModel, even_share, most_examples
+from vicl.prompting.canvas_model import CanvasModel
 from vicl.prompting.tiling import LargeQueries
+from vicl.prompting.views import even_share, most_examples
 
 LOCAL_KINDS: tuple[Kind, ...] = ("edges", "colorization", "image")
 """Where the answer depends on what is near, so that large queries may be shown in tiles."""

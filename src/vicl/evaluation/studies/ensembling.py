@@ -17,7 +17,7 @@ from vicl.models.autoregressive import Autoregressive
 from vicl.models.floors import Copy
 from vicl.prompt import Prompt
 from vicl.prompting.canvas_model import CanvasModel
-from vicl.prompting.fusing import FUSIONS, Ensemble, Fusion, scores_places
+from vicl.prompting.fusing import TOKEN_FUSIONS, Fusion, fuses_tokens
 
 
 def run(
@@ -54,12 +54,14 @@ def run(
         Variant("1 example", (Copy(), *(CanvasModel(one, spins=1) for one in inpainters)), _first),
         Variant(f"{examples} examples", (Copy(),)),
     ]
-    for fuse in FUSIONS:
-        ready = [one for one in inpainters if fuse == "images" or scores_places(one)]
+    fusions: tuple[Fusion, ...] = (*TOKEN_FUSIONS, "images")
+    every = tuple(ARRANGEMENTS)
+    for fuse in fusions:
+        ready = [one for one in inpainters if fuse == "images" or fuses_tokens(one)]
         # An autoregressive model has one arrangement.
         turned = [one for one in ready if not isinstance(one, Autoregressive)]
-        over = tuple(Ensemble(one, fuse=fuse) for one in turned)
-        each = tuple(Ensemble(one, (1,), fuse, examples_per_canvas=1) for one in ready)
+        over = tuple(CanvasModel(one, arrangements=every, fuse=fuse) for one in turned)
+        each = tuple(CanvasModel(one, fuse=fuse, examples_per_canvas=1) for one in ready)
         if over:
             variants.append(Variant(f"{arrangements}: {_WORDS[fuse]}", over, _first))
         if each:

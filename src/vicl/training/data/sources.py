@@ -19,14 +19,13 @@ import numpy.typing as npt
 from PIL import Image
 
 from vicl.files import display
+from vicl.files.packaged import PHOTOS
 from vicl.images import ImageError, find_images, open_image, to_rgb
 from vicl.training.recipe.data import FolderSource, PhotoSource
 from vicl.training.seeds import Purpose, numbers
 
 MOST_BROKEN = 50
 """So many broken images in a row, and reading ends with an error."""
-
-_PHOTOS = Path(__file__).resolve().parents[2] / "photos"
 
 
 @dataclass(frozen=True)
@@ -187,9 +186,9 @@ def list_files(source: FolderSource | PhotoSource) -> ImageFiles:
     if isinstance(source, PhotoSource):
         # Only the photographs, not what was made of them.
         found = [
-            path for path in find_images(_PHOTOS) if re.fullmatch(r"[a-z]+(_\d)?\.jpg", path.name)
+            path for path in find_images(PHOTOS) if re.fullmatch(r"[a-z]+(_\d)?\.jpg", path.name)
         ]
-        name, folder = "photos", _PHOTOS
+        name, folder = "photos", PHOTOS
     else:
         name, folder = f"folder {display(source.path)}", Path(source.path)
         found = find_images(folder)

@@ -10,13 +10,13 @@ import difflib
 import os
 import re
 from collections.abc import Iterator, Sequence
-from importlib import resources
 from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from vicl.files import display, open_plain, reason
+from vicl.files.packaged import RECIPES
 from vicl.files.plain_yaml import FAULTS, parse
 from vicl.training.recipe.data import RecipeError
 from vicl.training.recipe.recipe import Recipe
@@ -34,8 +34,7 @@ Origins = dict[Keys, str]
 
 def shipped_recipes() -> list[str]:
     """Names of the recipes that come with the package."""
-    folder = resources.files("vicl") / "recipes"
-    return sorted(e.name.removesuffix(".yaml") for e in folder.iterdir() if e.name[-5:] == ".yaml")
+    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
 
 
 def load_recipe(source: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
@@ -90,7 +89,7 @@ def read_text(source: str | os.PathLike[str]) -> str:
     name, text = display(source), os.fspath(source)
     known = shipped_recipes()
     if text in known and not os.path.isfile(text):  # noqa: PTH113 (False for names too long)
-        return (resources.files("vicl") / "recipes" / f"{text}.yaml").read_text("utf-8")
+        return (RECIPES / f"{text}.yaml").read_text("utf-8")
     if not os.path.lexists(text):
         hint = _nearest(text, known)
         raise RecipeError(

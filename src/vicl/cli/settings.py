@@ -1,0 +1,92 @@
+"""A prompt's settings as options: an option for each, named as the setting is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+
+def _tile(value: str) -> int | str:
+    """A number of pixels, or one of two words."""
+    if value in ("auto", "whole"):
+        return value
+    if not value.isdecimal() or int(value) < 16:
+        raise click.BadParameter(f"got {value!r}, expected 'auto', 'whole' or at least 16 pixels")
+    return int(value)
+
+
+SAMPLING = (
+    click.Option(
+        ["--temperature"],
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="T",
+        help="Of drawn answers: below 1 nearer to the likeliest, above 1 more varied.  "
+        "[default: 1]",
+    ),
+    click.Option(
+        ["--top-k"],
+        type=click.IntRange(1),
+        metavar="K",
+        help="Draw among the K likeliest tokens of each place only.",
+    ),
+    click.Option(
+        ["--coherent"],
+        is_flag=True,
+        default=None,
+        help="Draw all places of an answer alike, not each by itself.",
+    ),
+)
+"""What makes the one setting `sampling`."""
+
+SETTINGS = (
+    click.Option(
+        ["--samples"],
+        type=click.IntRange(1),
+        metavar="N",
+        help="Give up to N different answers, best first.  [default: 1]",
+    ),
+    *SAMPLING,
+    click.Option(
+        ["--tile"],
+        type=_tile,
+        metavar="PX|auto|whole",
+        help="Answer large queries in overlapping tiles of PX pixels, or whole.  [default: auto]",
+    ),
+    click.Option(
+        ["--upsampling"],
+        type=click.Choice(("guided", "bicubic")),
+        help="How answers smaller than the query are enlarged.  [default: guided]",
+    ),
+    click.Option(
+        ["--arrangements"],
+        type=click.IntRange(1, 8),
+        metavar="N",
+        help="Models with a canvas: ask in the first N of the grid's eight arrangements, and fuse "
+        "the answers.  [default: 1]",
+    ),
+    click.Option(
+        ["--fuse"],
+        type=click.Choice(("answers", "images", "probabilities", "logits", "product", "max")),
+        help="How the answers of several canvases become one.  [default: answers]",
+    ),
+    click.Option(
+        ["--spins"],
+        type=click.IntRange(1, 64),
+        metavar="N",
+        help="Models with a canvas: ask again with the pictures moved by parts of a patch, N times "
+        "along each axis.  [default: as the model says]",
+    ),
+    click.Option(["--seed"], type=click.IntRange(0), metavar="N", help="[default: 0]"),
+)
+"""The options; none has a default of its own, since what a prompt file says comes before it."""
+
+
+def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that were given, by name, from the options' values."""
+    from vicl.engine import Sampling
+
+    settings = {name: value for name, value in given.items() if value is not None}
+    drawing = {o.name: settings.pop(o.name) for o in SAMPLING if o.name in settings}
+    return settings | ({"sampling": Sampling(**drawing)} if drawing else {})

@@ -1,0 +1,155 @@
+"""What is told of an answer: an annotation, a row of JSON, a line of a contact sheet."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from vicl.exports.annotation import Annotation
+from vicl.exports.sheets import contact_sheet
+from vicl.images import DEFAULT_LIMIT_PIXELS, resize, save_image, to_tensor
+from vicl.prompt import Example
+from vicl.tasks.boxes import Box
+
+_SHOWN = 512
+"""Longest side of a picture that is kept for a contact sheet, in pixels."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """One image file to answer.
+
+    Attributes:
+        path: Where it is, as given.
+        relative: What its outputs are named by: its place in the folder that was given, or its
+            name.
+    """
+
+    path: Path
+    relative: PurePath
+
+
+@runtime_checkable
+class Answered(Protocol):
+    """What is read of an answer here; see :class:`vicl.Answer`."""
+
+    @property
+    def image(self) -> Image.Image:
+        """RGB, at the query's size."""
+
+    @property
+    def confidence(self) -> Float[np.ndarray, "h w"] | None:
+        """Of each pixel, in [0, 1]."""
+
+    @property
+    def likelihood(self) -> float | None:
+        """Its logarithm."""
+
+    @property
+    def mask(self) -> UInt8[np.ndarray, "h w"] | None:
+        """Class numbers, 0 is the background."""
+
+    @property
+    def scores(self) -> Float[np.ndarray, "k h w"] | None:
+        """Of the classes, in [0, 1]."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of class 1 and up; empty where the task has none."""
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """Objects found."""
+
+    @property
+    def alternatives(self) -> Sequence[Answered]:
+        """Further answers, best first."""
+
+
+def as_annotation(file_name: str, answer: Answered) -> Annotation:
+    """An answer as the exports take it."""
+    return Annotation(
+        file_name,
+        (answer.image.height, answer.image.width),
+        answer.classes,
+        mask=answer.mask,
+        boxes=answer.boxes,
+        confidence=answer.confidence,
+    )
+
+
+def as_row(query: Query, answer: Answered, written: Path | None) -> dict[str, Any]:
+    """An answer in numbers, for JSON; `written` is the file that holds it, if one does."""
+    row: dict[str, Any] = {"query": str(query.path)}
+    if written is not None:
+        row["output"] = str(written)
+    row["size"] = [answer.image.height, answer.image.width]
+    if answer.confidence is not None:
+        row["confidence"] = round(float(answer.confidence.mean()), 4)
+    if answer.likelihood is not None:
+        row["likelihood"] = answer.likelihood
+    if answer.mask is not None:
+        row["area"] = {
+            name: round(float((answer.mask == number).mean()), 6)
+            for number, name in enumerate(answer.classes, start=1)
+        }
+    if answer.boxes or (answer.scores is not None and answer.mask is None):
+        row["boxes"] = [
+            {"class": answer.classes[box.label - 1], "box": list(box.box), "score": box.score}
+            for box in answer.boxes
+        ]
+    if answer.alternatives:
+        row["alternatives"] = len(answer.alternatives)
+    return row
+
+
+class AnswerSheet:
+    """A contact sheet of examples, and under them the first queries with their answers.
+
+    Args:
+        examples: As the engine sees them.
+        most: How many answers are drawn; further ones are left out.
+        limit_pixels: Queries with more pixels are refused.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        *,
+        most: int = 50,
+        limit_pixels: int = DEFAULT_LIMIT_PIXELS,
+    ) -> None:
+        self.most, self.limit_pixels = most, limit_pixels
+        self.queries: list[Query] = []
+        self._pictures = [[to_tensor(e.input), to_tensor(e.output)] for e in examples]
+        self._labels = ["example"] * len(self._pictures)
+
+    def add(self, query: Query, answer: Answered) -> None:
+        """Take a query and its answer, made small: neither is held at its own size."""
+        if len(self.queries) == self.most:
+            return
+        shown = to_tensor(query.path, limit_pixels=self.limit_pixels)
+        self._pictures.append([_small(shown), _small(to_tensor(answer.image))])
+        self._labels.append(query.relative.name)
+        self.queries.append(query)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Draw the page and write it."""
+        page = contact_sheet(self._pictures, headers=("input", "output"), labels=self._labels)
+        save_image(page, path, inputs=[query.path for query in self.queries])
+
+
+def _small(image: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 _ _"]:
+    height, width = image.shape[1:]
+    scale = _SHOWN / max(height, width)
+    if scale >= 1:
+        return image
+    return resize(image, (max(1, round(height * scale)), max(1, round(width * scale))))

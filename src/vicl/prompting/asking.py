@@ -1,0 +1,49 @@
+"""What is asked: any model, as an engine that takes queries of any size by the settings."""
+
+from __future__ import annotations
+
+from vicl.engine import InContextModel, Inpainter
+from vicl.prompting.canvas_model import CanvasModel
+from vicl.prompting.settings import PromptSettings
+from vicl.prompting.tiling import LargeQueries
+
+
+def as_engine(
+    model: InContextModel | Inpainter, settings: PromptSettings, *, local: bool
+) -> LargeQueries:
+    """Make a model ready to answer: an inpainter on its canvases, large queries in tiles.
+
+    Args:
+        model: As :func:`vicl.load_model` gives it.
+        settings: How it is asked.
+        local: Whether a part of a photograph can be answered without seeing the rest.
+
+    Raises:
+        ValueError: If a setting does not suit the model.
+    """
+    engine: InContextModel
+    canvas = settings.of_canvas()
+    if isinstance(model, Inpainter):
+        engine = CanvasModel(model, upsampling=settings.upsampling, **canvas)
+    elif canvas:
+        raise ValueError(
+            f"{', '.join(canvas)}: {model.name} has no canvas, so this would change nothing"
+        )
+    else:
+        engine = model
+    tile = settings.tile if isinstance(settings.tile, int) else None
+    if settings.tile == "auto" and local and settings.samples == 1:
+        tile = engine.max_size
+    return LargeQueries(engine, tile, settings.upsampling)
+
+
+def taken_apart(
+    model: InContextModel | Inpainter,
+) -> tuple[InContextModel | Inpainter, dict[str, object]]:
+    """A model and how it is asked: of a canvas model its inpainter, and the settings that it has.
+
+    So a prompt file, which keeps a model by its name and hash, keeps how it is asked too.
+    """
+    if not isinstance(model, CanvasModel):
+        return model, {}
+    return model.inpainter, model.settings()

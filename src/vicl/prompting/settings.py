@@ -1,0 +1,129 @@
+"""How a prompt is asked: one value, which prompter, prompt file and command line read and write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from vicl.canvas.layout import ARRANGEMENTS, Layout
+from vicl.canvas.rects import Fit
+from vicl.engine import Sampling
+from vicl.images.upsampling import Upsampling
+from vicl.prompting.fusing import Fusion
+
+Tile = Literal["auto", "whole"] | Annotated[int, Field(ge=16, le=1 << 20)]
+
+
+def _first(value: Any) -> Any:
+    """A number of arrangements is so many of the first."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return tuple(range(1, value + 1)) if whole else value
+
+
+class PromptSettings(BaseModel):
+    """All that an answer depends on beside examples, task, engine and query.
+
+    Attributes:
+        seed: Of everything random; not negative.
+        samples: How many different answers to give a query, if the engine has as many.
+        tile: Answer in overlapping tiles of this many pixels a side, at least 16, or show the query
+            "whole". "auto" tiles queries that are larger than the engine takes, if the task looks
+            at what is near (images, edges, colorization) and one sample is asked for; measured by
+            `benchmarks/resolution.py`.
+        upsampling: How answers of an engine that sees less than the query's pixels are enlarged.
+        sampling: For inpainters: how answers after the first are drawn; None as `Sampling()` says.
+        layout: For inpainters: the grid; None takes the general one.
+        fit: For inpainters: how images of other shapes go into the general grid's cells.
+        spins: For inpainters: see :class:`vicl.prompting.canvas_model.CanvasModel`.
+        arrangements: For inpainters: in which of the eight arrangements (1 to 8) of the grid a
+            prompt is asked; a number n is the first n of them.
+        fuse: For inpainters: how the answers become one; see :data:`vicl.prompting.fusing.Fusion`.
+        examples_per_canvas: For inpainters: how many examples stand on a canvas; None for as many
+            as fit.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    samples: int = Field(default=1, ge=1, le=10_000)
+    tile: Tile = "auto"
+    upsampling: Upsampling = "guided"
+    sampling: Sampling | None = None
+    layout: Layout | None = None
+    fit: Fit = "stretch"
+    spins: int | None = Field(default=None, ge=1, le=64)
+    arrangements: Annotated[tuple[int, ...], BeforeValidator(_first)] = (1,)
+    fuse: Fusion = "answers"
+    examples_per_canvas: int | None = Field(default=None, ge=1, le=1024)
+
+    @model_validator(mode="after")
+    def _check(self) -> PromptSettings:
+        if isinstance(self.tile, int) and self.samples > 1:
+            raise ValueError("samples, tile: an answer in tiles has no alternatives")
+        if not self.arrangements or any(a not in ARRANGEMENTS for a in self.arrangements):
+            raise ValueError(
+                f"arrangements: got {self.arrangements}, expected numbers from 1 to "
+                f"{len(ARRANGEMENTS)}, at least one"
+            )
+        return self
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> PromptSettings:
+        """Settings by name; those that are left out have their defaults.
+
+        Raises:
+            TypeError: If there is no setting of a name.
+            ValueError: If a value cannot be; the message says which and what was expected.
+        """
+        unknown = sorted(given.keys() - cls.model_fields.keys())
+        if unknown:
+            raise TypeError(
+                f"{', '.join(unknown)}: no such setting; there are {', '.join(cls.model_fields)}"
+            )
+        try:
+            return cls.model_validate(dict(given))
+        except ValidationError as error:
+            raise ValueError(_words(error)) from error
+
+    def changed(self, given: Mapping[str, Any]) -> PromptSettings:
+        """These settings, but for some.
+
+        Raises:
+            TypeError: As :meth:`of`.
+            ValueError: As :meth:`of`.
+        """
+        return type(self).of({**self.given(), **given})
+
+    def given(self) -> dict[str, Any]:
+        """The settings by name that are not at their defaults."""
+        return {
+            name: getattr(self, name)
+            for name, field in type(self).model_fields.items()
+            if getattr(self, name) != field.default
+        }
+
+    def of_canvas(self) -> dict[str, Any]:
+        """Those of :meth:`given` that only an engine with a canvas takes."""
+        return {name: value for name, value in self.given().items() if name not in FOR_ALL}
+
+    def without_canvas(self) -> PromptSettings:
+        """These settings for an engine without a canvas."""
+        return type(self).of({name: v for name, v in self.given().items() if name in FOR_ALL})
+
+
+FOR_ALL = ("seed", "samples", "tile", "upsampling")
+"""Settings that every engine takes; the others say how a canvas is asked."""
+
+
+def _words(error: ValidationError) -> str:
+    """The first fault in a line: which setting, what it got, what was expected."""
+    fault = error.errors(include_url=False)[0]
+    if fault["type"] == "value_error" and not fault["loc"]:
+        return str(fault["ctx"]["error"])
+    name, got = str(fault["loc"][0]), repr(fault["input"])[:80]
+    if name == "tile":
+        expected = "'auto', 'whole' or a number of pixels, at least 16"
+    else:
+        expected = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return f"{name}: got {got}, expected {expected}"

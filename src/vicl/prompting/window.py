@@ -1,0 +1,318 @@
+"""Asking an inpainter for so many prompts at a time: canvases filled in chunks, then fused."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import torch
+from jaxtyping import Float, Int
+from torch import Generator, Tensor
+
+from vicl.canvas.layout import Canvas, Layout
+from vicl.canvas.moves import Move, mean_of_moved
+from vicl.canvas.rects import Rect
+from vicl.engine import Filled, Inpainter, Sampling, TokenInpainter, rank, same_picture
+from vicl.images import to_tensor
+from vicl.images.upsampling import Upsampling, upsample
+from vicl.models.tokens import hole_tokens
+from vicl.prompt import Prompt
+from vicl.prompting.batching import Chunks
+from vicl.prompting.fusing import (
+    TOKEN_FUSIONS,
+    Fusion,
+    TokenFusion,
+    fuse_logits,
+    mean_answer,
+    mean_of_given,
+)
+from vicl.prompting.views import Member
+
+DRAWS_PER_SAMPLE = 4
+"""How often an answer is drawn for each that was asked for, at most, before an engine that repeats
+itself is taken to have no more."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Ask:
+    """A canvas to fill: whose, which member's, after which move."""
+
+    owner: int
+    member: int
+    move: int
+    canvas: Canvas
+
+
+@dataclass(frozen=True, eq=False)
+class _Cell:
+    """What stands in the answer's cell of a filled canvas, and that canvas, where it is kept."""
+
+    image: Float[Tensor, "3 h w"]
+    confidence: Float[Tensor, "h w"] | None
+    log_likelihood: Float[Tensor, ""] | None
+    canvas: Float[Tensor, "3 H W"] | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    """What a canvas says of tokens: scores in the hole, and the likeliest of all places."""
+
+    logits: Float[Tensor, "p k"]
+    tokens: Int[Tensor, " n"]
+
+
+class Window:
+    """So many prompts as are asked together.
+
+    Args:
+        inpainter: What fills the holes.
+        prompts: As many as should be held at once.
+        plan: Gives a prompt's members; raises a ValueError where it has none.
+        moves: Of each member's pictures; the first is none.
+        fuse: How views become one answer.
+        upsampling: How the cell's answer is brought to the query's size.
+        sampling: How answers after the first are drawn.
+        chunks: How many canvases go through the inpainter at once.
+    """
+
+    def __init__(
+        self,
+        inpainter: Inpainter,
+        prompts: Sequence[Prompt],
+        *,
+        plan: Callable[[Prompt], list[Member]],
+        moves: Sequence[Move],
+        fuse: Fusion,
+        upsampling: Upsampling,
+        sampling: Sampling,
+        chunks: Chunks,
+    ) -> None:
+        self._inpainter = inpainter
+        self._count = len(prompts)
+        self._moves = moves
+        self._fuse: Fusion = fuse
+        self._upsampling: Upsampling = upsampling
+        self._sampling = sampling
+        self._chunks = chunks
+        self._errors: dict[int, Exception] = {}
+        self._members: dict[int, list[Member]] = {}
+        self._queries: dict[int, Tensor] = {}
+        for owner, prompt in enumerate(prompts):
+            try:
+                self._queries[owner] = to_tensor(prompt.query)
+                self._members[owner] = plan(prompt)
+            except (ValueError, OSError) as error:
+                self._errors[owner] = error
+
+    def answered(self, samples: int, seed: int) -> Iterator[Filled | Exception]:
+        """Ask for all; gives the answers, in order."""
+        if self._fuse in TOKEN_FUSIONS:
+            found = {o: [f] for o, f in self._fused_tokens(self._fuse)}
+        else:
+            found = self._fused_images(samples, seed)
+        for owner in range(self._count):
+            yield self._errors[owner] if owner in self._errors else rank(found[owner])
+
+    def _asks(self, owners: Iterable[int], moves: Sequence[Move]) -> Iterator[_Ask]:
+        """The canvases of prompts, composed when they are asked for."""
+        for owner in owners:
+            try:
+                for number, member in enumerate(self._members[owner]):
+                    for move, canvas in enumerate(member.canvases(moves)):
+                        yield _Ask(owner, number, move, canvas)
+            except (ValueError, OSError) as error:
+                self._errors[owner] = error
+
+    def _fused_images(self, samples: int, seed: int) -> dict[int, list[Filled]]:
+        """The answers to each prompt, the likeliest first, then those drawn at random.
+
+        These are compared with the likeliest answer without a move, not with a mean over moves.
+        """
+        likeliest = self._filled(self._members, self._moves)
+        found = {owner: [self._fused(owner, cells)] for owner, cells in likeliest.items()}
+        if samples == 1:
+            return found
+        still = found
+        if len(self._moves) > 1:
+            still = {
+                owner: [self._fused(owner, [moved[:1] for moved in cells])]
+                for owner, cells in likeliest.items()
+            }
+        for draw in range(1, DRAWS_PER_SAMPLE * samples):
+            # Prompts that have as many answers as asked for are left alone.
+            owners = [owner for owner, several in still.items() if len(several) < samples]
+            drawn = self._filled(owners, self._moves[:1], seed * 1_000_003 + draw)
+            for owner, cells in drawn.items():
+                answer = self._fused(owner, cells)
+                if not any(same_picture(answer, other) for other in still[owner]):
+                    still[owner].append(answer)
+        return {owner: [found[owner][0], *still[owner][1:]] for owner in found}
+
+    def _filled(
+        self, owners: Iterable[int], moves: Sequence[Move], seed: int | None = None
+    ) -> dict[int, list[list[_Cell]]]:
+        """Fill the canvases of prompts: of each, of each member, the cells after each move.
+
+        Args:
+            owners: Which prompts.
+            moves: Which moves.
+            seed: Of what is drawn at random; None for the likeliest.
+        """
+        found: dict[int, list[list[_Cell]]] = {}
+        asks = self._asks([owner for owner in owners if owner not in self._errors], moves)
+        for ask, cell in self._chunks.run(asks, lambda chunk: self._fill(chunk, seed)):
+            if isinstance(cell, Exception):
+                self._errors.setdefault(ask.owner, cell)
+            elif ask.owner not in self._errors:
+                members = found.setdefault(ask.owner, [[] for _ in self._members[ask.owner]])
+                members[ask.member].append(cell)
+        return {owner: cells for owner, cells in found.items() if owner not in self._errors}
+
+    def _fill(self, asks: Sequence[_Ask], seed: int | None) -> list[_Cell]:
+        """Fill some canvases, and keep what is needed of them."""
+        image, hole = _stacked(asks)
+        filled = self._inpainter.inpaint(
+            image,
+            hole,
+            sampling=self._sampling,
+            # A generator a canvas, so that its answer is the one that it gets alone.
+            generators=None if seed is None else [Generator().manual_seed(seed) for _ in asks],
+        )
+        sure, likely = filled.confidence, filled.log_likelihood
+        cells = []
+        for row, ask in enumerate(asks):
+            layout = self._members[ask.owner][ask.member].layout
+            cells.append(
+                _Cell(
+                    image=layout.crop(filled.image[row]).clone(),
+                    confidence=None if sure is None else layout.crop(sure[row]).clone(),
+                    log_likelihood=None if likely is None else likely[row],
+                    canvas=None if ask.member or ask.move else filled.image[row].clone(),
+                )
+            )
+        return cells
+
+    def _fused(self, owner: int, cells: Sequence[Sequence[_Cell]]) -> Filled:
+        """One answer of the cells of all members."""
+        members = self._members[owner]
+        means = [self._mean_of_moves(moved) for moved in cells]
+        if self._fuse == "answers":
+            return mean_answer(
+                [
+                    self._enlarged(owner, member.layout, cell)
+                    for member, cell in zip(members, means, strict=True)
+                ]
+            )
+        image = torch.stack([cell.image for cell in means]).mean(dim=0)
+        mean = _Cell(
+            image=image,
+            confidence=mean_of_given([cell.confidence for cell in means]),
+            log_likelihood=mean_of_given([cell.log_likelihood for cell in means]),
+            canvas=means[0].canvas,
+        )
+        return self._enlarged(owner, members[0].layout, mean)
+
+    def _mean_of_moves(self, cells: Sequence[_Cell]) -> _Cell:
+        """The mean of a member's cells, each moved back."""
+        moves = self._moves[: len(cells)]
+        sure = [cell.confidence for cell in cells if cell.confidence is not None]
+        return replace(
+            cells[0],
+            image=mean_of_moved([cell.image for cell in cells], moves),
+            confidence=mean_of_moved(sure, moves) if sure else None,
+        )
+
+    def _enlarged(self, owner: int, layout: Layout, cell: _Cell) -> Filled:
+        """Bring a cell to the query's size, and show it on its canvas."""
+        query, canvas, sure = self._queries[owner], cell.canvas, cell.confidence
+        size = (query.shape[1], query.shape[2])
+        if canvas is not None:
+            canvas = canvas.clone()
+            layout.answer.of(canvas)[:] = cell.image
+
+        def enlarge(values: Tensor, part: Rect) -> Tensor:
+            return upsample(values, part.size, guide=part.of(query), method=self._upsampling)
+
+        return Filled(
+            image=layout.undraw(cell.image, size, enlarge),
+            confidence=None if sure is None else layout.undraw(sure[None], size, enlarge)[0],
+            log_likelihood=cell.log_likelihood,
+            cell=cell.image,
+            canvas=canvas,
+        )
+
+    def _fused_tokens(self, fuse: TokenFusion) -> Iterator[tuple[int, Filled]]:
+        """Draw, on each prompt's first canvas, the tokens that are likeliest by all of them."""
+        first: dict[int, _Ask] = {}
+        scored: dict[int, list[_Scored]] = defaultdict(list)
+        asks = self._asks([o for o in self._members if o not in self._errors], self._moves[:1])
+        for ask, scores in self._chunks.run(asks, self._score):
+            if isinstance(scores, Exception):
+                self._errors.setdefault(ask.owner, scores)
+            else:
+                first.setdefault(ask.owner, ask)
+                scored[ask.owner].append(scores)
+        chosen = []
+        for owner, several in scored.items():
+            if owner in self._errors:
+                continue
+            fused = fuse_logits(torch.stack([one.logits for one in several]), fuse)  # (p, k)
+            best, inside = fused.max(dim=-1)
+            tokens = several[0].tokens.clone()
+            tokens[self._places([first[owner]])[0]] = inside
+            chosen.append((first[owner], tokens, best))
+        for (ask, _, best), canvas in self._chunks.run(chosen, self._decode):
+            if isinstance(canvas, Exception):
+                self._errors[ask.owner] = canvas
+            else:
+                yield ask.owner, self._read(ask, best, canvas)
+
+    @torch.no_grad()
+    def _score(self, asks: Sequence[_Ask]) -> list[_Scored]:
+        """Score the tokens of some canvases."""
+        logits = self._scorer.token_logits(*_stacked(asks)).float().cpu()  # (m, n, k)
+        return [
+            _Scored(row[inside].clone(), row.argmax(dim=-1))
+            for row, inside in zip(logits, self._places(asks), strict=True)
+        ]
+
+    @torch.no_grad()
+    def _decode(self, chosen: Sequence[tuple[_Ask, Tensor, Tensor]]) -> list[Tensor]:
+        """Draw the tokens that were chosen for some prompts."""
+        tokens = torch.stack([one for _, one, _ in chosen])
+        return list(self._scorer.decode(tokens, *_stacked([ask for ask, _, _ in chosen])))
+
+    def _read(self, ask: _Ask, best: Float[Tensor, " p"], canvas: Float[Tensor, "3 H W"]) -> Filled:
+        """Read a prompt's answer; `best` are the logarithms of its tokens' probabilities."""
+        layout, side = self._members[ask.owner][ask.member].layout, self._inpainter.patch_size
+        rows, columns = (length // side for length in layout.hole.size)
+        sure = best.exp().view(rows, columns)
+        sure = sure.repeat_interleave(side, dim=0).repeat_interleave(side, dim=1)
+        inner = Rect(
+            layout.answer.top - layout.hole.top,
+            layout.answer.left - layout.hole.left,
+            *layout.answer.size,
+        )
+        cell = _Cell(layout.crop(canvas).clone(), inner.of(sure), best.sum(), canvas)
+        return self._enlarged(ask.owner, layout, cell)
+
+    @property
+    def _scorer(self) -> TokenInpainter:
+        """The inpainter, which fuses tokens: see `fuses_tokens`."""
+        return cast(TokenInpainter, self._inpainter)
+
+    def _places(self, asks: Sequence[_Ask]) -> Tensor:
+        """The tokens in the holes, (m, n), True inside."""
+        return hole_tokens(
+            torch.stack([ask.canvas.hole for ask in asks]), self._inpainter.patch_size
+        )
+
+
+def _stacked(asks: Sequence[_Ask]) -> tuple[Tensor, Tensor]:
+    """Images (m, 3, H, W) and holes (m, H, W)."""
+    return (
+        torch.stack([ask.canvas.image for ask in asks]),
+        torch.stack([ask.canvas.hole for ask in asks]),
+    )
