@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from tests.pictures import picture
 
 import vicl
-import vicl.training.loop
+import vicl.training.train
 from vicl.cli import main
 from vicl.images import save_image, to_pil
 from vicl.models.mae_vqgan import tiny
@@ -63,7 +63,7 @@ class Loop:
 @pytest.fixture
 def loop(monkeypatch: pytest.MonkeyPatch) -> Loop:
     found = Loop()
-    monkeypatch.setattr(vicl.training.loop, "train", found)
+    monkeypatch.setattr(vicl.training.train, "train", found)
     return found
 
 

@@ -22,7 +22,7 @@ from vicl.models.pretrained import empty_like
 from vicl.prompt import Prompt
 from vicl.prompting.canvas_model import CanvasModel
 from vicl.published.keys import published_key
-from vicl.training.objective import Inpainting
+from vicl.training.objectives.inpainting import Inpainting
 
 WIDE = (32, 48)
 

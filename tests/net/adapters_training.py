@@ -15,11 +15,11 @@ from tests.training.runs import MODELS, plain
 from vicl.figures.synthetic.generator import SyntheticFigures
 from vicl.loading import load_folder
 from vicl.training.data.training_data import open_figures
-from vicl.training.loop import train
 from vicl.training.masking import draw_holes
 from vicl.training.recipe.data import FiguresSource
 from vicl.training.recipe.files import check_recipe, load_recipe, shipped_recipes
 from vicl.training.report import read_log
+from vicl.training.train import train
 
 RECIPES = tuple(shipped_recipes())
 TRAINABLE = tuple(MODELS)

@@ -17,7 +17,7 @@ from vicl.training.optimisation import (
     peak_lr,
     set_lr,
 )
-from vicl.training.recipe.recipe import Optimiser, Schedule
+from vicl.training.settings import Optimiser, Schedule
 
 
 def test_only_matrices_and_kernels_decay() -> None:

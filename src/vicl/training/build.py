@@ -18,10 +18,11 @@ from vicl.models.unet import UNet
 from vicl.models.vit import Transformer
 from vicl.models.vqgan import VQGAN, Decoder, Encoder
 from vicl.training.checkpoints import TrainingError
-from vicl.training.objective import Inpainting, Objective
+from vicl.training.objectives.inpainting import Inpainting
+from vicl.training.objectives.objective import Objective
+from vicl.training.objectives.vqgan import VQGANObjective
 from vicl.training.recipe.data import RecipeError
 from vicl.training.recipe.recipe import Recipe
-from vicl.training.vqgan_objective import VQGANObjective
 
 log = logging.getLogger(__name__)
 

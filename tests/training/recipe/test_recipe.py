@@ -13,7 +13,8 @@ from vicl.models.registry import kinds
 from vicl.training.recipe.data import RecipeError
 from vicl.training.recipe.files import check_recipe, load_recipe, read_text, shipped_recipes
 from vicl.training.recipe.models import section
-from vicl.training.recipe.recipe import Batch, Recipe
+from vicl.training.recipe.recipe import Recipe
+from vicl.training.settings import BatchSize
 
 GOOD = """\
 name: good
@@ -241,13 +242,13 @@ def test_a_vqgan_takes_crops_of_whole_codes() -> None:
 
 
 def test_a_batch_is_shared_out() -> None:
-    assert Batch(size=8).rounds(1) == (8, 1)
-    assert Batch(size=8).rounds(4) == (2, 1)
-    assert Batch(size=8, micro=2).rounds(2) == (2, 2)
+    assert BatchSize(size=8).rounds(1) == (8, 1)
+    assert BatchSize(size=8).rounds(4) == (2, 1)
+    assert BatchSize(size=8, micro=2).rounds(2) == (2, 2)
     with pytest.raises(ValueError, match="multiple of micro times processes"):
-        Batch(size=8, micro=4).rounds(3)
+        BatchSize(size=8, micro=4).rounds(3)
     with pytest.raises(ValueError, match="multiple of micro times processes"):
-        Batch(size=2).rounds(3)
+        BatchSize(size=2).rounds(3)
 
 
 @pytest.mark.parametrize("name", shipped_recipes())

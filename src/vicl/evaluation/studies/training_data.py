@@ -24,9 +24,9 @@ from vicl.models.devices import Device
 from vicl.models.floors import Copy
 from vicl.training.build import canvas_size
 from vicl.training.data.training_data import open_data
-from vicl.training.loop import train
 from vicl.training.recipe.data import HeldOut, RecipeError
 from vicl.training.recipe.recipe import Recipe
+from vicl.training.train import train
 
 
 @dataclass(frozen=True, eq=False)

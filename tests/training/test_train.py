@@ -22,9 +22,9 @@ from vicl.models.mae import MAE
 from vicl.models.vqgan import VQGAN
 from vicl.training.build import build_model, build_objective
 from vicl.training.checkpoints import CheckpointFolder, TrainingError
-from vicl.training.loop import count_steps, train
 from vicl.training.recipe.files import check_recipe
 from vicl.training.report import read_log
+from vicl.training.train import count_steps, train
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -217,6 +217,27 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
         assert all(bool(torch.isfinite(v).all()) for v in state["objective"].values())
     assert not (tmp_path / "run" / "model").exists()
     assert given.seed == 0
+
+
+@pytest.mark.parametrize("broken", ["loss", "weights"])
+def test_numbers_that_are_none_are_seen_in_the_loss_and_in_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    """Each without the other: an infinite loss of no gradient, a gradient that is no number."""
+    right = MAE.loss
+
+    def wrong(model: MAE, image: torch.Tensor, hole: torch.Tensor, **target: Any) -> torch.Tensor:
+        loss = right(model, image, hole, **target)
+        if broken == "loss":
+            return 0 * loss + torch.inf
+        if loss.requires_grad:
+            loss.register_hook(lambda gradient: gradient * torch.nan)
+        return loss
+
+    monkeypatch.setattr(MAE, "loss", wrong)
+    with pytest.raises(TrainingError, match="not a finite number"):
+        train(recipe(tmp_path, schedule={"steps": 1}), tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run" / "model").exists()
 
 
 def test_folders_that_are_in_use(tmp_path: Path) -> None:

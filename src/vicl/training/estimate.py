@@ -23,7 +23,7 @@ from torch.utils.flop_counter import flop_registry
 from vicl.models.configs import VQGANConfig
 from vicl.training.build import build_objective, canvas_size, model_config
 from vicl.training.masking import draw_holes
-from vicl.training.objective import Objective
+from vicl.training.objectives.objective import Objective
 from vicl.training.recipe.recipe import Recipe
 
 _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}

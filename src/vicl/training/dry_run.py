@@ -13,10 +13,7 @@ from vicl.models.configs import VQGANConfig
 from vicl.models.devices import Device, pick_device
 from vicl.training.build import canvas_size, has_tokenizer
 from vicl.training.data.training_data import open_data
-from vicl.training.loop import count_steps
-from vicl.training.optimisation import peak_lr
-from vicl.training.recipe.data import RecipeError
-from vicl.training.recipe.estimate import (
+from vicl.training.estimate import (
     Flops,
     Memory,
     StepCost,
@@ -27,8 +24,11 @@ from vicl.training.recipe.estimate import (
     recipe_cost,
     step_seconds,
 )
+from vicl.training.optimisation import peak_lr
+from vicl.training.recipe.data import RecipeError
 from vicl.training.recipe.recipe import Recipe
 from vicl.training.run_folder import recipe_text
+from vicl.training.train import count_steps
 
 _MULTIPLIERS = (1, 1, 2, 2, 4)
 _ASSUMED = (
@@ -57,7 +57,7 @@ def describe(recipe: Recipe, *, device: Device = "auto") -> DryRun:
 
     Args:
         recipe: What would be done.
-        device: As for :func:`vicl.training.loop.train`; its speed is measured.
+        device: As for :func:`vicl.training.train.train`; its speed is measured.
 
     Raises:
         ValueError: If recipe and device do not go together.
