@@ -64,7 +64,7 @@ def train(
         checked = load_recipe(recipe, overrides)
         folder = output or Path("runs") / checked.name
         if dry_run:
-            from vicl.training.recipe.dry_run import describe
+            from vicl.training.dry_run import describe
 
             report = describe(checked, device=device)
             click.echo(report.text)

@@ -103,13 +103,7 @@ class _Run:
         bar = progress("training", total=job.steps, done=self.step, show=show)
         with bar as advance, self._interruptible(), self._tracked():
             report = Report(job.folder, self.accelerator, self.step, advance)
-            seat = Seat(
-                self.micro,
-                self.accelerator.process_index,
-                self.accelerator.num_processes,
-                self.step * self.rounds,
-            )
-            rounds = job.rounds(seat, self.device)
+            rounds = job.rounds(self._seat(), self.device)
             while self.step < job.steps:
                 self._take_step(rounds, report)
                 self.seconds = before + time.perf_counter() - begun
@@ -120,6 +114,11 @@ class _Run:
         if self.last is None and job.look is not None:
             self.last = self._look()
         return Trained(self._trained_model().eval(), self.last, self.seconds)
+
+    def _seat(self) -> Seat:
+        """Which rounds are this process's."""
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        return Seat(self.micro, rank, world, self.step * self.rounds)
 
     def _take_step(self, rounds: Iterator[Round], report: Report) -> None:
         """One optimiser step."""
@@ -170,9 +169,8 @@ class _Run:
         job, last = self.job, self.step == self.job.steps
         if self.step % job.log_every == 0 or last:
             self._check_finite()
-            report.write(
-                self.step, {"lr": lr_at(self.step - 1, job.steps, job.schedule, self.peak)}
-            )
+            lr = lr_at(self.step - 1, job.steps, job.schedule, self.peak)
+            report.write(self.step, {"lr": lr})
         with report.aside():
             self._look_and_save(report, last=last)
 
@@ -197,19 +195,16 @@ class _Run:
         bad = self.accelerator.reduce(self._bad, "sum")
         weights_good = all(bool(torch.isfinite(p).all()) for p in self.model.parameters())
         if float(bad) or not weights_good:
-            remedies = (
-                "Lower optimiser.lr, set optimiser.clip, lengthen schedule.warmup or take another "
-                "precision"
-            )
-            if self.checkpoints is None:
-                raise TrainingError(
-                    f"loss: was not a finite number by step {self.step}. {remedies}"
+            at = then = ""
+            if self.checkpoints is not None:
+                kept = self.checkpoints.index().steps
+                at = (
+                    f"; the checkpoint of step {kept[-1]} is intact" if kept else "; none was saved"
                 )
-            kept = self.checkpoints.index().steps
-            at = f"the checkpoint of step {kept[-1]} is intact" if kept else "none was saved"
+                then = ", then go on with --resume"
             raise TrainingError(
-                f"loss: was not a finite number by step {self.step}; {at}. {remedies}, then go on "
-                "with --resume"
+                f"loss: was not a finite number by step {self.step}{at}. Lower optimiser.lr, set "
+                f"optimiser.clip, lengthen schedule.warmup or take another precision{then}"
             )
 
     def _look(self) -> Look:

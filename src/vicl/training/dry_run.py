@@ -13,9 +13,7 @@ from vicl.models.configs import VQGANConfig
 from vicl.models.devices import Device, pick_device
 from vicl.training.build import canvas_size, has_tokenizer
 from vicl.training.data.training_data import open_data
-from vicl.training.optimisation import peak_lr
-from vicl.training.recipe.data import RecipeError
-from vicl.training.recipe.estimate import (
+from vicl.training.estimate import (
     Flops,
     Memory,
     StepCost,
@@ -26,6 +24,8 @@ from vicl.training.recipe.estimate import (
     recipe_cost,
     step_seconds,
 )
+from vicl.training.optimisation import peak_lr
+from vicl.training.recipe.data import RecipeError
 from vicl.training.recipe.recipe import Recipe
 from vicl.training.run_folder import recipe_text
 from vicl.training.train import count_steps
