@@ -187,7 +187,6 @@ class _Run:
                 save_image(self.last.sheet, job.folder / "sheets" / f"step-{self.step:09d}.png")
         better = loss is not None and (best is None or loss < best)
         if self.step % job.save_every == 0 or last or better:
-            self._check_finite()
             self._save(loss)
 
     def _check_finite(self) -> None:
