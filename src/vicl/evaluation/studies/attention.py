@@ -82,7 +82,7 @@ def run(
         count: Episodes to average over.
         seed: Of the episodes.
         examples: How many an episode shows.
-        arrangements: Of the layout, 1 to 8 (:data:`vicl.canvas.layout.ARRANGEMENTS`).
+        arrangements: Of the layout, 1 to 8 (:data:`vicl.canvas.arrangements.ARRANGEMENTS`).
         pictured: How many episodes are drawn, at least one; of the first, each head too.
         progress: Show a bar on standard error, where that is a terminal.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vicl.canvas.layout import ARRANGEMENTS
+from vicl.canvas.arrangements import ARRANGEMENTS
 from vicl.engine import Inpainter
 from vicl.evaluation.episodes import Dataset
 from vicl.evaluation.scoring.scorers import scorer_for
