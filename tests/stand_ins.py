@@ -15,7 +15,7 @@ from vicl.prompt import Prompt
 
 @dataclass
 class Mirror:
-    """Fills a hole with the negative of what stands left of it, or with noise where one asks."""
+    """Fills a hole with the negative of what stands left of it (else right), or with noise."""
 
     canvas_size: tuple[int, int] = (224, 224)
     patch_size: int = 16
@@ -39,7 +39,8 @@ class Mirror:
                 int(v) for v in (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1)
             )
             width = right - left
-            part = 1 - image[index, :, top:bottom, left - width : right - width]
+            beside = left - width if left >= width else left + width
+            part = 1 - image[index, :, top:bottom, beside : beside + width]
             if generators is not None:
                 part = torch.rand(part.shape, generator=generators[index])
             filled[index, :, top:bottom, left:right] = part

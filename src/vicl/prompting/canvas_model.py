@@ -44,8 +44,7 @@ class CanvasModel:
             on the canvas of the first.
         fuse: See :data:`vicl.prompting.fusing.Fusion`.
         examples_per_canvas: How many of a prompt's examples stand on a canvas, the others on
-            canvases of their own. None: as many as fit, shared out; where cells are fused, all, or
-            as many as the inpainter was trained on (see :func:`vicl.prompting.views.even_share`).
+            canvases of their own. None: as many as fit, shared out; where cells are fused, evenly.
 
     Raises:
         ValueError: If an option is none that there is, or does not suit the inpainter.

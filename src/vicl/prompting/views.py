@@ -44,10 +44,11 @@ def most_examples(inpainter: Inpainter) -> int:
 def even_share(inpainter: Inpainter, examples: int) -> int:
     """How many of so many examples a canvas is to show, if each is to show as many.
 
-    All; or, where the inpainter was trained on fewer, the most that share them out evenly.
+    All; or, where fewer fit or the inpainter was trained on fewer, the most that share them out
+    evenly.
     """
-    most = inpainter.most_examples or examples
-    return max(n for n in range(1, min(most, examples) + 1) if examples % n == 0)
+    most = max(1, min(most_examples(inpainter), examples))
+    return max(n for n in range(1, most + 1) if examples % n == 0)
 
 
 def shared_out(prompt: Prompt, rounds: int) -> list[Prompt]:

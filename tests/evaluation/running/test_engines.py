@@ -53,8 +53,9 @@ def test_an_inpainter_gets_its_grid() -> None:
     left = as_engine(single, "segmentation", examples=2, order="left")
     assert isinstance(left, CanvasModel)
     assert left.layout == Layout.grid(1, order="left")
-    with pytest.raises(ValueError, match="the largest number that fits is 1"):
-        as_engine(Mirror((32, 32), 4), "segmentation", examples=3, order="left")
+    small = as_engine(Mirror((32, 32), 4), "segmentation", examples=3, order="left")
+    assert isinstance(small, CanvasModel)
+    assert small.layout == Layout.grid(1, canvas_size=(32, 32), patch_size=4, order="left")
 
 
 def test_published_detection_shrinks_bilinearly() -> None:
