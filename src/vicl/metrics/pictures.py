@@ -10,6 +10,9 @@ from jaxtyping import Float
 from skimage.color import rgb2lab
 from skimage.metrics import structural_similarity
 
+PSNR_CEILING = 100.0
+"""What PSNR is taken for where images are the same, in dB, so that it has a mean."""
+
 _WINDOW = 11
 """Side of the window in which SSIM compares, in pixels: 3.5 deviations of 1.5 px either way."""
 _COLOURLESS = 0.1

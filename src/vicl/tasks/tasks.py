@@ -20,7 +20,7 @@ from torch import Tensor
 from vicl.images import DEFAULT_LIMIT_PIXELS, to_tensor
 from vicl.metrics import box_iou, iou
 from vicl.metrics.edges import edge_counts, image_f, thin
-from vicl.metrics.pictures import psnr
+from vicl.metrics.pictures import PSNR_CEILING, psnr
 from vicl.prompt import Example
 from vicl.tasks.boxes import (
     Box,
@@ -150,7 +150,7 @@ class ImageTask:
         truths: Sequence[Float[Tensor, "3 h w"]],
     ) -> float:
         """PSNR in dB, at most 100 (where both are equal)."""
-        return min(100.0, psnr(answers[0].numpy(), truths[0].numpy()))
+        return min(PSNR_CEILING, psnr(answers[0].numpy(), truths[0].numpy()))
 
 
 @dataclass(frozen=True)

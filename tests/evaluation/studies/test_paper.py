@@ -14,7 +14,7 @@ from tests.models.formula import weight
 
 from vicl.evaluation.datasets import open_dataset
 from vicl.evaluation.running.engines import as_engine
-from vicl.evaluation.scoring.results import EvaluationError
+from vicl.evaluation.running.results import EvaluationError
 from vicl.evaluation.studies.paper import COLUMNS, PUBLISHED, run_paper
 from vicl.loading import load_model
 from vicl.metrics.perceptual import alexnet
@@ -35,7 +35,7 @@ def voc(tmp_path: Path) -> Path:
 
 
 def test_one_fold_of_the_table(voc: Path, tmp_path: Path) -> None:
-    table = run_paper([], voc, tmp_path / "out", count=4)
+    table = run_paper({}, voc, tmp_path / "out", count=4)
     assert list(table.runs) == ["fold-0"]
     assert list(table.ours) == ["copy", "identity", "analogies"]
     # The same number in %, as the plain evaluation of the same episodes gives it.
@@ -45,7 +45,7 @@ def test_one_fold_of_the_table(voc: Path, tmp_path: Path) -> None:
     dataset = open_dataset("segmentation", voc, fold=0, published=True)
     copy = load_model("copy")
     plain = evaluate(
-        [as_engine(copy, "segmentation")],
+        {"copy": as_engine(copy, "segmentation")},
         dataset,
         dataset.episodes(4, seed=0),
         scorer=scorer_for("segmentation"),
@@ -56,7 +56,7 @@ def test_one_fold_of_the_table(voc: Path, tmp_path: Path) -> None:
 
 
 def test_what_was_not_run_is_named_with_the_reason(voc: Path, tmp_path: Path) -> None:
-    table = run_paper([], voc, tmp_path / "out", count=2)
+    table = run_paper({}, voc, tmp_path / "out", count=2)
     titles = {column.title for column in COLUMNS}
     assert set(table.skipped) == titles - {"fold 0"}
     assert "imagenet/val" in table.skipped["colour MSE"]
@@ -70,10 +70,10 @@ def test_what_was_not_run_is_named_with_the_reason(voc: Path, tmp_path: Path) ->
 
 
 def test_a_table_goes_on(voc: Path, tmp_path: Path) -> None:
-    first = run_paper([], voc, tmp_path / "out", count=2)
+    first = run_paper({}, voc, tmp_path / "out", count=2)
     with pytest.raises(EvaluationError, match="--resume"):
-        run_paper([], voc, tmp_path / "out", count=2)
-    again = run_paper([], voc, tmp_path / "out", count=2, resume=True)
+        run_paper({}, voc, tmp_path / "out", count=2)
+    again = run_paper({}, voc, tmp_path / "out", count=2, resume=True)
     assert again.runs["fold-0"].answered == 0
     assert again.ours == first.ours
 
@@ -83,13 +83,13 @@ def test_a_table_goes_on_with_the_lpips_it_was_begun_with(tmp_path: Path) -> Non
     for index in range(2):
         photo(root, f"imagenet/val/{index}.png", index, (111, 111))
     weights, other = lpips(tmp_path / "a", heads=1.0), lpips(tmp_path / "b", heads=2.0)
-    first = run_paper([], root, out, count=1, lpips=weights)
+    first = run_paper({}, root, out, count=1, lpips=weights)
     assert first.ours["copy"]["LPIPS"].mean > 0
     with pytest.raises(EvaluationError, match="lpips"):
-        run_paper([], root, out, count=1, lpips=other, resume=True)
+        run_paper({}, root, out, count=1, lpips=other, resume=True)
     # It is what is in the file that counts, not where it is.
     moved = weights.rename(tmp_path / "c")
-    again = run_paper([], root, out, count=1, lpips=moved, resume=True)
+    again = run_paper({}, root, out, count=1, lpips=moved, resume=True)
     assert again.runs["colorization"].answered == 0
     assert again.ours == first.ours
 
@@ -107,7 +107,7 @@ def lpips(path: Path, *, heads: float) -> Path:
 
 def test_no_data_at_all(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match=r"no column can be run.*JPEGImages"):
-        run_paper([], tmp_path, tmp_path / "out", count=2)
+        run_paper({}, tmp_path, tmp_path / "out", count=2)
 
 
 def test_other_data_do_not_pass_for_the_papers(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_other_data_do_not_pass_for_the_papers(tmp_path: Path) -> None:
         photo(root, f"inputs/{index}.png", index)
         picture(root, f"targets/{index}.png", np.eye(8, 10, dtype=np.uint8) * 255)
     with pytest.raises(EvaluationError, match="no column can be run"):
-        run_paper([], root, tmp_path / "out", count=2)
+        run_paper({}, root, tmp_path / "out", count=2)
 
 
 def test_published_rows_have_the_papers_columns() -> None:
