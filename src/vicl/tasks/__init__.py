@@ -4,6 +4,7 @@ from vicl.tasks.detection import DetectionTask as DetectionTask
 from vicl.tasks.image import ColorizationTask as ColorizationTask
 from vicl.tasks.segmentation import SegmentationTask as SegmentationTask
 from vicl.tasks.table import TASKS as TASKS
+from vicl.tasks.table import TaskName as TaskName
 from vicl.tasks.table import draw_examples as draw_examples
 from vicl.tasks.table import get_task as get_task
 from vicl.tasks.task import MarkedTask as MarkedTask

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vicl.images import DEFAULT_LIMIT_PIXELS, to_tensor
 from vicl.metrics.edges import edge_counts, image_f, thin
-from vicl.metrics.pictures import psnr
+from vicl.metrics.pictures import PSNR_CEILING, psnr
 from vicl.prompt import Example
 from vicl.tasks.task import Pictures, Reading, check_frame
 
@@ -45,7 +45,7 @@ class ImageTask:
 
     def score(self, answers: Pictures, truths: Pictures) -> float:
         """PSNR in dB, at most 100 (where both are equal)."""
-        return min(100.0, psnr(answers[0].numpy(), truths[0].numpy()))
+        return min(PSNR_CEILING, psnr(answers[0].numpy(), truths[0].numpy()))
 
 
 @dataclass(frozen=True)

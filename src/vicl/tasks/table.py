@@ -12,7 +12,10 @@ from vicl.tasks.masks import Classes, ClassesLike, MaskError
 from vicl.tasks.segmentation import SegmentationTask
 from vicl.tasks.task import MarkedTask, Task
 
-TASKS: dict[str, type[ImageTask | MarkedTask]] = {
+TaskName = str
+"""A key of :data:`TASKS`."""
+
+TASKS: dict[TaskName, type[ImageTask | MarkedTask]] = {
     "image": ImageTask,
     "segmentation": SegmentationTask,
     "detection": DetectionTask,
