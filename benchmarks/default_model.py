@@ -46,25 +46,26 @@ from rich.console import Console
 
 import vicl
 from default_model_report import PHOTOGRAPHS, Part, Row, drawn, markdown, sections
+from reconstruction import reconstruction_iou, reconstruction_psnr
 from vicl.engine import Inpainter
 from vicl.evaluation.datasets import ItemDataset, open_dataset
-from vicl.evaluation.datasets.generated.rules import SETS, RuleEpisodes, measures_of
-from vicl.evaluation.datasets.generated.shapes import TASKS, ShapesStudy
+from vicl.evaluation.datasets.generated.rules import SETS, RuleEpisodes
+from vicl.evaluation.datasets.generated.shapes import CHANGES, ShapesStudy
 from vicl.evaluation.datasets.manifests import NAME, read_manifest
-from vicl.evaluation.episodes import Dataset, DatasetError, Episode, Kind
+from vicl.evaluation.episodes import Dataset, DatasetError, Episode
 from vicl.evaluation.reporting.gallery import RANKS
-from vicl.evaluation.running.engines import as_engine, load_models
+from vicl.evaluation.reporting.report import write_report
+from vicl.evaluation.running.engines import as_engine, load_models, with_floors
+from vicl.evaluation.running.results import EvaluationError, Results, heading
 from vicl.evaluation.running.runner import evaluate
-from vicl.evaluation.scoring.measures import MEASURES, Metric
-from vicl.evaluation.scoring.results import EvaluationError, Results, heading
-from vicl.evaluation.scoring.scorers import scorer_for
-from vicl.evaluation.scoring.summary import (
+from vicl.evaluation.running.summary import (
     class_label,
     difference,
     mean_over_classes,
     statistics_of,
 )
-from vicl.evaluation.tokenizers import reconstruction_iou, reconstruction_psnr
+from vicl.evaluation.scoring.measures import Metric
+from vicl.evaluation.scoring.scorers import MEASURES, scorer_for
 from vicl.figures.synthetic.rules import RULES
 from vicl.files import hash_file, write_atomic
 from vicl.files.machine import processor
@@ -73,6 +74,7 @@ from vicl.metrics import Interval, Statistic, bootstrap_statistic
 from vicl.models.floors import Copy, Identity
 from vicl.models.vqgan import VQGAN
 from vicl.published.download import downloaded
+from vicl.tasks import TaskName
 
 NEED_DATA = {*PHOTOGRAPHS, "tokenizer", "choice"}
 SHOWN = ("synthetic", "rules", "segmentation", "colorization")
@@ -94,7 +96,8 @@ class Bench:
         self.manifest = Path(given.data) / NAME
         if NEED_DATA & set(given.only):
             read_manifest(given.data)  # says what is wrong before anything is computed
-        self.analogies, self.learned = load_models(["analogies", given.model], device="cpu")
+        self.models = load_models(["analogies", given.model], device="cpu")
+        (_, self.analogies), (self.name, self.learned) = self.models.items()
         if self.learned.weights_hash is None:
             raise EvaluationError(f"--model: {given.model} has no weights; give a learned engine")
 
@@ -104,17 +107,17 @@ class Bench:
         seen = {str(row["source"]) for row in rows if row.get("use") == "train"}
         return sorted(seen if trained else {str(row["source"]) for row in rows} - seen)
 
-    def photographs(self, kind: Kind, *, trained: bool) -> ItemDataset:
+    def photographs(self, task: TaskName, *, trained: bool) -> ItemDataset:
         """The photographs of these sources."""
         if not (sources := self.sources(trained=trained)):
             what = "a source" if trained else "a source that is not"
             raise DatasetError(f'the manifest has not {what} marked with "use": "train"')
-        return open_dataset(kind, self.given.data, sources=sources)
+        return open_dataset(task, self.given.data, sources=sources)
 
     def ask(self, part: str, name: str, dataset: ItemDataset) -> Results:
         """Have all engines answer about photographs: as many as asked for, or as there are."""
         count = self.given.episodes
-        count = (count + 1) // 2 if dataset.kind == "edges" else count
+        count = (count + 1) // 2 if dataset.task == "edges" else count
         if dataset.drawing == "queries":
             count = min(count, len(dataset.queries))
         return self.answer(part, name, dataset, dataset.episodes(count, seed=self.given.seed))
@@ -124,19 +127,26 @@ class Bench:
     ) -> Results:
         """Have all engines answer episodes, the learned one last; goes on where it was stopped."""
         self.console.print(f"{part}: {name}, {len(episodes)} episode(s)", style="dim")
-        kind, examples = dataset.kind, len(episodes[0].examples)
+        examples, stacked = len(episodes[0].examples), dataset.measures == "shapes"
         folder = self.out / "private-runs" / part / name
+        engines = with_floors(
+            {
+                key: as_engine(model, dataset.task, examples=examples, stacked=stacked)
+                for key, model in self.models.items()
+            }
+        )
         results = evaluate(
-            [as_engine(one, kind, examples=examples) for one in (self.analogies, self.learned)],
+            engines,
             dataset,
             episodes,
             folder,
-            scorer=scorer_for(kind, only=measures_of(episodes) if kind == "rules" else None),
+            scorer=scorer_for(dataset.measures),
             seed=self.given.seed,
             options={"examples": examples},
             resume=True,
             progress=True,
         )
+        write_report(results, engines, dataset, folder)
         stem = f"private-{part}" if part in PHOTOGRAPHS else f"{part}-{name}"
         for rank in RANKS if part in SHOWN else ():
             if (sheet := folder / f"sheet-{rank}.png").is_file():
@@ -154,7 +164,7 @@ class Bench:
         metric = metric or runs[0].headline
         of = statistic or partial(statistic_of, runs, metric)
         n = sum(len(results.episodes) for results in runs)
-        pair = [of(self.learned.name), of(self.analogies.name)]
+        pair = [of(self.name), of("analogies")]
         better = difference(*(pair if metric.higher_is_better else reversed(pair)))
         return Row(
             label,
@@ -169,7 +179,7 @@ class Bench:
         """What the results of a part depend on."""
         data = part in NEED_DATA and self.manifest.is_file()
         return {
-            "model": self.learned.name,
+            "model": self.name,
             "weights": self.learned.weights_hash,
             "episodes": self.given.episodes,
             "seed": self.given.seed,
@@ -181,8 +191,8 @@ class Bench:
 def statistic_of(runs: Sequence[Results], metric: Metric, engine: str) -> Statistic:
     """A metric of an engine over all episodes; of what is synthetic, the mean over its classes."""
     records = [record for results in runs for record in results.engine(engine).records]
-    if runs[0].kind not in ("shapes", "rules"):
-        return statistics_of(scorer_for(runs[0].kind), records)[metric.name]
+    if runs[0].measures not in ("shapes", "rules"):
+        return statistics_of(scorer_for(runs[0].measures), records)[metric.name]
     labels = [class_label(episode) for results in runs for episode in results.episodes]
     members = np.array(labels)[:, None] == np.array(sorted(set(labels)))
     values = np.array([record.scores.values[metric.name] for record in records])
@@ -200,10 +210,10 @@ def sources_of(runs: Sequence[Results]) -> str:
 def synthetic(bench: Bench) -> Part:
     """The paper's six tasks, and the mean of the six."""
     runs = []
-    for study in map(ShapesStudy, TASKS):
+    for study in map(ShapesStudy, CHANGES):
         drawn = study.episodes(bench.given.episodes, seed=bench.given.seed)
-        runs.append(bench.answer("synthetic", study.task, study, drawn))
-    rows = [bench.row(task, results) for task, results in zip(TASKS, runs, strict=True)]
+        runs.append(bench.answer("synthetic", study.change, study, drawn))
+    rows = [bench.row(change, results) for change, results in zip(CHANGES, runs, strict=True)]
     return Part([*rows, bench.row("mean of six", *runs)], runs=[run.to_json() for run in runs])
 
 
@@ -217,25 +227,25 @@ def rules(bench: Bench) -> Part:
     return Part(rows, runs=[results.to_json() for results in runs.values()])
 
 
-def photographs(kind: Kind, bench: Bench) -> Part:
+def photographs(task: TaskName, bench: Bench) -> Part:
     """Photographs of the sources that training has not seen."""
     try:
-        dataset = bench.photographs(kind, trained=False)
+        dataset = bench.photographs(task, trained=False)
     except DatasetError as error:
-        return Part(notes=[f"{kind}: not measured: {error}"])
-    results = bench.ask(kind, kind, dataset)
-    rows = [bench.row(kind, results), *by_group(results)]
-    if kind == "colorization":
+        return Part(notes=[f"{task}: not measured: {error}"])
+    results = bench.ask(task, task, dataset)
+    rows = [bench.row(task, results), *by_group(results)]
+    if task == "colorization":
         of = partial(statistic_of, [results], results.headline)
 
         def below_gray(engine: str) -> Statistic:
             own, gray = of(engine), of("identity")  # the query is the gray picture
             return lambda draws: 1 - own(draws) / gray(draws)
 
-        rows.append(bench.row(kind, results, metric=BELOW_GRAY, statistic=below_gray))
+        rows.append(bench.row(task, results, metric=BELOW_GRAY, statistic=below_gray))
     left_out = ", ".join(bench.sources(trained=True)) or "none"
     failed = f"; {len(results.failures)} failed" if results.failures else ""
-    note = f"{kind}: queries from {rows[0].on}{failed}; sources left out, as trained on: {left_out}"
+    note = f"{task}: queries from {rows[0].on}{failed}; sources left out, as trained on: {left_out}"
     return Part(rows, notes=[note], runs=[results.to_json()])
 
 
@@ -257,14 +267,14 @@ def tokenizer(bench: Bench) -> Part:
     if not (isinstance(learned, Inpainter) and isinstance(model, VQGAN)):
         return Part(notes=[f"tokenizer: {learned.name} has none"])
     psnr, share = MEASURES["image"][0][0], MEASURES["segmentation"][0][1]
-    ways: tuple[tuple[str, Kind, Metric, Callable[..., Interval]], ...] = (
+    ways: tuple[tuple[str, TaskName, Metric, Callable[..., Interval]], ...] = (
         ("photographs", "colorization", psnr, reconstruction_psnr),
         ("masks", "segmentation", share, reconstruction_iou),
     )
-    for label, kind, metric, measure in ways:
+    for label, task, metric, measure in ways:
         bench.console.print(f"tokenizer: {label}", style="dim")
         try:
-            dataset = bench.photographs(kind, trained=False)
+            dataset = bench.photographs(task, trained=False)
             found = measure(
                 model, dataset, learned.canvas_size, count=given.episodes, seed=given.seed
             )
@@ -313,15 +323,15 @@ def seconds(do: Callable[[], object]) -> float:
 def choice(bench: Bench) -> Part:
     """Tasks on sources that training has seen; edges on its rules that are scored as lines."""
     part = Part()
-    for kind in PHOTOGRAPHS:
-        if kind == "edges":
+    for task in PHOTOGRAPHS:
+        if task == "edges":
             continue
         try:
-            results = bench.ask("choice", kind, bench.photographs(kind, trained=True))
+            results = bench.ask("choice", task, bench.photographs(task, trained=True))
         except DatasetError as error:
-            part.notes.append(f"choice, {kind}: not measured: {error}")
+            part.notes.append(f"choice, {task}: not measured: {error}")
         else:
-            part.rows.append(bench.row(kind, results))
+            part.rows.append(bench.row(task, results))
     seen, wanted = RuleEpisodes("seen"), bench.given.episodes
     lines = [n for n in seen.rules if RULES[n].group == "lines" and RULES[n].measure == "f"]
     count = -(-wanted // len(lines)) * len(seen.rules)  # in each round every rule comes once
@@ -336,7 +346,7 @@ def choice(bench: Bench) -> Part:
 MEASURE: dict[str, Callable[[Bench], Part]] = {
     "synthetic": synthetic,
     "rules": rules,
-    **{kind: partial(photographs, kind) for kind in PHOTOGRAPHS},
+    **{task: partial(photographs, task) for task in PHOTOGRAPHS},
     "tokenizer": tokenizer,
     "speed": speed,
     "choice": choice,
@@ -361,8 +371,8 @@ def chosen(bench: Bench, row: Row | None) -> dict[str, Any]:
         "measure": heading(row.metric) + over,
         "on": row.on,
         "n": row.n,
-        "default": row.engines[bench.learned.name].mean,
-        "analogies": row.engines[bench.analogies.name].mean,
+        "default": row.engines[bench.name].mean,
+        "analogies": row.engines["analogies"].mean,
         "difference": [mean, low, high],
     }
 
@@ -421,7 +431,7 @@ def report(bench: Bench, parts: Mapping[str, Part]) -> None:
         f"{given.episodes} --seed {given.seed}`; means with bootstrap 95% intervals. Weights: "
         f"SHA-256 {bench.learned.weights_hash}."
     )
-    engines = ["copy", "identity", bench.analogies.name, bench.learned.name]
+    engines = ["copy", "identity", "analogies", bench.name]
     tables = list(sections(engines, parts))
     write_atomic(bench.out / "results.md", markdown(head, tables, notes).encode())
     for one in tables:

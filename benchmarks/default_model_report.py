@@ -8,12 +8,12 @@ from typing import Any
 
 from rich.table import Table
 
-from vicl.evaluation.episodes import Kind
+from vicl.evaluation.running.results import heading, show
 from vicl.evaluation.scoring.measures import Metric
-from vicl.evaluation.scoring.results import heading, show
 from vicl.metrics import Interval
+from vicl.tasks import TaskName
 
-PHOTOGRAPHS: tuple[Kind, ...] = ("segmentation", "detection", "edges", "colorization")
+PHOTOGRAPHS: tuple[TaskName, ...] = ("segmentation", "detection", "edges", "colorization")
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.models.kinds import tiny
 from tests.prompting.test_prompter import scene
 from torch import Tensor
 
+from reconstruction import reconstruction_iou, reconstruction_psnr
 from vicl.evaluation.datasets import manifest
 from vicl.evaluation.datasets.manifests import FRACTION
 from vicl.evaluation.episodes import DatasetError
-from vicl.evaluation.tokenizers import reconstruction_iou, reconstruction_psnr
 from vicl.images import save_image, to_pil
-from vicl.models.mae_vqgan import MAEVQGAN, tiny
+from vicl.models.mae_vqgan import MAEVQGAN
 from vicl.models.pretrained import save_folder
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"

@@ -14,7 +14,7 @@ from tests.prompting.test_prompter import scene
 from vicl.cli import main
 from vicl.cli.evaluate.options import RULE_SETS, RULE_SIZE, SHAPES
 from vicl.evaluation.datasets.generated.rules import SETS, SIZE
-from vicl.evaluation.datasets.generated.shapes import TASKS
+from vicl.evaluation.datasets.generated.shapes import CHANGES
 from vicl.evaluation.episodes import read_listing
 from vicl.images import save_image, to_pil
 
@@ -134,7 +134,7 @@ def test_shapes_have_a_folder_a_task(work: Path) -> None:
 
 
 def test_the_help_names_the_study_and_the_rules_as_they_are() -> None:
-    assert SHAPES == TASKS
+    assert SHAPES == CHANGES
     assert RULE_SETS == SETS
     assert RULE_SIZE == SIZE
 

@@ -125,7 +125,7 @@ def test_what_cannot_be_run_is_said_in_a_line() -> None:
         ("fine-tuning", *MODEL, "--shots", "0"): "expected numbers from 1 on",
         ("training-data", *MODEL[2:]): "checkpoints: got none",
         ("training-data", *MODEL[2:], "--shares", "2"): "expected shares up to 1",
-        ("mask-style", *MODEL[:4], "--kind", "image"): "expected segmentation or detection",
+        ("mask-style", *MODEL[:4], "--task", "image"): "expected segmentation or detection",
     }
     for arguments, message in wrong.items():
         result = vicl(*arguments, "--episodes", "2", "-o", "out/none")

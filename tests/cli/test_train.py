@@ -10,13 +10,13 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 from safetensors.torch import load_file
+from tests.models.kinds import tiny
 from tests.pictures import picture
 
 import vicl
 import vicl.training.train
 from vicl.cli import main
 from vicl.images import save_image, to_pil
-from vicl.models.mae_vqgan import tiny
 from vicl.models.pretrained import save_folder
 from vicl.models.vqgan import VQGAN
 from vicl.training.checkpoints import TrainingError

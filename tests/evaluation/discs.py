@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from vicl.engine import Filled
-from vicl.evaluation.episodes import Case, DatasetError, Episode, Item, Kind, Truth, episode_rng
+from vicl.evaluation.episodes import Case, DatasetError, Episode, Item, Measures, Truth, episode_rng
 from vicl.images import to_tensor
 from vicl.prompt import Example, Prompt
+from vicl.tasks import TaskName
 
 SIZE = (24, 30)
 CLASSES = ("sun", "moon", "star")
@@ -40,8 +41,12 @@ class Discs:
 
     broken: tuple[int, ...] = ()
     name: str = "discs"
-    kind: Kind = "segmentation"
+    task: TaskName = "segmentation"
     fingerprint: str = "ab" * 32
+
+    @property
+    def measures(self) -> Measures:
+        return self.task
 
     def episodes(
         self, count: int | None = None, *, seed: int = 0, examples: int = 1
@@ -53,7 +58,7 @@ class Discs:
         return [
             Episode(
                 self.name,
-                self.kind,
+                self.task,
                 seed,
                 index,
                 tuple(item(f"e{seed}-{index}-{k}", index) for k in range(examples)),

@@ -21,7 +21,7 @@ EPISODE = Episode("data", "segmentation", 0, 7, (replace(DOG, image="images/b é
 
 
 def test_a_listing_reads_back() -> None:
-    episodes = [EPISODE, replace(EPISODE, index=8, kind="colorization", query=Item("x.jpg"))]
+    episodes = [EPISODE, replace(EPISODE, index=8, task="colorization", query=Item("x.jpg"))]
     listed = write_listing(episodes)
     # One line an episode, although one name holds a character at which str.splitlines cuts.
     assert listed.count("\n") == 2
@@ -32,12 +32,23 @@ def test_a_listing_reads_back() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "task"), [("edges", "edges"), ("shapes", "image"), ("rules", "image")]
+)
+def test_an_older_listing_is_read(kind: str, task: str) -> None:
+    """It calls the task a kind, of which generated episodes had their own."""
+    line = json.loads(write_listing([EPISODE]))
+    del line["task"]
+    (read,) = read_listing(json.dumps({**line, "kind": kind}))
+    assert read == replace(EPISODE, task=task)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
     ("change", "match"),
     [
         ({"seed": "0"}, r"line 2: not an episode \(seed: .*integer"),
         ({"seed": -1}, "line 2: got 1 examples, seed -1"),
         ({"examples": []}, "line 2: got 0 examples"),
-        ({"kind": "plants"}, "line 2: not an episode"),
+        ({"task": "plants"}, "line 2: not an episode"),
         ({"query": {"image": "a.jpg", "vale": 3}}, "query.vale: "),
         ({"query": {}}, "query.image: Field required"),
     ],

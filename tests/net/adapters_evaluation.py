@@ -16,9 +16,9 @@ from tests.training.runs import recipe
 
 from vicl.evaluation.datasets import open_dataset
 from vicl.evaluation.datasets.generated.rules import RuleEpisodes
-from vicl.evaluation.datasets.generated.shapes import EXTENDED, TASKS, ShapesStudy
+from vicl.evaluation.datasets.generated.shapes import CHANGES, EXTENDED, ShapesStudy
 from vicl.evaluation.reporting.rule_table import by_rule
-from vicl.evaluation.running.engines import as_engine
+from vicl.evaluation.running.engines import as_engine, with_floors
 from vicl.evaluation.running.runner import evaluate
 from vicl.evaluation.scoring.scorers import scorer_for
 from vicl.evaluation.studies import (
@@ -32,11 +32,12 @@ from vicl.evaluation.studies import (
 )
 from vicl.evaluation.studies.fine_tuned import FineTuning
 from vicl.evaluation.studies.paper import run_paper
+from vicl.evaluation.studies.variants import Asking
 from vicl.images import to_tensor
 from vicl.models.floors import Copy, Identity
 from vicl.prompting.canvas_model import CanvasModel
 
-SHAPES = (*TASKS, *EXTENDED)
+SHAPES = (*CHANGES, *EXTENDED)
 RULE_SETS = ("seen", "unseen", "content")
 
 
@@ -90,8 +91,9 @@ def evaluated(
     **given: Any,
 ) -> Any:
     """What the runner finds: every episode's scores, means, intervals and groups."""
+    ready = {name: prepared(name, kind, shown, **given) for name in names}
     results = evaluate(
-        [as_engine(engine(name), kind, examples=shown, **given) for name in names],
+        with_floors({model.name: model for model in ready.values()}),
         dataset,
         dataset.episodes(count, examples=shown),
         scorer=scorer_for(kind),
@@ -113,9 +115,15 @@ def evaluated(
     return found
 
 
+def prepared(name: str, kind: str, shown: int, **given: Any) -> Any:
+    """An engine, ready for a task's episodes, or for those of a generated dataset."""
+    task: Any = "image" if kind in ("shapes", "rules") else kind
+    return as_engine(engine(name), task, examples=shown, stacked=kind == "shapes", **given)
+
+
 def canvases(kind: str, dataset: Any, count: int, name: str, *, shown: int = 1) -> list[Any]:
     """What an engine answers, as it stands on its canvas."""
-    model = as_engine(engine(name), kind, examples=shown)
+    model = prepared(name, kind, shown)
     cases = [dataset.load(episode) for episode in dataset.episodes(count, examples=shown)]
     filled = model.answer([case.prompt for case in cases])
     return [[one.image, one.cell, one.canvas, one.confidence] for one in filled]
@@ -123,7 +131,7 @@ def canvases(kind: str, dataset: Any, count: int, name: str, *, shown: int = 1) 
 
 def paper_table(root: Path, out: Path, count: int) -> Any:
     """The paper's table, as far as a folder allows."""
-    table = run_paper([], root, out, count=count)
+    table = run_paper({}, root, out, count=count)
     return {"ours": table.ours, "skipped": list(table.skipped), "cells": table.cells()}
 
 
@@ -144,21 +152,27 @@ def skill(rows: int, columns: int) -> float:
     return 1.0 if columns < 0 else 0.5 if rows < 0 else 0.2
 
 
+def called(*models: Any) -> dict[str, Any]:
+    """Models by their names."""
+    return {model.name: model for model in models}
+
+
 def study(name: str, work: Path) -> Any:
     """A study on the stand-ins that its tests use."""
     if name == "layout":
         models = [Finder(noise=0.5, skill=skill), KINDS["autoregressive"].build()]
-        return study_rows(layout.run(models, Toy(), count=6))
+        return study_rows(layout.run(called(*models), Toy(), Asking(count=6)))
     if name == "mask-style":
-        return study_rows(mask_style.run([Identity()], Toy(flipped=0.2), count=5))
+        return study_rows(mask_style.run(called(Identity()), Toy(flipped=0.2), Asking(count=5)))
     if name == "examples":
         model = CanvasModel(Finder(noise=1.0))
-        return study_rows(examples.run([model], Toy(flipped=0.3), count=6, most=4))
+        return study_rows(examples.run(called(model), Toy(flipped=0.3), Asking(count=6), most=4))
     if name == "examples, colorization":
-        return study_rows(examples.run([], Toy("colorization", flipped=0.3), count=3, most=2))
+        toy = Toy("colorization", flipped=0.3)
+        return study_rows(examples.run({}, toy, Asking(count=3), most=2))
     if name == "ensembling":
         models = [Finder(noise=1.5), KINDS["mae"].build(), KINDS["autoregressive"].build()]
-        return study_rows(ensembling.run(models, Toy(), count=3, examples=3))
+        return study_rows(ensembling.run(called(*models), Toy(), Asking(count=3), examples=3))
     if name == "training-data":
         given = [
             training_data.Checkpoint("examples", Copy(), "a"),
@@ -168,16 +182,19 @@ def study(name: str, work: Path) -> Any:
                 device="cpu",
             ),
         ]  # fmt: skip
-        return study_rows(training_data.run(given, Marks(side=16), count=5))
+        return study_rows(training_data.run(given, Marks(side=16), Asking(count=5)))
     if name == "attention":
         models = [CanvasModel(KINDS[kind].build()) for kind in ("mae-vqgan", "mae", "beit")]
-        found = attention.run(models, Marks(), count=2, arrangements=(1, 4))
+        found = attention.run(called(*models), Marks(), Asking(count=2), arrangements=(1, 4))
         return study_rows(found.table)
     assert name == "fine-tuning"
     models = [KINDS["mae"].build(), KINDS["mae-vqgan"].build()]
     marks = Marks(classes=("a", "b"), images=6)
     settings = FineTuning(steps=2)
-    return study_rows(fine_tuning.run(models, marks, count=8, shots=(1, 2), settings=settings))
+    asking = Asking(count=8)
+    return study_rows(
+        fine_tuning.run(called(*models), marks, asking, shots=(1, 2), settings=settings)
+    )
 
 
 STUDIES = (

@@ -121,13 +121,21 @@ def evaluation_files(out: Path) -> dict[str, Any]:
         "engines": {engine.pop("name"): engine for engine in engines},
         "metrics": [metric["name"] for metric in results["metrics"]],
         "episodes": [{k: v for k, v in line.items() if k not in timed} for line in lines],
-        "listing": (out / "listing.jsonl").read_text(),
+        "listing": listing((out / "listing.jsonl").read_text()),
         "sheets": {path.name: pixels(path) for path in sorted(out.glob("*.png"))},
     }
 
 
+def listing(text: str) -> str:
+    """A list of episodes as it was recorded, when their task was called kind."""
+    rows = [json.loads(line) for line in text.splitlines()]
+    for row in rows:
+        row["kind"] = row.pop("task")
+    return "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
+
+
 def study_files(out: Path) -> dict[str, Any]:
-    """What `vicl evaluate study` writes."""
+    """What `vicl evaluate study` writes, beside the folder of its run."""
     table = json.loads((out / "table.json").read_text())
     return {
         "rows": [
@@ -135,7 +143,7 @@ def study_files(out: Path) -> dict[str, Any]:
             for row in table["rows"]
         ],
         "text": (out / "table.md").read_text(),
-        "files": sorted(path.name for path in out.iterdir()),
+        "files": sorted(path.name for path in out.iterdir() if path.is_file()),
     }
 
 

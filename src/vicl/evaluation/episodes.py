@@ -14,23 +14,31 @@ import json
 import zlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Literal, Protocol, get_args, runtime_checkable
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 from torch import Tensor
 
 from vicl.files import display
 from vicl.prompt import Prompt
+from vicl.tasks import TASKS, TaskName
 
-Kind = Literal["segmentation", "detection", "colorization", "edges", "image", "shapes", "rules"]
-"""What an episode asks for; says how it is drawn and scored.  All but "shapes" (the synthetic
-study) and "rules" (of synthetic figures) are names of tasks too."""
-KINDS: tuple[Kind, ...] = get_args(Kind)
+Measures = TaskName | Literal["shapes", "rules"]
+"""What the answers to a dataset's episodes are measured by: as their task's answers are, or by
+measures of the dataset's own."""
+MEASURES_NAMES: tuple[Measures, ...] = (*TASKS, "shapes", "rules")
 
-Box = tuple[float, float, float, float]
-"""(x0, y0, x1, y1), half-open, in pixels of the image."""
+Corners = tuple[float, float, float, float]
+"""A box: (x0, y0, x1, y1), half-open, in pixels of the image."""
 
 Ink = tuple[tuple[float, float, float], tuple[float, float, float]]
 """The colours, RGB in [0, 1], of a mask or lines and of all else."""
@@ -38,6 +46,19 @@ Ink = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 _WHOLE = ConfigDict(extra="forbid")
 """A listing may come from elsewhere: a field that nobody knows is not passed over."""
+
+
+def _task(said: str) -> str:
+    """The task that a listing names; in older ones generated episodes were kinds of their own."""
+    task = "image" if said in ("shapes", "rules") else said
+    if task not in TASKS:
+        raise ValueError(f"got the task {said[:80]!r}, expected one of {', '.join(TASKS)}")
+    return task
+
+
+_TaskRead = Annotated[
+    TaskName, Field(validation_alias=AliasChoices("task", "kind")), AfterValidator(_task)
+]
 
 
 class DatasetError(ValueError):
@@ -66,7 +87,7 @@ class Item:
     target: tuple[str, ...] = ()
     class_name: str = ""
     value: int | None = None
-    boxes: tuple[Box, ...] = ()
+    boxes: tuple[Corners, ...] = ()
     group: str = ""
     source: str = ""
 
@@ -79,7 +100,7 @@ class Episode:
 
     Attributes:
         dataset: Name of the dataset, such as "pascal-5i, fold 0".
-        kind: What is asked for.
+        task: What is asked for.
         seed: Of the drawing.
         index: Which episode of that dataset and seed, from 0.
         examples: At least one.
@@ -87,7 +108,7 @@ class Episode:
     """
 
     dataset: str
-    kind: Kind
+    task: _TaskRead
     seed: int
     index: int
     examples: tuple[Item, ...]
@@ -126,7 +147,7 @@ class Truth:
     image: Float[Tensor, "3 h w"]
     void: Bool[np.ndarray, "h w"] | None = None
     annotators: Bool[np.ndarray, "a h w"] | None = None
-    boxes: tuple[Box, ...] = ()
+    boxes: tuple[Corners, ...] = ()
     name: str = ""
     ink: Ink | None = None
 
@@ -154,8 +175,13 @@ class Dataset(Protocol):
         ...
 
     @property
-    def kind(self) -> Kind:
+    def task(self) -> TaskName:
         """What its episodes ask for."""
+        ...
+
+    @property
+    def measures(self) -> Measures:
+        """What the answers are measured by."""
         ...
 
     @property

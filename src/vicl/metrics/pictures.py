@@ -8,6 +8,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
+PSNR_CEILING = 100.0
+"""What PSNR is taken for where images are the same, in dB, so that it has a mean."""
+
 _WINDOW = 11
 """Side of the window in which SSIM compares, in pixels: 3.5 deviations of 1.5 px either way."""
 _COLOURLESS = 0.1

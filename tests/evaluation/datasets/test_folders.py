@@ -10,8 +10,9 @@ from tests.evaluation.datasets.trees import photo, picture, text
 
 from vicl.engine import Filled
 from vicl.evaluation.datasets import folder
-from vicl.evaluation.episodes import DatasetError, Kind
+from vicl.evaluation.episodes import DatasetError
 from vicl.evaluation.scoring.scorers import scorer_for
+from vicl.tasks import TaskName
 
 
 @pytest.fixture
@@ -157,7 +158,7 @@ def test_a_name_that_cannot_be_listed_is_refused(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "kind", "match"),
+    ("table", "task", "match"),
     [
         ("file,class\na,dog\n", "segmentation", "got columns file, class, expected for seg"),
         ("", "segmentation", "empty file"),
@@ -170,10 +171,12 @@ def test_a_name_that_cannot_be_listed_is_refused(root: Path) -> None:
         ("name,class,x0,y0,x1,y1\na,dog,1,2,3,x\n", "detection", "a: expected numbers"),
     ],
 )
-def test_a_table_that_is_not_one_is_refused(root: Path, table: str, kind: Kind, match: str) -> None:
+def test_a_table_that_is_not_one_is_refused(
+    root: Path, table: str, task: TaskName, match: str
+) -> None:
     text(root, "classes.csv", table)
     with pytest.raises(DatasetError, match=match):
-        folder(root, kind)
+        folder(root, task)
 
 
 def test_what_is_missing_is_named(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -190,7 +190,7 @@ def test_loading_gives_examples_query_and_truth_in_their_places(tmp_path: Path) 
             torch.as_tensor(image).mul(255).round().numpy(), stored.transpose(2, 0, 1)
         )
     with pytest.raises(DatasetError, match="episode 0 of toy: got an episode of edges"):
-        dataset.load(replace(episode, kind="edges"))
+        dataset.load(replace(episode, task="edges"))
     (tmp_path / episode.query.target[0]).unlink()
     with pytest.raises(
         DatasetError, match=rf"episode 0 of toy: no file .*{episode.query.target[0]}"

@@ -11,19 +11,20 @@ from tests.evaluation.datasets.trees import manifest_tree, text
 
 from vicl.evaluation.datasets import manifest
 from vicl.evaluation.datasets.manifests import read_manifest
-from vicl.evaluation.episodes import DatasetError, Kind
+from vicl.evaluation.episodes import DatasetError
+from vicl.tasks import TaskName
 
-KINDS: tuple[Kind, ...] = ("segmentation", "detection", "colorization", "edges")
+TASKS: tuple[TaskName, ...] = ("segmentation", "detection", "colorization", "edges")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("published", [False, True])
 def test_content_does_not_depend_on_the_order_of_the_manifest(
-    tmp_path: Path, kind: Kind, published: bool
+    tmp_path: Path, task: TaskName, published: bool
 ) -> None:
-    one = manifest(manifest_tree(tmp_path / "a"), kind, published=published)
+    one = manifest(manifest_tree(tmp_path / "a"), task, published=published)
     backwards = manifest_tree(tmp_path / "b", reverse=True)
-    other = manifest(backwards, kind, published=published)
+    other = manifest(backwards, task, published=published)
     assert one.fingerprint == other.fingerprint
     drawn, same = ([(e.examples, e.query) for e in d.episodes(3, seed=7)] for d in (one, other))
     assert drawn == same

@@ -16,7 +16,8 @@ from tests.evaluation.datasets.trees import (
 )
 
 from vicl.evaluation.datasets import open_dataset
-from vicl.evaluation.episodes import Dataset, DatasetError, Kind
+from vicl.evaluation.episodes import Dataset, DatasetError
+from vicl.tasks import TaskName
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("kind", "layout", "options", "name", "queries"),
+    ("task", "layout", "options", "name", "queries"),
     [
         ("segmentation", "manifest", {}, "manifest", 5),
         ("segmentation", "voc", {"fold": 0}, "Pascal-5i, fold 0", 2),
@@ -56,11 +57,11 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_layouts_are_told_apart(
-    trees: Path, kind: Kind, layout: str, options: dict[str, Any], name: str, queries: int
+    trees: Path, task: TaskName, layout: str, options: dict[str, Any], name: str, queries: int
 ) -> None:
-    dataset = open_dataset(kind, trees / layout, **options)
+    dataset = open_dataset(task, trees / layout, **options)
     assert isinstance(dataset, Dataset)
-    assert (dataset.kind, dataset.name, len(dataset.queries)) == (kind, name, queries)
+    assert (dataset.task, dataset.name, len(dataset.queries)) == (task, name, queries)
     case = dataset.load(dataset.episodes(1, examples=options.get("examples", 1))[0])
     assert case.truth.image.shape[1:] == case.prompt.query.shape[1:]  # type: ignore[union-attr]
 
@@ -73,12 +74,13 @@ def test_an_error_lists_what_was_looked_for_and_where(trees: Path) -> None:
         assert part in message
     with pytest.raises(DatasetError, match=r"(?s)nowhere: no such folder; .*\n- BSDS500"):
         open_dataset("edges", trees / "nowhere")
-    with pytest.raises(DatasetError, match="kind: got 'shapes'"):
-        open_dataset("shapes", trees)
+    # Another layout than the folder's is not taken for it.
+    with pytest.raises(DatasetError, match="JPEGImages"):
+        open_dataset("segmentation", trees / "folder", layout="Pascal-5i", fold=0)
 
 
 @pytest.mark.parametrize(
-    ("kind", "layout", "options", "match"),
+    ("task", "layout", "options", "match"),
     [
         ("segmentation", "voc", {}, "say which fold"),
         ("segmentation", "manifest", {"fold": 0}, "only Pascal-5i has folds; this is manifest"),
@@ -90,7 +92,7 @@ def test_an_error_lists_what_was_looked_for_and_where(trees: Path) -> None:
     ],
 )
 def test_an_option_without_meaning_is_refused(
-    trees: Path, kind: Kind, layout: str, options: dict[str, Any], match: str
+    trees: Path, task: TaskName, layout: str, options: dict[str, Any], match: str
 ) -> None:
     with pytest.raises(DatasetError, match=match):
-        open_dataset(kind, trees / layout, **options)
+        open_dataset(task, trees / layout, **options)

@@ -9,11 +9,12 @@ from PIL import Image
 from tests.evaluation.datasets.trees import boundaries, photo, picture
 
 from vicl.evaluation.datasets.reading import Drawn, centre, draw, is_gray
-from vicl.evaluation.episodes import DatasetError, Item, Kind
+from vicl.evaluation.episodes import DatasetError, Item
+from vicl.tasks import TaskName
 
 
-def _draw(root: Path, item: Item, kind: Kind, void: int | None = 255) -> Drawn:
-    return draw(root, item, kind, void=void, crop=None)
+def _draw(root: Path, item: Item, task: TaskName, void: int | None = 255) -> Drawn:
+    return draw(root, item, task, void=void, crop=None)
 
 
 @pytest.fixture
@@ -135,22 +136,22 @@ def test_a_picture_without_colour_is_told_from_one_with_little(tmp_path: Path) -
     assert found == {"gray": True, "l": True, "tinted": False}
 
 
-@pytest.mark.parametrize("kind", ["segmentation", "detection", "edges", "image"])
-def test_an_annotation_of_another_size_is_refused(root: Path, kind: Kind) -> None:
+@pytest.mark.parametrize("task", ["segmentation", "detection", "edges", "image"])
+def test_an_annotation_of_another_size_is_refused(root: Path, task: TaskName) -> None:
     picture(root, "m.png", np.eye(5, 4, dtype=np.uint8) * 255)
-    value = None if kind in ("edges", "image") else 255
+    value = None if task in ("edges", "image") else 255
     item = Item("a.png", ("m.png",), value=value)
     with pytest.raises(DatasetError, match=r"m\.png: got \(5, 4\) .*its image a\.png, \(4, 4\)"):
-        _draw(root, item, kind)
+        _draw(root, item, task)
     boundaries(root / "m.mat", [np.eye(5, 4, dtype=np.uint8)])
-    if kind == "edges":
+    if task == "edges":
         with pytest.raises(DatasetError, match=r"m\.mat: got \(5, 4\)"):
-            _draw(root, Item("a.png", ("m.mat",)), kind)
+            _draw(root, Item("a.png", ("m.mat",)), task)
 
 
-@pytest.mark.parametrize("kind", ["segmentation", "detection", "edges", "image"])
-def test_a_missing_annotation_is_named(root: Path, kind: Kind) -> None:
+@pytest.mark.parametrize("task", ["segmentation", "detection", "edges", "image"])
+def test_a_missing_annotation_is_named(root: Path, task: TaskName) -> None:
     with pytest.raises(DatasetError, match=r"a\.png: (got 0 annotation files|has no edge map)"):
-        _draw(root, Item("a.png"), kind)
+        _draw(root, Item("a.png"), task)
     with pytest.raises(DatasetError, match=r"no file .*gone\.png"):
-        _draw(root, Item("a.png", ("gone.png",), value=1), kind)
+        _draw(root, Item("a.png", ("gone.png",), value=1), task)

@@ -9,8 +9,9 @@ import pytest
 from tests.evaluation.discs import Discs, Level
 
 from vicl.evaluation.reporting.compare import compare
+from vicl.evaluation.running.engines import FLOORS, with_floors
+from vicl.evaluation.running.results import EvaluationError, Results
 from vicl.evaluation.running.runner import evaluate
-from vicl.evaluation.scoring.results import EvaluationError, Results
 from vicl.evaluation.scoring.scorers import scorer_for
 from vicl.metrics import paired_interval
 
@@ -18,7 +19,11 @@ from vicl.metrics import paired_interval
 def run(out: Path, engine: Level, dataset: Discs | None = None, count: int = 6) -> Results:
     dataset = dataset or Discs()
     return evaluate(
-        [engine], dataset, dataset.episodes(count), out, scorer=scorer_for("segmentation")
+        with_floors({engine.name: engine}),
+        dataset,
+        dataset.episodes(count),
+        out,
+        scorer=scorer_for("segmentation"),
     )
 
 
@@ -63,7 +68,11 @@ def test_unlike_runs_are_refused(tmp_path: Path) -> None:
         compare([tmp_path / "a", tmp_path / "b"])
     dataset = Discs()
     evaluate(
-        [], dataset, dataset.episodes(3, seed=9), tmp_path / "c", scorer=scorer_for("segmentation")
+        FLOORS,
+        dataset,
+        dataset.episodes(3, seed=9),
+        tmp_path / "c",
+        scorer=scorer_for("segmentation"),
     )
     with pytest.raises(EvaluationError, match=r"no episode in common.*--replay .*listing\.jsonl"):
         compare([tmp_path / "a", tmp_path / "c"])
@@ -81,7 +90,7 @@ def test_a_run_that_was_stopped_can_be_compared(tmp_path: Path) -> None:
     run(tmp_path / "a", Level())
     with pytest.raises(KeyboardInterrupt):
         evaluate(
-            [Level(stops_after=4)],
+            with_floors({"level": Level(stops_after=4)}),
             Discs(),
             Discs().episodes(6),
             tmp_path / "b",
@@ -89,6 +98,19 @@ def test_a_run_that_was_stopped_can_be_compared(tmp_path: Path) -> None:
             batch_size=2,
         )
     assert compare([tmp_path / "a", tmp_path / "b"]).episodes == 4
+
+
+def test_an_older_run_is_opened(tmp_path: Path) -> None:
+    """Its setting calls the measures a kind, and its list too."""
+    run(tmp_path / "a", Level())
+    run(tmp_path / "b", Level(0.5, name="half"))
+    setting = json.loads((tmp_path / "b" / "run.json").read_text())
+    setting["dataset"]["kind"] = setting["dataset"].pop("measures")
+    del setting["dataset"]["task"]
+    (tmp_path / "b" / "run.json").write_text(json.dumps(setting))
+    listing = tmp_path / "b" / "listing.jsonl"
+    listing.write_text(listing.read_text().replace('"task"', '"kind"'))
+    assert compare([tmp_path / "a", tmp_path / "b"]).episodes == 6
 
 
 def test_damaged_files_are_named(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from PIL import Image
 from tests.evaluation.discs import Discs, Level
 
 from vicl.evaluation.reporting.gallery import choose
+from vicl.evaluation.reporting.report import write_report
+from vicl.evaluation.running.engines import with_floors
 from vicl.evaluation.running.runner import evaluate
 from vicl.evaluation.scoring.scorers import scorer_for
 
@@ -43,7 +45,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "run"
     dataset = Discs(broken=(1,), name="discs <b>&")
     engine = Level(0.6, name="low <i>")
-    evaluate([engine], dataset, dataset.episodes(7), out, scorer=scorer_for("segmentation"))
+    engines = with_floors({engine.name: engine})
+    scorer = scorer_for("segmentation")
+    results = evaluate(engines, dataset, dataset.episodes(7), out, scorer=scorer)
+    write_report(results, engines, dataset, out)
     return out
 
 

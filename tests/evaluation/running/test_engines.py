@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,15 +14,15 @@ from torch import Tensor
 
 from vicl.canvas.layout import Layout
 from vicl.engine import Filled
-from vicl.evaluation.running.answering import Answerer
 from vicl.evaluation.running.engines import (
     as_engine,
     as_scored,
+    canvas_of,
     device_of,
     equal_tokens,
     load_models,
 )
-from vicl.evaluation.scoring.results import EvaluationError
+from vicl.evaluation.running.results import EvaluationError
 from vicl.models.floors import Copy
 from vicl.prompt import Prompt
 from vicl.prompting.canvas_model import CanvasModel
@@ -41,36 +42,37 @@ def prompts(count: int, examples: int = 1) -> list[Prompt]:
     ]
 
 
+def canvas(*args: Any, **options: Any) -> CanvasModel:
+    """What an inpainter is asked on."""
+    found = canvas_of(as_engine(*args, **options))
+    assert found is not None
+    return found
+
+
 def test_an_inpainter_gets_its_grid() -> None:
-    plain = as_engine(Mirror(), "segmentation")
-    assert isinstance(plain, CanvasModel)
+    plain = canvas(Mirror(), "segmentation")
     assert plain.layout is None  # the general grid, which shares out examples that do not fit
-    left = as_engine(Mirror(), "segmentation", examples=2, order="left")
-    assert isinstance(left, CanvasModel)
+    left = canvas(Mirror(), "segmentation", examples=2, order="left")
     assert left.layout == Layout.grid(2, order="left")
     single = Mirror()
     single.most_examples = 1  # type: ignore[attr-defined]
-    left = as_engine(single, "segmentation", examples=2, order="left")
-    assert isinstance(left, CanvasModel)
+    left = canvas(single, "segmentation", examples=2, order="left")
     assert left.layout == Layout.grid(1, order="left")
-    small = as_engine(Mirror((32, 32), 4), "segmentation", examples=3, order="left")
-    assert isinstance(small, CanvasModel)
+    small = canvas(Mirror((32, 32), 4), "segmentation", examples=3, order="left")
     assert small.layout == Layout.grid(1, canvas_size=(32, 32), patch_size=4, order="left")
 
 
 def test_published_detection_shrinks_bilinearly() -> None:
-    published = as_engine(Mirror(), "detection", published=True)
-    assert isinstance(published, CanvasModel)
+    published = canvas(Mirror(), "detection", published=True)
     assert published.layout is not None
     assert published.layout.resampling == "bilinear"
     assert published.layout.cells == Layout.paper(1).cells
-    segmentation = as_engine(Mirror(), "segmentation", published=True)
-    assert isinstance(segmentation, CanvasModel)
+    segmentation = canvas(Mirror(), "segmentation", published=True)
     assert segmentation.layout is None
 
 
 @pytest.mark.parametrize(
-    ("canvas", "patch", "layout"),
+    ("side", "patch", "layout"),
     [
         (224, 16, Layout.paper(2)),
         (128, 8, Layout.grid(2, canvas_size=(128, 128), patch_size=8, abreast=1)),
@@ -78,10 +80,9 @@ def test_published_detection_shrinks_bilinearly() -> None:
     ],
 )
 def test_the_synthetic_study_stacks_its_examples(
-    canvas: int, patch: int, layout: Layout | None
+    side: int, patch: int, layout: Layout | None
 ) -> None:
-    engine = as_engine(Mirror((canvas, canvas), patch), "shapes", examples=2)
-    assert isinstance(engine, CanvasModel)
+    engine = canvas(Mirror((side, side), patch), "image", examples=2, stacked=True)
     assert engine.layout == layout
     assert engine.answer(prompts(1, examples=2))[0].image.shape == (3, 30, 40)
 
@@ -93,8 +94,9 @@ def test_other_engines_get_large_queries_as_the_prompter_gives_them() -> None:
     whole = as_engine(Bright(max_size=64), "segmentation")
     assert isinstance(whole, LargeQueries)
     assert whole.tile is None
-    floor = Copy()
-    assert as_engine(floor, "edges") is floor
+    assert canvas_of(whole) is None
+    padded = as_engine(Bright(max_size=64), "segmentation", fit="pad")
+    assert isinstance(padded, LargeQueries)  # for it there are no cells to fit anything into
 
 
 def test_a_cell_counts_only_where_it_shows_the_whole_query() -> None:
@@ -161,50 +163,10 @@ def test_models_are_called_by_their_folders(
         (tmp_path / name).mkdir(parents=True)
     sources = [str(tmp_path / name) for name in ("first/model", "second/model", "third")]
     loaded = load_models(["analogies", *sources], device="cuda")
-    assert [model.name for model in loaded] == ["analogies", "first", "second", "third"]
+    assert list(loaded) == ["analogies", "first", "second", "third"]
+    # Only these runs call them so: a prompt file, say, keeps a model's own name.
+    assert loaded["first"].name == "model"
     # A device is for models with weights; the others run where they always do.
     assert asked == [("analogies", "auto"), *[("model", "cuda")] * 2, ("third", "cuda")]
     with pytest.raises(EvaluationError, match="both called 'first'"):
         load_models([sources[0], sources[0]])
-
-
-class Small(Bright):
-    """Has memory for so many prompts at once."""
-
-    room = 3
-    sizes: list[int]
-
-    def answer(self, prompts: list[Prompt], *, samples: int = 1, seed: int = 0) -> list[Filled]:  # type: ignore[override]
-        self.sizes = [*getattr(self, "sizes", []), len(prompts)]
-        if len(prompts) > self.room:
-            raise torch.OutOfMemoryError("full")
-        return [Filled(prompt.query) for prompt in prompts]
-
-
-def test_batches_are_halved_until_they_fit() -> None:
-    engine, asked = Small(), prompts(20)
-    answerer = Answerer(engine, batch_size=None, seed=0)
-    found = answerer.answer(asked)
-    assert engine.sizes == [16, 8, 4, *[2] * 10]
-    assert [f.image is p.query for f, p in zip(found, asked, strict=True)] == [True] * 20
-    assert answerer.size == 2
-
-
-def test_a_batch_that_was_asked_for_is_not_halved() -> None:
-    with pytest.raises(EvaluationError, match=r"full with 4 prompt\(s\) at once; lower the batch"):
-        Answerer(Small(), batch_size=4, seed=0).answer(prompts(4))
-    engine = Small()
-    engine.room = 0
-    with pytest.raises(EvaluationError, match="full with 1 prompt"):
-        Answerer(engine, batch_size=None, seed=0).answer(prompts(2))
-
-
-def test_a_prompt_that_fails_leaves_its_neighbours() -> None:
-    asked = prompts(3)
-    broken = Prompt(asked[1].examples, torch.zeros(3, 8, 8))
-    first, error, last = Answerer(Bright(), batch_size=None, seed=0).answer(
-        [asked[0], broken, asked[2]]
-    )
-    assert isinstance(first, Filled)
-    assert isinstance(error, RuntimeError)
-    assert isinstance(last, Filled)

@@ -20,9 +20,11 @@ from tests.models.fabricated import tiny_model
 
 from vicl.engine import Filled
 from vicl.evaluation.episodes import Episode, read_listing
+from vicl.evaluation.reporting.report import write_report
+from vicl.evaluation.running.engines import FLOORS, as_engine, with_floors
+from vicl.evaluation.running.results import EvaluationError, Results
 from vicl.evaluation.running.run_folder import read_run
-from vicl.evaluation.running.runner import as_engine, evaluate
-from vicl.evaluation.scoring.results import EvaluationError, Results
+from vicl.evaluation.running.runner import evaluate
 from vicl.evaluation.scoring.scorers import scorer_for
 from vicl.images import to_tensor
 from vicl.metrics import iou, paired_interval
@@ -35,7 +37,8 @@ def run(
 ) -> Results:
     dataset = Discs(tuple(broken))
     options = {"scorer": SCORER, **options}
-    return evaluate(engines or (Level(),), dataset, dataset.episodes(count), out, **options)
+    asked = with_floors({engine.name: engine for engine in engines or (Level(),)})
+    return evaluate(asked, dataset, dataset.episodes(count), out, **options)
 
 
 def numbers(results: Results) -> dict[str, Any]:
@@ -72,8 +75,6 @@ def test_floors_run_beside_and_scores_are_right() -> None:
 def test_named_floors_are_not_doubled() -> None:
     floor = Level(name="copy")
     assert [e.name for e in run(floor, Level()).engines] == ["copy", "identity", "level"]
-    with pytest.raises(EvaluationError, match="two are called 'level'"):
-        run(Level(), Level(0.5))
 
 
 @pytest.mark.parametrize("batch_size", [2, 5, None])
@@ -157,7 +158,9 @@ def test_nothing_scored_is_an_error() -> None:
     with pytest.raises(EvaluationError, match=r"no episode could be scored; .* q0\.jpg"):
         run(broken=range(7))
     with pytest.raises(EvaluationError, match="expected at least one"):
-        evaluate([], Discs(), [], scorer=SCORER)
+        evaluate(FLOORS, Discs(), [], scorer=SCORER)
+    with pytest.raises(EvaluationError, match="engines: got none"):
+        evaluate({}, Discs(), Discs().episodes(1), scorer=SCORER)
     with pytest.raises(EvaluationError, match="batch_size: got 0"):
         run(batch_size=0)
     with pytest.raises(EvaluationError, match="workers: got -1"):
@@ -191,6 +194,7 @@ def test_groups_by_source_class_and_what_training_saw() -> None:
 
 def test_the_folder_has_everything(tmp_path: Path) -> None:
     results = run(out=tmp_path / "run", broken=[2], options={"examples": 1})
+    write_report(results, with_floors({"level": Level()}), Discs((2,)), tmp_path / "run")
     names = {path.name for path in (tmp_path / "run").iterdir()}
     sheets = {f"sheet-{rank}.png" for rank in ("best", "median", "worst")}
     files = {"run.json", "listing.jsonl", "episodes.jsonl", "results.json", "index.html"}
@@ -256,7 +260,7 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
         run(Level(name="other"), Level(), out=tmp_path / "two", count=3, resume=True)
     other = Discs().episodes(3, seed=8)
     with pytest.raises(EvaluationError, match="other values of the list of episodes"):
-        evaluate([Level()], Discs(), other, out, scorer=SCORER, resume=True)
+        evaluate(with_floors({"level": Level()}), Discs(), other, out, scorer=SCORER, resume=True)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")
     with pytest.raises(EvaluationError, match="holds other things than a run"):
@@ -284,10 +288,10 @@ def test_edges_keep_their_counts(tmp_path: Path) -> None:
             rim = mask & ~np.roll(mask, 1, axis=0)
             return Case(case.prompt, Truth(case.truth.image, annotators=rim[None]))
 
-    dataset = Rims(kind="edges")
+    dataset = Rims(task="edges")
     episodes = dataset.episodes(2)
-    first = evaluate([], dataset, episodes, tmp_path, scorer=scorer_for("edges"))
-    again = evaluate([], dataset, episodes, tmp_path, scorer=scorer_for("edges"), resume=True)
+    first = evaluate(FLOORS, dataset, episodes, tmp_path, scorer=scorer_for("edges"))
+    again = evaluate(FLOORS, dataset, episodes, tmp_path, scorer=scorer_for("edges"), resume=True)
     assert again.answered == 0
     assert numbers(again) == numbers(first)
     assert first.engine("copy").over_classes is None
@@ -297,6 +301,7 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 from tests.evaluation.discs import Discs, Level
+from vicl.evaluation.running.engines import with_floors
 from vicl.evaluation.running.runner import evaluate
 from vicl.evaluation.scoring.scorers import scorer_for
 
@@ -306,7 +311,8 @@ class Slow(Level):
         return super().answer(prompts, samples=samples, seed=seed)
 
 if __name__ == "__main__":
-    evaluate([Slow(log=Path(sys.argv[2]))], Discs(), Discs().episodes(30), Path(sys.argv[1]),
+    slow = Slow(log=Path(sys.argv[2]))
+    evaluate(with_floors({slow.name: slow}), Discs(), Discs().episodes(30), Path(sys.argv[1]),
         scorer=scorer_for("segmentation"), batch_size=1, workers=int(sys.argv[4]), resume=True)
 """
 

@@ -11,7 +11,7 @@ from tests.pictures import picture
 from torch import nn
 
 from vicl.engine import Filled
-from vicl.evaluation.episodes import KINDS, Case, Truth
+from vicl.evaluation.episodes import MEASURES_NAMES, Case, Truth
 from vicl.evaluation.scoring.scorers import Scorer, Scores, scorer_for
 from vicl.images import resize
 from vicl.metrics import bootstrap_statistic
@@ -99,7 +99,7 @@ def test_scores_read_back_from_json() -> None:
 
 
 def test_every_kind_has_a_scorer_that_goes_to_another_process() -> None:
-    for kind in KINDS:
+    for kind in MEASURES_NAMES:
         scorer = scorer_for(kind)
         assert isinstance(scorer, Scorer)
         names = [metric.name for metric in scorer.metrics]

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from vicl.evaluation.episodes import Case, Episode, Item, Kind, Truth
+from vicl.evaluation.episodes import Case, Episode, Item, Measures, Truth
 from vicl.prompt import Example, Prompt
+from vicl.tasks import TaskName
 
 
 @dataclass(frozen=True)
@@ -18,19 +19,23 @@ class Marks:
     The image is what the number says alone, so an item drawn twice is the same picture.
 
     Attributes:
-        kind: Of the episodes; the truth is the square, white on black.
+        task: Of the episodes; the truth is the square, white on black.
         classes: Their names; classes differ in their numbers only.
         side: Of the pictures, in pixels.
         images: How many each class has.
     """
 
-    kind: Kind = "segmentation"
+    task: TaskName = "segmentation"
     classes: tuple[str, ...] = ("square",)
     side: int = 64
     images: int = 40
 
     name = "marks"
     fingerprint = "0" * 64
+
+    @property
+    def measures(self) -> Measures:
+        return self.task
 
     def episodes(
         self, count: int | None = None, *, seed: int = 0, examples: int = 1
@@ -41,7 +46,7 @@ class Marks:
             drawn = self.classes[index % len(self.classes)]
             items = tuple(Item(f"{drawn}/{n}", class_name=drawn) for n in order.tolist())
             found.append(
-                Episode(self.name, self.kind, seed, index, items[1 : examples + 1], items[0])
+                Episode(self.name, self.task, seed, index, items[1 : examples + 1], items[0])
             )
         return found
 

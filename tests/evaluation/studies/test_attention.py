@@ -13,6 +13,7 @@ from vicl.canvas.layout import Canvas, Layout
 from vicl.evaluation.studies.attention import part_shares, regions, run
 from vicl.evaluation.studies.attention_pictures import Looked, draw_weights
 from vicl.evaluation.studies.hole_attention import hole_attention
+from vicl.evaluation.studies.variants import Asking
 from vicl.models.tokens import hole_tokens
 from vicl.models.vit import watching
 from vicl.prompting.canvas_model import CanvasModel
@@ -46,7 +47,7 @@ def test_attention_that_is_forced_on_the_query_is_found_there(kind: str) -> None
     probes = [attention.maps for attention in attentions(model)]
     # The first key is the token without a place.
     with watching(probes, only(patches + 1)):
-        found = run([CanvasModel(model)], Marks(), count=3)
+        found = run({kind: CanvasModel(model)}, Marks(), Asking(count=3))
     shares = {row.variant: row.interval.mean for row in found.table.rows}
     assert shares["query"] == pytest.approx(1, abs=1e-5)
     assert max(share for part, share in shares.items() if part != "query") < 1e-5
@@ -63,7 +64,7 @@ def test_a_model_that_compares_nothing_looks_everywhere_alike(kind: str) -> None
             width = attention.qkv.weight.shape[1]
             attention.qkv.weight[: 2 * width] = 0  # queries and keys
             attention.qkv.bias[: 2 * width] = 0
-    found = run([CanvasModel(model)], Marks(), count=2)
+    found = run({kind: CanvasModel(model)}, Marks(), Asking(count=2))
     for row in found.table.rows:
         assert row.difference.mean == pytest.approx(0, abs=1e-5)
     if kind != "autoregressive":
@@ -76,7 +77,7 @@ def test_what_an_attention_is_follows_the_arrangement() -> None:
     model = KINDS["mae"].build()
     probes = [attention.maps for attention in attentions(model)]
     with watching(probes, only(torch.tensor([1]))):  # the canvas's top left patch
-        found = run([CanvasModel(model)], Marks(), count=1, arrangements=(1, 2, 4))
+        found = run({"mae": CanvasModel(model)}, Marks(), Asking(count=1), arrangements=(1, 2, 4))
     sure = {row.variant for row in found.table.rows if row.interval.mean > 0.99}
     assert sure == {
         "arrangement 1: example, input",
@@ -193,11 +194,11 @@ def test_the_patch_that_is_looked_at_is_red() -> None:
     assert torch.allclose(drawn[:, 180, 180], pale)
 
 
-def test_models_without_attention_and_names_that_coincide_are_refused() -> None:
+def test_models_without_attention_are_refused() -> None:
     with pytest.raises(ValueError, match="unet has no attention"):
-        run([CanvasModel(KINDS["unet"].build())], Marks(), count=1)
+        run({"unet": CanvasModel(KINDS["unet"].build())}, Marks(), Asking(count=1))
     model = CanvasModel(KINDS["mae"].build())
-    with pytest.raises(ValueError, match="each once"):
-        run([model, model], Marks(), count=1)
+    with pytest.raises(ValueError, match="got 0 engines"):
+        run({}, Marks(), Asking(count=1))
     with pytest.raises(ValueError, match="pictured=0"):
-        run([model], Marks(), count=1, pictured=0)
+        run({"mae": model}, Marks(), Asking(count=1), pictured=0)

@@ -1,17 +1,18 @@
 from __future__ import annotations
 
 import pytest
-from tests.evaluation.studies.toy import Finder, Toy, scores_of
+from tests.evaluation.studies.toy import Finder, Toy, called, scores_of
 from tests.models.kinds import KINDS
 
 from vicl.evaluation.studies import ensembling
+from vicl.evaluation.studies.variants import Asking
 
 OVER = "8 arrangements: "
 EACH = "3 examples, a canvas each: "
 
 
 def test_canvases_that_err_each_in_its_own_way_outvote_their_errors() -> None:
-    table = ensembling.run([Finder(noise=1.5)], Toy(), count=6, examples=3)
+    table = ensembling.run(called(Finder(noise=1.5)), Toy(), Asking(count=6), examples=3)
     alone = scores_of(table, "1 example", "finder")
     for start in (OVER, EACH):
         means = [
@@ -30,7 +31,7 @@ def test_canvases_that_err_each_in_its_own_way_outvote_their_errors() -> None:
 
 def test_models_are_fused_as_far_as_they_can_be() -> None:
     models = [KINDS[kind].build() for kind in ("mae", "autoregressive")]
-    table = ensembling.run(models, Toy(), count=1, examples=2)
+    table = ensembling.run(called(*models), Toy(), Asking(count=1), examples=2)
     rows = {(row.variant, row.engine) for row in table.rows}
     images = "mean of images"
     assert rows == {
@@ -43,4 +44,4 @@ def test_models_are_fused_as_far_as_they_can_be() -> None:
         (EACH.replace("3", "2") + images, "autoregressive"),
     }
     with pytest.raises(ValueError, match="examples: got 1"):
-        ensembling.run([], Toy(), examples=1)
+        ensembling.run({}, Toy(), Asking(), examples=1)

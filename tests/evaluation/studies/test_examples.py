@@ -7,6 +7,7 @@ from tests.evaluation.studies.toy import Toy, scores_of
 from vicl.evaluation.scoring.scorers import scorer_for
 from vicl.evaluation.studies import examples
 from vicl.evaluation.studies.table import StudyTable
+from vicl.evaluation.studies.variants import Asking
 from vicl.models.floors import Copy
 from vicl.prompt import Prompt
 
@@ -17,7 +18,7 @@ their mean, outvotes the errors."""
 
 @pytest.fixture(scope="module")
 def table() -> StudyTable:
-    return examples.run([Copy()], TOY, count=COUNT)
+    return examples.run({"copy": Copy()}, TOY, Asking(count=COUNT))
 
 
 def test_more_examples_help(table: StudyTable) -> None:
@@ -62,8 +63,8 @@ def test_the_axis_is_the_number_of_examples(table: StudyTable) -> None:
 
 
 def test_for_errors_the_least_is_the_best() -> None:
-    table = examples.run([], Toy(kind="colorization", flipped=0.3), count=3, most=2)
+    table = examples.run({}, Toy("colorization", flipped=0.3), Asking(count=3), most=2)
     worst = scores_of(table, "the worst example alone", "copy")
     assert worst > scores_of(table, "the best example alone", "copy")
     with pytest.raises(ValueError, match="most: got 1"):
-        examples.run([], TOY, most=1)
+        examples.run({}, TOY, Asking(), most=1)

@@ -13,6 +13,7 @@ from vicl.evaluation.scoring.scorers import scorer_for
 from vicl.evaluation.studies.fine_tuned import FineTuning, fine_tune, mirrored
 from vicl.evaluation.studies.fine_tuning import run
 from vicl.evaluation.studies.table import StudyTable
+from vicl.evaluation.studies.variants import Asking
 from vicl.prompt import Example, Prompt
 from vicl.prompting.canvas_model import CanvasModel
 
@@ -27,7 +28,9 @@ def by_name(table: StudyTable) -> dict[tuple[str, str], Any]:
 def test_sixteen_labelled_images_beat_one() -> None:
     # One image shows one colour; the squares have eight.
     settings = FineTuning(steps=80, lr=3e-3, batch=8)
-    found = run([KINDS["mae"].build()], Marks(), count=12, shots=(1, 16), settings=settings)
+    found = run(
+        {"mae": KINDS["mae"].build()}, Marks(), Asking(count=12), shots=(1, 16), settings=settings
+    )
     rows = by_name(found)
     one = rows["1 labelled image", "mae, fine-tuned"]
     many = rows["16 labelled images", "mae, fine-tuned"]
@@ -44,7 +47,7 @@ def test_sixteen_labelled_images_beat_one() -> None:
 def test_prompting_is_shown_what_fine_tuning_learns_from(kind: str) -> None:
     data, model = Marks(classes=("a", "b"), images=6), KINDS[kind].build()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    found = run([model], data, count=8, seed=3, shots=(1, 2), settings=QUICK)
+    found = run({model.name: model}, data, Asking(count=8, seed=3), shots=(1, 2), settings=QUICK)
     episodes = data.episodes(8, seed=3, examples=2)
     kept, pairs = [], []
     for name in ("a", "b"):
@@ -144,13 +147,13 @@ def test_features_are_what_the_models_own_head_reads() -> None:
 def test_what_cannot_be_fine_tuned_is_refused() -> None:
     model = KINDS["mae"].build()
     with pytest.raises(ValueError, match="BEiT, expected MAE or MAE-VQGAN"):
-        run([KINDS["beit"].build()], Marks(), count=2)
+        run({"beit": KINDS["beit"].build()}, Marks(), Asking(count=2))
     with pytest.raises(ValueError, match="none, expected MAE"):
-        run([], Marks(), count=2)
+        run({}, Marks(), Asking(count=2))
     with pytest.raises(ValueError, match="one of edges"):
-        run([model], Marks(kind="edges"), count=2)
+        run({"mae": model}, Marks("edges"), Asking(count=2))
     with pytest.raises(ValueError, match=r"shots: got \(0,\)"):
-        run([model], Marks(), count=2, shots=(0,))
+        run({"mae": model}, Marks(), Asking(count=2), shots=(0,))
     with pytest.raises(ValueError, match="labelled: got no image"):
         fine_tune(model, [], QUICK)
     with pytest.raises(ValueError, match="fine-tuning: got"):

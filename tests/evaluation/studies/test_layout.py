@@ -3,11 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.evaluation.studies.toy import Finder, Toy
+from tests.evaluation.studies.toy import Finder, Toy, called
 from tests.models.kinds import KINDS
 
 from vicl.canvas.layout import Layout
 from vicl.evaluation.studies import layout
+from vicl.evaluation.studies.variants import Asking
 from vicl.metrics import iou
 from vicl.prompting.canvas_model import CanvasModel
 
@@ -21,7 +22,7 @@ def test_a_model_that_reads_rows_wants_examples_above() -> None:
         return 1.0 if columns < 0 else 0.5 if rows < 0 else 0.0
 
     toy = Toy()
-    table = layout.run([Finder(noise=0.5, skill=skill)], toy, count=8)
+    table = layout.run(called(Finder(noise=0.5, skill=skill)), toy, Asking(count=8))
     rows = {row.variant: row for row in table.rows if row.engine == "finder"}
     assert list(rows) == [ABOVE, LEFT, "columns swapped", "gap of 0 px", "gap of 4 px"]
     above, left, swapped = (rows[name].interval.mean for name in list(rows)[:3])
@@ -72,7 +73,7 @@ def test_layouts_are_what_their_names_say() -> None:
 
 def test_what_a_model_cannot_answer_is_noted() -> None:
     model = KINDS["autoregressive"].build()
-    table = layout.run([model], Toy(), count=2)
+    table = layout.run(called(model), Toy(), Asking(count=2))
     assert ABOVE in {row.variant for row in table.rows if row.engine == model.name}
     assert "columns swapped" not in {row.variant for row in table.rows}
     assert any(
@@ -80,7 +81,7 @@ def test_what_a_model_cannot_answer_is_noted() -> None:
         for note in table.notes
     )
     with pytest.raises(ValueError, match="largest number that fits is 1"):
-        layout.run([model], Toy(), count=2, examples=2)
+        layout.run(called(model), Toy(), Asking(count=2), examples=2)
 
 
 def test_the_probe_shows_nothing_outside_the_cells() -> None:

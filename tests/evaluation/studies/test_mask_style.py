@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
-from tests.evaluation.studies.toy import Toy, scores_of
+from tests.evaluation.studies.toy import Toy, called, scores_of
 
 from vicl.engine import Filled
 from vicl.evaluation.scoring.scorers import scorer_for
 from vicl.evaluation.studies import mask_style
 from vicl.evaluation.studies.mask_style import STYLES, Colours
+from vicl.evaluation.studies.variants import Asking
 from vicl.images import resize, to_tensor
 from vicl.metrics import iou
 from vicl.models.floors import Copy
@@ -76,7 +77,7 @@ def test_outlines_and_stripes_are_in_the_mask() -> None:
 
 def test_who_draws_white_on_black_only_loses_in_other_styles() -> None:
     toy = Toy(flipped=0.0)
-    table = mask_style.run([Gray()], toy, count=6)
+    table = mask_style.run(called(Gray()), toy, Asking(count=6))
     assert table.variants == tuple(STYLES)
     assert table.engines == ("copy", "gray", "the truth")
     assert scores_of(table, "white on black", "gray") == 1.0
@@ -90,7 +91,7 @@ def test_who_draws_white_on_black_only_loses_in_other_styles() -> None:
 
 def test_white_on_black_scores_as_without_a_study() -> None:
     toy = Toy()
-    table = mask_style.run([], toy, count=5)
+    table = mask_style.run({}, toy, Asking(count=5))
     scorer = scorer_for("segmentation")
     cases = [toy.load(episode) for episode in toy.episodes(5)]
     answers = Copy().answer([case.prompt for case in cases])
@@ -100,4 +101,4 @@ def test_white_on_black_scores_as_without_a_study() -> None:
 
 def test_only_masks_have_a_style() -> None:
     with pytest.raises(ValueError, match="segmentation or detection, where there are masks"):
-        mask_style.run([], Toy(kind="colorization"))
+        mask_style.run({}, Toy("colorization"), Asking())

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vicl.canvas.layout import Layout
 from vicl.evaluation.studies.training_data import Checkpoint, at_budget, run, train_recipes
+from vicl.evaluation.studies.variants import Asking
 from vicl.images import save_image, to_pil, to_tensor
 from vicl.models.floors import Copy, Identity
 from vicl.prompting.canvas_model import CanvasModel
@@ -36,7 +37,7 @@ class Same(Marks):
         return image, image
 
 
-DATA = Darker(kind="image", side=16)
+DATA = Darker("image", side=16)
 
 
 def grids(folder: Path, count: int) -> Path:
@@ -68,7 +69,7 @@ def test_a_trained_checkpoint_beats_an_untrained_one(tmp_path: Path) -> None:
     trained = train_recipes([given], DATA, tmp_path / "runs", steps=80, device="cpu")
     assert trained[0].images == 24
     untrained = Checkpoint("nothing yet", CanvasModel(build_model(given)), given.name, 0)
-    found = run([untrained, *trained], DATA, count=12)
+    found = run([untrained, *trained], DATA, Asking(count=12))
     copy, before, after = found.rows
     assert (copy.engine, before.engine, after.engine) == ("copy", "tiny", "tiny")
     assert after.interval.low > before.interval.high
@@ -147,8 +148,8 @@ def test_given_checkpoints_are_compared_with_the_first_of_their_series() -> None
             Checkpoint("queries", Identity(), "a"),
             Checkpoint("examples", Copy(), "b"),
         ],
-        Same(kind="image"),
-        count=6,
+        Same("image"),
+        Asking(count=6),
     )
     floor, first, second, other = found.rows
     assert floor.scores == first.scores == other.scores
@@ -162,10 +163,10 @@ def test_given_checkpoints_are_compared_with_the_first_of_their_series() -> None
 
 def test_what_cannot_be_compared_or_cut_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="checkpoints: got none"):
-        run([], Marks(), count=1)
+        run([], Marks(), Asking(count=1))
     twice = Checkpoint("a", Copy())
     with pytest.raises(ValueError, match="other words"):
-        run([twice, twice], Marks(), count=1)
+        run([twice, twice], Marks(), Asking(count=1))
     grids(tmp_path / "grids", 4)
     given = on_grids(tmp_path)
     with pytest.raises(RecipeError, match="share=0"):

@@ -13,9 +13,10 @@ from torch import Generator, Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from vicl.engine import Filled, Sampling
-from vicl.evaluation.episodes import Case, Episode, Item, Kind, Truth
+from vicl.evaluation.episodes import Case, Episode, Item, Measures, Truth
 from vicl.models.tokens import hole_tokens
 from vicl.prompt import Example, Prompt
+from vicl.tasks import TaskName
 
 SIDE = 4
 """The toy's masks are of this many squares a side."""
@@ -41,10 +42,14 @@ class Toy:
             query's own truth; None makes examples that have nothing to do with it.
     """
 
-    kind: Kind = "segmentation"
+    task: TaskName = "segmentation"
     flipped: float | None = None
     name: str = "toy"
     fingerprint: str = "0" * 64
+
+    @property
+    def measures(self) -> Measures:
+        return self.task
 
     def episodes(
         self, count: int | None = None, *, seed: int = 0, examples: int = 1
@@ -52,7 +57,7 @@ class Toy:
         return [
             Episode(
                 self.name,
-                self.kind,
+                self.task,
                 seed,
                 index,
                 tuple(Item(f"{index}/{n}") for n in range(examples)),
@@ -160,6 +165,11 @@ def _nearest(
         return int((inside & (columns >= place[1]) & (columns < place[1] + width)).sum())
 
     return max(places, key=red_inside)
+
+
+def called(*models: Any) -> dict[str, Any]:
+    """Models by their names."""
+    return {model.name: model for model in models}
 
 
 def scores_of(table: Any, variant: str, engine: str) -> float:

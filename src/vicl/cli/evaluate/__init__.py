@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import click
 
+from vicl.cli.evaluate.commands import COMMANDS
 from vicl.cli.evaluate.compare import compare
-from vicl.cli.evaluate.kinds import KIND_COMMANDS
 from vicl.cli.evaluate.paper import paper
-from vicl.cli.evaluate.rules import rules
 from vicl.cli.evaluate.study import study
 
 
@@ -16,5 +15,5 @@ def evaluate() -> None:
     """Score models on datasets, beside the floors copy and identity."""
 
 
-for _command in (*KIND_COMMANDS, rules, paper, study, compare):
+for _command in (*COMMANDS, paper, study, compare):
     evaluate.add_command(_command)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import click
+
+from vicl.cli.failing import failing
 
 
 @click.command(short_help="Runs of one dataset side by side")
@@ -36,7 +37,7 @@ def compare(runs: tuple[Path, ...], output: Path | None) -> None:
 
     if output is not None and output.suffix not in (".md", ".json"):
         raise click.UsageError(f"--output: got {str(output)!r}, expected a name in .md or .json")
-    try:
+    with failing(2):
         found = compare_runs(runs)
         print_table(comparison_table(found))
         if output is not None:
@@ -44,6 +45,3 @@ def compare(runs: tuple[Path, ...], output: Path | None) -> None:
             if output.suffix == ".json":
                 text = json.dumps(found.to_json(), indent=1, ensure_ascii=False) + "\n"
             write_atomic(output, text.encode())
-    except (ValueError, OSError) as error:
-        click.echo(f"error: {' '.join(str(error).split())}", err=True)
-        sys.exit(2)

@@ -1,4 +1,4 @@
-"""The options of `vicl evaluate KIND`: those of every kind, and those of some."""
+"""The options of `vicl evaluate NAME`: those of every command, and those of some."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from vicl.canvas.layout import Order
     from vicl.canvas.rects import Fit
     from vicl.evaluation.datasets.generated.rules import SetName
-    from vicl.evaluation.episodes import Kind
     from vicl.models.devices import Device
 
 SHAPES = ("color", "shape", "size", "size+color", "shape+color", "size+shape")
@@ -40,6 +39,14 @@ BATCH_SIZE = click.Option(
     type=click.IntRange(min=1),
     help="Prompts given to a model at once.  [default: as many as fit]",
 )
+WORKERS = click.Option(
+    ["--workers"],
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Processes that score, and threads that load, beside this one.",
+)
+RESUME = click.Option(["--resume"], is_flag=True, help="Go on with the run in DIR.")
 COMMON = (
     click.Option(
         ["--model", "models"],
@@ -94,20 +101,14 @@ COMMON = (
     DEVICE,
     DTYPE,
     BATCH_SIZE,
-    click.Option(
-        ["--workers"],
-        type=click.IntRange(min=0),
-        default=0,
-        show_default=True,
-        help="Processes that score, and threads that load, beside this one.",
-    ),
+    WORKERS,
     click.Option(
         ["-o", "--output"],
         type=click.Path(path_type=Path, file_okay=False),
         metavar="DIR",
         help="Folder for results.json, episodes.jsonl, contact sheets and index.html.",
     ),
-    click.Option(["--resume"], is_flag=True, help="Go on with the run in DIR."),
+    RESUME,
     DEBUG,
 )
 
@@ -138,8 +139,8 @@ LARGEST = click.Option(
     show_default=True,
     help="Share of the image that a query's box may cover; the paper's text has 0.5.",
 )
-TASKS = click.Option(
-    ["--task", "tasks"],
+CHANGES = click.Option(
+    ["--task", "changes"],
     multiple=True,
     metavar="NAME",
     help=f"Of the study: {', '.join(SHAPES)}. Repeat for more.  [default: all six]",
@@ -165,9 +166,8 @@ EXTENDED = click.Option(
 
 @dataclass(frozen=True)
 class Options:
-    """What a command was given; options that its kind lacks have their defaults."""
+    """What a command was given; options that it lacks have their defaults."""
 
-    kind: Kind
     models: tuple[str, ...]
     count: int | None
     seed: int
@@ -190,7 +190,7 @@ class Options:
     sources: tuple[str, ...] | None = None
     largest: float = 0.2
     lpips: Path | None = None
-    tasks: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
     extended: bool = False
     parts: tuple[SetName, ...] = ()
     size: int = RULE_SIZE

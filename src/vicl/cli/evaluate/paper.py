@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vicl.cli.evaluate.options import BATCH_SIZE, WORKERS
+from vicl.cli.failing import failing
+from vicl.cli.options import DEVICE, SEED, options
+
 if TYPE_CHECKING:
     from vicl.models.devices import Device
 
@@ -38,18 +42,14 @@ if TYPE_CHECKING:
     show_default=True,
     help="A column; 1000 are the published protocol.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--batch-size", type=click.IntRange(min=1), help="[default: as many as fit]")
-@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True)
+@options(SEED, BATCH_SIZE, WORKERS)
 @click.option(
     "--lpips",
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Weights for the LPIPS column; `vicl download lpips-alex` gets them.",
 )
-@click.option(
-    "--device", type=click.Choice(("auto", "cpu", "cuda", "mps")), default="auto", show_default=True
-)
+@options(DEVICE)
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--resume", is_flag=True, help="Go on with what is in DIR.")
 def paper(
@@ -73,7 +73,7 @@ def paper(
     from vicl.evaluation.running.engines import load_models
     from vicl.evaluation.studies.paper import run_paper
 
-    try:
+    with failing(2, stopped="stopped; go on with --resume"):
         table = run_paper(
             load_models(models, device=device),
             root,
@@ -86,12 +86,6 @@ def paper(
             resume=resume,
             progress=True,
         )
-    except KeyboardInterrupt:
-        click.echo("error: stopped; go on with --resume", err=True)
-        sys.exit(130)
-    except (ValueError, OSError) as error:
-        click.echo(f"error: {' '.join(str(error).split())}", err=True)
-        sys.exit(2)
     click.echo(table.to_markdown(), nl=False)
     failed = sum(len(run.failures) for run in table.runs.values())
     if failed:

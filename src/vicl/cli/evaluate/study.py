@@ -2,45 +2,137 @@
 
 from __future__ import annotations
 
-import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from vicl.cli.evaluate import study_runs as runs
-from vicl.cli.evaluate.study_options import COMMON, MODELS, Given
+from vicl.cli.evaluate.study_given import COMMON, MODELS, RUN, Given
+from vicl.cli.failing import failing
 
 if TYPE_CHECKING:
     from vicl.evaluation.studies.table import StudyTable
+
+
+def _layout(given: Given, *, examples: int) -> StudyTable:
+    from vicl.evaluation.studies import layout
+
+    dataset = given.dataset(examples)
+    return layout.run(given.inpainters(), dataset, given.asking(), examples=examples)
+
+
+def _mask_style(given: Given, *, examples: int) -> StudyTable:
+    from vicl.evaluation.studies import mask_style
+
+    dataset = given.dataset(examples)
+    return mask_style.run(given.engines(), dataset, given.asking(), examples=examples)
+
+
+def _examples(given: Given, *, most: int) -> StudyTable:
+    from vicl.evaluation.studies import examples
+
+    return examples.run(given.engines(), given.dataset(most), given.asking(), most=most)
+
+
+def _ensembling(given: Given, *, examples: int) -> StudyTable:
+    from vicl.evaluation.studies import ensembling
+
+    dataset = given.dataset(examples)
+    return ensembling.run(given.inpainters(), dataset, given.asking(), examples=examples)
+
+
+def _attention(
+    given: Given, *, examples: int, arrangements: tuple[int, ...], pictured: int
+) -> StudyTable:
+    """Its pictures are written here."""
+    from vicl.evaluation.studies import attention
+    from vicl.images import save_image
+    from vicl.prompting.canvas_model import CanvasModel
+
+    found = attention.run(
+        {name: CanvasModel(inpainter) for name, inpainter in given.inpainters().items()},
+        given.dataset(examples),
+        given.asking(),
+        examples=examples,
+        arrangements=arrangements,
+        pictured=pictured,
+    )
+    for name, picture in found.pictures.items():
+        save_image(picture, given.output / name)
+    return found.table
+
+
+def _fine_tuning(given: Given, *, shots: tuple[int, ...], steps: int, lr: float) -> StudyTable:
+    from vicl.evaluation.studies import fine_tuning
+    from vicl.evaluation.studies.fine_tuned import FineTuning
+
+    return fine_tuning.run(
+        given.inpainters(),
+        given.dataset(max(shots)),
+        given.asking(),
+        shots=shots,
+        settings=FineTuning(steps=steps, lr=lr),
+    )
+
+
+def _training_data(
+    given: Given,
+    *,
+    checkpoints: tuple[tuple[str, str, str], ...],
+    recipes: tuple[str, ...],
+    overrides: tuple[str, ...],
+    steps: int,
+    shares: tuple[float, ...],
+    examples: int,
+) -> StudyTable:
+    """Checkpoints are given as (words, number of images or -, model)."""
+    from vicl.evaluation.studies import training_data
+    from vicl.loading import load_model
+    from vicl.training.recipe.files import load_recipe
+
+    dataset = given.dataset(examples)
+    trained = [
+        training_data.Checkpoint(
+            words,
+            given.ready(load_model(source, device=given.device, dtype=given.dtype), examples),
+            images=_amount(images),
+        )
+        for words, images, source in checkpoints
+    ]
+    trained += training_data.train_recipes(
+        [load_recipe(recipe, overrides) for recipe in recipes],
+        dataset,
+        given.output / "runs",
+        steps=steps,
+        shares=shares,
+        examples=examples,
+        device=given.device,
+    )
+    return training_data.run(trained, dataset, given.asking(), examples=examples)
+
+
+def _amount(images: str) -> int | None:
+    """How many images a checkpoint was trained on; None for a dash."""
+    if images == "-":
+        return None
+    if not images.isdecimal() or int(images) < 1:
+        raise ValueError(f"--checkpoint: got {images!r} images, expected a number, or - if unknown")
+    return int(images)
 
 
 def _run(study: Callable[..., StudyTable], **options: Any) -> None:
     """Run one study, write and print what it found, and end with its exit code."""
     names = [field.name for field in fields(Given)]
     given = Given(**{name: options.pop(name) for name in names if name in options})
-    try:
+    with failing(2, debug=given.debug, stopped="stopped; go on with --resume"):
         from vicl.evaluation.studies.table import as_markdown, write_study
 
         table = study(given, **options)
         write_study(table, given.output)
-    except KeyboardInterrupt as error:
-        _fail("stopped", 130, error, debug=given.debug)
-    except (ValueError, OSError) as error:
-        _fail(str(error), 2, error, debug=given.debug)
     click.echo(as_markdown(table), nl=False)
     click.echo(f"figure: {given.output / 'figure.png'}", err=True)
-
-
-def _fail(message: str, code: int, error: BaseException, *, debug: bool) -> NoReturn:
-    """End with one line; with --debug, the trace too."""
-    click.echo(f"error: {' '.join(message.split())}", err=True)
-    if debug:
-        click.echo("".join(traceback.format_exception(error)), err=True)
-    sys.exit(code)
 
 
 def _numbers(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ...]:
@@ -78,10 +170,11 @@ def _command(
     text: str,
     study: Callable[..., StudyTable],
     *own: click.Option,
+    answered: bool = True,
 ) -> click.Command:
     return click.Command(
         name,
-        params=[*own, *COMMON],
+        params=[*own, *COMMON, *(RUN if answered else ())],
         callback=partial(_run, study),
         short_help=what,
         help=f"{what}: {text}\n\nPrints the table, with bootstrap 95% intervals. The exit code is "
@@ -99,7 +192,7 @@ for _one in (
         "layout",
         "Layout of the prompt",
         "order, columns, gap and the size of the cells; for models with a canvas.",
-        runs.run_layout,
+        _layout,
         MODELS,
         _shown(1, 1, "Examples of an episode."),
     ),
@@ -108,7 +201,7 @@ for _one in (
         "Style of the masks",
         "white on black, its inverse, other colours, stripes, outlines; for segmentation and "
         "detection.",
-        runs.run_mask_style,
+        _mask_style,
         MODELS,
         _shown(1, 1, "Examples of an episode."),
     ),
@@ -116,7 +209,7 @@ for _one in (
         "examples",
         "Number and choice of examples",
         "the first one, two, ... of an episode's examples, and each of them alone.",
-        runs.run_examples,
+        _examples,
         MODELS,
         click.Option(
             ["--most"],
@@ -130,7 +223,7 @@ for _one in (
         "ensembling",
         "Several canvases, one answer",
         "over arrangements and over examples, fused in five ways; for models with a canvas.",
-        runs.run_ensembling,
+        _ensembling,
         MODELS,
         _shown(5, 2, "Examples of an episode."),
     ),
@@ -138,7 +231,7 @@ for _one in (
         "attention",
         "Where the hole's tokens look",
         "by the parts of the layout, and drawn over canvases; for transformers.",
-        runs.run_attention,
+        _attention,
         MODELS,
         _shown(1, 1, "Examples of an episode."),
         click.Option(
@@ -156,13 +249,14 @@ for _one in (
             show_default=True,
             help="Episodes that are drawn.",
         ),
+        answered=False,
     ),
     _command(
         "fine-tuning",
         "Fine-tuning against prompting",
         "the same weights, fine-tuned on a few labelled images or shown them as examples; for MAE "
         "and MAE-VQGAN.",
-        runs.run_fine_tuning,
+        _fine_tuning,
         MODELS,
         click.Option(
             ["--shots"],
@@ -192,7 +286,7 @@ for _one in (
         "Training data and its amount",
         "checkpoints that were trained on different data, or recipes trained here, all for the "
         "same number of steps, on all or some of their images.",
-        runs.run_training_data,
+        _training_data,
         click.Option(
             ["--checkpoint", "checkpoints"],
             nargs=3,

@@ -11,7 +11,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from vicl.evaluation.reporting.compare import Comparison
-    from vicl.evaluation.scoring.results import Results
+    from vicl.evaluation.running.results import Results
 
 _WIDE = 1000
 """Columns of a page that is no terminal: whole lines, whatever reads them."""
@@ -25,11 +25,11 @@ def print_table(table: Table) -> None:
 
 def results_table(results: Results) -> Table:
     """A row a metric, a column an engine, and last the last engine minus Copy."""
-    from vicl.evaluation.scoring.results import heading, show
+    from vicl.evaluation.running.results import heading, show
 
     judged = results.engines[-1]
     title = (
-        f"{results.kind}: {results.dataset}, {len(results.episodes)} episodes, seed "
+        f"{results.measures}: {results.dataset}, {len(results.episodes)} episodes, seed "
         f"{results.seed}; bootstrap 95% intervals"
     )
     table = Table(title=Text(title), title_justify="left")

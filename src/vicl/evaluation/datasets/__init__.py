@@ -13,8 +13,9 @@ from vicl.evaluation.datasets.manifests import NAME, manifest
 from vicl.evaluation.datasets.pascal import pascal_5i
 from vicl.evaluation.datasets.photos import photographs
 from vicl.evaluation.datasets.voc import IMAGES, LARGEST, voc_detection, voc_places
-from vicl.evaluation.episodes import DatasetError, Kind
+from vicl.evaluation.episodes import DatasetError
 from vicl.files import display
+from vicl.tasks import TaskName
 
 __all__ = [
     "ItemDataset",
@@ -27,10 +28,10 @@ __all__ = [
     "voc_detection",
 ]
 
-Layout = Literal["manifest", "folder", "Pascal-5i", "VOC 2012", "BSDS500", "photographs"]
+FolderLayout = Literal["manifest", "folder", "Pascal-5i", "VOC 2012", "BSDS500", "photographs"]
 
 _PAIRS = "inputs/ and targets/ with images of the same names, and perhaps classes.csv"
-_LAYOUTS: dict[Kind, dict[Layout, str]] = {
+_LAYOUTS: dict[TaskName, dict[FolderLayout, str]] = {
     "segmentation": {
         "manifest": "manifest.jsonl with semantic masks",
         "folder": _PAIRS,
@@ -60,9 +61,10 @@ _LAYOUTS: dict[Kind, dict[Layout, str]] = {
 
 
 def open_dataset(
-    kind: Kind,
+    task: TaskName,
     root: str | Path,
     *,
+    layout: FolderLayout | None = None,
     fold: int | None = None,
     published: bool = False,
     sources: Sequence[str] | None = None,
@@ -72,8 +74,9 @@ def open_dataset(
     """Open a dataset of files in whichever layout it is.
 
     Args:
-        kind: Any but "shapes" and "rules", whose images are generated.
+        task: What its episodes ask for.
         root: Its folder.
+        layout: The one to take it for; None finds out.
         fold: Of Pascal-5i, 0 to 3.
         published: Draw and read as the published code does: 1000 episodes that walk the list over
             and over, void pixels as background, colorization on the centre of the photograph.
@@ -88,22 +91,14 @@ def open_dataset(
             is missing in the one that is, or an option has no meaning there.
     """
     base = Path(root)
-    if kind not in _LAYOUTS:
-        raise DatasetError(f"kind: got {kind!r}, expected one of {', '.join(_LAYOUTS)}")
-    layout = _layout(kind, base) if base.is_dir() else ""
-    if not layout:
-        found = "has no such layout" if base.is_dir() else "no such folder"
-        looked_for = "".join(f"\n- {text}" for text in _LAYOUTS[kind].values())
-        raise DatasetError(
-            f"{display(base.absolute())}: {found}; for {kind} these were looked for:{looked_for}"
-        )
+    layout = layout or _recognised(task, base)
     sources = sources or None
-    _check_options(kind, layout, fold=fold, sources=sources, largest=largest)
+    _check_options(task, layout, fold=fold, sources=sources, largest=largest)
     dataset: ItemDataset
     if layout == "manifest":
-        dataset = manifest(base, kind, sources=sources, published=published, largest=largest)
+        dataset = manifest(base, task, sources=sources, published=published, largest=largest)
     elif layout == "folder":
-        dataset = folder(base, kind, published=published)
+        dataset = folder(base, task, published=published)
     elif layout == "Pascal-5i":
         if fold is None:
             raise DatasetError(f"{display(base.absolute())}: is Pascal-5i; say which fold, 0 to 3")
@@ -117,7 +112,7 @@ def open_dataset(
     return dataset.for_examples(examples)
 
 
-def _layout(kind: Kind, base: Path) -> Layout | None:
+def _recognised(task: TaskName, base: Path) -> FolderLayout:
     """What lies in a folder, by what is there alone; whether it is complete is seen later."""
     voc = any((place / IMAGES).is_dir() for place in voc_places(base))
     there = {
@@ -126,14 +121,21 @@ def _layout(kind: Kind, base: Path) -> Layout | None:
         "Pascal-5i": voc,
         "VOC 2012": voc,
         "BSDS500": any((place / "groundTruth").is_dir() for place in bsds_places(base)),
-        "photographs": True,
+        "photographs": base.is_dir(),
     }
-    return next((layout for layout in _LAYOUTS[kind] if there[layout]), None)
+    for layout in _LAYOUTS[task]:
+        if there[layout]:
+            return layout
+    found = "has no such layout" if base.is_dir() else "no such folder"
+    looked_for = "".join(f"\n- {text}" for text in _LAYOUTS[task].values())
+    raise DatasetError(
+        f"{display(base.absolute())}: {found}; for {task} these were looked for:{looked_for}"
+    )
 
 
 def _check_options(
-    kind: Kind,
-    layout: Layout,
+    task: TaskName,
+    layout: FolderLayout,
     *,
     fold: int | None,
     sources: Sequence[str] | None,
@@ -146,8 +148,8 @@ def _check_options(
         raise DatasetError(f"sources: got {', '.join(sources)}, but {layout} has no sources")
     if sources and len(sources) > 1 and layout == "BSDS500":
         raise DatasetError(f"sources: got {', '.join(sources)}, expected one of val and test")
-    if largest != LARGEST and (kind != "detection" or layout == "folder"):
+    if largest != LARGEST and (task != "detection" or layout == "folder"):
         raise DatasetError(
-            f"largest: got {largest}, but it has no meaning for {kind} over a {layout}; it is for "
+            f"largest: got {largest}, but it has no meaning for {task} over a {layout}; it is for "
             "detection over VOC 2012 or a manifest"
         )

@@ -33,7 +33,7 @@ def bsds(root: str | Path, *, subset: str = "val", published: bool = False) -> I
     queries, pool = _items(folder, subset), _items(folder, "train")
     dataset = ItemDataset(
         name=f"BSDS500, {subset}{', published' if published else ''}",
-        kind="edges",
+        task="edges",
         root=folder,
         queries=queries,
         pool=pool,

@@ -22,9 +22,10 @@ from pathlib import Path
 from vicl.evaluation.datasets.items import ItemDataset
 from vicl.evaluation.datasets.reading import PUBLISHED_CROP, is_gray
 from vicl.evaluation.datasets.voc import read_text
-from vicl.evaluation.episodes import Box, DatasetError, Item, Kind
+from vicl.evaluation.episodes import Corners, DatasetError, Item
 from vicl.files import display, reason
 from vicl.images import IMAGE_SUFFIXES, find_images
+from vicl.tasks import TaskName
 
 INPUTS, TARGETS, TABLE = "inputs", "targets", "classes.csv"
 SIDES = ("x0", "y0", "x1", "y1")
@@ -36,11 +37,11 @@ _LIMIT = 2**26
 Row = dict[str, str]
 
 
-def folder(root: str | Path, kind: Kind, *, published: bool = False) -> ItemDataset:
+def folder(root: str | Path, task: TaskName, *, published: bool = False) -> ItemDataset:
     """Take episodes from a folder with `inputs/` and `targets/`.
 
     Each input (with a table: each pair of an input and a class) is asked about once; examples are
-    others of the same class.  What a target is depends on the kind:
+    others of the same class.  What a target is depends on the task:
 
     - "segmentation": a mask, by the table of :mod:`vicl.tasks.masks`, or with a `value` for the
       class; of masks with values 255 is void.
@@ -52,7 +53,7 @@ def folder(root: str | Path, kind: Kind, *, published: bool = False) -> ItemData
 
     Args:
         root: The folder.
-        kind: Any but "shapes" and "rules".
+        task: What is asked for.
         published: Walk the list over and over, 1000 episodes; void pixels as background; of
             pictures to be colorized, gray ones too, the 111x111 pixels at the centre.
 
@@ -60,17 +61,17 @@ def folder(root: str | Path, kind: Kind, *, published: bool = False) -> ItemData
         DatasetError: If something is missing; it says what and where it was looked for.
     """
     base = Path(root)
-    rows = _table(base / TABLE, kind) if (base / TABLE).is_file() else None
-    boxed = kind == "detection" and rows is not None and all("x0" in row for row in rows)
-    coloured = kind == "colorization" and (base / TARGETS).is_dir()
+    rows = _table(base / TABLE, task) if (base / TABLE).is_file() else None
+    boxed = task == "detection" and rows is not None and all("x0" in row for row in rows)
+    coloured = task == "colorization" and (base / TARGETS).is_dir()
     inputs = _by_stem(base, TARGETS if coloured else INPUTS)
-    alone = boxed or kind == "colorization"
+    alone = boxed or task == "colorization"
     targets = None if alone else _by_stem(base, TARGETS)
     if rows is None:
         items = [Item(inputs[stem], _target(base, inputs, targets, stem)) for stem in inputs]
     else:
         items = _classes(base, rows, inputs, targets)
-    if kind == "colorization" and not published:
+    if task == "colorization" and not published:
         items = [item for item in items if not is_gray(base, item.image)]
         if len(items) < 2:
             raise DatasetError(
@@ -79,14 +80,14 @@ def folder(root: str | Path, kind: Kind, *, published: bool = False) -> ItemData
             )
     return ItemDataset(
         name=base.resolve().name + (", published" if published else ""),
-        kind=kind,
+        task=task,
         root=base,
         queries=tuple(items),
         pool=tuple(items),
         drawing="published" if published else "queries",
-        stream=kind,
+        stream=task,
         void=None if published else VOID,
-        crop=PUBLISHED_CROP if published and kind == "colorization" else None,
+        crop=PUBLISHED_CROP if published and task == "colorization" else None,
     ).for_examples(1)
 
 
@@ -111,7 +112,7 @@ def _by_stem(base: Path, part: str) -> dict[str, str]:
     return found
 
 
-def _table(path: Path, kind: Kind) -> list[Row]:
+def _table(path: Path, task: TaskName) -> list[Row]:
     """Lines of the table, in their order."""
     text = io.StringIO(read_text(path, limit=_LIMIT), newline=None)
     try:
@@ -122,13 +123,13 @@ def _table(path: Path, kind: Kind) -> list[Row]:
             f"{display(path)}: is no table of values with commas between them ({reason(error)})"
         ) from error
     allowed: list[tuple[str, ...]] = [("name", "class")]
-    if kind in ("segmentation", "detection"):
+    if task in ("segmentation", "detection"):
         allowed.append(("name", "class", "value"))
-    if kind == "detection":
+    if task == "detection":
         allowed.append(("name", "class", *SIDES))
     if sorted(names) not in [sorted(columns) for columns in allowed]:
         raise DatasetError(
-            f"{display(path)}: got columns {', '.join(names) or 'none'}, expected for {kind} "
+            f"{display(path)}: got columns {', '.join(names) or 'none'}, expected for {task} "
             f"{' or '.join(','.join(columns) for columns in allowed)}"
         )
     rows = []
@@ -146,7 +147,7 @@ def _classes(
     base: Path, rows: list[Row], inputs: dict[str, str], targets: dict[str, str] | None
 ) -> list[Item]:
     """An item for each pair of an image and a class in the table, sorted."""
-    boxes: defaultdict[tuple[str, str, int | None], list[Box]] = defaultdict(list)
+    boxes: defaultdict[tuple[str, str, int | None], list[Corners]] = defaultdict(list)
     for row in rows:
         name = row["name"]
         # Only the ending of an image: "im0.x" is no name of "im0".

@@ -18,9 +18,18 @@ from typing import Literal
 import numpy as np
 
 from vicl.evaluation.datasets.reading import Crop, draw
-from vicl.evaluation.episodes import Case, DatasetError, Episode, Item, Kind, Truth, episode_rng
+from vicl.evaluation.episodes import (
+    Case,
+    DatasetError,
+    Episode,
+    Item,
+    Measures,
+    Truth,
+    episode_rng,
+)
 from vicl.files import display
 from vicl.prompt import Example, Prompt
+from vicl.tasks import TaskName
 
 Drawing = Literal["queries", "classes", "published"]
 """How episodes are drawn:
@@ -35,7 +44,7 @@ Where there are classes, examples are of the query's class and source.
 PUBLISHED_COUNT = 1000
 """Episodes of the published protocol.  Source: Bar et al. 2022, section 4.1."""
 
-Group = tuple[str, str]
+Peers = tuple[str, str]
 """(source, class): what a query shares with its examples; ("", "") where there are no classes."""
 
 
@@ -45,7 +54,7 @@ class ItemDataset:
 
     Attributes:
         name: See :class:`vicl.evaluation.episodes.Dataset`.
-        kind: Likewise.
+        task: Likewise.
         root: The folder that the items' files are in.
         queries: What is asked about.  Their order counts for the drawing "published" alone.
         pool: What examples are drawn from.
@@ -57,7 +66,7 @@ class ItemDataset:
     """
 
     name: str
-    kind: Kind
+    task: TaskName
     root: Path
     queries: tuple[Item, ...]
     pool: tuple[Item, ...]
@@ -77,11 +86,16 @@ class ItemDataset:
                         "UTF-8, and so not listed; rename it"
                     ) from error
 
+    @property
+    def measures(self) -> Measures:
+        """Those of its task."""
+        return self.task
+
     @cached_property
     def fingerprint(self) -> str:
         """See :attr:`vicl.evaluation.episodes.Dataset.fingerprint`; name and root do not count."""
         content = {
-            "kind": self.kind,
+            "kind": self.task,  # the name that fingerprints began with
             "drawing": self.drawing,
             "stream": self.stream,
             "void": self.void,
@@ -129,14 +143,14 @@ class ItemDataset:
     def load(self, episode: Episode) -> Case:
         """See :meth:`vicl.evaluation.episodes.Dataset.load`."""
         where = f"episode {episode.index} of {episode.dataset}"
-        if episode.kind != self.kind:
+        if episode.task != self.task:
             raise DatasetError(
-                f"{where}: got an episode of {episode.kind}, expected {self.kind}, which is what "
+                f"{where}: got an episode of {episode.task}, expected {self.task}, which is what "
                 f"{self.name} asks for"
             )
         try:
             *shown, asked = (
-                draw(self.root, item, self.kind, void=self.void, crop=self.crop)
+                draw(self.root, item, self.task, void=self.void, crop=self.crop)
                 for item in (*episode.examples, episode.query)
             )
         except ValueError as error:  # the readers' own errors, which name the file
@@ -161,8 +175,8 @@ class ItemDataset:
             )
         if self.drawing != "classes":
             return replace(self, queries=kept)
-        left = {_group(query) for query in kept}
-        pool = tuple(item for item in self.pool if _group(item) in left)
+        left = {_peers(query) for query in kept}
+        pool = tuple(item for item in self.pool if _peers(item) in left)
         return replace(self, queries=kept, pool=pool)
 
     def _in_order(self) -> list[Item]:
@@ -181,7 +195,7 @@ class ItemDataset:
                 )
 
     def _by_class(
-        self, groups: dict[Group, list[Item]], seed: int, index: int, examples: int
+        self, groups: dict[Peers, list[Item]], seed: int, index: int, examples: int
     ) -> Episode:
         rng = episode_rng(self.stream, seed, index)
         names = sorted(groups)
@@ -191,14 +205,14 @@ class ItemDataset:
         return self._episode(seed, index, (first, *further), query)
 
     def _about(
-        self, query: Item, groups: dict[Group, list[Item]], seed: int, index: int, examples: int
+        self, query: Item, groups: dict[Peers, list[Item]], seed: int, index: int, examples: int
     ) -> Episode:
         rng = episode_rng(self.stream, seed, index)
-        chosen = _choose(rng, groups[_group(query)], (query,), examples)
+        chosen = _choose(rng, groups[_peers(query)], (query,), examples)
         return self._episode(seed, index, chosen, query)
 
     def _episode(self, seed: int, index: int, examples: tuple[Item, ...], query: Item) -> Episode:
-        return Episode(self.name, self.kind, seed, index, examples, query)
+        return Episode(self.name, self.task, seed, index, examples, query)
 
 
 def _choose(
@@ -214,21 +228,21 @@ def _choose(
     return tuple(chosen)
 
 
-def _group(item: Item) -> Group:
+def _peers(item: Item) -> Peers:
     return (item.source, item.class_name) if item.class_name else ("", "")
 
 
-def _groups(pool: Sequence[Item]) -> dict[Group, list[Item]]:
-    groups: defaultdict[Group, list[Item]] = defaultdict(list)
+def _groups(pool: Sequence[Item]) -> dict[Peers, list[Item]]:
+    groups: defaultdict[Peers, list[Item]] = defaultdict(list)
     for item in _sorted(pool):
-        groups[_group(item)].append(item)
+        groups[_peers(item)].append(item)
     return dict(groups)
 
 
 def _others(queries: Sequence[Item], pool: Sequence[Item]) -> list[int]:
     """How many images there are to show for each query: of its group, without its own."""
     images = {group: {item.image for item in items} for group, items in _groups(pool).items()}
-    shown = [(images.get(_group(query), set()), query.image) for query in queries]
+    shown = [(images.get(_peers(query), set()), query.image) for query in queries]
     return [len(some) - (own in some) for some, own in shown]
 
 

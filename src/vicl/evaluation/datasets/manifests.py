@@ -24,8 +24,9 @@ from typing import Any
 from vicl.evaluation.datasets.items import Drawing, ItemDataset
 from vicl.evaluation.datasets.reading import PUBLISHED_CROP
 from vicl.evaluation.datasets.voc import LARGEST
-from vicl.evaluation.episodes import DatasetError, Item, Kind
+from vicl.evaluation.episodes import Corners, DatasetError, Item
 from vicl.files import display, reason
+from vicl.tasks import TaskName
 
 NAME = "manifest.jsonl"
 
@@ -40,7 +41,7 @@ Row = Mapping[str, Any]
 
 def manifest(
     root: str | Path,
-    kind: Kind,
+    task: TaskName,
     *,
     sources: Sequence[str] | None = None,
     published: bool = False,
@@ -58,19 +59,19 @@ def manifest(
 
     Args:
         root: The folder.
-        kind: One of those.
+        task: One of those.
         sources: Use these alone; by default all.
         published: Walk the queries in the order of their ids, as the published code does; of
             photographs to be colorized the 111x111 pixels at the centre.
         largest: Share of the image that a query's box may cover.
 
     Raises:
-        DatasetError: If the folder cannot be read, or has nothing of that kind.
+        DatasetError: If the folder cannot be read, or has nothing for that task.
     """
     folder = Path(root)
-    if kind not in _FINDERS:
+    if task not in _FINDERS:
         raise DatasetError(
-            f"{folder / NAME}: a manifest has no episodes of {kind!r}, only of "
+            f"{folder / NAME}: a manifest has no episodes of {task!r}, only of "
             f"{', '.join(_FINDERS)}; for other pictures make a folder with inputs/ and targets/"
         )
     rows = read_manifest(folder)
@@ -82,7 +83,7 @@ def manifest(
         )
     try:
         chosen = [row for row in rows if sources is None or row["source"] in sources]
-        queries, pool = _FINDERS[kind](chosen, largest)
+        queries, pool = _FINDERS[task](chosen, largest)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DatasetError(
             f"{folder / NAME}: annotations are not as expected ({type(error).__name__}: {error}); "
@@ -90,22 +91,22 @@ def manifest(
         ) from error
     if not queries or not pool:
         raise DatasetError(
-            f"{folder / NAME}: {len(queries)} queries and {len(pool)} examples for {kind}, in "
+            f"{folder / NAME}: {len(queries)} queries and {len(pool)} examples for {task}, in "
             f"{'any source' if sources is None else 'sources ' + ', '.join(sources)}; expected "
-            f"some of each: {_WANTED[kind]}"
+            f"some of each: {_WANTED[task]}"
         )
-    drawing: Drawing = "classes" if kind == "segmentation" else "queries"
+    drawing: Drawing = "classes" if task == "segmentation" else "queries"
     dataset = ItemDataset(
         name=", ".join([folder.resolve().name, *sorted(set(sources or ()))])
         + (", published" if published else ""),
-        kind=kind,
+        task=task,
         root=folder,
         queries=tuple(queries),
         pool=tuple(pool),
         drawing="published" if published else drawing,
         # Not the name, so that a number can be repeated where the folder has another.
-        stream=kind,
-        crop=PUBLISHED_CROP if published and kind == "colorization" else None,
+        stream=task,
+        crop=PUBLISHED_CROP if published and task == "colorization" else None,
     )
     return dataset.for_examples(1)
 
@@ -212,7 +213,7 @@ def _item(
     *,
     class_name: str = "",
     value: int | None = None,
-    boxes: tuple[tuple[float, float, float, float], ...] = (),
+    boxes: tuple[Corners, ...] = (),
 ) -> Item:
     if not all(isinstance(name, str) for name in (*target, class_name)):
         raise TypeError(f"{row['id']}: got {target!r} and {class_name!r}, expected names")
@@ -227,14 +228,14 @@ def _item(
     )
 
 
-_FINDERS: dict[Kind, Callable[[Sequence[Row], float], Found]] = {
+_FINDERS: dict[TaskName, Callable[[Sequence[Row], float], Found]] = {
     "segmentation": _segmentation,
     "detection": _detection,
     "colorization": _colorization,
     "edges": _edges,
 }
 
-_WANTED: dict[Kind, str] = {
+_WANTED: dict[TaskName, str] = {
     "segmentation": f"semantic masks, with a class in at least {MIN_IMAGES} images that it fills "
     f"to {FRACTION[0]:.0%} to {FRACTION[1]:.0%}",
     "detection": "`boxes`, under the largest share",

@@ -74,7 +74,7 @@ def pascal_5i(root: str | Path, fold: int, *, published: bool = False) -> ItemDa
     )
     dataset = ItemDataset(
         name=f"Pascal-5i, fold {fold}{', published' if published else ''}",
-        kind="segmentation",
+        task="segmentation",
         root=folder,
         queries=items,
         pool=items,

@@ -59,7 +59,7 @@ def photographs(
     return ItemDataset(
         name=", ".join([folder.resolve().name, *sorted(set(sources or ()))])
         + (", published" if published else ""),
-        kind="colorization",
+        task="colorization",
         root=folder,
         queries=tuple(queries),
         pool=tuple(chosen[PUBLISHED_COUNT:] if halves else chosen),

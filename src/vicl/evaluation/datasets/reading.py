@@ -13,12 +13,12 @@ from PIL import Image
 from torch import Tensor
 
 from vicl.evaluation.datasets.matlab import read_boundaries
-from vicl.evaluation.episodes import Box, DatasetError, Item, Kind, is_inside
+from vicl.evaluation.episodes import Corners, DatasetError, Item, is_inside
 from vicl.files import display
 from vicl.images import ImageError, open_image, to_rgb, to_tensor
 from vicl.metrics.edges import thin
 from vicl.prompt import Example
-from vicl.tasks import ColorizationTask, DetectionTask
+from vicl.tasks import ColorizationTask, DetectionTask, SegmentationTask, TaskName
 from vicl.tasks.boxes import component_boxes, whole_pixels
 from vicl.tasks.masks import Classes, read_labels
 
@@ -26,6 +26,8 @@ Crop = int | Literal["square"] | None
 """What is shown of a photograph: a square of so many pixels at its centre (black where it is
 smaller), the largest square at its centre, or all of it."""
 
+ONE_CLASS = Classes.parse(None)
+"""What an item marks: one thing, whatever it is called."""
 
 PUBLISHED_CROP = 111
 """Side of the square that the published colorization shows of a photograph, in pixels."""
@@ -47,16 +49,16 @@ class Drawn:
     output: Float[Tensor, "3 h w"]
     void: Bool[np.ndarray, "h w"] | None = None
     annotators: Bool[np.ndarray, "a h w"] | None = None
-    boxes: tuple[Box, ...] = ()
+    boxes: tuple[Corners, ...] = ()
 
 
-def draw(root: Path, item: Item, kind: Kind, *, void: int | None, crop: Crop) -> Drawn:
+def draw(root: Path, item: Item, task: TaskName, *, void: int | None, crop: Crop) -> Drawn:
     """Read an item's files and draw its annotation.
 
     Args:
         root: The dataset's folder; what leads out of it is not read.
-        item: With the annotation that the kind needs.
-        kind: Any but "shapes" and "rules".
+        item: With the annotation that the task needs.
+        task: What the item is an example of.
         void: Value of mask pixels to leave out of scores; None if they are background.
         crop: What is shown of photographs to be colorized.
 
@@ -64,13 +66,13 @@ def draw(root: Path, item: Item, kind: Kind, *, void: int | None, crop: Crop) ->
         ValueError: If a file is missing, broken or of another size than its image; it names it.
     """
     photo = to_tensor(locate(root, item.image))
-    if kind == "segmentation":
+    if task == "segmentation":
         drawn = _segmentation(root, item, photo, void)
-    elif kind == "detection":
+    elif task == "detection":
         drawn = _detection(root, item, photo)
-    elif kind == "edges":
+    elif task == "edges":
         drawn = _edges(root, item, photo)
-    elif kind == "image":
+    elif task == "image":
         path = locate(root, _one(item))
         output = to_tensor(path)
         _check_size(path, tuple(output.shape[1:]), item, photo)
@@ -168,7 +170,7 @@ def _marked(
 ) -> tuple[Bool[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
     """What a mask marks, and what it leaves open (nothing, if there is no void)."""
     if value is None:
-        read = read_labels(path, Classes.parse(None))
+        read = read_labels(path, ONE_CLASS)
         return read.labels > 0, read.void & (void is not None)
     values = read_values(path)
     return values == value, (values == void) & (void not in (None, value))
@@ -178,7 +180,7 @@ def _segmentation(root: Path, item: Item, photo: Tensor, void: int | None) -> Dr
     path = locate(root, _one(item))
     mask, unknown = _marked(path, item.value, void)
     _check_size(path, mask.shape, item, photo)
-    output = torch.from_numpy(mask.astype(np.float32)).expand(3, -1, -1).contiguous()
+    (output,) = SegmentationTask(ONE_CLASS).draw_labels(mask.astype(np.uint8))
     return Drawn(photo, output, void=unknown if unknown.any() else None)
 
 
@@ -190,7 +192,7 @@ def _detection(root: Path, item: Item, photo: Tensor) -> Drawn:
         _check_size(path, mask.shape, item, photo)
         found = component_boxes(mask.astype(np.uint8), (mask.shape[0], mask.shape[1]))
         boxes = tuple(one.box for one in found)
-    output = DetectionTask(Classes.parse(None)).draw(Example(photo, boxes))[0].output
+    output = DetectionTask(ONE_CLASS).draw(Example(photo, boxes))[0].output
     # As they are drawn, so that whoever draws the same has the same box.
     size = (photo.shape[1], photo.shape[2])
     whole = tuple(whole_pixels(box, size) for box in boxes)

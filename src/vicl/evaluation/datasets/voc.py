@@ -99,7 +99,7 @@ def voc_detection(
         )
     dataset = ItemDataset(
         name=f"VOC 2012 detection, under {largest:.0%}{', published' if published else ''}",
-        kind="detection",
+        task="detection",
         root=folder,
         queries=items,
         pool=items,

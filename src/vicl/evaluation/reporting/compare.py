@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vicl.evaluation.episodes import KINDS, Episode
+from vicl.evaluation.episodes import MEASURES_NAMES, Episode
+from vicl.evaluation.running.results import EvaluationError, Record, heading, show
 from vicl.evaluation.running.run_folder import read_run
+from vicl.evaluation.running.summary import difference, statistics_of
 from vicl.evaluation.scoring.measures import LPIPS, Metric
-from vicl.evaluation.scoring.results import EvaluationError, Record, heading, show
 from vicl.evaluation.scoring.scorers import scorer_for
-from vicl.evaluation.scoring.summary import difference, statistics_of
 from vicl.files import display, reason
 from vicl.metrics import Interval, Statistic, bootstrap_statistic, mean_of
 
@@ -174,7 +174,7 @@ class _Entry:
 
     def statistics(self, metrics: Sequence[Metric]) -> dict[str, Statistic]:
         """Of the metrics, over the common episodes."""
-        found = statistics_of(scorer_for(self.run.setting["dataset"]["kind"]), self.records)
+        found = statistics_of(scorer_for(self.run.setting["dataset"]["measures"]), self.records)
         # LPIPS is a mean, and needs its weights for scoring only.
         return found | {
             metric.name: mean_of([record.scores.values[metric.name] for record in self.records])
@@ -207,8 +207,10 @@ def _open(folder: Path) -> _Run:
         engines: dict[str, dict[Episode, Record]] = {name: {} for name in setting["engines"]}
         for record in records:
             engines[record.engine][replace(episodes[record.position], dataset="")] = record
-        if setting["dataset"]["kind"] not in KINDS or not isinstance(setting["metrics"], list):
-            raise ValueError("unknown kind or metrics")
+        data = setting["dataset"]
+        data["measures"] = data.pop("kind", None) or data["measures"]  # as older runs call it
+        if data["measures"] not in MEASURES_NAMES or not isinstance(setting["metrics"], list):
+            raise ValueError("unknown measures or metrics")
     except (KeyError, TypeError, ValueError) as error:
         raise EvaluationError(
             f"{name}: its files are damaged ({reason(error)}); run it again"
@@ -218,7 +220,7 @@ def _open(folder: Path) -> _Run:
 
 def _check_same_dataset(one: _Run, other: _Run) -> None:
     # Not the name, which is that of a folder: a copy elsewhere is the same dataset.
-    for key in ("kind", "fingerprint"):
+    for key in ("measures", "fingerprint"):
         a, b = one.setting["dataset"].get(key), other.setting["dataset"].get(key)
         if a != b:
             raise EvaluationError(
@@ -229,7 +231,7 @@ def _check_same_dataset(one: _Run, other: _Run) -> None:
 
 def _metrics(runs: Sequence[_Run], episodes: Sequence[Episode]) -> tuple[Metric, ...]:
     """What all runs measured of these episodes; LPIPS where it was by the same weights."""
-    known = scorer_for(runs[0].setting["dataset"]["kind"]).metrics
+    known = scorer_for(runs[0].setting["dataset"]["measures"]).metrics
     weights = {str(run.setting.get("options", {}).get("lpips")) for run in runs}
     if len(weights) == 1:
         known = (*known, LPIPS)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from PIL import Image
 from torch import Tensor
 
 from vicl.engine import InContextModel
 from vicl.evaluation.episodes import Dataset, Episode
-from vicl.evaluation.scoring.results import Results
+from vicl.evaluation.running.results import Results
 from vicl.exports.sheets import contact_sheet
 from vicl.images import to_tensor
 
@@ -23,7 +23,7 @@ RANKS = ("best", "median", "worst")
 
 
 def draw_sheets(
-    results: Results, engines: Sequence[InContextModel], dataset: Dataset
+    results: Results, engines: Mapping[str, InContextModel], dataset: Dataset
 ) -> dict[str, Image.Image]:
     """Draw the answers by which the last engine did best, middling and worst.
 
@@ -31,7 +31,7 @@ def draw_sheets(
 
     Args:
         results: Of the run.
-        engines: That it had, in its order; a column each.
+        engines: That it had, by name, in its order; a column each.
         dataset: Loads the episodes.
 
     Returns:
@@ -54,15 +54,12 @@ def choose(
     order = sorted(range(len(values)), key=lambda i: -values[i] if higher_is_better else values[i])
     each = min(each, len(values))
     middle = (len(order) - each) // 2
-    return {
-        "best": order[:each],
-        "median": order[middle : middle + each],
-        "worst": order[len(order) - each :],
-    }
+    starts = (0, middle, len(order) - each)
+    return {rank: order[start : start + each] for rank, start in zip(RANKS, starts, strict=True)}
 
 
 def _row(
-    episode: Episode, engines: Sequence[InContextModel], dataset: Dataset, seed: int
+    episode: Episode, engines: Mapping[str, InContextModel], dataset: Dataset, seed: int
 ) -> list[Tensor | None]:
     """The pictures of an episode: examples, query, truth, answers."""
     case = dataset.load(episode)
@@ -71,7 +68,7 @@ def _row(
         for example in case.prompt.examples[:SHOWN_EXAMPLES]
         for image in (example.input, example.output)
     ]
-    answers = [engine.answer([case.prompt], seed=seed)[0].image for engine in engines]
+    answers = [engine.answer([case.prompt], seed=seed)[0].image for engine in engines.values()]
     return [*shown, to_tensor(case.prompt.query), case.truth.image, *answers]
 
 
@@ -79,13 +76,13 @@ def _draw(
     results: Results,
     indices: Sequence[int],
     rows: dict[int, list[Tensor | None]],
-    engines: Sequence[InContextModel],
+    engines: Mapping[str, InContextModel],
 ) -> Image.Image:
     metric = results.headline
     answers = len(engines)
     pairs = (len(rows[indices[0]]) - answers - 2) // 2
     headers = [name for _ in range(pairs) for name in ("example", "its output")]
-    headers += ["query", "truth", *(engine.name for engine in engines)]
+    headers += ["query", "truth", *engines]
     captions: list[list[str | None]] = []
     labels = []
     for index in indices:
@@ -94,7 +91,7 @@ def _draw(
         # The number first: what is too long for the cell is cut.
         scores = [f"{value:.{metric.digits}f} {metric.title}" for value in values]
         captions.append([*[None] * (len(headers) - answers), *scores])
-        labels.append(f"{episode.class_name or episode.kind}\nepisode {episode.index}")
+        labels.append(f"{episode.class_name or episode.task}\nepisode {episode.index}")
     return contact_sheet(
         [rows[index] for index in indices], headers=headers, labels=labels, captions=captions
     )

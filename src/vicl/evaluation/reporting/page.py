@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from vicl.evaluation.scoring.results import EngineResult, Results, heading, show
+from vicl.evaluation.running.results import EngineResult, Results, heading, show
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -44,7 +44,7 @@ def draw_page(results: Results, sheets: Mapping[str, bytes], found: Mapping[str,
     Returns:
         HTML; nothing in it is loaded from anywhere.
     """
-    title = f"{results.kind}: {results.dataset}"
+    title = f"{results.measures}: {results.dataset}"
     body = "\n".join(
         (
             f"<h1>{escape(title)}</h1>",

@@ -7,7 +7,7 @@ import json
 import logging
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,8 +19,8 @@ from vicl.evaluation.episodes import Dataset
 from vicl.evaluation.reporting.gallery import draw_sheets
 from vicl.evaluation.reporting.page import draw_page
 from vicl.evaluation.running.engines import device_of
+from vicl.evaluation.running.results import Results
 from vicl.evaluation.running.run_folder import PAGE, RESULTS
-from vicl.evaluation.scoring.results import Results
 from vicl.files import write_atomic
 from vicl.files.machine import processor
 
@@ -30,13 +30,13 @@ log = logging.getLogger(__name__)
 
 
 def write_report(
-    results: Results, engines: Sequence[InContextModel], dataset: Dataset, out: Path
+    results: Results, engines: Mapping[str, InContextModel], dataset: Dataset, out: Path
 ) -> None:
     """Write results.json, sheet-best.png and its like, and index.html, each whole or not at all.
 
     Args:
         results: What was found.
-        engines: That answered, in the order of the results.
+        engines: That answered, by name, in the order of the results.
         dataset: Loads the episodes that the sheets show.
         out: The run's folder.
 
@@ -50,7 +50,7 @@ def write_report(
             "python": platform.python_version(),
             **{name: version(name) for name in PACKAGES},
         },
-        "machine": processor(device_of(engines[-1])),
+        "machine": processor(device_of(engines[results.engines[-1].name])),
     }
     write_atomic(out / RESULTS, json.dumps(found, indent=1, ensure_ascii=False).encode())
     try:

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vicl.evaluation.scoring.measures import MEASURES, Metric
-from vicl.evaluation.scoring.results import EngineResult, Results, heading, show
+from vicl.evaluation.running.results import EngineResult, Results, heading, show
+from vicl.evaluation.scoring.measures import Metric
+from vicl.evaluation.scoring.rules import GAIN, METRICS
 from vicl.figures.synthetic.rules import RULES
 from vicl.metrics import Interval, bootstrap_interval
 
-_METRICS = {metric.name: metric for metric in MEASURES["rules"][0]}
-_GAIN = MEASURES["rules"][0][0]
+_METRICS = {metric.name: metric for metric in METRICS}
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def by_rule(results: Results) -> list[RuleRow]:
     """The rules of a set, in the order of their names.
 
     Args:
-        results: Of an evaluation of kind "rules".
+        results: Of an evaluation of rules.
     """
     places: dict[str, list[int]] = {}
     for index, episode in enumerate(results.episodes):
@@ -52,7 +52,7 @@ def by_rule(results: Results) -> list[RuleRow]:
             metric=_METRICS[RULES[rule].measure],
             episodes=len(indices),
             fit={e.name: _mean(e, indices, RULES[rule].measure) for e in results.engines},
-            gain={e.name: _mean(e, indices, _GAIN.name) for e in results.engines},
+            gain={e.name: _mean(e, indices, GAIN.name) for e in results.engines},
         )
         for rule, indices in sorted(places.items())
     ]
@@ -71,16 +71,16 @@ def to_markdown(runs: Sequence[Results]) -> str:
     """All sets as Markdown: a table of the sets, then one of each set's rules.
 
     Args:
-        runs: Of kind "rules", one a set.
+        runs: Of rules, one a set.
     """
     metrics = list(_METRICS.values())
-    headers = ["set", "engine", heading(_GAIN), "mean over rules", *map(heading, metrics[1:])]
+    headers = ["set", "engine", heading(GAIN), "mean over rules", *map(heading, metrics[1:])]
     rows = [
         [
             results.dataset,
             engine.name,
-            show(engine.values[_GAIN.name], _GAIN, signed=True),
-            "–" if engine.over_classes is None else show(engine.over_classes, _GAIN, signed=True),
+            show(engine.values[GAIN.name], GAIN, signed=True),
+            "–" if engine.over_classes is None else show(engine.over_classes, GAIN, signed=True),
             *(
                 show(engine.values[m.name], m) if m.name in engine.values else "–"
                 for m in metrics[1:]
@@ -104,7 +104,7 @@ def _rules(results: Results) -> str:
             str(row.episodes),
             heading(row.metric),
             *(_shown(row.fit[name], row.metric) for name in names),
-            *(_shown(row.gain[name], _GAIN) for name in names),
+            *(_shown(row.gain[name], GAIN) for name in names),
         ]
         for row in by_rule(results)
     ]
@@ -113,7 +113,7 @@ def _rules(results: Results) -> str:
 
 def _shown(interval: Interval, metric: Metric) -> str:
     """An interval; of one episode there is none."""
-    signed = metric == _GAIN
+    signed = metric == GAIN
     text = show(interval, metric, signed=signed)
     return text if interval.n > 1 else text.partition(" ")[0]
 

@@ -1,10 +1,11 @@
-"""Engines made ready for an evaluation: an inpainter on its grid, and the floors beside it."""
+"""Engines made ready for an evaluation: asked as a user asks them, and the floors beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -12,25 +13,27 @@ from torch import Tensor
 from vicl.canvas.layout import Layout, Order
 from vicl.canvas.rects import Fit
 from vicl.engine import Filled, InContextModel, Inpainter, TokenInpainter
-from vicl.evaluation.episodes import Kind
-from vicl.evaluation.scoring.results import EvaluationError
+from vicl.evaluation.running.results import EvaluationError
 from vicl.loading import load_model
 from vicl.models.devices import Device
 from vicl.models.floors import Copy, Identity
 from vicl.models.registry import ENGINES
 from vicl.models.tokens import hole_tokens
 from vicl.prompt import Prompt
+from vicl.prompting import asking
 from vicl.prompting.canvas_model import CanvasModel
+from vicl.prompting.settings import PromptSettings
 from vicl.prompting.tiling import LargeQueries
 from vicl.prompting.views import even_share, most_examples
+from vicl.tasks import TaskName, get_task
 
-LOCAL_KINDS: tuple[Kind, ...] = ("edges", "colorization", "image")
-"""Where the answer depends on what is near, so that large queries may be shown in tiles."""
+FLOORS: dict[str, InContextModel] = {floor.name: floor for floor in (Copy(), Identity())}
+"""What every engine has to beat."""
 
 
 def load_models(
     sources: Sequence[str], *, device: Device = "auto", dtype: str = "auto"
-) -> list[Inpainter | InContextModel]:
+) -> dict[str, Inpainter | InContextModel]:
     """Load several models, each with a name of its own.
 
     A model is called by its folder; where that is called "model", as in the folder of every
@@ -41,96 +44,96 @@ def load_models(
         device: Where models with weights run.
         dtype: Of their arithmetic.
 
+    Returns:
+        The models by their names, in the order of the sources.
+
     Raises:
         ValueError: If one cannot be loaded, or stands there twice.
     """
     own = {engine.name for engine in ENGINES if engine.make is not None}
-    loaded: list[Inpainter | InContextModel] = []
-    names: dict[str, str] = {}
+    loaded: dict[str, Inpainter | InContextModel] = {}
+    origin: dict[str, str] = {}
     for source in sources:
         if source in own:
             model = load_model(source)
         else:
             model = load_model(source, device=device, dtype=dtype)
-            if model.name == "model" and Path(source).is_dir():
-                model.name = Path(source).resolve().parent.name  # type: ignore[misc]
-        if model.name in names:
+        is_run = model.name == "model" and Path(source).is_dir()
+        name = Path(source).resolve().parent.name if is_run else model.name
+        if name in loaded:
             raise EvaluationError(
-                f"model: {names[model.name]} and {source} are both called {model.name!r}, so their "
+                f"model: {origin[name]} and {source} are both called {name!r}, so their "
                 "results could not be told apart; give one folder another name"
             )
-        names[model.name] = source
-        loaded.append(model)
+        loaded[name], origin[name] = model, source
     return loaded
 
 
 def as_engine(
     model: Inpainter | InContextModel,
-    kind: Kind,
+    task: TaskName,
     *,
     examples: int = 1,
     published: bool = False,
     order: Order = "above",
     fit: Fit = "stretch",
+    stacked: bool = False,
 ) -> InContextModel:
-    """Make a model answer the prompts of a kind of episode.
-
-    An inpainter gets the general grid, which for one example is the published one. The synthetic
-    study stacks its examples, as the paper does, on a canvas that has the room. Other engines
-    are given large queries as :class:`vicl.VisualPrompter` gives them: shown smaller, or in tiles.
+    """Make a model answer the prompts of a task's episodes, as :class:`vicl.VisualPrompter` asks.
 
     Args:
         model: As :func:`vicl.load_model` gives it.
-        kind: Of the episodes.
+        task: Of the episodes.
         examples: How many an episode has.
         published: Detection: shrink images to the cells by the bilinear filter, as published.
         order: For inpainters: examples above the query, or left of it.
         fit: For inpainters: how images of other shapes go into the cells.
+        stacked: For inpainters: two examples stand one above the other, as in the paper's synthetic
+            study, on a canvas that has the room.
 
     Raises:
         ValueError: If `order` is "left" and the examples do not fit on the canvas.
     """
+    settings = PromptSettings()
     if isinstance(model, Inpainter):
-        layout = _layout(model, kind, examples, order, fit)
-        if published and kind == "detection":
+        layout = None
+        if order == "left":
+            layout = _grid(model, even_share(model, examples), order=order, fit=fit)
+        elif stacked and examples == 2 and most_examples(model) >= examples:
+            layout = _stacked(model, examples, fit)
+        if published and task == "detection":
             layout = layout or _grid(model, even_share(model, examples), fit=fit)
             layout = replace(layout, resampling="bilinear")
-        return CanvasModel(model, layout=layout, fit=fit)
-    if model.max_size is None:
-        return model
-    return LargeQueries(model, model.max_size if kind in LOCAL_KINDS else None)
+        settings = PromptSettings(layout=layout, fit=fit)
+    return asking.as_engine(model, settings, local=get_task(task).is_local)
 
 
-def with_floors(engines: Sequence[InContextModel]) -> tuple[InContextModel, ...]:
-    """The floors first, then the engines that are none.
-
-    Raises:
-        EvaluationError: If two have one name.
-    """
-    floors: tuple[InContextModel, ...] = (Copy(), Identity())
-    names = {floor.name for floor in floors}
-    others = tuple(engine for engine in engines if engine.name not in names)
-    for index, engine in enumerate(others):
-        if any(engine.name == other.name for other in others[:index]):
-            raise EvaluationError(
-                f"engines: two are called {engine.name!r}, so their results could not be told "
-                "apart; give one folder another name"
-            )
-    return (*floors, *others)
+def with_floors(engines: Mapping[str, InContextModel]) -> dict[str, InContextModel]:
+    """The floors first, then the engines that are none."""
+    return FLOORS | {name: engine for name, engine in engines.items() if name not in FLOORS}
 
 
-def device_of(engine: InContextModel) -> torch.device:
-    """Where an engine computes."""
-    inner = getattr(engine, "model", engine)
-    device = getattr(getattr(inner, "inpainter", inner), "device", None)
+def canvas_of(engine: InContextModel) -> CanvasModel | None:
+    """The canvases that an engine is asked on; None if it has none."""
+    if isinstance(engine, LargeQueries):
+        return canvas_of(engine.model)
+    return engine if isinstance(engine, CanvasModel) else None
+
+
+def device_of(engine: object) -> torch.device:
+    """Where an engine computes: the innermost of what it is made of says so."""
+    for part in ("model", "inpainter"):
+        if (inner := getattr(engine, part, None)) is not None:
+            return device_of(inner)
+    device = getattr(engine, "device", None)
     return device if isinstance(device, torch.device) else torch.device("cpu")
 
 
 def as_scored(engine: InContextModel, answer: Filled) -> Filled:
     """What is scored of an answer: its image, and its cell where that shows the whole query."""
-    layout = getattr(engine, "layout", None)
-    fit = layout.fit if isinstance(layout, Layout) else getattr(engine, "fit", "stretch")
-    return Filled(answer.image, cell=answer.cell if fit == "stretch" else None)
+    canvas = canvas_of(engine)
+    whole = canvas is None or (canvas.layout or canvas).fit == "stretch"
+    return Filled(answer.image, cell=answer.cell if whole else None)
 
 
 @torch.no_grad()
@@ -138,7 +141,7 @@ def equal_tokens(engine: CanvasModel, prompts: Sequence[Prompt]) -> float:
     """Compare a batch's answers with those that its prompts get alone.
 
     Args:
-        engine: On a grid that shows all examples of a prompt.
+        engine: Its inpainter fills the canvases, each without a move.
         prompts: At least one; they make the batch.
 
     Returns:
@@ -146,10 +149,8 @@ def equal_tokens(engine: CanvasModel, prompts: Sequence[Prompt]) -> float:
         without tokens, of the 8-bit values of the holes' pixels.
     """
     model = engine.inpainter
-    layouts = [
-        engine.layout or _grid(model, len(prompt.examples), fit=engine.fit) for prompt in prompts
-    ]
-    canvases = [layout.compose(prompt) for layout, prompt in zip(layouts, prompts, strict=True)]
+    members = [member for prompt in prompts for member in engine.members(prompt)]
+    canvases = [member.layout.compose(member.prompt) for member in members]
     image = torch.stack([canvas.image for canvas in canvases])
     hole = torch.stack([canvas.hole for canvas in canvases])
 
@@ -162,34 +163,33 @@ def equal_tokens(engine: CanvasModel, prompts: Sequence[Prompt]) -> float:
         return drawn.movedim(1, -1)[hole[rows]].mul(255).round()
 
     together = answer(slice(None))
-    alone = torch.cat([answer(slice(row, row + 1)) for row in range(len(prompts))])
+    alone = torch.cat([answer(slice(row, row + 1)) for row in range(len(canvases))])
     return float((together == alone).float().mean())
 
 
-def _layout(model: Inpainter, kind: Kind, examples: int, order: Order, fit: Fit) -> Layout | None:
-    """The grid to use; None for the general one, which shares out more examples than fit."""
-    if order == "left":
-        return _grid(model, even_share(model, examples), order=order, fit=fit)
-    if kind == "shapes" and examples == 2 and most_examples(model) >= examples:
-        published = Layout.paper(2)
-        if (model.canvas_size, model.patch_size) == (published.canvas_size, published.patch_size):
-            return published
-        if Layout.largest(model.canvas_size, patch_size=model.patch_size, abreast=1) >= examples:
-            return Layout.grid(
-                examples,
-                canvas_size=model.canvas_size,
-                patch_size=model.patch_size,
-                abreast=1,
-                fit=fit,
-            )
-    return None
+def _stacked(model: Inpainter, examples: int, fit: Fit) -> Layout | None:
+    """The study's grid, the published one where it fits; None where there is no room for it."""
+    published = Layout.paper(2)
+    if (model.canvas_size, model.patch_size) == (published.canvas_size, published.patch_size):
+        return published
+    if Layout.largest(model.canvas_size, patch_size=model.patch_size, abreast=1) < examples:
+        return None
+    return _grid(model, examples, fit=fit, abreast=1)
 
 
-def _grid(model: Inpainter, examples: int, *, order: Order = "above", fit: Fit) -> Layout:
+def _grid(
+    model: Inpainter,
+    examples: int,
+    *,
+    order: Order = "above",
+    fit: Fit,
+    abreast: Literal[1, 2] | None = None,
+) -> Layout:
     return Layout.grid(
         examples,
         canvas_size=model.canvas_size,
         patch_size=model.patch_size,
         order=order,
         fit=fit,
+        abreast=abreast,
     )

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from vicl.evaluation.episodes import Episode, read_listing, write_listing
-from vicl.evaluation.scoring.results import EvaluationError, Record
+from vicl.evaluation.running.results import EvaluationError, Record
 from vicl.evaluation.scoring.scorers import Scores
 from vicl.files import TEMPORARY_PREFIX, FileError, display, open_plain, reason, write_atomic
 from vicl.files.journal import Journal

@@ -1,42 +1,42 @@
-"""Running engines over episodes: load, answer, score, write down; and go on after a kill."""
+"""Running engines over episodes: load, answer, score, journal; and go on after a kill."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import vicl
 from vicl.engine import InContextModel
 from vicl.evaluation.episodes import Case, Dataset, Episode
-from vicl.evaluation.reporting.report import write_report
-from vicl.evaluation.running.answering import Answerer, first_size
-from vicl.evaluation.running.engines import as_engine as as_engine
-from vicl.evaluation.running.engines import as_scored, device_of, equal_tokens, with_floors
+from vicl.evaluation.running.engines import as_scored, canvas_of, device_of, equal_tokens
+from vicl.evaluation.running.results import EvaluationError, Failure, Record, Results
 from vicl.evaluation.running.run_folder import Records, prepare_folder
+from vicl.evaluation.running.summary import summarise
 from vicl.evaluation.running.workers import Workers
-from vicl.evaluation.scoring.results import EvaluationError, Failure, Record, Results
 from vicl.evaluation.scoring.scorers import Metric, Scorer, Scores
-from vicl.evaluation.scoring.summary import summarise
-from vicl.prompting.canvas_model import CanvasModel
+from vicl.files.progress import Advance
+from vicl.files.progress import progress as bar
+from vicl.prompting.batching import AT_ONCE, answers
 
 log = logging.getLogger(__name__)
+
+ON_DEVICES = 128
+"""Canvases at once on other devices than a CPU, which computes them one by one anyway; they are
+halved where the memory turns out to be too small."""
 
 _BROKEN = (ValueError, OSError, RuntimeError)
 """What one episode may go wrong by, without the others going wrong too."""
 
 
 def evaluate(
-    engines: Sequence[InContextModel],
+    engines: Mapping[str, InContextModel],
     dataset: Dataset,
     episodes: Sequence[Episode],
     out: Path | None = None,
@@ -50,18 +50,20 @@ def evaluate(
     resume: bool = False,
     progress: bool = False,
 ) -> Results:
-    """Have engines answer episodes, beside the floors, and score the answers.
+    """Have engines answer episodes, and score the answers.
 
     On a CPU the results do not depend on the batch size, nor anywhere on the workers or on being
     stopped on the way.
 
     Args:
-        engines: Ready ones (see :func:`as_engine`), of different names; the floors are added.
+        engines: Ready ones by their names, in the order of the report, the judged one last; see
+            :func:`vicl.evaluation.running.engines.as_engine` and `with_floors`.
         dataset: Loads the episodes.
         episodes: At least one.
-        out: Folder for everything that is found; None writes nothing.
+        out: Folder of the run (see :mod:`vicl.evaluation.running.run_folder`); None writes nothing.
         scorer: Scores the answers; see :func:`vicl.evaluation.scoring.scorers.scorer_for`.
-        batch_size: Prompts given to an engine at once; None takes as many as fit.
+        batch_size: Canvases (or prompts, of an engine without canvases) that go through an engine
+            at once; None begins with many. Where the memory is full they are halved.
         workers: Threads that load, and processes that score; 0 does both in this process.
         seed: Of everything random in the engines.
         trained_classes: Classes that the training of engines with weights saw; None if that is
@@ -77,22 +79,24 @@ def evaluate(
         EvaluationError: If the run cannot begin or go on, or no episode could be scored.
     """
     began = time.perf_counter()
-    chosen = with_floors(engines)
-    if not episodes:
-        raise EvaluationError("episodes: got none, expected at least one")
+    for what, given in (("episodes", episodes), ("engines", engines)):
+        if not given:
+            raise EvaluationError(f"{what}: got none, expected at least one")
     if batch_size is not None and batch_size < 1:
         raise EvaluationError(f"batch_size: got {batch_size}, expected at least 1, or None")
     named = dict(options or {})
     if out is not None:
-        setting = _setting(chosen, dataset, scorer, episodes, seed, trained_classes, named)
+        setting = _setting(engines, dataset, scorer, episodes, seed, trained_classes, named)
         prepare_folder(out, setting, episodes, resume=resume)
     with (
         Records(episodes, out, resume=resume) as records,
         Workers(dataset, scorer, workers) as pool,
-        _bar(len(episodes) * len(chosen), len(records), show=progress) as advance,
+        bar(
+            "answering", total=len(episodes) * len(engines), done=len(records), show=progress
+        ) as advance,
     ):
         earlier = len(records)
-        run = _Run(chosen, episodes, records, pool, batch_size, seed, trained_classes, advance)
+        run = _Run(engines, episodes, records, pool, batch_size, seed, trained_classes, advance)
         try:
             failures = run.complete()
         except BrokenExecutor as error:
@@ -105,14 +109,14 @@ def evaluate(
             raise EvaluationError(f"no episode could be scored; the first: {failures[0]}")
         results = Results(
             dataset=dataset.name,
-            kind=dataset.kind,
+            measures=dataset.measures,
             fingerprint=dataset.fingerprint,
-            metrics=_measured(scorer, records, scored, chosen),
+            metrics=_measured(scorer, records, scored, next(iter(engines))),
             episodes=tuple(episodes[position] for position in scored),
             asked=len(episodes),
             failures=tuple(failures),
             engines=summarise(
-                chosen,
+                engines,
                 scorer,
                 [episodes[position] for position in scored],
                 lambda name: [records.get(position, name) for position in scored],
@@ -126,8 +130,6 @@ def evaluate(
             answered=len(records) - earlier,
             earlier=earlier,
         )
-    if out is not None:
-        write_report(results, chosen, dataset, out)
     return results
 
 
@@ -135,31 +137,28 @@ def evaluate(
 class _Run:
     """The state of a run."""
 
-    engines: Sequence[InContextModel]
+    engines: Mapping[str, InContextModel]
     episodes: Sequence[Episode]
     records: Records
     pool: Workers
     batch_size: int | None
     seed: int
     trained_classes: Collection[str] | None
-    advance: Callable[[int], None]
+    advance: Advance
 
     def __post_init__(self) -> None:
         self.equal_tokens: dict[str, float] = {}
         self._failed: dict[int, Failure] = {}
-        self._answerers = [
-            Answerer(engine, batch_size=self.batch_size, seed=self.seed) for engine in self.engines
-        ]
-        self._scoring: list[tuple[int, Answerer, float, Future[Scores]]] = []
+        self._scoring: list[tuple[int, str, float, Future[Scores]]] = []
 
     def complete(self) -> list[Failure]:
         """Do what is not done yet; gives the episodes that failed, in order."""
         todo = [
             position
             for position in range(len(self.episodes))
-            if any((position, engine.name) not in self.records for engine in self.engines)
+            if any((position, name) not in self.records for name in self.engines)
         ]
-        size = self.batch_size or max(map(first_size, self.engines))
+        size = max(map(self._at_once, self.engines))
         for loading in self._loaded([todo[i : i + size] for i in range(0, len(todo), size)]):
             cases = {}
             for position, future in loading.items():
@@ -167,8 +166,8 @@ class _Run:
                     cases[position] = future.result()
                 except _BROKEN as error:
                     self._fail(position, error)
-            for answerer in self._answerers:
-                self._answer(answerer, cases)
+            for name in self.engines:
+                self._answer(name, cases)
                 self._collect(keep=4 * self.pool.count)
         self._collect(keep=0)
         return [self._failed[position] for position in sorted(self._failed)]
@@ -192,9 +191,9 @@ class _Run:
             ready, ahead = ahead, begin(batch)
             yield ready
 
-    def _answer(self, answerer: Answerer, cases: Mapping[int, Case]) -> None:
+    def _answer(self, name: str, cases: Mapping[int, Case]) -> None:
         """Have one engine answer those of a batch that it has not answered yet."""
-        name = answerer.engine.name
+        engine = self.engines[name]
         pending = [
             position
             for position in cases
@@ -202,51 +201,56 @@ class _Run:
         ]
         if not pending:
             return
-        self._compare_batches(answerer, [cases[position] for position in pending])
+        self._compare_batches(name, [cases[position] for position in pending])
         begun = time.perf_counter()
-        answers = answerer.answer([cases[position].prompt for position in pending])
+        prompts = [cases[position].prompt for position in pending]
+        found = [*answers(engine, prompts, seed=self.seed, batch_size=self._at_once(name))]
         seconds = (time.perf_counter() - begun) / len(pending)
-        for position, answer in zip(pending, answers, strict=True):
+        for position, answer in zip(pending, found, strict=True):
             if not isinstance(answer, Exception) and not bool(answer.image.isfinite().all()):
                 # Comparisons with such pixels would pass for an answer.
                 answer = ValueError("answered with pixels that are no finite numbers")
             if isinstance(answer, Exception):
                 self._fail(position, answer, engine=name)
                 continue
-            bare = as_scored(answerer.engine, answer)
+            bare = as_scored(engine, answer)
             future = self.pool.score(self.episodes[position], cases[position], bare)
-            self._scoring.append((position, answerer, seconds, future))
+            self._scoring.append((position, name, seconds, future))
 
-    def _compare_batches(self, answerer: Answerer, cases: Sequence[Case]) -> None:
+    def _at_once(self, name: str) -> int:
+        """How many prompts, or canvases, go through an engine at once, while they fit."""
+        on_cpu = device_of(self.engines[name]).type == "cpu"
+        return self.batch_size or (AT_ONCE if on_cpu else ON_DEVICES)
+
+    def _compare_batches(self, name: str, cases: Sequence[Case]) -> None:
         """Once, where a batch need not give what its members give alone: how often it does."""
-        engine = answerer.engine
-        batch = [case.prompt for case in cases[: answerer.size]]
+        canvas = canvas_of(self.engines[name])
+        batch = [case.prompt for case in cases[: self._at_once(name)]]
         if (
-            engine.name in self.equal_tokens
-            or not isinstance(engine, CanvasModel)
-            or device_of(engine).type == "cpu"
+            name in self.equal_tokens
+            or canvas is None
+            or device_of(canvas).type == "cpu"
             or len(batch) < 2
         ):
             return
         try:
-            self.equal_tokens[engine.name] = equal_tokens(engine, batch)
+            self.equal_tokens[name] = equal_tokens(canvas, batch)
         except (torch.OutOfMemoryError, ValueError) as error:
-            log.info("%s: its batches were not compared (%s)", engine.name, error)
+            log.info("%s: its batches were not compared (%s)", name, error)
 
     def _collect(self, *, keep: int) -> None:
         """Write down what is scored, in order, until `keep` scores are still on their way."""
         while len(self._scoring) > keep:
-            position, answerer, seconds, future = self._scoring.pop(0)
-            engine = answerer.engine
+            position, name, seconds, future = self._scoring.pop(0)
             try:
                 scores = future.result()
             except BrokenExecutor:
                 raise  # not this episode's fault
             except _BROKEN as error:
-                self._fail(position, error, engine=engine.name)
+                self._fail(position, error, engine=name)
                 continue
-            seen = self._class_seen(engine, self.episodes[position])
-            self.records.add(Record(position, engine.name, scores, seconds, seen))
+            seen = self._class_seen(self.engines[name], self.episodes[position])
+            self.records.add(Record(position, name, scores, seconds, seen))
             self.advance(1)
 
     def _class_seen(self, engine: InContextModel, episode: Episode) -> bool | None:
@@ -266,17 +270,15 @@ class _Run:
 
 
 def _measured(
-    scorer: Scorer, records: Records, scored: Sequence[int], engines: Sequence[InContextModel]
+    scorer: Scorer, records: Records, scored: Sequence[int], engine: str
 ) -> tuple[Metric, ...]:
-    """The metrics that some scored episode has."""
-    found = {
-        name for position in scored for name in records.get(position, engines[0].name).scores.values
-    }
+    """The metrics that some scored episode has; they do not depend on who answered."""
+    found = {name for position in scored for name in records.get(position, engine).scores.values}
     return tuple(metric for metric in scorer.metrics if metric.name in found)
 
 
 def _setting(
-    engines: Sequence[InContextModel],
+    engines: Mapping[str, InContextModel],
     dataset: Dataset,
     scorer: Scorer,
     episodes: Sequence[Episode],
@@ -288,27 +290,15 @@ def _setting(
     return {
         "dataset": {
             "name": dataset.name,
-            "kind": dataset.kind,
+            "task": dataset.task,
+            "measures": dataset.measures,
             "fingerprint": dataset.fingerprint,
         },
         "episodes": len(episodes),
-        "engines": {engine.name: engine.weights_hash for engine in engines},
+        "engines": {name: engine.weights_hash for name, engine in engines.items()},
         "metrics": [metric.name for metric in scorer.metrics],
         "seed": seed,
         "trained_classes": None if trained_classes is None else sorted(trained_classes),
         "options": dict(options),
         "versions": {"vicl": vicl.__version__, "torch": torch.__version__},
     }
-
-
-@contextmanager
-def _bar(total: int, done: int, *, show: bool) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error with the time left; gives what advances it."""
-    console = Console(stderr=True)
-    if not (show and console.is_terminal):
-        yield lambda steps: None
-        return
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("answers,"), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("left"), console=console, transient=True) as bar:
-        task = bar.add_task("answering", total=total, completed=done)
-        yield lambda steps: bar.advance(task, steps)

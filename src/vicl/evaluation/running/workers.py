@@ -22,7 +22,7 @@ from jaxtyping import Float
 
 from vicl.engine import Filled
 from vicl.evaluation.episodes import Case, Dataset, Episode
-from vicl.evaluation.scoring.results import EvaluationError
+from vicl.evaluation.running.results import EvaluationError
 from vicl.evaluation.scoring.scorers import Scorer, Scores
 
 P = ParamSpec("P")

@@ -1,9 +1,8 @@
-"""What is measured of one answer, kind by kind.
+"""What is measured of one answer, task by task.
 
 Two sizes matter.  The paper's numbers are taken at the *cell*, 111 px square, to which truth and
 answer are both brought; what a user gets is the answer at the query's own size.  Where they differ
-both are given.  The paper's are those that say "cell", and of the synthetic study, whose cell has
-74 px, those that do not say "full".
+both are given.  The paper's are those that say "cell".
 
 An answer's cell is what the engine drew there (`Filled.cell`), taken to show the whole query; an
 engine without a canvas has none, and its answer is brought to the cell instead.
@@ -23,21 +22,17 @@ from PIL import Image
 from torch import Tensor
 
 from vicl.engine import Filled
-from vicl.evaluation.datasets.generated.rules import rule_scores
-from vicl.evaluation.datasets.generated.shapes import CELL as SHAPES_CELL
-from vicl.evaluation.datasets.generated.shapes import has_right_form, shape_ious
-from vicl.evaluation.episodes import Box, Case, Kind
+from vicl.evaluation.datasets.reading import ONE_CLASS
+from vicl.evaluation.episodes import Case, Corners, Measures
 from vicl.images import resize
 from vicl.images.imagenet import IMAGENET_STD
 from vicl.metrics import box_iou, iou, pixel_accuracy
-from vicl.metrics.pictures import chroma_error, chroma_recovered, mse, psnr, ssim
-from vicl.tasks.boxes import bounding_box, component_boxes, largest_component
+from vicl.metrics.pictures import PSNR_CEILING, chroma_error, chroma_recovered, mse, psnr, ssim
+from vicl.tasks import DetectionTask, SegmentationTask
+from vicl.tasks.boxes import component_boxes
 
 CELL = 111
 """Side of the published 2×2 grid's cell, in pixels."""
-
-PSNR_LIMIT = 100.0
-"""What PSNR says of images that are the same, in dB, so that it has a mean."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +84,11 @@ def answer_cell(
 
 
 def _segmentation(case: Case, answer: Filled) -> dict[str, float]:
-    truth, void = _white(case.truth.image), case.truth.void
-    found = _white(answer.image)
+    truth, void = marked(case.truth.image), case.truth.void
+    found = marked(answer.image)
     cell_void = None if void is None else to_cell(void)
     return {
-        "iou_cell": iou(_white(answer_cell(answer)), to_cell(truth), void=cell_void),
+        "iou_cell": iou(marked(answer_cell(answer)), to_cell(truth), void=cell_void),
         "iou": iou(found, truth, void=void),
         "pixel_accuracy": pixel_accuracy(found, truth, void=void),
     }
@@ -108,20 +103,20 @@ def _detection(case: Case, answer: Filled) -> dict[str, float]:
     not the bilinear one, which `published` takes for what models are shown; on real boxes the mean
     moves by some 0.0002.
     """
-    masks = to_cell(_white(case.truth.image)).astype(np.int64)
+    masks = to_cell(marked(case.truth.image)).astype(np.int64)
     wanted = [found.box for found in component_boxes(masks, (CELL, CELL))]
     return {
-        "box_iou_cell": _best_box(_white(answer_cell(answer)), wanted),
-        "box_iou": _best_box(_white(answer.image), case.truth.boxes),
+        "box_iou_cell": _best_box(answer_cell(answer), wanted),
+        "box_iou": _best_box(answer.image, case.truth.boxes),
     }
 
 
-def _best_box(mask: Bool[np.ndarray, "h w"], boxes: Sequence[Box]) -> float:
-    """The IoU of the largest component's bounding rectangle with the nearest of some boxes."""
-    found = bounding_box(largest_component(mask))
-    if found is None:
+def _best_box(image: Float[Tensor, "3 h w"], boxes: Sequence[Corners]) -> float:
+    """The IoU of the box that an answer shows with the nearest of some boxes."""
+    found = DetectionTask(ONE_CLASS).read([image]).boxes
+    if not found:
         return 0.0 if boxes else 1.0
-    return max((box_iou(found, box) for box in boxes), default=0.0)
+    return max((box_iou(found[0].box, box) for box in boxes), default=0.0)
 
 
 def _colorization(case: Case, answer: Filled) -> dict[str, float]:
@@ -139,35 +134,18 @@ def _image(case: Case, answer: Filled) -> dict[str, float]:
     # The mean of ImageNet's normalisation falls out of a difference; its deviations do not.
     pred, wanted = (cell.numpy() / np.array(IMAGENET_STD)[:, None, None] for cell in cells)
     return {
-        "psnr": min(PSNR_LIMIT, psnr(found, truth)),
+        "psnr": min(PSNR_CEILING, psnr(found, truth)),
         "ssim": ssim(found, truth),
         "mse": mse(found, truth),
         "mse_imagenet": mse(pred, wanted),
     }
 
 
-def _shapes(case: Case, answer: Filled) -> dict[str, float]:
-    size, name = (SHAPES_CELL, SHAPES_CELL), case.truth.name
-    cell = answer_cell(answer, size=SHAPES_CELL, filter="bilinear").numpy()
-    aware, blind = shape_ious(cell, resize(case.truth.image, size, filter="bilinear").numpy(), name)
-    own = shape_ious(answer.image.numpy(), case.truth.image.numpy(), name)
-    return {
-        "color_aware_iou": aware,
-        "color_blind_iou": blind,
-        "square_or_circle": float(has_right_form(cell, name)),
-        "color_aware_iou_full": own[0],
-        "color_blind_iou_full": own[1],
-    }
-
-
-def _rules(case: Case, answer: Filled) -> dict[str, float]:
-    return rule_scores(case, answer.image)
-
-
-def _white(image: Float[Tensor, "3 h w"]) -> Bool[np.ndarray, "h w"]:
-    """Each pixel to the nearer of white and black: True for white."""
-    white: Bool[np.ndarray, "h w"] = image.mean(dim=0).numpy() > 0.5
-    return white
+def marked(image: Float[Tensor, "3 h w"]) -> Bool[np.ndarray, "h w"]:
+    """What a mask that is drawn white on black marks: each pixel to the nearer of both."""
+    mask = SegmentationTask(ONE_CLASS).read([image]).mask
+    assert mask is not None
+    return np.asarray(mask > 0)
 
 
 LPIPS = Metric("lpips", "LPIPS (AlexNet, cell)", higher_is_better=False)
@@ -177,7 +155,7 @@ _PICTURE = (
     Metric("mse", "MSE", higher_is_better=False, digits=4),
     Metric("mse_imagenet", "MSE (ImageNet units, cell)", higher_is_better=False),
 )
-MEASURES: dict[Kind, tuple[tuple[Metric, ...], Measure]] = {
+TASK_MEASURES: dict[Measures, tuple[tuple[Metric, ...], Measure]] = {
     "segmentation": (
         (
             Metric("iou_cell", "IoU (cell)"),
@@ -199,23 +177,4 @@ MEASURES: dict[Kind, tuple[tuple[Metric, ...], Measure]] = {
         _colorization,
     ),
     "image": (_PICTURE, _image),
-    "shapes": (
-        (
-            Metric("color_aware_iou", "color-aware IoU (cell)"),
-            Metric("color_blind_iou", "color-blind IoU (cell)"),
-            Metric("square_or_circle", "square or circle"),
-            Metric("color_aware_iou_full", "color-aware IoU (224 px)"),
-            Metric("color_blind_iou_full", "color-blind IoU (224 px)"),
-        ),
-        _shapes,
-    ),
-    "rules": (
-        (
-            Metric("psnr_gain", "PSNR gain", unit="dB", digits=2),
-            Metric("iou", "IoU (masks)"),
-            Metric("f", "F (lines)"),
-            Metric("psnr", "PSNR (pictures)", unit="dB", digits=2),
-        ),
-        _rules,
-    ),
 }

@@ -1,12 +1,13 @@
 """Scoring answers: one by one, and as a set of which any resample has a value.
 
-Each kind of episode has its measures (see :mod:`vicl.evaluation.scoring.measures`), the headline
+A dataset says what it is measured by: as its task is (:mod:`vicl.evaluation.scoring.measures`), or
+by measures of its own (:mod:`vicl.evaluation.scoring.shapes` and `rules`); the headline comes
 first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -15,14 +16,22 @@ import numpy as np
 import torch
 
 from vicl.engine import Filled
-from vicl.evaluation.episodes import Case, Kind
-from vicl.evaluation.scoring.measures import CELL, LPIPS, MEASURES, Measure, answer_cell
+from vicl.evaluation.episodes import Case, Measures
+from vicl.evaluation.scoring import rules, shapes
+from vicl.evaluation.scoring.measures import CELL, LPIPS, TASK_MEASURES, Measure, answer_cell
 from vicl.evaluation.scoring.measures import Metric as Metric
 from vicl.images import resize
 from vicl.metrics import Statistic as Statistic
 from vicl.metrics import mean_of_known
 from vicl.metrics.edges import EdgeCounts, edge_counts, image_f, resampled_f
 from vicl.metrics.perceptual import PerceptualDistance
+
+MEASURES: dict[Measures, tuple[tuple[Metric, ...], Measure]] = {
+    **TASK_MEASURES,
+    "shapes": (shapes.METRICS, shapes.shape_scores),
+    "rules": (rules.METRICS, rules.rule_scores),
+}
+"""What is measured, and how; that of edges is in :class:`_Edges`, since its F is no mean."""
 
 _COUNTS = ("thresholds", "matched_pred", "total_pred", "matched_truth", "total_truth")
 
@@ -70,7 +79,7 @@ class Scores:
 
 @runtime_checkable
 class Scorer(Protocol):
-    """Scores the answers to one kind of episode, one by one and as a set."""
+    """Scores the answers to the episodes of one dataset, one by one and as a set."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -154,30 +163,22 @@ class _Edges:
         return {f"edge_{scale}": partial(resampled_f, counts, scale=scale) for scale in scales}
 
 
-def scorer_for(
-    kind: Kind,
-    *,
-    lpips: PerceptualDistance | None = None,
-    only: Collection[str] | None = None,
-) -> Scorer:
-    """Give the measures of a kind of episode.
+def scorer_for(measures: Measures, *, lpips: PerceptualDistance | None = None) -> Scorer:
+    """Give what a dataset's episodes are measured by.
 
     Args:
-        kind: Of the episodes.
+        measures: As the dataset says.
         lpips: Weights with which to compute LPIPS too, for pictures (see
             :func:`vicl.metrics.perceptual.load_lpips`); without them there is no number.
-        only: Names of the metrics to report; None for all.  The synthetic rules have some that
-            only some rules are scored by (see `measures_of` there).
 
     Raises:
         ValueError: If LPIPS is asked for where the answer is no picture.
     """
-    if lpips is not None and kind not in ("colorization", "image"):
+    if lpips is not None and measures not in ("colorization", "image"):
         raise ValueError(
-            f"lpips: compares pictures, for colorization and image; {kind} is not scored by it"
+            f"lpips: compares pictures, for colorization and image; {measures} is not scored by it"
         )
-    if kind == "edges":
+    if measures == "edges":
         return _Edges()
-    metrics, measure = MEASURES[kind]
-    metrics = tuple(metric for metric in metrics if only is None or metric.name in only)
+    metrics, measure = MEASURES[measures]
     return _Means(metrics if lpips is None else (*metrics, LPIPS), measure, lpips)

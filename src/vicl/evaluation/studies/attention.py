@@ -8,14 +8,12 @@ Source: Bar et al. 2022, arXiv:2209.00647, section 5 and appendix (attention ave
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from PIL import Image
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from vicl.canvas.layout import Layout
@@ -24,6 +22,8 @@ from vicl.evaluation.scoring.scorers import Metric
 from vicl.evaluation.studies.attention_pictures import Looked, attention_sheet, heads_sheet
 from vicl.evaluation.studies.hole_attention import HoleAttention, hole_attention
 from vicl.evaluation.studies.table import Row, StudyTable
+from vicl.evaluation.studies.variants import Asking
+from vicl.files.progress import progress
 from vicl.metrics import bootstrap_interval, paired_interval
 from vicl.prompt import Prompt
 from vicl.prompting.canvas_model import CanvasModel
@@ -50,6 +50,7 @@ class AttentionStudy:
 class _Way:
     """One engine with one arrangement of its layout."""
 
+    name: str
     engine: CanvasModel
     layout: Layout
     arrangement: str
@@ -58,68 +59,57 @@ class _Way:
         """Fill the hole of a prompt, and see where it looks."""
         canvas = self.layout.compose(prompt)
         found = hole_attention(self.engine.inpainter, canvas.image, canvas.hole)
-        words = (self.engine.name, self.arrangement, f"episode {index}")
+        words = (self.name, self.arrangement, f"episode {index}")
         label = "\n".join(word for word in words if word)
         return Looked(label, canvas, found, self.engine.inpainter.patch_size)
 
 
 def run(
-    engines: Sequence[CanvasModel],
+    engines: Mapping[str, CanvasModel],
     dataset: Dataset,
+    asking: Asking,
     *,
-    count: int = 50,
-    seed: int = 0,
     examples: int = 1,
     arrangements: Sequence[int] = (1,),
     pictured: int = 3,
-    progress: bool = False,
 ) -> AttentionStudy:
     """Measure and draw where the hole's tokens look.
 
     Args:
-        engines: MAE-VQGAN, MAE, BEiT or autoregressive on a layout, each with another name.
-        dataset: Of any kind.
-        count: Episodes to average over.
-        seed: Of the episodes.
+        engines: MAE-VQGAN, MAE, BEiT or autoregressive on a layout, by their names.
+        dataset: Of any task.
+        asking: Which episodes to average over; nothing is answered, so that there is no run.
         examples: How many an episode shows.
-        arrangements: Of the layout, 1 to 8 (:data:`vicl.canvas.layout.ARRANGEMENTS`).
+        arrangements: Of the layout, 1 to 8 (:data:`vicl.canvas.arrangements.ARRANGEMENTS`).
         pictured: How many episodes are drawn, at least one; of the first, each head too.
-        progress: Show a bar on standard error, where that is a terminal.
 
     Raises:
         ValueError: If an engine has no attention, or cannot fill the hole of an arrangement.
         vicl.evaluation.episodes.DatasetError: If there are not enough images.
     """
-    names = [engine.name for engine in engines]
-    if not names or len(set(names)) != len(names):
+    if not engines or pictured < 1:
         raise ValueError(
-            f"engines: got the names {names}, expected at least one, each once; rename a model's "
-            "folder to rename the model"
+            f"got {len(engines)} engines, pictured={pictured}, expected at least 1 of each"
         )
-    if count < 1 or pictured < 1:
-        raise ValueError(f"got count={count}, pictured={pictured}, expected at least 1 of each")
     ways = [
-        _Way(engine, _layout(engine, examples).arranged(number), _named(number, arrangements))
-        for engine in engines
+        _Way(name, engine, _layout(engine, examples).arranged(number), _named(number, arrangements))
+        for name, engine in engines.items()
         for number in arrangements
     ]
     shares: dict[tuple[str, str], list[tuple[float, float]]] = {}
     drawn: list[list[Looked]] = []
-    console = Console(stderr=True)
-    for episode in track(
-        dataset.episodes(count, seed=seed, examples=examples),
-        "attention",
-        console=console,
-        disable=not (progress and console.is_terminal),
-    ):
-        prompt = dataset.load(episode).prompt
-        looked = [way.look(prompt, episode.index) for way in ways]
-        for way, one in zip(ways, looked, strict=True):
-            for part, pair in part_shares(one.attention, way.layout).items():
-                variant = f"{way.arrangement}: {part}" if way.arrangement else part
-                shares.setdefault((variant, way.engine.name), []).append(pair)
-        if len(drawn) < pictured:
-            drawn.append(looked)
+    episodes = asking.episodes(dataset, examples)
+    with progress("attention", total=len(episodes), show=asking.progress) as advance:
+        for episode in episodes:
+            prompt = dataset.load(episode).prompt
+            looked = [way.look(prompt, episode.index) for way in ways]
+            for way, one in zip(ways, looked, strict=True):
+                for part, pair in part_shares(one.attention, way.layout).items():
+                    variant = f"{way.arrangement}: {part}" if way.arrangement else part
+                    shares.setdefault((variant, way.name), []).append(pair)
+            if len(drawn) < pictured:
+                drawn.append(looked)
+            advance()
     sheets = {f"heads-{number}.png": heads_sheet(one) for number, one in enumerate(drawn[0], 1)}
     every = [one for several in zip(*drawn, strict=True) for one in several]
     return AttentionStudy(_table(shares), {"attention.png": attention_sheet(every), **sheets})

@@ -5,42 +5,34 @@ Source: Bar et al. 2022, arXiv:2209.00647 (prompt ensembling); see :mod:`vicl.pr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
-from vicl.canvas.layout import ARRANGEMENTS
-from vicl.engine import Inpainter
+from vicl.canvas.arrangements import ARRANGEMENTS
+from vicl.engine import InContextModel, Inpainter
 from vicl.evaluation.episodes import Dataset
 from vicl.evaluation.scoring.scorers import scorer_for
-from vicl.evaluation.studies.answering import Variant, make_rows, measure
 from vicl.evaluation.studies.table import StudyTable
+from vicl.evaluation.studies.variants import Asking, Shown, first, make_rows, measure
 from vicl.models.autoregressive import Autoregressive
 from vicl.models.floors import Copy
-from vicl.prompt import Prompt
 from vicl.prompting.canvas_model import CanvasModel
-from vicl.prompting.fusing import TOKEN_FUSIONS, Fusion, fuses_tokens
+from vicl.prompting.fusing import Fusion, fuses_tokens
 
 
 def run(
-    inpainters: Sequence[Inpainter],
+    inpainters: Mapping[str, Inpainter],
     dataset: Dataset,
+    asking: Asking,
     *,
-    count: int | None = 100,
-    seed: int = 0,
     examples: int = 5,
-    batch_size: int | None = None,
-    progress: bool = False,
 ) -> StudyTable:
     """Answer the same queries on one canvas, in all arrangements, and with an example a canvas.
 
     Args:
-        inpainters: Each with another name. One that scores no tokens can only be fused as images.
-        dataset: Of any kind.
-        count: How many episodes; None for all.
-        seed: Of the episodes.
+        inpainters: By their names. One that scores no tokens can only be fused as images.
+        dataset: Of any task.
+        asking: Which episodes, and how.
         examples: How many an episode has, at least 2; over arrangements the first alone is shown.
-        batch_size: Prompts given to an engine at once where it has one canvas; an ensemble's
-            canvases are a batch by themselves.
-        progress: See :func:`vicl.evaluation.studies.answering.measure`.
 
     Raises:
         ValueError: If `examples` is under 2.
@@ -50,33 +42,35 @@ def run(
         raise ValueError(f"examples: got {examples}, expected at least 2 to fuse")
     arrangements = f"{len(ARRANGEMENTS)} arrangements"
     several = f"{examples} examples, a canvas each"
-    variants = [
-        Variant("1 example", (Copy(), *(CanvasModel(one, spins=1) for one in inpainters)), _first),
-        Variant(f"{examples} examples", (Copy(),)),
-    ]
-    fusions: tuple[Fusion, ...] = (*TOKEN_FUSIONS, "images")
-    every = tuple(ARRANGEMENTS)
-    for fuse in fusions:
-        ready = [one for one in inpainters if fuse == "images" or fuses_tokens(one)]
-        # An autoregressive model has one arrangement.
-        turned = [one for one in ready if not isinstance(one, Autoregressive)]
-        over = tuple(CanvasModel(one, arrangements=every, fuse=fuse) for one in turned)
-        each = tuple(CanvasModel(one, fuse=fuse, examples_per_canvas=1) for one in ready)
-        if over:
-            variants.append(Variant(f"{arrangements}: {_WORDS[fuse]}", over, _first))
-        if each:
-            variants.append(Variant(f"{several}: {_WORDS[fuse]}", each))
-    variants.sort(key=lambda variant: variant.name.startswith(several))
-    scorer = scorer_for(dataset.kind)
-    measured = measure(
-        variants,
-        dataset,
-        dataset.episodes(count, seed=seed, examples=examples),
-        scorer,
-        seed=seed,
-        batch_size=batch_size,
-        progress=progress,
-    )
+    variants: dict[tuple[str, str], InContextModel] = {
+        ("1 example", Copy.name): Shown(Copy(), first(1)),
+        **{
+            ("1 example", name): Shown(CanvasModel(one, spins=1), first(1))
+            for name, one in inpainters.items()
+        },
+        (f"{examples} examples", Copy.name): Copy(),
+    }
+    ready = {
+        fuse: {
+            name: one for name, one in inpainters.items() if fuse == "images" or fuses_tokens(one)
+        }
+        for fuse in _WORDS
+    }
+    for fuse, able in ready.items():
+        variants |= {
+            (f"{arrangements}: {_WORDS[fuse]}", name): Shown(
+                CanvasModel(one, arrangements=tuple(ARRANGEMENTS), fuse=fuse), first(1)
+            )
+            for name, one in able.items()
+            if not isinstance(one, Autoregressive)  # which has one arrangement
+        }
+    for fuse, able in ready.items():
+        variants |= {
+            (f"{several}: {_WORDS[fuse]}", name): CanvasModel(one, fuse=fuse, examples_per_canvas=1)
+            for name, one in able.items()
+        }
+    scorer = scorer_for(dataset.measures)
+    measured = measure(variants, dataset, asking.episodes(dataset, examples), asking)
     return StudyTable(
         "ensembling",
         f"Ensembling: {dataset.name}",
@@ -96,7 +90,3 @@ _WORDS: dict[Fusion, str] = {
     "max": "maximum",
     "images": "mean of images",
 }
-
-
-def _first(prompt: Prompt) -> Prompt:
-    return Prompt(prompt.examples[:1], prompt.query)

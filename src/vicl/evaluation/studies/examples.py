@@ -6,15 +6,22 @@ Source: Bar et al. 2022, arXiv:2209.00647 (more examples help); Zhang et al. 202
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from vicl.engine import InContextModel
 from vicl.evaluation.episodes import Dataset
 from vicl.evaluation.scoring.scorers import Metric, scorer_for
-from vicl.evaluation.studies.answering import Measured, Variant, make_rows, measure
 from vicl.evaluation.studies.table import Row, StudyTable
+from vicl.evaluation.studies.variants import (
+    Asking,
+    Measured,
+    Shown,
+    first,
+    make_rows,
+    measure,
+)
 from vicl.models.floors import Copy
 from vicl.prompt import Prompt
 
@@ -23,14 +30,11 @@ MOST = 7
 
 
 def run(
-    engines: Sequence[InContextModel],
+    engines: Mapping[str, InContextModel],
     dataset: Dataset,
+    asking: Asking,
     *,
-    count: int | None = 100,
-    seed: int = 0,
     most: int = MOST,
-    batch_size: int | None = None,
-    progress: bool = False,
 ) -> StudyTable:
     """Answer the same queries with 1 to `most` examples, and with each of these alone.
 
@@ -39,13 +43,10 @@ def run(
     averages (see :class:`vicl.prompting.canvas_model.CanvasModel`).
 
     Args:
-        engines: Each with another name; Copy is added.
-        dataset: Of any kind.
-        count: How many episodes; None for all.
-        seed: Of the episodes.
+        engines: By their names; Copy is added.
+        dataset: Of any task.
+        asking: Which episodes, and how.
         most: How many examples an episode has, at least 2.
-        batch_size: See :func:`vicl.evaluation.studies.answering.measure`.
-        progress: Likewise.
 
     Returns:
         The table. Its last rows are, for each query, the worst and the best of its single
@@ -57,27 +58,26 @@ def run(
     """
     if most < 2:
         raise ValueError(f"most: got {most}, expected at least 2 examples to compare")
-    asked = (Copy(), *(engine for engine in engines if engine.name != Copy.name))
+    asked: dict[str, InContextModel] = {Copy.name: Copy(), **engines}
     numbers = [_numbered(n) for n in range(1, most + 1)]
     singles = [numbers[0], *(f"example {n} alone" for n in range(2, most + 1))]
-    variants = [Variant(name, asked, _first(n)) for n, name in enumerate(numbers, start=1)]
-    variants += [Variant(name, asked, _only(n)) for n, name in enumerate(singles[1:], start=1)]
-    scorer = scorer_for(dataset.kind)
+    shows = {name: first(n) for n, name in enumerate(numbers, start=1)}
+    shows |= {name: _only(n) for n, name in enumerate(singles[1:], start=1)}
+    scorer = scorer_for(dataset.measures)
     metric = scorer.metrics[0]
     measured = measure(
-        variants,
+        {
+            (name, engine): Shown(model, show)
+            for name, show in shows.items()
+            for engine, model in asked.items()
+        },
         dataset,
-        dataset.episodes(count, seed=seed, examples=most),
-        scorer,
-        seed=seed,
-        batch_size=batch_size,
-        progress=progress,
+        asking.episodes(dataset, most),
+        asking,
     )
     alone = [entry for entry in measured if entry.variant in singles]
     measured += [
-        _extreme(alone, engine.name, metric, best=best)
-        for best in (False, True)
-        for engine in asked
+        _extreme(alone, engine, metric, best=best) for best in (False, True) for engine in asked
     ]
     rows = make_rows(measured, scorer)
     places: dict[str, float] = {name: float(n) for n, name in enumerate(numbers, start=1)}
@@ -87,7 +87,7 @@ def run(
         f"Number and choice of examples: {dataset.name}",
         metric,
         rows,
-        tuple(_spread(rows, engine.name, singles, metric) for engine in asked),
+        tuple(_spread(rows, engine, singles, metric) for engine in asked),
         x=tuple(places.get(row.variant) for row in rows),
         x_title="examples (at 1: each example alone)",
     )
@@ -95,10 +95,6 @@ def run(
 
 def _numbered(number: int) -> str:
     return f"{number} example{'s' if number > 1 else ''}"
-
-
-def _first(number: int) -> Callable[[Prompt], Prompt]:
-    return lambda prompt: Prompt(prompt.examples[:number], prompt.query)
 
 
 def _only(position: int) -> Callable[[Prompt], Prompt]:

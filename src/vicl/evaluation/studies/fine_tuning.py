@@ -9,22 +9,23 @@ Source: Bar et al. 2022, arXiv:2209.00647, section 5: MAE fine-tuned on 1, 4 and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
 
-from rich.console import Console
-from rich.progress import track
-
-from vicl.engine import InContextModel, Inpainter
+from vicl.engine import Filled, InContextModel, Inpainter
 from vicl.evaluation.episodes import Dataset, Episode, Item
 from vicl.evaluation.scoring.scorers import Metric, scorer_for
-from vicl.evaluation.studies.answering import Measured, Variant, measure
-from vicl.evaluation.studies.fine_tuned import FineTuning, fine_tune
+from vicl.evaluation.studies.fine_tuned import FineTuned, FineTuning, fine_tune
 from vicl.evaluation.studies.table import Row, StudyTable
+from vicl.evaluation.studies.variants import Asking, Measured, measure
+from vicl.files.progress import progress
 from vicl.metrics import bootstrap_interval, paired_interval
 from vicl.models.floors import Copy
 from vicl.models.mae import MAE
 from vicl.models.mae_vqgan import MAEVQGAN
+from vicl.prompt import Example, Prompt
 from vicl.prompting.canvas_model import CanvasModel
 
 SHOTS = (1, 4, 16)
@@ -32,15 +33,12 @@ SHOTS = (1, 4, 16)
 
 
 def run(
-    models: Sequence[Inpainter],
+    models: Mapping[str, Inpainter],
     dataset: Dataset,
+    asking: Asking,
     *,
-    count: int | None = 100,
-    seed: int = 0,
     shots: Sequence[int] = SHOTS,
     settings: FineTuning | None = None,
-    batch_size: int | None = None,
-    progress: bool = False,
 ) -> StudyTable:
     """Compare fine-tuning with prompting.
 
@@ -48,47 +46,41 @@ def run(
     one of them are left out.
 
     Args:
-        models: MAE or MAE-VQGAN, each with another name; Copy is added.
-        dataset: Of kind segmentation or detection.
-        count: How many episodes; None for all.
-        seed: Of the episodes and of the fine-tuning.
+        models: MAE or MAE-VQGAN, by their names; Copy is added.
+        dataset: Of segmentation or detection.
+        asking: Which episodes, and how; its seed is that of the fine-tuning too.
         shots: How many labelled images; the fewer are the first of the more.
         settings: Of the fine-tuning; None for the defaults.
-        batch_size: See :func:`vicl.evaluation.studies.answering.measure`.
-        progress: Show a bar on standard error, where that is a terminal.
 
     Returns:
         The table; differences are of fine-tuning to prompting with the same images.
 
     Raises:
-        ValueError: If a model cannot be fine-tuned so, the kind has no masks, or `shots` holds no
+        ValueError: If a model cannot be fine-tuned so, the task has no masks, or `shots` holds no
             number or one under 1.
         vicl.evaluation.episodes.DatasetError: If a class has not enough images.
     """
     bodies = _checked(models, dataset, shots)
     settings = settings or FineTuning()
-    scorer = scorer_for(dataset.kind)
-    episodes = dataset.episodes(count, seed=seed, examples=max(shots))
+    scorer = scorer_for(dataset.measures)
+    episodes = asking.episodes(dataset, max(shots))
     classes = _by_class(episodes)
+    asking = replace(asking, options={**asking.options, "fine_tuning": str(settings)})
     found: dict[tuple[int, str], list[Measured]] = {}
-    console = Console(stderr=True)
-    for shot, asked in track(
-        [(shot, asked) for shot in shots for asked in classes],
-        "fine-tuning",
-        console=console,
-        disable=not (progress and console.is_terminal),
-    ):
-        shown = [replace(episode, examples=episode.examples[:shot]) for episode in asked]
-        labelled = dataset.load(shown[0]).prompt.examples
-        engines: list[InContextModel] = [Copy()]
-        for body in bodies:
-            engines += [CanvasModel(body), fine_tune(body, labelled, settings, seed=seed)]
-        variant = Variant(f"{shot} labelled image{'s' if shot > 1 else ''}", tuple(engines))
-        for entry in measure([variant], dataset, shown, scorer, seed=seed, batch_size=batch_size):
-            found.setdefault((shot, entry.engine), []).append(entry)
-    rows = _rows(
-        found, {f"{body.name}, fine-tuned": body.name for body in bodies}, scorer.metrics[0]
-    )
+    with progress("fine-tuning", total=len(shots) * len(classes), show=asking.progress) as advance:
+        for shot, (place, asked) in product(shots, enumerate(classes)):
+            shown = [replace(episode, examples=episode.examples[:shot]) for episode in asked]
+            labelled = dataset.load(shown[0]).prompt.examples
+            variant = f"{shot} labelled image{'s' if shot > 1 else ''}"
+            engines: dict[tuple[str, str], InContextModel] = {(variant, Copy.name): Copy()}
+            for name, body in bodies.items():
+                engines[variant, name] = CanvasModel(body)
+                engines[variant, _tuned(name)] = _Tuned(body, labelled, settings, asking.seed)
+            quiet = replace(asking, progress=False)
+            for entry in measure(engines, dataset, shown, quiet, part=f"{shot}-{place}"):
+                found.setdefault((shot, entry.engine), []).append(entry)
+            advance()
+    rows = _rows(found, {_tuned(name): name for name in bodies}, scorer.metrics[0])
     asked_about = sum(map(len, classes))
     return StudyTable(
         name="fine-tuning",
@@ -109,21 +101,49 @@ def run(
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Tuned:
+    """A model that is fine-tuned when it is first asked, and so not for a run that is complete."""
+
+    body: MAE | MAEVQGAN
+    labelled: Sequence[Example]
+    settings: FineTuning
+    seed: int
+    weights_hash: str | None = None
+    max_size: int | None = None
+
+    @property
+    def name(self) -> str:
+        return _tuned(self.body.name)
+
+    @cached_property
+    def _engine(self) -> FineTuned:
+        return fine_tune(self.body, self.labelled, self.settings, seed=self.seed)
+
+    def answer(self, prompts: Sequence[Prompt], *, samples: int = 1, seed: int = 0) -> list[Filled]:
+        return self._engine.answer(prompts, samples=samples, seed=seed)
+
+
+def _tuned(name: str) -> str:
+    return f"{name}, fine-tuned"
+
+
 def _checked(
-    models: Sequence[Inpainter], dataset: Dataset, shots: Sequence[int]
-) -> list[MAE | MAEVQGAN]:
-    if dataset.kind not in ("segmentation", "detection"):
+    models: Mapping[str, Inpainter], dataset: Dataset, shots: Sequence[int]
+) -> dict[str, MAE | MAEVQGAN]:
+    if dataset.task not in ("segmentation", "detection"):
         raise ValueError(
-            f"dataset: got one of {dataset.kind}, expected segmentation or detection, whose "
+            f"dataset: got one of {dataset.task}, expected segmentation or detection, whose "
             "answers are masks"
         )
     if not shots or min(shots) < 1 or len(set(shots)) != len(shots):
         raise ValueError(f"shots: got {tuple(shots)}, expected different numbers, 1 or more")
-    bodies = [model for model in models if isinstance(model, MAE | MAEVQGAN)]
+    bodies = {n: model for n, model in models.items() if isinstance(model, MAE | MAEVQGAN)}
     if not bodies or len(bodies) != len(models):
+        kinds = ", ".join(type(model).__name__ for model in models.values()) or "none"
         raise ValueError(
-            f"models: got {', '.join(type(model).__name__ for model in models) or 'none'}, "
-            "expected MAE or MAE-VQGAN, whose encoder and decoder can be fine-tuned"
+            f"models: got {kinds}, expected MAE or MAE-VQGAN, whose encoder and decoder can be "
+            "fine-tuned"
         )
     return bodies
 

@@ -5,18 +5,18 @@ Source: Bar et al. 2022, arXiv:2209.00647 (study of prompt layouts).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 
 from vicl.canvas.layout import MIN_CELL_PATCHES, Layout, Order
 from vicl.canvas.rects import Rect
-from vicl.engine import Inpainter
+from vicl.engine import InContextModel, Inpainter
 from vicl.evaluation.episodes import Dataset
 from vicl.evaluation.scoring.scorers import scorer_for
-from vicl.evaluation.studies.answering import Variant, make_rows, measure
 from vicl.evaluation.studies.table import StudyTable
+from vicl.evaluation.studies.variants import Asking, make_rows, measure
 from vicl.models.floors import Copy
 from vicl.prompting.canvas_model import CanvasModel
 
@@ -25,25 +25,19 @@ GAPS = (0, 4, 8)
 
 
 def run(
-    inpainters: Sequence[Inpainter],
+    inpainters: Mapping[str, Inpainter],
     dataset: Dataset,
+    asking: Asking,
     *,
-    count: int | None = 100,
-    seed: int = 0,
     examples: int = 1,
-    batch_size: int | None = None,
-    progress: bool = False,
 ) -> StudyTable:
     """Answer the same episodes on one canvas laid out in different ways.
 
     Args:
-        inpainters: Each with another name.
-        dataset: Of any kind.
-        count: How many episodes; None for all.
-        seed: Of the episodes.
+        inpainters: By their names.
+        dataset: Of any task.
+        asking: Which episodes, and how.
         examples: How many an episode shows.
-        batch_size: See :func:`vicl.evaluation.studies.answering.measure`.
-        progress: Likewise.
 
     Returns:
         The table; a layout that a model has no room for, or cannot answer, has no row of it, and
@@ -53,27 +47,25 @@ def run(
         ValueError: If the examples do not fit on an inpainter's canvas.
         vicl.evaluation.episodes.DatasetError: If there are not enough images.
     """
-    engines: dict[str, list[CanvasModel]] = {}
+    variants: dict[str, dict[str, InContextModel]] = {"any layout": {Copy.name: Copy()}}
     notes = [f"Shown: {examples} example(s). Copy has no canvas."]
-    for inpainter in inpainters:
+    for engine, inpainter in inpainters.items():
         for name, layout in variants_of(inpainter, examples).items():
             reason = _refusal(inpainter, layout)
             if reason:
-                notes.append(f"{inpainter.name}, {name}: not run ({reason}).")
+                notes.append(f"{engine}, {name}: not run ({reason}).")
             else:
-                engines.setdefault(name, []).append(CanvasModel(inpainter, layout))
-    scorer = scorer_for(dataset.kind)
+                variants.setdefault(name, {})[engine] = CanvasModel(inpainter, layout)
+    scorer = scorer_for(dataset.measures)
     measured = measure(
-        [
-            Variant("any layout", (Copy(),)),
-            *(Variant(name, tuple(models)) for name, models in engines.items()),
-        ],
+        {
+            (name, engine): model
+            for name, models in variants.items()
+            for engine, model in models.items()
+        },
         dataset,
-        dataset.episodes(count, seed=seed, examples=examples),
-        scorer,
-        seed=seed,
-        batch_size=batch_size,
-        progress=progress,
+        asking.episodes(dataset, examples),
+        asking,
     )
     return StudyTable(
         "layout",

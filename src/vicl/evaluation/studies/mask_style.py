@@ -9,7 +9,7 @@ Source: Bar et al. 2022, arXiv:2209.00647 (study of mask styles).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -21,15 +21,14 @@ from torch import Tensor
 
 from vicl.engine import Filled, InContextModel
 from vicl.evaluation.episodes import Dataset, Episode
+from vicl.evaluation.scoring.measures import marked
 from vicl.evaluation.scoring.scorers import Scorer, Scores, scorer_for
-from vicl.evaluation.studies.answering import Measured, Variant, make_rows, measure
 from vicl.evaluation.studies.table import StudyTable
+from vicl.evaluation.studies.variants import Asking, Measured, Shown, make_rows, measure
 from vicl.images import to_tensor
 from vicl.models.floors import Copy
 from vicl.prompt import Example, Prompt
-
-Colour = tuple[int, int, int]
-"""RGB in 0 to 255."""
+from vicl.tasks.palette import Colour
 
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 YELLOW, PURPLE = (253, 231, 37), (68, 1, 84)
@@ -129,46 +128,41 @@ STYLES: dict[str, Style] = {
 
 
 def run(
-    engines: Sequence[InContextModel],
+    engines: Mapping[str, InContextModel],
     dataset: Dataset,
+    asking: Asking,
     *,
-    count: int | None = 100,
-    seed: int = 0,
     examples: int = 1,
-    batch_size: int | None = None,
-    progress: bool = False,
 ) -> StudyTable:
     """Answer the same episodes with masks drawn in different styles.
 
     Args:
-        engines: Each with another name; Copy is added.
+        engines: By their names; Copy is added.
         dataset: Of segmentation or detection.
-        count: How many episodes; None for all.
-        seed: Of the episodes.
+        asking: Which episodes, and how.
         examples: How many an episode shows.
-        batch_size: See :func:`vicl.evaluation.studies.answering.measure`.
-        progress: Likewise.
 
     Raises:
         ValueError: If the dataset has no masks.
         vicl.evaluation.episodes.DatasetError: If there are not enough images.
     """
-    if dataset.kind not in ("segmentation", "detection"):
+    if dataset.task not in ("segmentation", "detection"):
         raise ValueError(
-            f"dataset: got {dataset.name}, whose episodes are of {dataset.kind}; expected "
+            f"dataset: got {dataset.name}, whose episodes are of {dataset.task}; expected "
             "segmentation or detection, where there are masks to draw"
         )
-    scorer = scorer_for(dataset.kind)
-    episodes = dataset.episodes(count, seed=seed, examples=examples)
-    asked = (Copy(), *(engine for engine in engines if engine.name != Copy.name))
+    scorer = scorer_for(dataset.measures)
+    episodes = asking.episodes(dataset, examples)
+    asked: dict[str, InContextModel] = {Copy.name: Copy(), **engines}
     measured = measure(
-        [Variant(name, asked, _show(style), _read(style)) for name, style in STYLES.items()],
+        {
+            (name, engine): Shown(model, _show(style), _read(style))
+            for name, style in STYLES.items()
+            for engine, model in asked.items()
+        },
         dataset,
         episodes,
-        scorer,
-        seed=seed,
-        batch_size=batch_size,
-        progress=progress,
+        asking,
     )
     measured += _ceiling(dataset, episodes, scorer)
     in_order = sorted(measured, key=lambda entry: list(STYLES).index(entry.variant))
@@ -189,7 +183,7 @@ def _ceiling(dataset: Dataset, episodes: Sequence[Episode], scorer: Scorer) -> l
     found: dict[str, list[Scores]] = {name: [] for name in STYLES}
     for episode in episodes:
         case = dataset.load(episode)
-        mask = _mask(case.truth.image)
+        mask = marked(case.truth.image)
         for name, style in STYLES.items():
             answer = _read(style)(Filled(style.draw(mask)))
             found[name].append(scorer.score(case, answer))
@@ -200,7 +194,7 @@ def _show(style: Style) -> Callable[[Prompt], Prompt]:
     """Draw a prompt's masks anew."""
 
     def show(prompt: Prompt) -> Prompt:
-        masks = [_mask(to_tensor(example.output)) for example in prompt.examples]
+        masks = [marked(to_tensor(example.output)) for example in prompt.examples]
         pairs = [
             Example(example.input, style.draw(mask))
             for example, mask in zip(prompt.examples, masks, strict=True)
@@ -222,11 +216,6 @@ def _read(style: Style) -> Callable[[Filled], Filled]:
         )
 
     return read
-
-
-def _mask(image: Float[Tensor, "3 h w"]) -> Bool[np.ndarray, "h w"]:
-    """A mask that is drawn white on black."""
-    return np.asarray(image.mean(dim=0).numpy() > 0.5)
 
 
 def _gray(values: Float[Tensor, "h w"]) -> Float[Tensor, "3 h w"]:

@@ -9,17 +9,18 @@ Source: Bar et al. 2022, arXiv:2209.00647, table 1.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vicl.engine import InContextModel, Inpainter
-from vicl.evaluation.datasets import ItemDataset, pascal_5i, photographs, voc_detection
-from vicl.evaluation.episodes import DatasetError, Kind
-from vicl.evaluation.running.engines import as_engine, device_of
+from vicl.evaluation.datasets import ItemDataset, open_dataset
+from vicl.evaluation.episodes import DatasetError
+from vicl.evaluation.reporting.report import write_report
+from vicl.evaluation.running.engines import as_engine, device_of, with_floors
+from vicl.evaluation.running.results import EvaluationError, Results
 from vicl.evaluation.running.runner import evaluate
-from vicl.evaluation.scoring.results import EvaluationError, Results
 from vicl.evaluation.scoring.scorers import scorer_for
 from vicl.files import hash_file, write_atomic
 from vicl.loading import load_model
@@ -132,7 +133,7 @@ class PaperTable:
 
 
 def run_paper(
-    models: Sequence[Inpainter | InContextModel],
+    models: Mapping[str, Inpainter | InContextModel],
     root: Path,
     out: Path,
     *,
@@ -147,7 +148,7 @@ def run_paper(
     """Run every column of the paper's table 1 that a data folder allows.
 
     Args:
-        models: What stands in our rows, beside the floors Copy and Identity, and Analogies.
+        models: What stands in our rows, by name; beside them the floors and Analogies do.
         root: Holds VOC 2012 (folds and detection) and ImageNet's validation photographs in one of
             :data:`IMAGENET_FOLDERS` (colorization); what is missing is left out.
         out: Folder for the table, and for each evaluation with its pictures.
@@ -168,37 +169,39 @@ def run_paper(
         ValueError: If the weights of LPIPS cannot be read.
     """
     distance = None if lpips is None else load_lpips(lpips)
-    engines = [*models]
-    if all(model.name != "analogies" for model in models):
-        engines.insert(0, load_model("analogies"))
+    beside = {} if "analogies" in models else {"analogies": load_model("analogies")}
+    asked = {**beside, **models}
     runs: dict[str, Results] = {}
     missing: dict[str, str] = {}
-    for name, kind, find in _evaluations(root):
+    for name in dict.fromkeys(column.run for column in COLUMNS):
         try:
-            dataset = find()
+            dataset = _open(root, name)
             episodes = dataset.episodes(count, seed=seed)
         except DatasetError as error:
             missing[name] = " ".join(str(error).split())
             continue
-        ready = [as_engine(model, kind, published=True) for model in engines]
-        coloured = kind == "colorization"
+        ready = with_floors(
+            {key: as_engine(model, dataset.task, published=True) for key, model in asked.items()}
+        )
+        coloured = dataset.task == "colorization"
         runs[name] = evaluate(
             ready,
             dataset,
             episodes,
             out / name,
-            scorer=scorer_for(kind, lpips=distance if coloured else None),
+            scorer=scorer_for(dataset.measures, lpips=distance if coloured else None),
             batch_size=batch_size,
             workers=workers,
             seed=seed,
             options={
                 "published": True,
-                "devices": [device_of(engine).type for engine in ready],
+                "devices": [device_of(ready[key]).type for key in asked],
                 "lpips": hash_file(lpips) if coloured and lpips is not None else None,
             },
             resume=resume and (out / name).exists(),
             progress=progress,
         )
+        write_report(runs[name], ready, dataset, out / name)
     if not runs:
         reasons = "; ".join(f"{name}: {why}" for name, why in missing.items())
         raise EvaluationError(f"paper: no column can be run ({reasons})")
@@ -215,25 +218,19 @@ def run_paper(
     return table
 
 
-def _evaluations(root: Path) -> list[tuple[str, Kind, Callable[[], ItemDataset]]]:
-    """Name, kind, and how to open the dataset, of each evaluation behind the columns."""
-
-    def fold(number: int) -> Callable[[], ItemDataset]:
-        return lambda: pascal_5i(root, number, published=True)
-
-    def imagenet() -> ItemDataset:
-        for name in IMAGENET_FOLDERS:
-            if (root / name).is_dir():
-                return photographs(root / name, published=True)
-        raise DatasetError(
-            f"no photographs of ImageNet in {root}: looked for {', '.join(IMAGENET_FOLDERS)}"
-        )
-
-    return [
-        *((f"fold-{n}", "segmentation", fold(n)) for n in range(4)),
-        ("detection", "detection", lambda: voc_detection(root, published=True)),
-        ("colorization", "colorization", imagenet),
-    ]
+def _open(root: Path, run: str) -> ItemDataset:
+    """The dataset of one of the evaluations behind the columns, by the published protocol."""
+    if run == "detection":
+        return open_dataset("detection", root, layout="VOC 2012", published=True)
+    if run == "colorization":
+        found = next((name for name in IMAGENET_FOLDERS if (root / name).is_dir()), None)
+        if found is None:
+            raise DatasetError(
+                f"no photographs of ImageNet in {root}: looked for {', '.join(IMAGENET_FOLDERS)}"
+            )
+        return open_dataset("colorization", root / found, layout="photographs", published=True)
+    fold = int(run.removeprefix("fold-"))
+    return open_dataset("segmentation", root, layout="Pascal-5i", fold=fold, published=True)
 
 
 def _ours(runs: Mapping[str, Results]) -> dict[str, dict[str, Interval]]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vicl.evaluation.scoring.results import heading, show
+from vicl.evaluation.running.results import heading, show
 from vicl.evaluation.scoring.scorers import Metric
 from vicl.files import write_atomic
 from vicl.metrics import Interval

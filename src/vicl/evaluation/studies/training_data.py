@@ -10,15 +10,15 @@ Source: Bar et al. 2022, arXiv:2209.00647, section 5 (figures, ImageNet, and bot
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from vicl.engine import InContextModel
 from vicl.evaluation.episodes import Dataset
 from vicl.evaluation.running.engines import as_engine
 from vicl.evaluation.scoring.scorers import scorer_for
-from vicl.evaluation.studies.answering import Measured, Variant, make_rows, measure
 from vicl.evaluation.studies.table import StudyTable
+from vicl.evaluation.studies.variants import Asking, make_rows, measure
 from vicl.loading import load_model
 from vicl.models.devices import Device
 from vicl.models.floors import Copy
@@ -52,23 +52,17 @@ class Checkpoint:
 def run(
     checkpoints: Sequence[Checkpoint],
     dataset: Dataset,
+    asking: Asking,
     *,
-    count: int | None = 100,
-    seed: int = 0,
     examples: int = 1,
-    batch_size: int | None = None,
-    progress: bool = False,
 ) -> StudyTable:
     """Let checkpoints answer the same episodes.
 
     Args:
         checkpoints: At least one; in the table Copy comes before them.
-        dataset: Of any kind.
-        count: How many episodes; None for all.
-        seed: Of the episodes.
+        dataset: Of any task.
+        asking: Which episodes, and how.
         examples: How many an episode shows.
-        batch_size: See :func:`vicl.evaluation.studies.answering.measure`.
-        progress: Likewise.
 
     Returns:
         The table; along its figure's axis runs the number of images, where all are known.
@@ -83,19 +77,16 @@ def run(
             f"checkpoints: got {keys or 'none'}, expected at least one, and in a series each with "
             "other words on what it was trained on"
         )
-    scorer = scorer_for(dataset.kind)
-    measured: list[Measured] = []
-    for one in (Checkpoint("nothing", Copy(), series=Copy.name), *checkpoints):
-        found = measure(
-            [Variant(one.trained_on, (one.engine,))],
-            dataset,
-            dataset.episodes(count, seed=seed, examples=examples),
-            scorer,
-            seed=seed,
-            batch_size=batch_size,
-            progress=progress,
-        )
-        measured += [replace(entry, engine=one.series) for entry in found]
+    scorer = scorer_for(dataset.measures)
+    measured = measure(
+        {
+            ("nothing", Copy.name): Copy(),
+            **{(one.trained_on, one.series): one.engine for one in checkpoints},
+        },
+        dataset,
+        asking.episodes(dataset, examples),
+        asking,
+    )
     amounts = [one.images for one in checkpoints]
     known = None not in amounts
     budgets = dict.fromkeys(one.budget for one in checkpoints)
@@ -159,7 +150,12 @@ def train_recipes(
             checkpoints.append(
                 Checkpoint(
                     trained_on=f"{100 * share:g}% of the images of {cut.name}",
-                    engine=as_engine(model, dataset.kind, examples=examples),
+                    engine=as_engine(
+                        model,
+                        dataset.task,
+                        examples=examples,
+                        stacked=dataset.measures == "shapes",
+                    ),
                     series=cut.name,
                     images=data.count,
                     budget=f"{steps} steps of {cut.batch.size} images ({cut.name})",

@@ -11,17 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from vicl.evaluation.datasets.generated.rules import (
-    PSNR_LIMIT,
-    SETS,
-    RuleEpisodes,
-    _rng,
-    measures_of,
-    rule_scores,
-)
+from vicl.engine import Filled
+from vicl.evaluation.datasets.generated.rules import SETS, RuleEpisodes, _rng
 from vicl.evaluation.episodes import Case, Dataset, DatasetError, Truth, read_listing, write_listing
 from vicl.evaluation.reporting.rule_table import by_rule, to_json, to_markdown
+from vicl.evaluation.running.engines import FLOORS
 from vicl.evaluation.running.runner import evaluate
+from vicl.evaluation.scoring.rules import VISIBLE_PSNR, rule_scores
 from vicl.evaluation.scoring.scorers import scorer_for
 from vicl.figures.synthetic.rules import HELD_OUT_RULES, RULES, TRAINING_MIXTURE
 from vicl.figures.synthetic.rules.paper import PAPER_TASKS
@@ -139,6 +135,10 @@ def test_what_is_not_of_the_set_is_refused() -> None:
 # Scores
 
 
+def scored(case: Case, image: torch.Tensor) -> dict[str, float]:
+    return rule_scores(case, Filled(image))
+
+
 def plain_psnr(one: torch.Tensor, other: torch.Tensor) -> float:
     error = np.average((one.double().numpy() - other.double().numpy()) ** 2)
     return min(40.0, 20 * math.log10(1 / math.sqrt(error))) if error else 40.0
@@ -149,14 +149,14 @@ def test_right_answers_are_perfect_for_every_rule(part: str, count: int | None) 
     data = RuleEpisodes(part, SMALL)  # type: ignore[arg-type]
     for episode in data.episodes(count or len(data.rules)):
         case = data.load(episode)
-        scores = rule_scores(case, case.truth.image)
+        scores = scored(case, case.truth.image)
         measure = RULES[episode.class_name].measure
         assert set(scores) == {"psnr_gain", measure}
-        assert scores[measure] == pytest.approx(PSNR_LIMIT if measure == "psnr" else 1.0)
+        assert scores[measure] == pytest.approx(VISIBLE_PSNR if measure == "psnr" else 1.0)
         floors = [engine.answer([case.prompt])[0].image for engine in (Copy(), Identity())]
         best = max(plain_psnr(floor, case.truth.image) for floor in floors)
         assert scores["psnr_gain"] == pytest.approx(40 - best, abs=1e-3)
-        gains = [rule_scores(case, floor)["psnr_gain"] for floor in floors]
+        gains = [scored(case, floor)["psnr_gain"] for floor in floors]
         assert max(gains) == pytest.approx(0)
 
 
@@ -171,13 +171,13 @@ def test_masks_are_read_by_the_nearer_colour() -> None:
     answer = truth.image.clone()
     answer[:, 0, 0] = torch.tensor([0.4, 0.9, 0.5])  # nearer to blue
     answer[:, 3, :2] = torch.tensor([0.6, 0.9, 0.5])[:, None]  # nearer to red
-    assert rule_scores(case, answer)["iou"] == pytest.approx(7 / 10)
+    assert scored(case, answer)["iou"] == pytest.approx(7 / 10)
     swapped = Case(case.prompt, replace(truth, ink=(blue, red)))
-    assert rule_scores(swapped, answer)["iou"] == pytest.approx(6 / 9)
+    assert scored(swapped, answer)["iou"] == pytest.approx(6 / 9)
     with pytest.raises(ValueError, match="expected a rule's name"):
-        rule_scores(Case(case.prompt, Truth(truth.image)), answer)
+        scored(Case(case.prompt, Truth(truth.image)), answer)
     with pytest.raises(ValueError, match="their colours"):
-        rule_scores(Case(case.prompt, replace(truth, ink=None)), answer)
+        scored(Case(case.prompt, replace(truth, ink=None)), answer)
 
 
 def test_lines_may_be_a_pixel_off() -> None:
@@ -192,13 +192,13 @@ def test_lines_may_be_a_pixel_off() -> None:
     query = torch.ones(3, size, size)
     truth = Truth(line(50), name="outline", ink=(black, white))
     case = Case(Prompt([Example(query, query)], query), truth)
-    assert rule_scores(case, line(51))["f"] == pytest.approx(1.0)
-    assert rule_scores(case, line(53))["f"] == 0.0
+    assert scored(case, line(51))["f"] == pytest.approx(1.0)
+    assert scored(case, line(53))["f"] == 0.0
     # The half and one more, which the end of the line is within reach of.
     precision, recall = 1.0, 56 / 111
-    found = rule_scores(case, line(50, rows=56))["f"]
+    found = scored(case, line(50, rows=56))["f"]
     assert found == pytest.approx(2 * precision * recall / (precision + recall), abs=0.01)
-    assert rule_scores(case, query)["f"] == 0.0
+    assert scored(case, query)["f"] == 0.0
 
 
 def test_a_set_has_the_mean_of_those_that_have_a_value() -> None:
@@ -216,8 +216,8 @@ def test_rules_are_reported_one_by_one() -> None:
     data = RuleEpisodes("unseen", SMALL)
     n = len(data.rules)
     drawn = data.episodes(2 * n)
-    scorer = scorer_for("rules", only=measures_of(drawn))
-    results = evaluate([], data, drawn, scorer=scorer)
+    scorer = scorer_for("rules")
+    results = evaluate(FLOORS, data, drawn, scorer=scorer)
     copy = results.engine("copy")
     assert [metric.name for metric in results.metrics] == ["psnr_gain", "iou", "f", "psnr"]
     rows = by_rule(results)
@@ -237,10 +237,8 @@ def test_rules_are_reported_one_by_one() -> None:
     text = to_markdown([results])
     assert all(f"| {row.rule} | 2 |" in text for row in rows)
     assert len(to_json([results])) == n
-    strange = replace(drawn[0].query, class_name="none")
-    assert measures_of([replace(drawn[0], query=strange)]) == {"psnr_gain"}
     single = [e for e in drawn if RULES[e.class_name].measure == "psnr"][:1]
-    alone = evaluate([], data, single, scorer=scorer_for("rules", only=measures_of(single)))
+    alone = evaluate(FLOORS, data, single, scorer=scorer)
     assert [metric.name for metric in alone.metrics] == ["psnr_gain", "psnr"]
     rule_line = to_markdown([alone]).splitlines()[-1]
     assert "[" not in rule_line

@@ -13,17 +13,16 @@ import torch
 from PIL import Image
 
 from vicl.engine import Filled
-from vicl.evaluation.datasets.generated.forms import figure, form_of
 from vicl.evaluation.datasets.generated.shapes import (
+    CHANGES,
     EXTENDED,
-    TASKS,
     Shape,
     ShapesStudy,
-    has_right_form,
-    shape_ious,
+    covered,
 )
 from vicl.evaluation.episodes import Case, Dataset, DatasetError, Item, write_listing
 from vicl.evaluation.scoring.scorers import scorer_for
+from vicl.evaluation.scoring.shapes import form_of, has_right_form, shape_ious
 from vicl.images import resize, to_tensor
 from vicl.models.floors import Copy
 
@@ -54,11 +53,11 @@ def nearest(pixel: Pixel, palette: tuple[Pixel, ...]) -> Pixel:
 
 
 def plain_scores(
-    answer: list[list[Pixel]], truth: list[list[Pixel]], task: str
+    answer: list[list[Pixel]], truth: list[list[Pixel]], change: str
 ) -> tuple[float, float]:
     """Color-aware and color-blind IoU, counted."""
-    palette = (GREEN, WHITE, BLACK) if task in ("shape", "size+shape") else ALL
-    wanted = BLUE if "color" in task else GREEN
+    palette = (GREEN, WHITE, BLACK) if change in ("shape", "size+shape") else ALL
+    wanted = BLUE if "color" in change else GREEN
     shared = union = seen_shared = seen_union = 0
     for row, true_row in zip(answer, truth, strict=True):
         for pixel, true_pixel in zip(row, true_row, strict=True):
@@ -76,30 +75,30 @@ def shape_in(rows: list[list[Pixel]]) -> tuple[set[tuple[int, int]], set[Pixel]]
     return places, {rows[y][x] for y, x in places}
 
 
-def cases(task: str, count: int, *, seed: int = 0) -> list[Case]:
-    study = ShapesStudy(task)
+def cases(change: str, count: int, *, seed: int = 0) -> list[Case]:
+    study = ShapesStudy(change)
     return [study.load(episode) for episode in study.episodes(count, seed=seed)]
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_a_pair_is_as_the_paper_says(task: str) -> None:
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_pair_is_as_the_paper_says(change: str) -> None:
     """Each output follows from its input's centre and radius, drawn again pixel by pixel."""
-    for case in cases(task, 1):
+    for case in cases(change, 1):
         pairs = [(e.input, e.output) for e in case.prompt.examples]
         for shown, changed in [*pairs, (case.prompt.query, case.truth.image)]:
             before, colours = shape_in(pixels(shown))
             after, new_colours = shape_in(pixels(changed))
             assert colours == {GREEN}
-            assert new_colours == {BLUE if "color" in task else GREEN}
+            assert new_colours == {BLUE if "color" in change else GREEN}
             fits = [
                 (y, x, r)
-                for r in ([30] if "size" in task else range(10, 50))
+                for r in ([30] if "size" in change else range(10, 50))
                 for y, x in _centres(before, r)
             ]
             assert fits, "the input is no circle of the paper's"
-            small = 20 if "size" in task else None
+            small = 20 if "size" in change else None
             assert any(
-                after == _figure(y, x, small or r, square="shape" in task) for y, x, r in fits
+                after == _figure(y, x, small or r, square="shape" in change) for y, x, r in fits
             )
 
 
@@ -145,42 +144,42 @@ def test_places_and_radii_cover_their_whole_range() -> None:
         assert abs(sum(values) / len(values) - (low + high) / 2) < 4 * spread
 
 
-@pytest.mark.parametrize("task", EXTENDED)
-def test_the_extended_tasks_move_the_shape(task: str) -> None:
-    for case in cases(task, 3):
+@pytest.mark.parametrize("change", EXTENDED)
+def test_the_extended_tasks_move_the_shape(change: str) -> None:
+    for case in cases(change, 2):
         query, truth = to_tensor(case.prompt.query), case.truth.image
         flips = {"mirror-horizontally": 2, "mirror-vertically": 1}
-        if task in flips:
-            assert torch.equal(truth, query.flip(flips[task]))
+        if change in flips:
+            assert torch.equal(truth, query.flip(flips[change]))
             continue
-        dim = 2 if task == "shift-right" else 1
+        dim = 2 if change == "shift-right" else 1
         kept = 224 - 56
         assert torch.equal(truth.narrow(dim, 56, kept), query.narrow(dim, 0, kept))
         assert (truth != query).any()
 
 
-@pytest.mark.parametrize("task", [*TASKS, *EXTENDED])
-def test_an_oracle_scores_one(task: str) -> None:
+@pytest.mark.parametrize("change", [*CHANGES, *EXTENDED])
+def test_an_oracle_scores_one(change: str) -> None:
     scorer = scorer_for("shapes")
-    for case in cases(task, 3, seed=1):
+    for case in cases(change, 3, seed=1):
         assert set(scorer.score(case, Filled(case.truth.image)).values.values()) == {1.0}
 
 
 def test_every_truth_has_its_form() -> None:
     """However it is cut off: twenty episodes each."""
-    for task in ("shape", "color"):
-        for case in cases(task, 20):
+    for change in ("shape", "color"):
+        for case in cases(change, 20):
             cell = resize(case.truth.image, (74, 74), filter="bilinear")
-            assert has_right_form(cell.numpy(), task)
+            assert has_right_form(cell.numpy(), change)
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_copy_scores_what_plain_python_says(task: str) -> None:
+@pytest.mark.parametrize("change", CHANGES)
+def test_copy_scores_what_plain_python_says(change: str) -> None:
     """Copy answers with the mean of the examples' outputs; everything counted pixel by pixel."""
     scorer = scorer_for("shapes")
     totals = [0.0, 0.0]
     found = []
-    for case in cases(task, 2):
+    for case in cases(change, 2):
         outputs = [pixels(example.output) for example in case.prompt.examples]
         mean = [
             [
@@ -189,11 +188,11 @@ def test_copy_scores_what_plain_python_says(task: str) -> None:
             ]
             for rows in zip(*outputs, strict=True)
         ]
-        expected = plain_scores(at_cell(mean), at_cell(pixels(case.truth.image)), task)
+        expected = plain_scores(at_cell(mean), at_cell(pixels(case.truth.image)), change)
         answer = Copy().answer([case.prompt])[0]
         values = scorer.score(case, answer).values
         assert (values["color_aware_iou"], values["color_blind_iou"]) == expected
-        full = plain_scores(mean, pixels(case.truth.image), task)
+        full = plain_scores(mean, pixels(case.truth.image), change)
         assert (values["color_aware_iou_full"], values["color_blind_iou_full"]) == full
         totals = [total + value for total, value in zip(totals, expected, strict=True)]
         found.append(scorer.score(case, answer))
@@ -212,7 +211,7 @@ def test_copy_of_one_example_overlaps_somewhere() -> None:
         answer = Copy().answer([case.prompt])[0]
         values.append(scorer.score(case, answer).values["color_aware_iou"])
         shown = at_cell(pixels(case.prompt.examples[0].output))
-        expected = plain_scores(shown, at_cell(pixels(case.truth.image)), study.task)[0]
+        expected = plain_scores(shown, at_cell(pixels(case.truth.image)), study.change)[0]
         assert values[-1] == expected
     assert 0 < sum(values) / len(values) < 0.3
 
@@ -227,7 +226,7 @@ def test_ious_by_hand() -> None:
     answer[:, 0, 1] = (0.2, 0.8, 0.1)  # a right place in the wrong colour
     assert shape_ious(answer, truth, "color") == (1 / 6, 2 / 7)
     assert shape_ious(white, white, "color") == (1.0, 1.0)
-    # Without blue among the task's colours, this is nearer to black than to green or white.
+    # Without blue among the change's colours, this is nearer to black than to green or white.
     assert shape_ious(truth, white, "shape") == (1.0, 0.0)
     with pytest.raises(ValueError, match="task: got 'colour', expected one of color, shape"):
         shape_ious(white, white, "colour")
@@ -236,18 +235,18 @@ def test_ious_by_hand() -> None:
 def test_form_of_sees_the_form_whatever_its_place_and_size() -> None:
     for form in ("circle", "square"):
         for y, x, radius in ((37, 37, 15), (20, 50, 5), (3, 40, 12), (10, 10, 16), (70, 66, 12)):
-            assert form_of(figure(74, y, x, radius, form=form)) == form
+            assert form_of(covered(74, y, x, radius, form=form)) == form
     assert form_of(np.zeros((20, 20), dtype=bool)) is None
-    noisy = figure(74, 30, 30, 14, form="square") ^ (
+    noisy = covered(74, 30, 30, 14, form="square") ^ (
         np.random.default_rng(0).random((74, 74)) > 0.97
     )
     assert form_of(noisy) == "square"
 
 
 def test_figure_by_hand() -> None:
-    circle = figure(5, 2, 1, 1, form="circle")
+    circle = covered(5, 2, 1, 1, form="circle")
     assert np.argwhere(circle).tolist() == [[1, 1], [2, 0], [2, 1], [2, 2], [3, 1]]
-    square = figure(5, 4, 0, 1, form="square")
+    square = covered(5, 4, 0, 1, form="square")
     assert np.argwhere(square).tolist() == [[3, 0], [3, 1], [4, 0], [4, 1]]
 
 
@@ -279,7 +278,7 @@ def test_an_episode_follows_from_seed_index_and_role_alone() -> None:
 
 
 def test_tasks_are_told_apart() -> None:
-    studies = [ShapesStudy(task) for task in (*TASKS, *EXTENDED)]
+    studies = [ShapesStudy(change) for change in (*CHANGES, *EXTENDED)]
     assert len(studies) == 10
     assert len({study.fingerprint for study in studies}) == len({study.name for study in studies})
     assert all(len(study.fingerprint) == 64 for study in studies)

@@ -15,23 +15,18 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
-from jaxtyping import Bool, Float
-from torch import Tensor
 
-from vicl.evaluation.episodes import Case, DatasetError, Episode, Ink, Item, Kind, Truth
-from vicl.figures.synthetic.rules import HELD_OUT_RULES, RULES, TRAINING_MIXTURE
+from vicl.evaluation.episodes import Case, DatasetError, Episode, Item, Measures, Truth
+from vicl.figures.synthetic.rules import HELD_OUT_RULES, TRAINING_MIXTURE
 from vicl.figures.synthetic.rules.paper import PAPER_TASKS
 from vicl.figures.synthetic.scenes.families import FAMILIES, HELD_OUT_FAMILIES
 from vicl.figures.synthetic.tasks import Task, TaskDrawer
 from vicl.images import to_tensor
-from vicl.metrics import iou
-from vicl.metrics.edges import edge_counts, image_f
-from vicl.metrics.pictures import psnr
-from vicl.models.floors import Copy, Identity
 from vicl.prompt import Example, Prompt
+from vicl.tasks import TaskName
 
 SIZE = 111
 """Side of a picture, in pixels: that of the published cell, on a canvas of 224."""
@@ -41,13 +36,6 @@ MOST_EXAMPLES = 8
 """An episode's rows are always drawn for so many, so that the first k never change."""
 SMALLEST = 32
 """Least side of a picture, in pixels."""
-
-PSNR_LIMIT = 40.0
-"""What PSNR says at most, in dB.
-
-Nobody sees a difference beyond it, and a floor that is right to the last bit (Identity, of the rule
-"copy") must not outweigh all other rules.
-"""
 
 SetName = Literal["seen", "unseen", "content"]
 """Seen rules on content that is new; rules that training never shows; seen rules on families of
@@ -71,6 +59,8 @@ class RuleEpisodes:
 
     part: SetName
     size: int = SIZE
+    task: ClassVar[TaskName] = "image"
+    measures: ClassVar[Measures] = "rules"
 
     def __post_init__(self) -> None:
         if self.part not in SETS:
@@ -83,11 +73,6 @@ class RuleEpisodes:
         """Stands in episodes and reports."""
         size = "" if self.size == SIZE else f" at {self.size} px"
         return f"rules{size}, {self.part}"
-
-    @property
-    def kind(self) -> Kind:
-        """What its episodes ask for."""
-        return "rules"
 
     @property
     def rules(self) -> tuple[str, ...]:
@@ -133,7 +118,7 @@ class RuleEpisodes:
     def _episode(self, rule: str, seed: int, index: int, examples: int) -> Episode:
         roles = ["query", *(f"example{n}" for n in range(1, examples + 1))]
         query, *others = (Item(f"{self.part}/{index}/{role}", class_name=rule) for role in roles)
-        return Episode(self.name, "rules", seed, index, tuple(others), query)
+        return Episode(self.name, self.task, seed, index, tuple(others), query)
 
     def load(self, episode: Episode) -> Case:
         """Draw an episode's pictures.
@@ -170,65 +155,6 @@ class RuleEpisodes:
         drawer = _drawer(rule, held_out=self.part == "content")
         rng = _rng(f"{self.part}, {rule}", seed, index)
         return drawer.draw(rng, rules=1, rows=MOST_EXAMPLES + 1)
-
-
-def rule_scores(case: Case, answer: Float[Tensor, "3 h w"]) -> dict[str, float]:
-    """Score the answer to an episode of a rule.
-
-    Args:
-        case: Loaded.
-        answer: RGB in [0, 1], of the truth's size.
-
-    Returns:
-        "psnr_gain", in dB: PSNR over that of the better of Copy and Identity, both up to
-        :data:`PSNR_LIMIT`.  And what fits the rule: "iou" of a mask; "f" of lines, with the edge
-        benchmark's thinning and tolerance; else "psnr", up to the same limit.  Masks and lines are
-        read from the answer by the nearer of their two colours.
-
-    Raises:
-        ValueError: If sizes differ, or the truth is of another dataset.
-    """
-    rule, truth = RULES.get(case.truth.name), case.truth
-    if rule is None or (rule.measure != "psnr" and truth.ink is None):
-        raise ValueError(
-            f"truth: got name {truth.name!r} and ink {truth.ink}, expected a rule's name and, for "
-            "masks and lines, their colours"
-        )
-
-    def fidelity(image: Float[Tensor, "3 h w"]) -> float:
-        return min(PSNR_LIMIT, psnr(image.numpy(), truth.image.numpy()))
-
-    floors = (engine.answer([case.prompt])[0].image for engine in (Copy(), Identity()))
-    gained = fidelity(answer)
-    scores = {"psnr_gain": gained - max(map(fidelity, floors))}
-    if truth.ink is None:
-        return scores | {"psnr": gained}
-    found, right = (_inked(image, truth.ink) for image in (answer, truth.image))
-    if rule.measure == "iou":
-        return scores | {"iou": iou(found, right)}
-    return scores | {"f": image_f(edge_counts(found.astype(np.float64), right[None], thresholds=1))}
-
-
-def measures_of(episodes: Iterable[Episode]) -> frozenset[str]:
-    """The keys of :func:`rule_scores` that some of the episodes have.
-
-    Args:
-        episodes: Of these datasets.
-    """
-    # One of no rule, in a listing from elsewhere, is refused when it is loaded.
-    names = {episode.class_name for episode in episodes} & set(RULES)
-    measures = {RULES[name].measure for name in names}
-    return frozenset({"psnr_gain", *measures})
-
-
-def _inked(image: Float[Tensor, "3 h w"], ink: Ink) -> Bool[np.ndarray, "h w"]:
-    """True where a pixel is nearer to the first colour; in 8 bits, so that a saved picture is."""
-    levels = np.round(255 * image.numpy().astype(np.float64))
-    on, off = (255 * np.array(colour)[:, None, None] for colour in ink)
-    nearer: Bool[np.ndarray, "h w"] = np.square(levels - on).sum(axis=0) < np.square(
-        levels - off
-    ).sum(axis=0)
-    return nearer
 
 
 def _colour(levels: Iterable[int]) -> tuple[float, float, float]:

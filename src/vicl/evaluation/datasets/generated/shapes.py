@@ -16,30 +16,27 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from vicl.evaluation.datasets.generated.forms import Form, figure, form_of
 from vicl.evaluation.episodes import (
     Case,
     DatasetError,
     Episode,
     Item,
-    Kind,
+    Measures,
     Truth,
     episode_rng,
 )
-from vicl.metrics import iou
 from vicl.prompt import Example, Prompt
+from vicl.tasks import TaskName
 
 SIZE = 224
 """Side of a picture, in pixels."""
-CELL = 74
-"""Side of the cell at which answers are scored, in pixels: that of the published 3×2 grid."""
 QUERIES = 100
 """How many the paper asks."""
 
@@ -51,9 +48,10 @@ LARGE, SMALL = 30, 20
 SHIFT = 56
 """How far a shape moves, in pixels: a quarter of the picture."""
 
-Colour = Literal["blue", "green", "white", "black"]
+Form = Literal["circle", "square"]
+ColourName = Literal["blue", "green", "white", "black"]
 
-COLOURS: dict[Colour, tuple[float, float, float]] = {
+COLOURS: dict[ColourName, tuple[float, float, float]] = {
     "blue": (0.0, 0.0, 1.0),
     "green": (0.0, 1.0, 0.0),
     "white": (1.0, 1.0, 1.0),
@@ -78,21 +76,21 @@ class Shape:
     x: int
     radius: int
     form: Form = "circle"
-    colour: Colour = "green"
+    colour: ColourName = "green"
 
     def draw(self) -> Float[Tensor, "3 224 224"]:
         """The picture, RGB in [0, 1], without intermediate colours."""
-        inside = torch.from_numpy(figure(SIZE, self.y, self.x, self.radius, form=self.form))
+        inside = torch.from_numpy(covered(SIZE, self.y, self.x, self.radius, form=self.form))
         colour, white = (torch.tensor(COLOURS[c])[:, None, None] for c in (self.colour, "white"))
         return torch.where(inside, colour, white)
 
 
 @dataclass(frozen=True)
-class _Task:
-    """A task of the study.
+class Change:
+    """What becomes of a shape.
 
     Attributes:
-        change: What becomes of a shape.
+        of: The shape of the input, made that of the output.
         form: Of the answer.
         colour: Of the answer.
         palette: What a pixel may be; it is rounded to the nearest.
@@ -101,72 +99,69 @@ class _Task:
         columns: Likewise.
     """
 
-    change: Callable[[Shape], Shape]
+    of: Callable[[Shape], Shape]
     form: Form = "circle"
-    colour: Colour = "green"
-    palette: tuple[Colour, ...] = ("blue", "green", "white", "black")
+    colour: ColourName = "green"
+    palette: tuple[ColourName, ...] = ("blue", "green", "white", "black")
     radius: int | None = None
     rows: tuple[int, int] = CENTRES
     columns: tuple[int, int] = CENTRES
 
 
-_NO_BLUE: tuple[Colour, ...] = ("green", "white", "black")
+_NO_BLUE: tuple[ColourName, ...] = ("green", "white", "black")
 _LESS = (CENTRES[0], CENTRES[1] - SHIFT)
-_TASKS: dict[str, _Task] = {
-    "color": _Task(lambda s: replace(s, colour="blue"), colour="blue"),
-    "shape": _Task(lambda s: replace(s, form="square"), form="square", palette=_NO_BLUE),
-    "size": _Task(lambda s: replace(s, radius=SMALL), radius=LARGE),
-    "size+color": _Task(
+_CHANGES: dict[str, Change] = {
+    "color": Change(lambda s: replace(s, colour="blue"), colour="blue"),
+    "shape": Change(lambda s: replace(s, form="square"), form="square", palette=_NO_BLUE),
+    "size": Change(lambda s: replace(s, radius=SMALL), radius=LARGE),
+    "size+color": Change(
         lambda s: replace(s, radius=SMALL, colour="blue"), colour="blue", radius=LARGE
     ),
-    "shape+color": _Task(
+    "shape+color": Change(
         lambda s: replace(s, form="square", colour="blue"), form="square", colour="blue"
     ),
-    "size+shape": _Task(
+    "size+shape": Change(
         lambda s: replace(s, radius=SMALL, form="square"),
         form="square",
         palette=_NO_BLUE,
         radius=LARGE,
     ),
-    "mirror-horizontally": _Task(lambda s: replace(s, x=SIZE - 1 - s.x), palette=_NO_BLUE),
-    "mirror-vertically": _Task(lambda s: replace(s, y=SIZE - 1 - s.y), palette=_NO_BLUE),
-    "shift-right": _Task(lambda s: replace(s, x=s.x + SHIFT), palette=_NO_BLUE, columns=_LESS),
-    "shift-down": _Task(lambda s: replace(s, y=s.y + SHIFT), palette=_NO_BLUE, rows=_LESS),
+    "mirror-horizontally": Change(lambda s: replace(s, x=SIZE - 1 - s.x), palette=_NO_BLUE),
+    "mirror-vertically": Change(lambda s: replace(s, y=SIZE - 1 - s.y), palette=_NO_BLUE),
+    "shift-right": Change(lambda s: replace(s, x=s.x + SHIFT), palette=_NO_BLUE, columns=_LESS),
+    "shift-down": Change(lambda s: replace(s, y=s.y + SHIFT), palette=_NO_BLUE, rows=_LESS),
 }
-TASKS = ("color", "shape", "size", "size+color", "shape+color", "size+shape")
+CHANGES = ("color", "shape", "size", "size+color", "shape+color", "size+shape")
 """The paper's six."""
-EXTENDED = tuple(name for name in _TASKS if name not in TASKS)
+EXTENDED = tuple(name for name in _CHANGES if name not in CHANGES)
 """Four in which the place changes, which the paper names as failing."""
 
 
 @dataclass(frozen=True)
 class ShapesStudy:
-    """Episodes of one task of the study; see :class:`vicl.evaluation.episodes.Dataset`.
+    """Episodes of one change; see :class:`vicl.evaluation.episodes.Dataset`.
 
     Attributes:
-        task: One of :data:`TASKS` or :data:`EXTENDED`.
+        change: One of :data:`CHANGES` or :data:`EXTENDED`.
     """
 
-    task: str
+    change: str
+    task: ClassVar[TaskName] = "image"
+    measures: ClassVar[Measures] = "shapes"
 
     def __post_init__(self) -> None:
-        _task(self.task)
+        change_of(self.change)
 
     @property
     def name(self) -> str:
         """Stands in episodes and reports."""
-        return f"shapes, {self.task}"
-
-    @property
-    def kind(self) -> Kind:
-        """What its episodes ask for."""
-        return "shapes"
+        return f"shapes, {self.change}"
 
     @property
     def fingerprint(self) -> str:
         """SHA-256, in hex, over the parameters of the drawing."""
-        task = _TASKS[self.task]
-        said = [self.task, SIZE, RADII, LARGE, SMALL, SHIFT, task.rows, task.columns, COLOURS]
+        change = change_of(self.change)
+        said = [self.change, SIZE, RADII, LARGE, SMALL, SHIFT, change.rows, change.columns, COLOURS]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
     def episodes(
@@ -190,11 +185,11 @@ class ShapesStudy:
             )
         roles = ["query", *(f"example{n}" for n in range(1, examples + 1))]
         drawn = (
-            [Item(f"{self.task}/{index}/{role}", class_name=self.task) for role in roles]
+            [Item(f"{self.change}/{index}/{role}", class_name=self.change) for role in roles]
             for index in range(number)
         )
         return [
-            Episode(self.name, "shapes", seed, index, tuple(items[1:]), items[0])
+            Episode(self.name, self.task, seed, index, tuple(items[1:]), items[0])
             for index, items in enumerate(drawn)
         ]
 
@@ -202,80 +197,56 @@ class ShapesStudy:
         """Draw an episode's pictures.
 
         Raises:
-            DatasetError: If the episode is not of this task.
+            DatasetError: If the episode is not of this change.
         """
         shapes = [self._shape(item, episode.seed) for item in (*episode.examples, episode.query)]
-        change = _TASKS[self.task].change
-        pairs = [(shape.draw(), change(shape).draw()) for shape in shapes]
+        changed = change_of(self.change).of
+        pairs = [(shape.draw(), changed(shape).draw()) for shape in shapes]
         query, truth = pairs.pop()
-        return Case(Prompt([Example(*pair) for pair in pairs], query), Truth(truth, name=self.task))
+        return Case(
+            Prompt([Example(*pair) for pair in pairs], query), Truth(truth, name=self.change)
+        )
 
     def _shape(self, item: Item, seed: int) -> Shape:
         """The shape of an input, which follows from its name and the seed alone."""
         named = re.fullmatch(r"([a-z+-]+)/(\d{1,9})/(query|example\d{1,3})", item.image, re.ASCII)
-        if named is None or named[1] != self.task:
+        if named is None or named[1] != self.change:
             raise DatasetError(
-                f"episode of {item.image!r}: is not of the study's task {self.task!r}, whose "
-                f"pictures are called {self.task}/0/query and the like"
+                f"episode of {item.image!r}: is not of the study's task {self.change!r}, whose "
+                f"pictures are called {self.change}/0/query and the like"
             )
-        task = _TASKS[self.task]
-        rng = episode_rng(f"shapes, {self.task}, {named[3]}", seed, int(named[2]))
+        change = change_of(self.change)
+        rng = episode_rng(f"shapes, {self.change}, {named[3]}", seed, int(named[2]))
         y, x, radius = (
-            int(rng.integers(low, high + 1)) for low, high in (task.rows, task.columns, RADII)
+            int(rng.integers(low, high + 1)) for low, high in (change.rows, change.columns, RADII)
         )
-        return Shape(y, x, radius if task.radius is None else task.radius)
+        return Shape(y, x, radius if change.radius is None else change.radius)
 
 
-def shape_ious(
-    answer: Float[np.ndarray, "3 s s"], truth: Float[np.ndarray, "3 s s"], task: str
-) -> tuple[float, float]:
-    """Compare an answer of the study with the truth; both are rounded to the task's colours.
-
-    Args:
-        answer: RGB in [0, 1].
-        truth: The same.
-        task: Of the study.
-
-    Returns:
-        The color-aware IoU, of the answer's right colour, and the color-blind one, of all that is
-        not white.
+def change_of(name: str) -> Change:
+    """One of the study's changes.
 
     Raises:
-        ValueError: If there is no such task.
+        ValueError: If none is called so.
     """
-    wanted = _task(task)
-    found, right = (_rounded(image, wanted.palette) for image in (answer, truth))
-    colour, white = wanted.palette.index(wanted.colour), wanted.palette.index("white")
-    return iou(found == colour, right == colour), iou(found != white, right != white)
+    if name not in _CHANGES:
+        raise ValueError(f"task: got {name!r}, expected one of {', '.join(_CHANGES)}")
+    return _CHANGES[name]
 
 
-def has_right_form(answer: Float[np.ndarray, "3 s s"], task: str) -> bool:
-    """Say whether an answer is a square or a circle as its task asks, whatever its colour.
-
-    A picture of white alone is neither.
+def covered(
+    size: int, y: float | int, x: float | int, radius: float | int, *, form: Form
+) -> Bool[np.ndarray, "s s"]:
+    """Where a shape covers the pixels of a square picture; what reaches beyond it is cut off.
 
     Args:
-        answer: RGB in [0, 1].
-        task: Of the study.
-
-    Raises:
-        ValueError: If there is no such task.
+        size: Side of the picture, in pixels.
+        y: Row of the centre, in pixels.
+        x: Column.
+        radius: Of the circle, half the side of the square; its rim belongs to it.
+        form: Which of both.
     """
-    wanted = _task(task)
-    found = _rounded(answer, wanted.palette)
-    return form_of(found != wanted.palette.index("white")) == wanted.form
-
-
-def _task(name: str) -> _Task:
-    if name not in _TASKS:
-        raise ValueError(f"task: got {name!r}, expected one of {', '.join(_TASKS)}")
-    return _TASKS[name]
-
-
-def _rounded(
-    image: Float[np.ndarray, "3 s s"], palette: tuple[Colour, ...]
-) -> Int[np.ndarray, "s s"]:
-    """The index of each pixel's nearest colour, in 8 bits, so that a picture saved scores alike."""
-    table = 255 * np.array([COLOURS[name] for name in palette])
-    apart = np.square(np.round(255 * image)[None] - table[:, :, None, None]).sum(axis=1)
-    return np.asarray(apart.argmin(axis=0))
+    down, across = np.abs(np.arange(size) - y)[:, None], np.abs(np.arange(size) - x)
+    if form == "circle":
+        return np.asarray(down**2 + across**2 <= radius**2)
+    return np.asarray(np.maximum(down, across) <= radius)

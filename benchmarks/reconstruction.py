@@ -17,10 +17,9 @@ from vicl.engine import Tokenizer
 from vicl.evaluation.datasets.items import ItemDataset
 from vicl.evaluation.datasets.reading import centre, draw
 from vicl.evaluation.episodes import DatasetError
-from vicl.evaluation.scoring.measures import PSNR_LIMIT
 from vicl.images import resize
 from vicl.metrics import Interval, bootstrap_interval, iou
-from vicl.metrics.pictures import psnr
+from vicl.metrics.pictures import PSNR_CEILING, psnr
 
 
 @torch.no_grad()
@@ -41,7 +40,7 @@ def reconstruction_psnr(
     """
     pairs = _reconstructed(tokenizer, dataset, size, count, seed)
     return bootstrap_interval(
-        [min(PSNR_LIMIT, psnr(drawn.numpy(), true.numpy())) for true, drawn in pairs]
+        [min(PSNR_CEILING, psnr(drawn.numpy(), true.numpy())) for true, drawn in pairs]
     )
 
 
@@ -82,7 +81,7 @@ def _reconstructed(
         query = dataset.queries[int(index)]
         if query.image in shown:
             continue
-        drawn = draw(dataset.root, query, dataset.kind, void=None, crop=None)
+        drawn = draw(dataset.root, query, dataset.task, void=None, crop=None)
         square = resize(centre(drawn.output, "square"), size)
         true = (square > 0.5).float() if mask else square
         if mask and not bool(true.any()):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vicl.evaluation.episodes import Episode, Kind
+from vicl.evaluation.episodes import Episode, Measures
 from vicl.evaluation.scoring.scorers import Metric, Scores
 from vicl.metrics import Interval
 
@@ -125,7 +125,7 @@ class Results:
 
     Attributes:
         dataset: Its name.
-        kind: Of its episodes.
+        measures: What its answers are measured by.
         fingerprint: Of the dataset.
         metrics: What was measured, the headline first.
         episodes: Those that were scored for every engine.
@@ -142,7 +142,7 @@ class Results:
     """
 
     dataset: str
-    kind: Kind
+    measures: Measures
     fingerprint: str
     metrics: tuple[Metric, ...]
     episodes: tuple[Episode, ...]
@@ -180,7 +180,7 @@ class Results:
             "format": FORMAT,
             "dataset": {
                 "name": self.dataset,
-                "kind": self.kind,
+                "measures": self.measures,
                 "fingerprint": self.fingerprint,
             },
             "episodes": {

@@ -7,9 +7,9 @@ import pytest
 from tests.evaluation.discs import Discs
 
 from vicl.evaluation.episodes import Episode
-from vicl.evaluation.scoring.results import Record, heading, show
+from vicl.evaluation.running.results import Record, heading, show
+from vicl.evaluation.running.summary import mean_over_classes, summarise
 from vicl.evaluation.scoring.scorers import Metric, Scores, scorer_for
-from vicl.evaluation.scoring.summary import mean_over_classes, summarise
 from vicl.metrics import Interval
 from vicl.models.floors import Copy
 
@@ -29,7 +29,11 @@ def _summarised(values: list[float], episodes: list[Episode]) -> Interval | None
         for i, v in enumerate(values)
     ]
     (found,) = summarise(
-        [Copy()], scorer_for("segmentation"), episodes, lambda name: records, lambda name: None
+        {"copy": Copy()},
+        scorer_for("segmentation"),
+        episodes,
+        lambda name: records,
+        lambda name: None,
     )
     assert found.values["iou"].mean == pytest.approx(np.mean(values))
     assert found.seconds == 0.5

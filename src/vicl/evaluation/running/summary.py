@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from vicl.engine import InContextModel
 from vicl.evaluation.episodes import Episode
-from vicl.evaluation.scoring.results import EngineResult, Group, Record
+from vicl.evaluation.running.results import EngineResult, Group, Record
 from vicl.evaluation.scoring.scorers import Scorer, Scores
 from vicl.metrics import Interval, Statistic, bootstrap_statistic
 
@@ -18,7 +18,7 @@ FLOOR = "copy"
 
 
 def summarise(
-    engines: Sequence[InContextModel],
+    engines: Mapping[str, InContextModel],
     scorer: Scorer,
     episodes: Sequence[Episode],
     records: Callable[[str], Sequence[Record]],
@@ -27,21 +27,24 @@ def summarise(
     """Say what each engine's answers come to.
 
     Args:
-        engines: Of different names.
+        engines: By their names.
         scorer: Knows how a set of episodes is scored.
         episodes: At least one.
         records: An engine's records, one an episode and in their order, by its name.
-        equal_tokens: See :class:`vicl.evaluation.scoring.results.EngineResult`.
+        equal_tokens: See :class:`vicl.evaluation.running.results.EngineResult`.
     """
-    floor = statistics_of(scorer, records(FLOOR)) if any(e.name == FLOOR for e in engines) else None
+    floor = statistics_of(scorer, records(FLOOR)) if FLOOR in engines else None
     return tuple(
-        _summarise(engine, scorer, episodes, records(engine.name), floor, equal_tokens(engine.name))
-        for engine in engines
+        _summarise(
+            name, engine.weights_hash, scorer, episodes, records(name), floor, equal_tokens(name)
+        )
+        for name, engine in engines.items()
     )
 
 
 def _summarise(
-    engine: InContextModel,
+    name: str,
+    weights_hash: str | None,
     scorer: Scorer,
     episodes: Sequence[Episode],
     records: Sequence[Record],
@@ -51,13 +54,14 @@ def _summarise(
     own = statistics_of(scorer, records)
     n = len(episodes)
     return EngineResult(
-        name=engine.name,
-        weights_hash=engine.weights_hash,
-        values={name: bootstrap_statistic(one, n) for name, one in own.items()},
+        name=name,
+        weights_hash=weights_hash,
+        values={metric: bootstrap_statistic(one, n) for metric, one in own.items()},
         minus_copy=None
-        if floor is None or engine.name == FLOOR
+        if floor is None or name == FLOOR
         else {
-            name: bootstrap_statistic(difference(one, floor[name]), n) for name, one in own.items()
+            metric: bootstrap_statistic(difference(one, floor[metric]), n)
+            for metric, one in own.items()
         },
         over_classes=_over_classes(scorer, episodes, records),
         groups=tuple(_groups(scorer, episodes, records)),

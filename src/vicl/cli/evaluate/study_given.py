@@ -1,26 +1,22 @@
-"""The options that every `vicl evaluate study NAME` has, and what they stand for."""
+"""What every `vicl evaluate study NAME` is given, and what that stands for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from vicl.cli.evaluate.options import (
-    BATCH_SIZE,
-    FOLD,
-    SHAPES,
-    SOURCES,
-)
+from vicl.cli.evaluate.options import BATCH_SIZE, FOLD, RESUME, SHAPES, SOURCES, WORKERS
 from vicl.cli.options import DEBUG, DEVICE, DTYPE, SEED
 
 if TYPE_CHECKING:
     from vicl.engine import InContextModel, Inpainter
-    from vicl.evaluation.episodes import Dataset, Kind
+    from vicl.evaluation.episodes import Dataset
+    from vicl.evaluation.studies.variants import Asking
     from vicl.models.devices import Device
-    from vicl.prompting.canvas_model import CanvasModel
+    from vicl.tasks import TaskName
 
 MODELS = click.Option(
     ["--model", "models"],
@@ -32,7 +28,7 @@ MODELS = click.Option(
 )
 COMMON = (
     click.Option(
-        ["--kind"],
+        ["--task"],
         type=click.Choice(("segmentation", "detection", "colorization", "edges", "image")),
         default="segmentation",
         show_default=True,
@@ -47,7 +43,7 @@ COMMON = (
     FOLD,
     SOURCES,
     click.Option(
-        ["--shapes", "task"],
+        ["--shapes", "change"],
         type=click.Choice(SHAPES),
         help="Instead of --data: episodes of this task of the synthetic study.",
     ),
@@ -55,7 +51,6 @@ COMMON = (
         ["--episodes", "count"], type=click.IntRange(min=1), default=100, show_default=True
     ),
     SEED,
-    BATCH_SIZE,
     DEVICE,
     DTYPE,
     click.Option(
@@ -63,87 +58,90 @@ COMMON = (
         required=True,
         type=click.Path(path_type=Path, file_okay=False),
         metavar="DIR",
-        help="Folder for table.json, table.md, figure.svg and figure.png.",
+        help="Folder for table.json, table.md, figure.svg and figure.png, and for the run.",
     ),
     DEBUG,
 )
+RUN = (BATCH_SIZE, WORKERS, RESUME)
+"""Of the studies whose variants are answered and scored, which is all but one."""
 
 
 @dataclass(frozen=True)
 class Given:
     """The options that every study has; one that takes no models has none."""
 
-    kind: Kind
+    task: TaskName
     root: Path | None
     fold: int | None
     sources: tuple[str, ...] | None
-    task: str | None
+    change: str | None
     count: int
     seed: int
-    batch_size: int | None
     device: Device
     dtype: str
     output: Path
     debug: bool
+    batch_size: int | None = None
+    workers: int = 0
+    resume: bool = False
     models: tuple[str, ...] = ()
 
     def dataset(self, examples: int) -> Dataset:
         """What is asked about, with enough examples for each query."""
-        if (self.root is None) == (self.task is None):
+        if (self.root is None) == (self.change is None):
             raise click.UsageError("give --data PATH, or --shapes TASK")
-        if self.task is not None:
+        if self.change is not None:
             from vicl.evaluation.datasets.generated.shapes import ShapesStudy
 
-            return ShapesStudy(self.task)
+            return ShapesStudy(self.change)
         from vicl.evaluation.datasets import open_dataset
 
         assert self.root is not None
         return open_dataset(
-            self.kind, self.root, fold=self.fold, sources=self.sources, examples=examples
+            self.task, self.root, fold=self.fold, sources=self.sources, examples=examples
         )
 
-    def loaded(self) -> list[Inpainter | InContextModel]:
-        """The models."""
+    def loaded(self) -> dict[str, Inpainter | InContextModel]:
+        """The models by their names."""
         from vicl.evaluation.running.engines import load_models
 
         return load_models(self.models, device=self.device, dtype=self.dtype)
 
-    def inpainters(self) -> list[Inpainter]:
+    def inpainters(self) -> dict[str, Inpainter]:
         """The models, where only those with a canvas will do."""
         from vicl.engine import Inpainter
 
         found = self.loaded()
-        inpainters = [model for model in found if isinstance(model, Inpainter)]
-        if len(inpainters) != len(found):
-            others = [model.name for model in found if not isinstance(model, Inpainter)]
+        inpainters = {name: m for name, m in found.items() if isinstance(m, Inpainter)}
+        if others := [name for name in found if name not in inpainters]:
             raise ValueError(
                 f"model: {', '.join(others)} has no canvas, which is what this study is about; "
                 "give model folders"
             )
         return inpainters
 
-    def canvases(self) -> list[CanvasModel]:
-        """The models on their usual grids, where only those with a canvas will do."""
-        from vicl.prompting.canvas_model import CanvasModel
-
-        return [CanvasModel(inpainter) for inpainter in self.inpainters()]
-
-    def engines(self) -> list[InContextModel]:
-        """The models, ready to answer."""
+    def ready(self, model: Inpainter | InContextModel, examples: int = 1) -> InContextModel:
+        """A model, ready to answer."""
         from vicl.evaluation.running.engines import as_engine
 
-        return [as_engine(model, self.asked) for model in self.loaded()]
+        shapes = self.change is not None
+        return as_engine(model, "image" if shapes else self.task, examples=examples, stacked=shapes)
 
-    @property
-    def asked(self) -> Kind:
-        """What the episodes ask for."""
-        return self.kind if self.task is None else "shapes"
+    def engines(self) -> dict[str, InContextModel]:
+        """The models, ready to answer, by their names."""
+        return {name: self.ready(model) for name, model in self.loaded().items()}
 
-    def how(self) -> dict[str, Any]:
-        """What every study's function takes by name."""
-        return {
-            "count": self.count,
-            "seed": self.seed,
-            "batch_size": self.batch_size,
-            "progress": True,
-        }
+    def asking(self) -> Asking:
+        """Which episodes, and how."""
+        from vicl.evaluation.studies.variants import Asking
+
+        return Asking(
+            count=self.count,
+            seed=self.seed,
+            batch_size=self.batch_size,
+            workers=self.workers,
+            out=self.output,
+            resume=self.resume,
+            progress=True,
+            options={"dtype": self.dtype},
+        )
