@@ -16,6 +16,9 @@ YOLO       :func:`yolo_boxes`, :func:`yolo_segments`,    :func:`write_yolo_class
            :func:`write_yolo`
 LabelMe    :func:`labelme`, :func:`write_labelme`
 ========== ============================================= ==============================
+
+:func:`vicl.exports.writers.open_writer` writes whole answers as they come, in any of these;
+:mod:`vicl.exports.answers` says what is told of one, as JSON or on a contact sheet.
 """
 
 from __future__ import annotations
