@@ -11,9 +11,6 @@ from jaxtyping import Bool, UInt8
 from vicl.canvas.rects import Rect
 from vicl.figures.synthetic.rules.rule import Values
 
-Kind = Literal["grid", "page"]
-"""A clean grid, as prompts are laid out; or a page as in a paper."""
-
 Role = Literal["input", "output", "query", "answer"]
 """What a cell shows; query and answer are the last pair of a clean grid."""
 
@@ -54,7 +51,7 @@ class Figure:
 
     Attributes:
         image: RGB.
-        kind: Grid or page.
+        kind: A clean grid, as prompts are laid out; or a page as in a paper.
         laws: Its rules: one; more on pages with several outputs a scene.
         cells: All pictures.
         answer: Of a grid, where the answer stands; the image shows the right one.
@@ -66,7 +63,7 @@ class Figure:
     """
 
     image: UInt8[np.ndarray, "H W 3"]
-    kind: Kind
+    kind: Literal["grid", "page"]
     laws: tuple[Law, ...]
     cells: tuple[Cell, ...]
     answer: Rect | None

@@ -27,9 +27,7 @@ from vicl.evaluation.studies.table import StudyTable
 from vicl.images import to_tensor
 from vicl.models.floors import Copy
 from vicl.prompt import Example, Prompt
-
-Colour = tuple[int, int, int]
-"""RGB in 0 to 255."""
+from vicl.tasks.palette import Colour
 
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 YELLOW, PURPLE = (253, 231, 37), (68, 1, 84)

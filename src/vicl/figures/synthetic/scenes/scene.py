@@ -16,13 +16,13 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from numpy.random import Generator
 
-Colour = tuple[float, float, float]
+Rgb = tuple[float, float, float]
 """RGB in [0, 1]."""
 
 Attribute = Literal["colour", "size", "shape", "texture", "position"]
 """What some things of a scene can have in common."""
 
-COLOURS: dict[str, Colour] = {
+COLOURS: dict[str, Rgb] = {
     "red": (0.84, 0.13, 0.15),
     "orange": (0.97, 0.55, 0.10),
     "yellow": (0.96, 0.86, 0.18),
@@ -98,8 +98,8 @@ class Surface:
         seed: Of the noise.
     """
 
-    colour: Colour
-    second: Colour = (1.0, 1.0, 1.0)
+    colour: Rgb
+    second: Rgb = (1.0, 1.0, 1.0)
     texture: str = "plain"
     scale: float = 0.08
     angle: float = 0.0
