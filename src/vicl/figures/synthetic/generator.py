@@ -31,6 +31,8 @@ from vicl.figures.synthetic.scenes.sources import NOT_STATED, CutOuts, Photograp
 from vicl.figures.synthetic.subjects import Subject, SubjectDrawer
 
 _PLAIN = ("size", "patch_size", "seed", "clean", "layouts")
+_FOLDERS = ("cutouts", "photographs", "masks", "fonts")
+_LICENSED = ("cutouts", "photographs", "fonts")
 
 _LANES_APART = 1 << 40
 """So many figures lie between where the lanes of one seed and those of the next begin."""
@@ -118,17 +120,15 @@ class SyntheticFigures(IterableDataset[Mapping[str, Any]]):
     def settings(self) -> dict[str, Any]:
         """All settings, as plain values for JSON."""
         plain = {name: getattr(self, name) for name in _PLAIN}
-        folders = {
-            name: None if getattr(self, name) is None else str(getattr(self, name))
-            for name in ("cutouts", "photographs", "masks", "fonts")
-        }
-        licences = {
-            "cutouts_licence": self.cutouts_licence,
-            "photographs_licence": self.photographs_licence,
-            "fonts_licence": self.fonts_licence,
-        }
         mixture = {"mixture": dict(self.mixture), "families": list(self.families)}
-        return {**plain, **mixture, **folders, **licences}
+        folders = {name: getattr(self, name) for name in _FOLDERS}
+        licences = {f"{name}_licence": getattr(self, f"{name}_licence") for name in _LICENSED}
+        return {
+            **plain,
+            **mixture,
+            **{name: None if folder is None else str(folder) for name, folder in folders.items()},
+            **licences,
+        }
 
     @cached_property
     def _families(self) -> tuple[Family, ...]:

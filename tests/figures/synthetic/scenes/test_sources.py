@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.figures.made import matplotlib_fonts
 
-from vicl.figures.synthetic.scenes.families import draw_scene
-from vicl.figures.synthetic.scenes.lettering import find_fonts, matplotlib_fonts
+from vicl.figures.synthetic.scenes.families import draw_scene, font_family
+from vicl.figures.synthetic.scenes.lettering import find_fonts
 from vicl.figures.synthetic.scenes.rendering import render
 from vicl.figures.synthetic.scenes.scene import Wish
 from vicl.figures.synthetic.scenes.sources import CutOuts, Photographs, file_families
@@ -222,7 +223,7 @@ def test_fonts(tmp_path: Path) -> None:
         pytest.skip("matplotlib is not installed")
     fonts = find_fonts(folder)
     assert any("DejaVuSans.ttf" in font for font in fonts)
-    (family,) = file_families(fonts=folder, fonts_licence="Bitstream-Vera")
+    family = font_family(fonts, licence="Bitstream-Vera")
     scene = draw_scene(np.random.default_rng(0), family, Wish((2, 4)))
     assert "Bitstream-Vera" in scene.licences
     assert {thing.lettering.font for thing in scene.things} <= set(fonts)

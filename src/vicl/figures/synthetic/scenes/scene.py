@@ -44,14 +44,8 @@ SHAPES = (
 )  # fmt: skip
 """The shapes that can take each other's place: all fill a box of one size."""
 
-FREE_SHAPES = ("blob", "polygon", "text", "picture", "region")
-"""Shapes of a seed (blob, polygon), of a text or of a picture; a region is part of a photograph."""
-
 TEXTURES = ("plain", "stripes", "dots", "checks", "gradient", "noise", "rings")
 """How a surface can be covered with its two colours."""
-
-RELIEFS = ("flat", "dome", "cone", "bevel")
-"""How a thing rises towards the viewer, which shading, depth and normals show."""
 
 SIZES: dict[str, tuple[float, float]] = {
     "small": (0.075, 0.095),
@@ -128,7 +122,8 @@ class Thing:
     """One object of a scene.
 
     Attributes:
-        shape: One of `SHAPES` or `FREE_SHAPES`.
+        shape: One of `SHAPES`; or "blob" or "polygon", of a seed; "text"; "picture"; or "region", a
+            part of a photograph.
         centre: (y, x) of its box, shares of the cell.
         size: Half the height of its box before it is turned, a share of the cell: the radius of
             a circle, half the side of a square.
@@ -138,7 +133,8 @@ class Thing:
         aspect: Width of the box over its height.
         angle: Turned by this, in radians, clockwise as seen.
         mirrored: Left and right changed places, before the turn.
-        relief: One of `RELIEFS`.
+        relief: How it rises towards the viewer, which shading, depth and normals show: "flat",
+            "dome", "cone" or "bevel".
         seed: Of a blob's or polygon's outline.
         lettering: Of the shape "text".
         picture: Of the shapes "picture" and "region"; a region's covers the whole cell.
