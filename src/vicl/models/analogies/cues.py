@@ -29,18 +29,6 @@ CUES: Final = (
 )
 """Place: the example's mask blurred by so many pixels of the working size."""
 
-STATISTICS: Final = (
-    "constant",
-    "dissimilarity of example and query",
-    "overlap of their colours",
-    "compactness of the mask",
-    "agreement of appearance and place",
-    "agreement of appearance and correspondence",
-    "decisiveness of appearance",
-    "area by appearance",
-    "certainty of appearance",
-)
-
 _SAMPLES: Final = 1200
 _TREES: Final = 40
 _LEAF: Final = 5
@@ -104,8 +92,8 @@ def evidence(
     """Gather the cues for a query.
 
     Returns:
-        The maps in the order of `CUES`, the numbers in the order of `STATISTICS`, and the share of
-        the query expected to be in the mask.
+        The maps in the order of `CUES`, the numbers of :func:`_statistics`, and the share of the
+        query expected to be in the mask.
     """
     distances = np.array([dissimilarity(view, query) for view in known.views])
     weights = np.exp(-(distances - distances.min()) / 0.1)
@@ -151,14 +139,14 @@ def _statistics(
     most = np.sort(chance, axis=None)[-max(8, int(area * chance.size)) :]
     numbers = [
         1.0,
-        2 * (distance - 0.5),
-        3 * (overlap - 0.5),
-        3 * (known.compactness - 0.75),
+        2 * (distance - 0.5),  # dissimilarity of example and query
+        3 * (overlap - 0.5),  # of their colours
+        3 * (known.compactness - 0.75),  # of the mask
         2 * _correlation(appearance, place),
         2 * _correlation(appearance, moved) - 0.5,
-        float(appearance.std()) - 1,
-        float(np.log((chance.mean() + 0.02) / (area + 0.02))) - 1,
-        4 * (float(most.mean()) - 0.75),
+        float(appearance.std()) - 1,  # decisiveness of appearance
+        float(np.log((chance.mean() + 0.02) / (area + 0.02))) - 1,  # area by appearance
+        4 * (float(most.mean()) - 0.75),  # certainty of appearance
     ]
     return np.clip(np.array(numbers, np.float32), -3, 3)
 

@@ -18,8 +18,7 @@ from PIL import Image
 
 from vicl.figures.synthetic.scenes.chance import between, fresh_seed, often, pick
 from vicl.figures.synthetic.scenes.composing import draw_camera
-from vicl.figures.synthetic.scenes.families import GENERATED_LICENCE, font_family, styled
-from vicl.figures.synthetic.scenes.lettering import find_fonts
+from vicl.figures.synthetic.scenes.families import GENERATED_LICENCE, styled
 from vicl.figures.synthetic.scenes.scene import (
     Background,
     Family,
@@ -260,23 +259,9 @@ def cutouts_over(cutouts: CutOuts, photographs: Photographs) -> Family:
 
 
 def file_families(
-    cutouts: CutOuts | None = None,
-    photographs: Photographs | None = None,
-    *,
-    fonts: str | os.PathLike[str] | None = None,
-    fonts_licence: str = NOT_STATED,
+    cutouts: CutOuts | None = None, photographs: Photographs | None = None
 ) -> tuple[Family, ...]:
-    """All families that can be made of some files.
-
-    Args:
-        cutouts: A folder of pictures with transparency.
-        photographs: A folder of photographs.
-        fonts: A folder of fonts.
-        fonts_licence: Of these, as it goes into metadata.
-
-    Raises:
-        FileError: If the folder of fonts has none that can be used.
-    """
+    """All families that can be made of some pictures."""
     families: list[Family] = []
     if cutouts is not None:
         families.append(cutouts.family())
@@ -284,8 +269,6 @@ def file_families(
         families.append(photographs.family())
     if cutouts is not None and photographs is not None:
         families.append(cutouts_over(cutouts, photographs))
-    if fonts is not None:
-        families.append(font_family(find_fonts(fonts), licence=fonts_licence))
     return tuple(families)
 
 

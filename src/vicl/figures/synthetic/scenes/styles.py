@@ -32,7 +32,7 @@ class Style:
     """How the scenes of a family look.
 
     Attributes:
-        shapes: Of its things: some of `SHAPES` and `FREE_SHAPES`.
+        shapes: Of its things: see `Thing.shape`.
         textures: Of its things.
         backgrounds: Kinds of backgrounds.
         things: Fewest and most things.
