@@ -3,6 +3,8 @@ PYTHON ?= $(shell for python in python3 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+# A process a core; one that is through takes tests over from another.
+CORES := --numprocesses=logical --maxprocesses=8 --dist=worksteal
 
 .PHONY: demo test test-slow lint types format clean
 
@@ -16,14 +18,15 @@ demo: $(VENV)/installed
 	$(BIN)/vicl demo --output out/demo.png
 
 test: lint types
-	$(BIN)/python -m pytest -m 'not slow' --cov --cov-report=term-missing:skip-covered
+	$(BIN)/python -m pytest -m 'not slow' $(CORES) --cov --cov-report=term-missing:skip-covered
 
 test-slow: $(VENV)/installed
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow $(CORES)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: $(VENV)/installed
 	$(BIN)/mypy
@@ -33,4 +36,5 @@ format: $(VENV)/installed
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) out .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) out .mypy_cache .pytest_cache .ruff_cache .hypothesis .grimp_cache \
+		.import_linter_cache .coverage

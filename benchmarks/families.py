@@ -37,17 +37,17 @@ from vicl.files import write_atomic
 from vicl.files.machine import processor
 from vicl.files.packaged import PHOTOS
 from vicl.images import open_image, save_image, to_rgb
+from vicl.loading import load_folder
 from vicl.metrics import bootstrap_interval
 from vicl.models.tokens import hole_tokens
 from vicl.models.vit import patchify, unpatchify
-from vicl.storage.folder import load_folder
 from vicl.training.data.augmentation import centre
 from vicl.training.data.training_data import open_data
-from vicl.training.evaluation import last_quarter
-from vicl.training.loop import train
+from vicl.training.looking import last_quarter
 from vicl.training.recipe.files import check_recipe, load_recipe
 from vicl.training.recipe.recipe import Recipe
 from vicl.training.report import read_log
+from vicl.training.train import train
 
 SIDE, PATCH = 64, 8
 BODY = {"canvas_size": [SIDE, SIDE], "patch_size": PATCH, "embed_dim": 192, "depth": 6}

@@ -42,8 +42,7 @@ from vicl.files.packaged import PHOTOS
 from vicl.images import to_tensor
 from vicl.models import vqgan
 from vicl.models.code_inpainter import DecodeRegion
-from vicl.models.configs import PUBLISHED, MAEVQGANConfig
-from vicl.models.mae_vqgan import MAEVQGAN
+from vicl.models.mae_vqgan import MAEVQGAN, PUBLISHED, MAEVQGANConfig
 from vicl.models.tokens import hole_tokens, paste
 from vicl.prompt import Prompt
 from vicl.published.keys import published_key

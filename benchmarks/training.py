@@ -11,7 +11,7 @@ wait; in float32, and as the recipes have it in bfloat16.
 
 Weights and images are random (the time does not depend on them), three quarters of the patches are
 hidden, as published.
-FLOPs are counted by PyTorch's counter (:mod:`vicl.training.recipe.estimate`), a multiplication and
+FLOPs are counted by PyTorch's counter (:mod:`vicl.training.estimate`), a multiplication and
 an addition being two: forward and backward of what is trained, and the tokenizer's forward. On a
 GPU their share of the peak (--peak-tflops, by default that of an H100 in bfloat16, dense) is
 printed as MFU; it counts the trained part alone.  With --data, the rate of the
@@ -38,16 +38,15 @@ from torch import Generator, Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from vicl.files.machine import peak_memory, processor, reset_peak_memory, synchronise
-from vicl.models.configs import PUBLISHED
-from vicl.models.mae_vqgan import MAEVQGAN
+from vicl.models.mae_vqgan import MAEVQGAN, PUBLISHED
 from vicl.training.build import compile_parts
 from vicl.training.data.training_data import open_data
+from vicl.training.estimate import StepCost, step_cost
 from vicl.training.masking import RandomPatches, draw_holes
-from vicl.training.objective import Inpainting
+from vicl.training.objectives.inpainting import Inpainting
 from vicl.training.optimisation import make_optimiser
 from vicl.training.recipe.data import Data, FolderSource
-from vicl.training.recipe.estimate import StepCost, step_cost
-from vicl.training.recipe.recipe import Optimiser
+from vicl.training.settings import Optimiser
 
 Step = Callable[[Tensor, Tensor], Tensor]
 

@@ -19,9 +19,8 @@ from vicl.evaluation.datasets import manifest
 from vicl.evaluation.datasets.manifests import FRACTION
 from vicl.evaluation.episodes import DatasetError
 from vicl.images import save_image, to_pil
-from vicl.models.configs import tiny
-from vicl.models.mae_vqgan import MAEVQGAN
-from vicl.storage.folder import save_folder
+from vicl.models.mae_vqgan import MAEVQGAN, tiny
+from vicl.models.pretrained import save_folder
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 

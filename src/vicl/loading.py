@@ -1,67 +1,25 @@
-"""The engines by name, and :func:`load_model`.
+"""Loading engines and tokenizers: by name, from folders and files, from a cache, from the hub.
 
-This module imports no engine until one is loaded, so that listing them is quick.
+Nothing heavy is imported until something is loaded.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from vicl.files.packaged import WEIGHTS
+from vicl.models.registry import ENGINES, kinds
 
 if TYPE_CHECKING:
     from vicl.engine import InContextModel, Inpainter
+    from vicl.models.devices import Device
+    from vicl.models.pretrained import Pretrained
     from vicl.models.vqgan import VQGAN
 
-Device = Literal["auto", "cpu", "cuda", "mps"]
-
-
-@dataclass(frozen=True)
-class Registered:
-    """An engine that comes with the package.
-
-    Attributes:
-        name: What :func:`load_model` and `--model` take.
-        home: Module and class, as "module:Class"; None where it is a folder of weights.
-        use: When to use it, in a line.
-        weights: Size of its weights, in words.
-    """
-
-    name: str
-    home: str | None
-    use: str
-    weights: str = "none"
-
-
-ENGINES: tuple[Registered, ...] = (
-    Registered(
-        "default",
-        None,
-        "a small MAE-VQGAN, the paper's model: new rules between drawn things, not photographs",
-        weights="10 MiB, with the package",
-    ),
-    Registered(
-        "analogies",
-        "vicl.models.analogies:Analogies",
-        "learns from your examples at prompt time: edges, recolouring, denoising, separable masks",
-    ),
-    Registered(
-        "copy",
-        "vicl.models.floors:Copy",
-        "the answer is the example's output: the floor to beat",
-    ),
-    Registered(
-        "identity",
-        "vicl.models.floors:Identity",
-        "the answer is the query: the floor for colorization and restoration",
-    ),
-)
 
 BEST_FOR_TASK: dict[str, str] = {
     task: str(measured["engine"])
@@ -89,20 +47,21 @@ def load_model(
             message says what there is.
     """
     name = os.fspath(source)
-    found = next((engine for engine in ENGINES if engine.name == name), None)
-    if found is None:
-        return _checked(_load_weights(source, device, dtype), name)
-    if found.home is None:
-        return _checked(_load_weights(WEIGHTS / name, device, dtype), name)
-    if device not in ("auto", "cpu"):
-        raise ValueError(
-            f"device: {name} runs on the CPU only, got {device!r}; say 'cpu' or 'auto'"
+    engine = next((engine for engine in ENGINES if engine.name == name), None)
+    if engine is not None and engine.make is not None:
+        _check_plain(name, device, dtype)
+        return engine.make()
+    from vicl.engine import Inpainter
+    from vicl.storage.folder import ModelError
+
+    loaded = _load_weights(source if engine is None else WEIGHTS / name, device, dtype)
+    if not isinstance(loaded, Inpainter):
+        raise ModelError(
+            f"{name}: is a tokenizer, which draws what it is shown and fills no hole; train a "
+            "model that predicts its codes (vicl train mae-vqgan-tiny-cpu --set "
+            f"model.tokenizer={name})"
         )
-    if dtype not in ("auto", "float32"):
-        raise ValueError(f"dtype: {name} computes in float32, got {dtype!r}")
-    module, _, attribute = found.home.partition(":")
-    engine: InContextModel = getattr(importlib.import_module(module), attribute)()
-    return engine
+    return loaded
 
 
 def load_tokenizer(
@@ -132,21 +91,45 @@ def load_tokenizer(
     return found
 
 
-def _checked(loaded: Any, name: str) -> Inpainter | InContextModel:
-    """What was loaded, if it can answer."""
-    from vicl.engine import Inpainter
-    from vicl.storage.folder import ModelError
+def load_folder(
+    folder: str | os.PathLike[str], *, device: Device = "auto", dtype: str = "auto"
+) -> Pretrained:
+    """Load a model folder; its `name` is the folder's, its `weights_hash` that of its weights.
 
-    if not isinstance(loaded, Inpainter):
+    Args:
+        folder: With `config.json` and `model.safetensors`.
+        device: As for :func:`load_model`.
+        dtype: As for :func:`load_model`.
+
+    Raises:
+        ModelError: If a file is missing or broken, or the weights do not fit the configuration.
+        ValueError: If there is no such device or dtype.
+    """
+    from vicl.files import display
+    from vicl.storage.folder import CONFIG, ModelError, read_manifest
+
+    path = Path(folder)
+    manifest = read_manifest(path)
+    kind = kinds().get(manifest.model)
+    if kind is None:
         raise ModelError(
-            f"{name}: is a tokenizer, which draws what it is shown and fills no hole; train a "
-            "model that predicts its codes (vicl train mae-vqgan-tiny-cpu --set "
-            f"model.tokenizer={name})"
+            f"{display(path / CONFIG)}: got the model {manifest.model[:80]!r}, expected "
+            f"{', '.join(kinds())}"
         )
-    return loaded
+    return kind.model.open(path, manifest, device=device, dtype=dtype)
 
 
-def _load_weights(source: str | os.PathLike[str], device: Device, dtype: str) -> Any:
+def _check_plain(name: str, device: Device, dtype: str) -> None:
+    """Refuse to run an engine without weights elsewhere or otherwise than it does."""
+    if device not in ("auto", "cpu"):
+        raise ValueError(
+            f"device: {name} runs on the CPU only, got {device!r}; say 'cpu' or 'auto'"
+        )
+    if dtype not in ("auto", "float32"):
+        raise ValueError(f"dtype: {name} computes in float32, got {dtype!r}")
+
+
+def _load_weights(source: str | os.PathLike[str], device: Device, dtype: str) -> Pretrained:
     """Load a model that is files: a folder, a checkpoint, or one fetched by name."""
     from vicl.published.download import downloaded, published
 
@@ -154,8 +137,6 @@ def _load_weights(source: str | os.PathLike[str], device: Device, dtype: str) ->
     if path.name == "model.safetensors" and (path.parent / "config.json").is_file():
         path = path.parent
     if path.is_dir():
-        from vicl.storage.folder import load_folder
-
         return load_folder(path, device=device, dtype=dtype)
     if path.exists():
         return _load_checkpoint(path, device, dtype)
@@ -166,15 +147,15 @@ def _load_weights(source: str | os.PathLike[str], device: Device, dtype: str) ->
             f"--lpips {fetched / 'model.safetensors'}"
         )
     if fetched is not None:
-        return _load_weights(fetched, device, dtype)
+        return load_folder(fetched, device=device, dtype=dtype)
     if name in published():
         raise ValueError(f"model: {name} is not on this machine; get it: vicl download {name}")
     if isinstance(source, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", name, re.ASCII):
         from vicl.storage.hub import fetch_from_hub
 
-        loaded = _load_weights(fetch_from_hub(name), device, dtype)
-        loaded.name = path.name
-        return loaded
+        model = load_folder(fetch_from_hub(name), device=device, dtype=dtype)
+        model.name = path.name
+        return model
     names = ", ".join(engine.name for engine in ENGINES)
     raise ValueError(
         f"model: got {name!r}, expected one of {names}, or a model folder or checkpoint file; "
@@ -182,13 +163,14 @@ def _load_weights(source: str | os.PathLike[str], device: Device, dtype: str) ->
     )
 
 
-def _load_checkpoint(path: Path, device: Device, dtype: str) -> Any:
+def _load_checkpoint(path: Path, device: Device, dtype: str) -> Pretrained:
     """Convert a published checkpoint in memory."""
+    from vicl.models.devices import pick_device, pick_dtype
     from vicl.published.convert import read_published
-    from vicl.storage.folder import pick_device, pick_dtype, weights_hash
+    from vicl.storage.folder import weights_hash
 
     place, kind = pick_device(device), pick_dtype(dtype)
-    model: Any = read_published(path).model
+    model = read_published(path).model
     model.name = path.stem
     # What the converted folder would have, so that a prompt made with either suits the other.
     model.weights_hash = weights_hash(model)

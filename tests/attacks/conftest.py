@@ -8,4 +8,4 @@ import pytest
 @pytest.fixture(autouse=True)
 def limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer steps than in use: the tests' run-time type checks make each of them slow."""
-    monkeypatch.setattr("vicl.storage.pickles.STEP_LIMIT", 60_000)
+    monkeypatch.setattr("vicl.storage.pickles.STEP_LIMIT", 25_000)

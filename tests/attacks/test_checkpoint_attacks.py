@@ -178,15 +178,15 @@ def test_the_same_in_the_old_format(tmp_path: Path) -> None:
 
 
 def test_tensors_that_share_numbers_take_no_more_than_the_file(tmp_path: Path) -> None:
-    """A thousand names for one part would else take a thousand times its memory."""
+    """Many names for one part would else take many times its memory."""
     path = tmp_path / "bad.pth"
     part = np.zeros(1 << 16, dtype="<f4").tobytes()
     one = tensor(long(1 << 16) + b"\x85", b"K\x01\x85", held=storage(numel=long(1 << 16)))
-    items = b"".join(text(f"w{index}") + one + b"s" for index in range(1000))
+    items = b"".join(text(f"w{index}") + one + b"s" for index in range(500))
     path.write_bytes(packed(b"\x80\x02}" + items + b".", {"archive/data/0": part}))
     with (
         open_checkpoint(path) as checkpoint,
-        pytest.raises(CheckpointError, match="would take 262,144,000 bytes"),
+        pytest.raises(CheckpointError, match="would take 131,072,000 bytes"),
     ):
         checkpoint.load(checkpoint.data)
 
@@ -216,7 +216,7 @@ def test_small_floats_are_left_out(tmp_path: Path) -> None:
 
 def test_any_byte_may_be_wrong(tmp_path: Path) -> None:
     """Changing bytes anywhere gives a checkpoint or a CheckpointError, never anything else."""
-    rng = np.random.default_rng(0)
+    rng, opened = np.random.default_rng(0), 0
     path = tmp_path / "bad.pth"
     data: dict[str, Any] = {
         "model": {"a": torch.ones(2, 3), "b": torch.ones(4)},
@@ -233,23 +233,29 @@ def test_any_byte_may_be_wrong(tmp_path: Path) -> None:
             changed = bytearray(original)
             for place in rng.integers(0, len(changed), 2):
                 changed[place] = rng.integers(0, 256)
-            path.write_bytes(changed[: len(changed) - int(rng.integers(0, 20))])
+            cut = int(rng.integers(0, 20)) * int(rng.integers(0, 4) == 0)
+            path.write_bytes(changed[: len(changed) - cut])
             with contextlib.suppress(CheckpointError), open_checkpoint(path) as checkpoint:
                 found = checkpoint.data
                 found = found.get("model", found) if isinstance(found, dict) else None
                 if isinstance(found, dict):
                     refs = {str(k): v for k, v in found.items() if isinstance(v, TensorRef)}
                     checkpoint.load(refs)
+                opened += 1
+    assert 50 < opened < 550  # of 600: some changes do no harm
 
 
 def test_random_programs_end(tmp_path: Path) -> None:
     """Opcodes in any order give data or a PickleError."""
-    rng = np.random.default_rng(1)
+    rng, ended = np.random.default_rng(1), 0
     codes = [opcode.code.encode("latin-1") for opcode in pickletools.opcodes]
     for _ in range(500):
         body = b"".join(
             codes[int(rng.integers(0, len(codes)))] + rng.bytes(int(rng.integers(0, 3)))
-            for _ in range(30)
+            for _ in range(int(rng.integers(1, 30)))
         )
+        body += b"."
         with contextlib.suppress(PickleError):
             read_pickle(Bounded(io.BytesIO(body), len(body)))
+            ended += 1
+    assert 0 < ended < 500

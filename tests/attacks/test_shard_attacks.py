@@ -63,13 +63,16 @@ def block(data: bytes) -> bytes:
 def test_urls_are_no_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.chdir(tmp_path)
     write_tar(tmp_path / "a.tar", {"a.png": GOOD})
-    with pytest.raises((RecipeError, FileError, ValidationError)):
+    refused = "begins with http:// or https://|no such file"
+    with pytest.raises((RecipeError, FileError, ValidationError), match=refused):
         Shards(ShardSource(urls=url.format(tmp_path)))
     # Not even where a recipe was never checked.
     unchecked = ShardSource.model_construct(urls=url.format(tmp_path), samples=None, weight=1.0)
-    with pytest.raises((RecipeError, FileError)):
+    with pytest.raises((RecipeError, FileError), match=refused):
         Shards(unchecked)
-    assert all(isinstance(item, ImageError) for item in read_shard(url.format(tmp_path)))
+    items = list(read_shard(url.format(tmp_path)))
+    assert items
+    assert all(isinstance(item, ImageError) for item in items)
     assert [path.name for path in tmp_path.iterdir()] == ["a.tar"]
 
 

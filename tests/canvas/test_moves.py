@@ -16,8 +16,9 @@ from torch import Tensor
 from vicl.canvas.layout import Layout
 from vicl.canvas.moves import mean_of_moved, moved, moves_within
 from vicl.engine import Filled
-from vicl.models.configs import MAEConfig, UNetConfig
-from vicl.models.mae import MAE
+from vicl.models.configs import Asking
+from vicl.models.mae import MAE, MAEConfig
+from vicl.models.unet import UNet, UNetConfig
 from vicl.prompt import Prompt
 from vicl.prompting.canvas_model import CanvasModel
 from vicl.prompting.prompter import VisualPrompter
@@ -203,17 +204,18 @@ def test_the_configuration_of_a_model_says_it() -> None:
         decoder_depth=1,
         decoder_num_heads=2,
     )
-    spun = MAE(config.model_copy(update={"spins": 2}), seed=1)
+    spun = MAE(config, seed=1)
+    spun.asking = Asking(spins=2)
     (answer,) = CanvasModel(spun).answer([prompt()])
     (same,) = CanvasModel(MAE(config, seed=1), spins=2).answer([prompt()])
     (plain,) = CanvasModel(MAE(config, seed=1)).answer([prompt()])
     assert torch.equal(answer.image, same.image)
     assert not torch.equal(answer.image, plain.image)
-    for config_class in (MAEConfig, UNetConfig):
-        with pytest.raises(ValidationError, match="at most patch_size = 4"):
-            config_class(canvas_size=(256, 256), patch_size=4, spins=5)
-        with pytest.raises(ValidationError, match="less than or equal to 8"):
-            config_class(spins=9)
+    for model in (spun, UNet(UNetConfig(canvas_size=(32, 32), patch_size=4, widths=(4,)))):
+        with pytest.raises(ValueError, match="at most patch_size = 4"):
+            model.asking = Asking(spins=5)
+    with pytest.raises(ValidationError, match="less than or equal to 8"):
+        Asking(spins=9)
     with pytest.raises(ValueError, match="expected 1 to 16"):
         CanvasModel(Mirror(), spins=0)
 

@@ -15,7 +15,7 @@ from tests.training.runs import plain, write
 from vicl.cli import main
 from vicl.cli.evaluate.study import study
 from vicl.images import save_image, to_pil
-from vicl.storage.folder import save_folder
+from vicl.models.pretrained import save_folder
 
 FILES = {"table.json", "table.md", "figure.svg", "figure.png"}
 

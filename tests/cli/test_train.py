@@ -15,12 +15,12 @@ from safetensors.torch import load_file
 from tests.pictures import picture
 
 import vicl
-import vicl.training.loop
+import vicl.training.train
 from vicl.cli import main
 from vicl.images import save_image, to_pil
-from vicl.models.configs import tiny
+from vicl.models.mae_vqgan import tiny
+from vicl.models.pretrained import save_folder
 from vicl.models.vqgan import VQGAN
-from vicl.storage.folder import save_folder
 from vicl.training.checkpoints import TrainingError
 from vicl.training.recipe.files import load_recipe, shipped_recipes
 from vicl.training.recipe.recipe import Recipe
@@ -63,7 +63,7 @@ class Loop:
 @pytest.fixture
 def loop(monkeypatch: pytest.MonkeyPatch) -> Loop:
     found = Loop()
-    monkeypatch.setattr(vicl.training.loop, "train", found)
+    monkeypatch.setattr(vicl.training.train, "train", found)
     return found
 
 
@@ -261,7 +261,7 @@ def default_data() -> None:
 
 
 @pytest.mark.usefixtures("default_data")
-@pytest.mark.parametrize("kind", ["cpu", "gpu"])
+@pytest.mark.parametrize("kind", ["cpu", pytest.param("gpu", marks=pytest.mark.slow)])
 def test_the_default_recipes_on_a_few_steps(kind: str) -> None:
     """Tokenizer and predictor, at small sizes, on figures with their own content and masking."""
     for name in (f"vqgan-default-{kind}", f"mae-vqgan-default-{kind}"):

@@ -92,5 +92,5 @@ def test_what_does_not_fit_is_refused(change: dict[str, object], fault: str) -> 
 
 def test_unknown_instances_are_refused() -> None:
     annotation = Annotation("a.png", (4, 5), ("leaf", "stem"), mask=MASK)
-    with pytest.raises((ValueError, TypeError)):
+    with pytest.raises((ExportError, TypeError), match="instances"):
         find_regions(annotation, instances="pixels")  # type: ignore[arg-type]

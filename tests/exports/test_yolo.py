@@ -115,7 +115,7 @@ def test_files(tmp_path: Path) -> None:
     assert (tmp_path / "a b.txt").read_text() == yolo_segments(annotation)
     write_yolo(tmp_path / "none.txt", Annotation("b", (4, 4), ("a",)))
     assert (tmp_path / "none.txt").read_bytes() == b""
-    with pytest.raises((ExportError, TypeError)):
+    with pytest.raises((ExportError, TypeError), match="style"):
         write_yolo(tmp_path / "a.txt", annotation, style="masks")  # type: ignore[arg-type]
 
 

@@ -149,7 +149,7 @@ def test_files_that_do_not_fit_are_refused(
     (tmp_path / "text.pth").write_text("hello")
     with pytest.raises(CheckpointError, match="neither a torch checkpoint nor safetensors"):
         load_perceptual(tmp_path / "text.pth")
-    with pytest.raises(FileError):
+    with pytest.raises(FileError, match=r"none\.pth: no such file"):
         load_perceptual(tmp_path / "none.pth")
 
 

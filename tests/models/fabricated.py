@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vicl.models.configs import MAEVQGANConfig, VQGANConfig
-from vicl.models.mae_vqgan import MAEVQGAN
+from vicl.models.configs import VQGANConfig
+from vicl.models.mae_vqgan import MAEVQGAN, MAEVQGANConfig
 from vicl.published.keys import published_key
 
 HEADS = (4, 2)

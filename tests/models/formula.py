@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vicl.models.configs import MAEVQGANConfig
-from vicl.models.mae_vqgan import MAEVQGAN
+from vicl.models.mae_vqgan import MAEVQGAN, MAEVQGANConfig
 from vicl.published.keys import published_key
 
 

@@ -11,18 +11,12 @@ from tests.pictures import picture
 from torch import Generator, Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from vicl.models.autoregressive import Autoregressive
-from vicl.models.beit import BEiT
-from vicl.models.configs import (
-    AutoregressiveConfig,
-    BEiTConfig,
-    MAEConfig,
-    UNetConfig,
-    tiny,
-)
-from vicl.models.mae import MAE
-from vicl.models.mae_vqgan import MAEVQGAN
-from vicl.models.unet import UNet
+from vicl.models.autoregressive import Autoregressive, AutoregressiveConfig
+from vicl.models.beit import BEiT, BEiTConfig
+from vicl.models.configs import Asking
+from vicl.models.mae import MAE, MAEConfig
+from vicl.models.mae_vqgan import MAEVQGAN, tiny
+from vicl.models.unet import UNet, UNetConfig
 from vicl.models.vqgan import VQGAN
 
 SQUARE, WIDE = (64, 64), (32, 64)
@@ -34,17 +28,7 @@ def numbers(canvas_size: tuple[int, int], *without: str) -> dict[str, Any]:
     return tiny(canvas_size).model_dump(exclude=set(without))
 
 
-_DRAWING = ("drawing", "drawing_temperature")
-
-
-def _decoder() -> tuple[str, ...]:
-    return (
-        "decoder_embed_dim",
-        "decoder_depth",
-        "decoder_num_heads",
-        "position_cells",
-        *_DRAWING,
-    )
+_DECODER = ("decoder_embed_dim", "decoder_depth", "decoder_num_heads", "position_cells")
 
 
 @dataclass(frozen=True)
@@ -54,14 +38,17 @@ class Kind:
     Attributes:
         model: Its class.
         config: Its tiny configuration for a canvas size.
+        asking: How it is asked, if not as others are.
     """
 
     model: Callable[..., Any]
     config: Callable[[tuple[int, int]], Any]
+    asking: Asking | None = None
 
     def build(self, canvas_size: tuple[int, int] = SQUARE, *, seed: int = 0) -> Any:
         """A model in which what comes out depends visibly on everything that goes in."""
         model = self.model(self.config(canvas_size), seed=seed).eval()
+        model.asking = self.asking or model.asking
         if isinstance(getattr(model, "tokenizer", None), VQGAN):
             spread_codes(model.tokenizer)
         return model
@@ -78,17 +65,14 @@ def spread_codes(tokenizer: VQGAN) -> None:
 
 KINDS = {
     "mae-vqgan": Kind(MAEVQGAN, tiny),
-    "mae-vqgan-expected": Kind(
-        MAEVQGAN, lambda size: tiny(size).model_copy(update={"drawing": "expected"})
-    ),
-    "mae": Kind(MAE, lambda size: MAEConfig(**numbers(size, "tokenizer", *_DRAWING))),
+    "mae-vqgan-expected": Kind(MAEVQGAN, tiny, Asking(drawing="expected")),
+    "mae": Kind(MAE, lambda size: MAEConfig(**numbers(size, "tokenizer"))),
     "mae-plain": Kind(
-        MAE,
-        lambda size: MAEConfig(**numbers(size, "tokenizer", *_DRAWING), normalise_patches=False),
+        MAE, lambda size: MAEConfig(**numbers(size, "tokenizer"), normalise_patches=False)
     ),
-    "beit": Kind(BEiT, lambda size: BEiTConfig(**numbers(size, *_decoder()))),
+    "beit": Kind(BEiT, lambda size: BEiTConfig(**numbers(size, *_DECODER))),
     "autoregressive": Kind(
-        Autoregressive, lambda size: AutoregressiveConfig(**numbers(size, *_decoder()))
+        Autoregressive, lambda size: AutoregressiveConfig(**numbers(size, *_DECODER))
     ),
     "unet": Kind(
         UNet,

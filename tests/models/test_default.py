@@ -16,8 +16,9 @@ from vicl.engine import TokenInpainter
 from vicl.files import hash_file
 from vicl.files.packaged import WEIGHTS
 from vicl.images import to_tensor
-from vicl.loading import BEST_FOR_TASK, ENGINES, load_model
+from vicl.loading import BEST_FOR_TASK, load_model
 from vicl.models.mae_vqgan import MAEVQGAN
+from vicl.models.registry import ENGINES
 from vicl.prompting.canvas_model import CanvasModel
 from vicl.prompting.prompter import VisualPrompter
 

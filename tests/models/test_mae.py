@@ -11,8 +11,7 @@ from tests.models.test_vit import from_transformers, randomise
 from tests.pictures import picture
 
 from vicl.images.imagenet import IMAGENET_MEAN, IMAGENET_STD
-from vicl.models.configs import MAEConfig
-from vicl.models.mae import MAE
+from vicl.models.mae import MAE, MAEConfig
 
 
 @pytest.mark.parametrize("normalise", [False, True])
@@ -40,7 +39,7 @@ def test_predictions_and_loss_equal_those_of_transformers(normalise: bool) -> No
         )
     ).eval()
     config = MAEConfig(
-        **numbers(SQUARE, "tokenizer", "drawing", "drawing_temperature"),
+        **numbers(SQUARE, "tokenizer"),
         normalise_patches=normalise,
     )
     ours = MAE(config).eval()

@@ -10,17 +10,19 @@ import pytest
 import torch
 from pydantic import ValidationError
 from tests.models.formula import build
+from tests.models.kinds import KINDS
 from tests.pictures import picture
 from torch import Generator, Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from vicl.engine import Inpainter, Sampling, TokenInpainter, Tokenizer
-from vicl.models.configs import PUBLISHED, MAEVQGANConfig, VQGANConfig, small, tiny
-from vicl.models.mae_vqgan import MAEVQGAN
+from vicl.models.configs import Asking, VQGANConfig
+from vicl.models.mae_vqgan import MAEVQGAN, PUBLISHED, MAEVQGANConfig, small, tiny
+from vicl.models.pretrained import empty_like
 from vicl.prompt import Prompt
 from vicl.prompting.canvas_model import CanvasModel
 from vicl.published.keys import published_key
-from vicl.training.objective import Inpainting
+from vicl.training.objectives.inpainting import Inpainting
 
 WIDE = (32, 48)
 
@@ -118,7 +120,17 @@ def test_what_is_under_the_hole_never_matters(
 
 def test_a_temperature_without_a_mean_to_draw_is_refused() -> None:
     with pytest.raises(ValueError, match=r"drawing_temperature: got 0\.5 with drawing 'likeliest'"):
-        MAEVQGANConfig(drawing_temperature=0.5)
+        Asking(drawing_temperature=0.5)
+
+
+def test_how_it_is_asked_changes_no_architecture_and_is_checked() -> None:
+    model = MAEVQGAN(tiny())
+    assert (model.asking, model.spins, model.most_examples) == (Asking(), 1, None)
+    model.asking = Asking(drawing="expected", spins=2, most_examples=1)
+    assert (model.config, model.spins, model.most_examples) == (tiny(), 2, 1)
+    with pytest.raises(ValueError, match=r"drawing: got 'expected', which is for a MAE-VQGAN only"):
+        KINDS["mae"].build().asking = Asking(drawing="expected")
+    assert empty_like(model).asking == model.asking
 
 
 def test_visible_pixels_stay_and_the_hole_is_what_the_tokenizer_draws(
@@ -135,9 +147,8 @@ def test_visible_pixels_stay_and_the_hole_is_what_the_tokenizer_draws(
 
 @pytest.mark.parametrize("temperature", [1.0, 0.1])
 def test_expected_drawing_mixes_codes_in_the_hole_and_names_the_rest(temperature: float) -> None:
-    drawing = {"drawing": "expected", "drawing_temperature": temperature}
-    config = tiny(WIDE).model_copy(update=drawing)
-    model, image = build(config), picture(*WIDE)[None]
+    model, image = build(tiny(WIDE)), picture(*WIDE)[None]
+    model.asking = Asking(drawing="expected", drawing_temperature=temperature)
     hole = holes((2, 3, 4, 6))
     filled = model.inpaint(image, hole)
     with torch.no_grad():

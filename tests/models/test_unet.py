@@ -8,8 +8,7 @@ from tests.models.kinds import PATCH, holes, smooth
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from vicl.models.configs import UNetConfig
-from vicl.models.unet import UNet
+from vicl.models.unet import UNet, UNetConfig
 
 
 def test_the_published_widths() -> None:
@@ -70,7 +69,7 @@ def test_eight_levels_keep_the_size_of_activations() -> None:
 
 
 def test_sizes_that_cannot_be_halved_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"multiples of patch_size = 16 and of 256"):
+    with pytest.raises(ValueError, match=r"multiples of 256, since 8 levels"):
         UNetConfig(canvas_size=(256, 320))
     with pytest.raises(ValueError, match="multiples of patch_size"):
         UNetConfig(canvas_size=(64, 64), patch_size=3 * PATCH, widths=(4,))

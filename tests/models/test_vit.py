@@ -13,8 +13,8 @@ from tests.pictures import picture
 from torch import Tensor
 
 from vicl.images.imagenet import IMAGENET_MEAN, IMAGENET_STD
-from vicl.models.configs import VQGANConfig, tiny
-from vicl.models.mae_vqgan import MAEVQGAN
+from vicl.models.configs import VQGANConfig
+from vicl.models.mae_vqgan import MAEVQGAN, tiny
 from vicl.models.vit import (
     Attention,
     Block,

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from vicl.canvas.rects import Rect
-from vicl.models.configs import VQGANConfig, tiny
+from vicl.models.configs import VQGANConfig
+from vicl.models.mae_vqgan import tiny
 from vicl.models.vqgan import VQGAN, upsample_conv
 
 

@@ -13,13 +13,13 @@ import torch
 from tests.training.runs import MODELS, plain
 
 from vicl.figures.synthetic.generator import SyntheticFigures
-from vicl.storage.folder import load_folder
+from vicl.loading import load_folder
 from vicl.training.data.training_data import open_figures
-from vicl.training.loop import train
 from vicl.training.masking import draw_holes
 from vicl.training.recipe.data import FiguresSource
 from vicl.training.recipe.files import check_recipe, load_recipe, shipped_recipes
 from vicl.training.report import read_log
+from vicl.training.train import train
 
 RECIPES = tuple(shipped_recipes())
 TRAINABLE = tuple(MODELS)
@@ -28,8 +28,12 @@ MEASURED = ("images_per_second", "data_wait", "memory_mib", "wall_clock", "secon
 
 
 def recipe_values(name: str) -> dict[str, Any]:
-    """A recipe with all its defaults, as plain values."""
-    values: dict[str, Any] = load_recipe(name).model_dump(mode="json")
+    """A recipe with all its defaults, as plain values, by the names of before `model.asking`."""
+    recipe = load_recipe(name)
+    values: dict[str, Any] = recipe.model_dump(mode="json")
+    asking = values["model"].pop("asking", {})
+    drawing = ("drawing", "drawing_temperature") if recipe.model.kind != "mae-vqgan" else ()
+    values["model"] |= {key: value for key, value in asking.items() if key not in drawing}
     return values
 
 
@@ -125,7 +129,7 @@ def lane_of(source: Any, count: int) -> Any:
 
 def holes_of(masking: Any, count: int) -> Any:
     """Holes that are drawn for training, on canvases of 64 px and on wide ones."""
-    recipe = check_recipe({**recipe_values("smoke"), "masking": [masking]}, "net")
+    recipe = check_recipe({**load_recipe("smoke").model_dump(), "masking": [masking]}, "net")
     generator = torch.Generator().manual_seed(3)
     given = recipe.masking[0]
     return [draw_holes(given, count, size, 8, generator) for size in ((64, 64), (32, 64))]

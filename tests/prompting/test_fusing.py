@@ -14,6 +14,7 @@ from vicl.canvas.layout import Layout
 from vicl.engine import InContextModel
 from vicl.images import to_tensor
 from vicl.metrics import iou
+from vicl.models.configs import Asking
 from vicl.prompt import Prompt
 from vicl.prompting.canvas_model import CanvasModel
 from vicl.prompting.fusing import FUSIONS, TOKEN_FUSIONS, fuse_logits
@@ -143,7 +144,7 @@ def test_every_example_may_have_a_canvas_of_its_own(model: Any) -> None:
 
 def test_an_inpainter_for_one_example_gets_a_canvas_for_each() -> None:
     single = KINDS["mae-vqgan"].build((96, 96))
-    single.config = single.config.model_copy(update={"most_examples": 1})
+    single.asking = Asking(most_examples=1)
     one = CanvasModel(single, fuse="probabilities", examples_per_canvas=1)
     asked = prompt(2)
     assert same(

@@ -46,25 +46,25 @@ def rewritten(source: Path, target: Path, change: Callable[[dict[str, Any]], Non
 
 
 @pytest.mark.parametrize(
-    ("task", "annotation", "classes"),
+    ("engine", "task", "annotation", "classes"),
     [
-        ("segmentation", MASK, None),
-        ("segmentation", MASK * 7, {"leaf": 7}),
-        ("segmentation", {"leaf": MASK, "stem": 1 - MASK}, ["leaf", "stem"]),
-        ("detection", [(5, 5, 20, 15)], ["leaf"]),
-        ("edges", picture(20, 30) * 0.2, None),
-        ("colorization", PHOTO, None),
-        ("image", 1 - PHOTO, None),
+        ("analogies", "segmentation", MASK, None),
+        ("copy", "segmentation", MASK * 7, {"leaf": 7}),
+        ("copy", "segmentation", {"leaf": MASK, "stem": 1 - MASK}, ["leaf", "stem"]),
+        ("copy", "detection", [(5, 5, 20, 15)], ["leaf"]),
+        ("analogies", "edges", picture(20, 30) * 0.2, None),
+        ("copy", "colorization", PHOTO, None),
+        ("analogies", "image", 1 - PHOTO, None),
     ],
 )
 def test_the_same_answers_after_saving_and_opening(
-    tmp_path: Path, task: str, annotation: Any, classes: Any
+    tmp_path: Path, engine: str, task: str, annotation: Any, classes: Any
 ) -> None:
-    before = VisualPrompter("analogies", [(PHOTO, annotation)], task, classes=classes, seed=3)
+    before = VisualPrompter(engine, [(PHOTO, annotation)], task, classes=classes, seed=3)
     before.save(tmp_path / "p.vicl")
     after = VisualPrompter.load(tmp_path / "p.vicl")
     assert after.task == before.task
-    assert (after.settings.seed, after.model.name) == (3, "analogies")
+    assert (after.settings.seed, after.model.name) == (3, engine)
     query = picture(25, 25, seed=8)
     one, two = before.predict(query), after.predict(query)
     assert np.array_equal(np.asarray(one.image), np.asarray(two.image))

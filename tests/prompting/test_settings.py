@@ -13,6 +13,7 @@ from tests.stand_ins import Bright, Mirror
 
 from vicl.canvas.layout import Layout
 from vicl.engine import Filled, Sampling
+from vicl.models.configs import Asking
 from vicl.prompting.canvas_model import CanvasModel
 from vicl.prompting.prompt_file import PromptFileError
 from vicl.prompting.prompter import VisualPrompter
@@ -124,6 +125,18 @@ def vicl_prompt() -> Any:
     return Prompt(PAIRS, QUERY)
 
 
+def test_a_model_that_is_asked_otherwise_is_refused(tmp_path: Path) -> None:
+    """Its weights are the same, but not its answers."""
+    path = tmp_path / "p.vicl"
+    model = KINDS["mae-vqgan"].build()
+    VisualPrompter(model, PAIRS).save(path)
+    model.asking = Asking(spins=2)
+    with pytest.raises(PromptFileError, match=r"'spins': 1.*'spins': 2.*any-model"):
+        VisualPrompter.load(path, model=model)
+    model.asking = Asking()
+    assert VisualPrompter.load(path, model=model).settings == PromptSettings()
+
+
 class Wrapped(Bright):
     """An engine of one's own around an inpainter, by whose name and weights it goes."""
 
@@ -134,7 +147,7 @@ class Wrapped(Bright):
 def test_an_engine_of_another_kind_with_the_same_name_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "p.vicl"
     VisualPrompter(Wrapped(name="mirror"), PAIRS).save(path)
-    with pytest.raises(PromptFileError, match=r"as an engine of its own kind.*on canvases"):
+    with pytest.raises(PromptFileError, match=r"as an engine of its own kind.*asked by"):
         VisualPrompter.load(path, model=Mirror())
     VisualPrompter.load(path, model=Mirror(), any_model=True)
     VisualPrompter.load(path, model=Wrapped(name="mirror"))

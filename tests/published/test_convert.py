@@ -24,12 +24,12 @@ from tests.models.fabricated import (
 )
 
 from vicl.cli import main
-from vicl.loading import load_model, load_tokenizer
-from vicl.models.configs import small
+from vicl.loading import load_folder, load_model, load_tokenizer
+from vicl.models.mae_vqgan import small
 from vicl.published.convert import TokenizerMissingError, convert, read_published
 from vicl.published.keys import infer_config, published_key
 from vicl.storage.checkpoints import CheckpointError
-from vicl.storage.folder import KeysError, ModelError, load_folder
+from vicl.storage.folder import KeysError, ModelError
 
 
 def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
@@ -109,6 +109,7 @@ def formula(key: str, shape: list[int], salt: str) -> torch.Tensor:
     return torch.from_numpy(x.astype(np.float32))
 
 
+@pytest.mark.slow
 def test_a_converted_file_gives_the_published_numbers(shared: Path, tmp_path: Path) -> None:
     golden = json.loads((shared / "goldens" / "mae_vqgan_small.json").read_text())
     arrays = np.load(shared / "goldens" / "mae_vqgan_small.npz")

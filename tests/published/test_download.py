@@ -159,7 +159,7 @@ def test_a_server_without_ranges_starts_again(server: Server, tmp_path: Path) ->
 
 def test_a_file_that_changed_comes_anew(server: Server, tmp_path: Path) -> None:
     server.drops = [100_000, 0, 0, 0, 0, 0, 0]
-    with pytest.raises(DownloadError):
+    with pytest.raises(DownloadError, match="the connection ended after"):
         get(server, tmp_path)
     server.drops, server.tag = [], '"two"'
     server.files["/w"] = DATA[::-1]
@@ -169,7 +169,7 @@ def test_a_file_that_changed_comes_anew(server: Server, tmp_path: Path) -> None:
 def test_the_part_of_another_address_is_not_used(server: Server, tmp_path: Path) -> None:
     server.files["/v"] = DATA[::-1]
     server.drops = [100_000, 0, 0, 0, 0, 0, 0]
-    with pytest.raises(DownloadError):
+    with pytest.raises(DownloadError, match="the connection ended after"):
         get(server, tmp_path)
     server.drops = []
     assert get(server, tmp_path, "/v") == DATA[::-1]

@@ -112,8 +112,9 @@ def test_a_truncated_file_says_so(tmp_path: Path, zipped: bool) -> None:
 
 def test_missing_and_empty_files_and_folders(tmp_path: Path) -> None:
     (tmp_path / "empty.pth").touch()
-    for name in ("missing.pth", "empty.pth", "."):
-        with pytest.raises(FileError):
+    faults = {"missing.pth": "no such file", "empty.pth": "is an empty file", ".": "is a folder"}
+    for name, fault in faults.items():
+        with pytest.raises(FileError, match=fault):
             open_checkpoint(tmp_path / name)
 
 

@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from vicl.models.configs import tiny
-from vicl.models.mae_vqgan import MAEVQGAN
+from vicl.models.mae_vqgan import MAEVQGAN, tiny
 from vicl.training.optimisation import (
     AveragedWeights,
     decays,
@@ -18,7 +17,7 @@ from vicl.training.optimisation import (
     peak_lr,
     set_lr,
 )
-from vicl.training.recipe.recipe import Optimiser, Schedule
+from vicl.training.settings import Optimiser, Schedule
 
 
 def test_only_matrices_and_kernels_decay() -> None:

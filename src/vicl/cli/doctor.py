@@ -31,7 +31,8 @@ def _report() -> dict[str, dict[str, Any]]:
     from vicl import __version__
     from vicl.files import hash_file
     from vicl.files.machine import processor
-    from vicl.loading import ENGINES, load_model
+    from vicl.loading import load_model
+    from vicl.models.registry import ENGINES
     from vicl.published.download import cache_folder, downloaded, published
 
     packages = {"vicl": __version__}

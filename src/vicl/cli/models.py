@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from vicl.loading import BEST_FOR_TASK, ENGINES
+from vicl.loading import BEST_FOR_TASK
+from vicl.models.registry import ENGINES
 
 
 @click.command()

@@ -13,7 +13,7 @@ from vicl.cli.failing import failing
 from vicl.cli.options import DEBUG, DEVICE, options
 
 if TYPE_CHECKING:
-    from vicl.storage.folder import Device
+    from vicl.models.devices import Device
 
 
 @click.command()
@@ -64,14 +64,14 @@ def train(
         checked = load_recipe(recipe, overrides)
         folder = output or Path("runs") / checked.name
         if dry_run:
-            from vicl.training.recipe.dry_run import describe
+            from vicl.training.dry_run import describe
 
             report = describe(checked, device=device)
             click.echo(report.text)
             for line in report.missing:
                 click.echo(f"error: {line}", err=True)
             sys.exit(1 if report.missing else 0)
-        from vicl.training.loop import train as run
+        from vicl.training.train import train as run
 
         model = run(checked, folder, resume=resume, device=device)
     # Of several processes, the first speaks.

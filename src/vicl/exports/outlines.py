@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from skimage import measure
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,6 +221,8 @@ def _finish(path: Float[np.ndarray, "n 2"], tolerance: float) -> Float[np.ndarra
     path = path[(path != np.roll(path, 1, axis=0)).any(axis=1)]
     if tolerance <= 0:
         return path
+    from skimage import measure
+
     closed = np.concatenate([path, path[:1]])
     simplify: Any = measure.approximate_polygon  # has no types
     simple: Float[np.ndarray, "m 2"] = simplify(closed, tolerance)[:-1]

@@ -8,7 +8,6 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import ndimage
 
 from vicl.exports.annotation import Annotation, ExportError
 from vicl.exports.outlines import trace
@@ -83,6 +82,8 @@ def find_regions(
 
 def _components(mask: np.ndarray, min_area: int) -> tuple[Int[np.ndarray, "h w"], int]:
     """Number the components from 1 in reading order, leaving out small ones."""
+    from scipy import ndimage
+
     labels, count = ndimage.label(mask, structure=EIGHT_CONNECTED)
     if min_area > 1:
         kept = np.bincount(labels.ravel(), minlength=count + 1) >= min_area
@@ -96,6 +97,8 @@ def _split(
     labels: Int[np.ndarray, "h w"],
 ) -> Iterator[tuple[Int[np.ndarray, " n"], tuple[float, float, float, float]]]:
     """Give the pixels and the box of region 1, 2, ... in one pass over the image."""
+    from scipy import ndimage
+
     pixels = np.flatnonzero(labels.T)
     if len(pixels) == 0:
         return

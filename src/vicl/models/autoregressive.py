@@ -19,11 +19,17 @@ from torch import Generator, Tensor, nn
 
 from vicl.engine import Sampling
 from vicl.models.batches import send
-from vicl.models.code_inpainter import ChosenCodes, CodeInpainter, DecodeRegion
-from vicl.models.configs import AutoregressiveConfig
-from vicl.models.initialisation import initialise_transformer, seeded
+from vicl.models.code_inpainter import ChosenCodes, CodeInpainter
+from vicl.models.configs import CodeConfig
+from vicl.models.initialisation import initialise_transformer
 from vicl.models.tokens import GREY, check_generators, choose_tokens, token_pixels
 from vicl.models.vit import Cache, Transformer, patchify, sincos_positions
+
+
+class AutoregressiveConfig(CodeConfig):
+    """A causal transformer over the codes of a VQGAN in raster order."""
+
+    causal = True
 
 
 class Autoregressive(CodeInpainter):
@@ -40,32 +46,22 @@ class Autoregressive(CodeInpainter):
         decoder: The transformer.
     """
 
+    kind = "autoregressive"
+    config_class = AutoregressiveConfig
     config: AutoregressiveConfig
     positions: Tensor
     fills_by_scores = False
 
-    def __init__(
-        self, config: AutoregressiveConfig, *, seed: int = 0, decode_region: DecodeRegion = "full"
-    ) -> None:
-        """Build the model.
-
-        Args:
-            config: The architecture.
-            seed: Of the random weights.
-            decode_region: See :data:`vicl.models.code_inpainter.DecodeRegion`; may be changed at
-                any time.
-        """
-        super().__init__("autoregressive", config)
-        width, codes = config.embed_dim, config.tokenizer.codebook_size
-        with seeded(seed):
-            self.start_token = nn.Parameter(torch.empty(1, 1, width))
-            self.code_embedding = nn.Embedding(codes, width)
-            self.decoder = Transformer(
-                width, config.depth, config.num_heads, config.mlp_ratio, causal=True
-            )
-            self.head = nn.Linear(width, codes)
-            initialise_transformer(self)
-        self._add_tokenizer(config.tokenizer, seed, decode_region)
+    def _build(self) -> None:
+        config, width = self.config, self.config.embed_dim
+        codes = config.tokenizer.codebook_size
+        self.start_token = nn.Parameter(torch.empty(1, 1, width))
+        self.code_embedding = nn.Embedding(codes, width)
+        self.decoder = Transformer(
+            width, config.depth, config.num_heads, config.mlp_ratio, causal=True
+        )
+        self.head = nn.Linear(width, codes)
+        initialise_transformer(self)
         positions = sincos_positions(config.grid, width, extra_tokens=0)
         self.register_buffer("positions", positions, persistent=False)
 

@@ -13,9 +13,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vicl.models.batches import send
-from vicl.models.code_inpainter import CodeInpainter, DecodeRegion
-from vicl.models.configs import BEiTConfig
-from vicl.models.initialisation import initialise_transformer, seeded
+from vicl.models.code_inpainter import CodeInpainter
+from vicl.models.configs import CodeConfig
+from vicl.models.initialisation import initialise_transformer
 from vicl.models.vit import (
     PatchEmbed,
     Transformer,
@@ -23,6 +23,10 @@ from vicl.models.vit import (
     patchify,
     sincos_positions,
 )
+
+
+class BEiTConfig(CodeConfig):
+    """One transformer over all patches, the hidden ones replaced, over the codes of a VQGAN."""
 
 
 class BEiT(CodeInpainter):
@@ -34,30 +38,19 @@ class BEiT(CodeInpainter):
         encoder: The transformer.
     """
 
+    kind = "beit"
+    config_class = BEiTConfig
     config: BEiTConfig
     positions: Tensor
 
-    def __init__(
-        self, config: BEiTConfig, *, seed: int = 0, decode_region: DecodeRegion = "full"
-    ) -> None:
-        """Build the model.
-
-        Args:
-            config: The architecture.
-            seed: Of the random weights.
-            decode_region: See :data:`vicl.models.code_inpainter.DecodeRegion`; may be changed at
-                any time.
-        """
-        super().__init__("beit", config)
-        width = config.embed_dim
-        with seeded(seed):
-            self.cls_token = nn.Parameter(torch.empty(1, 1, width))
-            self.mask_token = nn.Parameter(torch.empty(1, 1, width))
-            self.patch_embed = PatchEmbed(config.patch_size, width)
-            self.encoder = Transformer(width, config.depth, config.num_heads, config.mlp_ratio)
-            self.head = nn.Linear(width, config.tokenizer.codebook_size)
-            initialise_transformer(self)
-        self._add_tokenizer(config.tokenizer, seed, decode_region)
+    def _build(self) -> None:
+        config, width = self.config, self.config.embed_dim
+        self.cls_token = nn.Parameter(torch.empty(1, 1, width))
+        self.mask_token = nn.Parameter(torch.empty(1, 1, width))
+        self.patch_embed = PatchEmbed(config.patch_size, width)
+        self.encoder = Transformer(width, config.depth, config.num_heads, config.mlp_ratio)
+        self.head = nn.Linear(width, config.tokenizer.codebook_size)
+        initialise_transformer(self)
         self.register_buffer("positions", sincos_positions(config.grid, width), persistent=False)
 
     def _hidden(

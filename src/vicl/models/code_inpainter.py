@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from vicl.canvas.rects import Rect
 from vicl.engine import Filled, Sampling
-from vicl.models.configs import VQGANConfig
+from vicl.models.configs import CodeConfig
 from vicl.models.inpainter import LearnedInpainter
 from vicl.models.tokens import choose_tokens, paste, token_pixels
 from vicl.models.vqgan import VQGAN
@@ -46,12 +46,22 @@ class CodeInpainter(LearnedInpainter):
         decode_region: How much of the canvas is drawn; may be changed at any time.
     """
 
+    config: CodeConfig
     head: nn.Linear
     fills_by_scores = True
 
-    def _add_tokenizer(self, config: VQGANConfig, seed: int, decode_region: DecodeRegion) -> None:
-        """Make the VQGAN, frozen."""
-        self.tokenizer = VQGAN(config, seed=seed).requires_grad_(False)
+    def __init__(
+        self, config: CodeConfig, *, seed: int = 0, decode_region: DecodeRegion = "full"
+    ) -> None:
+        """Build the model.
+
+        Args:
+            config: The architecture.
+            seed: Of the random weights.
+            decode_region: See :data:`DecodeRegion`; may be changed at any time.
+        """
+        super().__init__(config, seed=seed)
+        self.tokenizer = VQGAN(config.tokenizer, seed=seed).requires_grad_(False)
         self.decode_region: DecodeRegion = decode_region
 
     def token_logits(

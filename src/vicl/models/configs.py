@@ -1,22 +1,66 @@
-"""Architectures as plain numbers, checked: what a model's `config.json` holds.
+"""What models are made of and how they are asked, as plain numbers, checked: `config.json`.
 
-A configuration says what a model is made of and nothing else; a model built from it has random
-weights.  The published sizes are in :data:`PUBLISHED`; `tiny` is our own, for tests.
+Here is what several kinds of model share; the configuration of a kind stands beside its model.  A
+model built from a configuration alone has random weights.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-Size = Literal["tiny", "small", "base", "large"]
+Drawing = Literal["likeliest", "expected"]
 
 
-class Config(BaseModel):
-    """What every configuration says of the size of its model, beside its weights."""
+class Checked(BaseModel):
+    """Plain values, checked and never changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Asking(Checked):
+    """How an inpainter is asked, which changes neither its architecture nor its weights.
+
+    Attributes:
+        drawing: What the VQGAN draws. "likeliest", as published: at every place of the canvas the
+            likeliest code.  "expected": in the hole the mean of the codes' vectors by their
+            probabilities, which is blurred where the model is in doubt, and elsewhere the codes of
+            what is there; answers that are drawn at random have codes in the hole too.
+        drawing_temperature: Of "expected", above 0: logits are divided by it before they become
+            probabilities; below 1 the mean is nearer to the likeliest code. "likeliest" takes none
+            but 1.
+        most_examples: How many examples a canvas may show, where it was trained on so few; more
+            are answered in groups. None: as many as fit.
+        spins: Steps along each axis by which a prompt is asked again, moved by parts of a patch
+            (see :mod:`vicl.canvas.moves`): 1 to 8, and at most the model's `patch_size`.
+    """
+
+    drawing: Drawing = "likeliest"
+    drawing_temperature: PositiveFloat = 1.0
+    most_examples: PositiveInt | None = None
+    spins: int = Field(default=1, ge=1, le=8)
+
+    @model_validator(mode="after")
+    def _check_drawing(self) -> Asking:
+        if self.drawing == "likeliest" and self.drawing_temperature != 1:
+            raise ValueError(
+                f"drawing_temperature: got {self.drawing_temperature:g} with drawing 'likeliest', "
+                "which has none; leave it out, or say drawing: expected"
+            )
+        return self
+
+
+class Config(Checked):
+    """What every configuration says of the size of its model, beside its weights."""
+
+    causal: ClassVar[bool] = False
+    """Whether a place is predicted from those before it, so that training may hide everything."""
+
+    @property
+    def width(self) -> int:
+        """Channels of the layers in which most of the work is done."""
+        raise NotImplementedError
 
     @property
     def largest_table(self) -> int:
@@ -29,36 +73,71 @@ class Config(BaseModel):
         raise NotImplementedError
 
 
-class PatchConfig(Config):
-    """A transformer over the patches of a canvas: what all of them have.
+class CanvasConfig(Config):
+    """A model that fills holes in a canvas.
 
     Attributes:
         canvas_size: (height, width) in pixels, a multiple of `patch_size`.
-        patch_size: Side of a patch in pixels; where there is a tokenizer, also what one of its
-            codes stands for.
+        patch_size: Side of a patch in pixels, of which holes are made; where there is a tokenizer,
+            also what one of its codes stands for.
+    """
+
+    drawings: ClassVar[tuple[Drawing, ...]] = ("likeliest",)
+    """What :attr:`Asking.drawing` may be."""
+
+    canvas_size: tuple[PositiveInt, PositiveInt] = (224, 224)
+    patch_size: PositiveInt = 16
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(rows, columns) of patches on a canvas."""
+        return self.canvas_size[0] // self.patch_size, self.canvas_size[1] // self.patch_size
+
+    @model_validator(mode="after")
+    def _check_canvas(self) -> CanvasConfig:
+        if any(side % self.patch_size for side in self.canvas_size):
+            raise ValueError(
+                f"canvas_size: got {self.canvas_size}, expected multiples of patch_size = "
+                f"{self.patch_size}"
+            )
+        return self
+
+    def check(self, asking: Asking) -> None:
+        """Refuse a way of asking that the model has not.
+
+        Raises:
+            ValueError: If there is none such; it names the key.
+        """
+        if asking.spins > self.patch_size:
+            raise ValueError(
+                f"asking.spins: got {asking.spins}, expected at most patch_size = {self.patch_size}"
+            )
+        if asking.drawing not in self.drawings:
+            raise ValueError(
+                f"asking.drawing: got {asking.drawing!r}, which is for a MAE-VQGAN only; leave it "
+                "out"
+            )
+
+
+class PatchConfig(CanvasConfig):
+    """A transformer over the patches of a canvas: what all of them have.
+
+    Attributes:
         embed_dim: Width of the (first) transformer; a multiple of 4 and of `num_heads`.
         depth: Its blocks.
         num_heads: Its attention heads.
         mlp_ratio: Width of the hidden layer of an MLP as a multiple of the block's width.
-        most_examples: How many examples a canvas may show, where it was trained on so few; more
-            are answered in groups. None: as many as fit.
-        spins: Steps along each axis by which a prompt is asked again, moved by parts of a patch
-            (see :mod:`vicl.canvas.moves`): 1 to 8, and at most `patch_size`.
     """
 
-    canvas_size: tuple[PositiveInt, PositiveInt] = (224, 224)
-    patch_size: PositiveInt = 16
-    most_examples: PositiveInt | None = None
-    spins: int = Field(default=1, ge=1, le=8)
     embed_dim: PositiveInt = 1024
     depth: PositiveInt = 24
     num_heads: PositiveInt = 16
     mlp_ratio: PositiveFloat = 4.0
 
     @property
-    def grid(self) -> tuple[int, int]:
-        """(rows, columns) of patches on a canvas."""
-        return self.canvas_size[0] // self.patch_size, self.canvas_size[1] // self.patch_size
+    def width(self) -> int:
+        """See :attr:`Config.width`."""
+        return self.embed_dim
 
     @property
     def largest_table(self) -> int:
@@ -71,20 +150,9 @@ class PatchConfig(Config):
         return self.depth
 
     @model_validator(mode="after")
-    def _check_canvas(self) -> PatchConfig:
-        if any(side % self.patch_size for side in self.canvas_size):
-            raise ValueError(
-                f"canvas_size: got {self.canvas_size}, expected multiples of patch_size = "
-                f"{self.patch_size}"
-            )
-        _check_spins(self.spins, self.patch_size)
+    def _check_heads(self) -> PatchConfig:
         _check_width("embed_dim", self.embed_dim, self.num_heads)
         return self
-
-
-def _check_spins(spins: int, patch_size: int) -> None:
-    if spins > patch_size:
-        raise ValueError(f"spins: got {spins}, expected at most patch_size = {patch_size}")
 
 
 def _check_width(name: str, width: int, heads: int) -> None:
@@ -98,69 +166,6 @@ def _check_cells(cells: int, grid: tuple[int, int], *widths: int) -> None:
             f"position_cells: got {cells} with {grid} patches and widths of {widths}, expected a "
             "divisor of both sides and widths that are multiples of 8"
         )
-
-
-def _check_codes(patch_size: int, tokenizer: VQGANConfig) -> None:
-    if patch_size != tokenizer.patch_size:
-        raise ValueError(
-            f"patch_size: got {patch_size}, expected {tokenizer.patch_size}, which is what a code "
-            "of the tokenizer stands for (two to the number of its levels - 1)"
-        )
-
-
-class VQGANConfig(Config):
-    """A VQGAN; the defaults are the published ImageNet f16 model with 1024 codes.
-
-    Attributes:
-        base_width: Channels of the finest level (published name `ch`).
-        multipliers: Channels of each level as multiples of `base_width`, finest level first; each
-            level but the last halves the image (`ch_mult`).
-        blocks: Residual blocks a level in the encoder; the decoder has one more
-            (`num_res_blocks`).
-        attention_levels: Levels, counted from 0 = finest, with attention after every residual
-            block.
-        latent_dim: Channels between encoder and codebook (`z_channels`).
-        codebook_size: Number of codes (`n_embed`).
-        codebook_dim: Length of a code (`embed_dim`).
-        norm_groups: Groups of every group normalisation.
-    """
-
-    base_width: PositiveInt = 128
-    multipliers: tuple[PositiveInt, ...] = Field(
-        default=(1, 1, 2, 2, 4), min_length=1, max_length=8
-    )
-    blocks: PositiveInt = 2
-    attention_levels: tuple[int, ...] = (4,)
-    latent_dim: PositiveInt = 256
-    codebook_size: PositiveInt = 1024
-    codebook_dim: PositiveInt = 256
-    norm_groups: PositiveInt = 32
-
-    @property
-    def patch_size(self) -> int:
-        """Side of the square of pixels that a code stands for."""
-        return int(2 ** (len(self.multipliers) - 1))
-
-    @property
-    def deepest_stack(self) -> int:
-        """See :attr:`Config.deepest_stack`."""
-        return self.blocks
-
-    @model_validator(mode="after")
-    def _check(self) -> VQGANConfig:
-        for multiplier in self.multipliers:
-            width = self.base_width * multiplier
-            if width % self.norm_groups:
-                raise ValueError(
-                    f"base_width: got a level of {width} channels, expected a multiple of "
-                    f"norm_groups = {self.norm_groups}"
-                )
-        if any(not 0 <= level < len(self.multipliers) for level in self.attention_levels):
-            raise ValueError(
-                f"attention_levels: got {self.attention_levels}, expected numbers from 0 to "
-                f"{len(self.multipliers) - 1}"
-            )
-        return self
 
 
 class MaskedAutoencoderConfig(PatchConfig):
@@ -198,23 +203,74 @@ class MaskedAutoencoderConfig(PatchConfig):
         return self
 
 
-class MAEVQGANConfig(MaskedAutoencoderConfig):
-    """A masked autoencoder over the codes of a VQGAN; the defaults are the published large model.
+class VQGANConfig(Config):
+    """A VQGAN; the defaults are the published ImageNet f16 model with 1024 codes.
+
+    Attributes:
+        base_width: Channels of the finest level (published name `ch`).
+        multipliers: Channels of each level as multiples of `base_width`, finest level first; each
+            level but the last halves the image (`ch_mult`).
+        blocks: Residual blocks a level in the encoder; the decoder has one more
+            (`num_res_blocks`).
+        attention_levels: Levels, counted from 0 = finest, with attention after every residual
+            block.
+        latent_dim: Channels between encoder and codebook (`z_channels`).
+        codebook_size: Number of codes (`n_embed`).
+        codebook_dim: Length of a code (`embed_dim`).
+        norm_groups: Groups of every group normalisation.
+    """
+
+    base_width: PositiveInt = 128
+    multipliers: tuple[PositiveInt, ...] = Field(
+        default=(1, 1, 2, 2, 4), min_length=1, max_length=8
+    )
+    blocks: PositiveInt = 2
+    attention_levels: tuple[int, ...] = (4,)
+    latent_dim: PositiveInt = 256
+    codebook_size: PositiveInt = 1024
+    codebook_dim: PositiveInt = 256
+    norm_groups: PositiveInt = 32
+
+    @property
+    def patch_size(self) -> int:
+        """Side of the square of pixels that a code stands for."""
+        return int(2 ** (len(self.multipliers) - 1))
+
+    @property
+    def width(self) -> int:
+        """See :attr:`Config.width`."""
+        return self.base_width
+
+    @property
+    def deepest_stack(self) -> int:
+        """See :attr:`Config.deepest_stack`."""
+        return self.blocks
+
+    @model_validator(mode="after")
+    def _check(self) -> VQGANConfig:
+        for multiplier in self.multipliers:
+            width = self.base_width * multiplier
+            if width % self.norm_groups:
+                raise ValueError(
+                    f"base_width: got a level of {width} channels, expected a multiple of "
+                    f"norm_groups = {self.norm_groups}"
+                )
+        if any(not 0 <= level < len(self.multipliers) for level in self.attention_levels):
+            raise ValueError(
+                f"attention_levels: got {self.attention_levels}, expected numbers from 0 to "
+                f"{len(self.multipliers) - 1}"
+            )
+        return self
+
+
+class CodeConfig(PatchConfig):
+    """A transformer over the codes of a VQGAN.
 
     Attributes:
         tokenizer: The VQGAN.
-        drawing: What the VQGAN draws. "likeliest", as published: at every place of the canvas the
-            likeliest code.  "expected": in the hole the mean of the codes' vectors by their
-            probabilities, which is blurred where the model is in doubt, and elsewhere the codes of
-            what is there; answers that are drawn at random have codes in the hole too.
-        drawing_temperature: Of "expected", above 0: logits are divided by it before they become
-            probabilities; below 1 the mean is nearer to the likeliest code. "likeliest" takes none
-            but 1.
     """
 
     tokenizer: VQGANConfig = VQGANConfig()
-    drawing: Literal["likeliest", "expected"] = "likeliest"
-    drawing_temperature: PositiveFloat = 1.0
 
     @property
     def deepest_stack(self) -> int:
@@ -222,137 +278,10 @@ class MAEVQGANConfig(MaskedAutoencoderConfig):
         return max(super().deepest_stack, self.tokenizer.deepest_stack)
 
     @model_validator(mode="after")
-    def _check_tokenizer(self) -> MAEVQGANConfig:
-        _check_codes(self.patch_size, self.tokenizer)
-        return self
-
-    @model_validator(mode="after")
-    def _check_drawing(self) -> MAEVQGANConfig:
-        if self.drawing == "likeliest" and self.drawing_temperature != 1:
+    def _check_tokenizer(self) -> CodeConfig:
+        if self.patch_size != self.tokenizer.patch_size:
             raise ValueError(
-                f"drawing_temperature: got {self.drawing_temperature:g} with drawing 'likeliest', "
-                "which has none; leave it out, or say drawing: expected"
+                f"patch_size: got {self.patch_size}, expected {self.tokenizer.patch_size}, which "
+                "is what a code of the tokenizer stands for (two to the number of its levels - 1)"
             )
         return self
-
-
-class MAEConfig(MaskedAutoencoderConfig):
-    """A masked autoencoder over pixels.
-
-    Attributes:
-        normalise_patches: Predict each patch's pixels normalised by the patch's own mean and
-            deviation, as published, and these two beside them, so that the hole can be drawn;
-            else the pixels themselves.
-    """
-
-    normalise_patches: bool = True
-
-
-class BEiTConfig(PatchConfig):
-    """One transformer over all patches, the hidden ones replaced, over the codes of a VQGAN.
-
-    Attributes:
-        tokenizer: The VQGAN.
-    """
-
-    tokenizer: VQGANConfig = VQGANConfig()
-
-    @property
-    def deepest_stack(self) -> int:
-        """See :attr:`Config.deepest_stack`."""
-        return max(super().deepest_stack, self.tokenizer.deepest_stack)
-
-    @model_validator(mode="after")
-    def _check_tokenizer(self) -> BEiTConfig:
-        _check_codes(self.patch_size, self.tokenizer)
-        return self
-
-
-class AutoregressiveConfig(BEiTConfig):
-    """A causal transformer over the codes of a VQGAN in raster order."""
-
-
-class UNetConfig(Config):
-    """A convolutional encoder-decoder with skip connections; the defaults are the published one.
-
-    Attributes:
-        canvas_size: (height, width) in pixels, multiples of `patch_size` and of two to the number
-            of levels.
-        patch_size: Holes are made of whole squares of this side; any divisor of the canvas.
-        widths: Channels after each halving of the canvas.
-        most_examples: As for :class:`PatchConfig`.
-        spins: Likewise.
-    """
-
-    canvas_size: tuple[PositiveInt, PositiveInt] = (256, 256)
-    patch_size: PositiveInt = 16
-    widths: tuple[PositiveInt, ...] = Field(
-        default=(64, 128, 256, 512, 512, 512, 512, 512), min_length=1, max_length=12
-    )
-    most_examples: PositiveInt | None = None
-    spins: int = Field(default=1, ge=1, le=8)
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """(rows, columns) of squares of `patch_size` on a canvas."""
-        return self.canvas_size[0] // self.patch_size, self.canvas_size[1] // self.patch_size
-
-    @property
-    def deepest_stack(self) -> int:
-        """See :attr:`Config.deepest_stack`."""
-        return len(self.widths)
-
-    @model_validator(mode="after")
-    def _check(self) -> UNetConfig:
-        _check_spins(self.spins, self.patch_size)
-        step = 2 ** len(self.widths)
-        if any(side % self.patch_size or side % step for side in self.canvas_size):
-            raise ValueError(
-                f"canvas_size: got {self.canvas_size}, expected multiples of patch_size = "
-                f"{self.patch_size} and of {step}, since {len(self.widths)} levels halve it"
-            )
-        return self
-
-
-def tiny(canvas_size: tuple[int, int] = (64, 64)) -> MAEVQGANConfig:
-    """A model of our own for tests: patches of 8 px, 64 codes, some 0.2 million weights."""
-    return MAEVQGANConfig(
-        canvas_size=canvas_size,
-        patch_size=8,
-        embed_dim=48,
-        depth=2,
-        num_heads=4,
-        decoder_embed_dim=32,
-        decoder_depth=2,
-        decoder_num_heads=4,
-        tokenizer=VQGANConfig(
-            base_width=8,
-            multipliers=(1, 1, 2, 2),
-            blocks=1,
-            attention_levels=(3,),
-            latent_dim=16,
-            codebook_size=64,
-            codebook_dim=16,
-            norm_groups=4,
-        ),
-    )
-
-
-def small(canvas_size: tuple[int, int] = (224, 224)) -> MAEVQGANConfig:
-    """The published small model: encoder 384 wide, 12 blocks, 12 heads."""
-    return MAEVQGANConfig(canvas_size=canvas_size, embed_dim=384, depth=12, num_heads=12)
-
-
-def base(canvas_size: tuple[int, int] = (224, 224)) -> MAEVQGANConfig:
-    """The published base model: encoder 768 wide, 12 blocks, 12 heads."""
-    return MAEVQGANConfig(canvas_size=canvas_size, embed_dim=768, depth=12, num_heads=12)
-
-
-def large(canvas_size: tuple[int, int] = (224, 224)) -> MAEVQGANConfig:
-    """The published large model: encoder 1024 wide, 24 blocks, 16 heads."""
-    return MAEVQGANConfig(canvas_size=canvas_size)
-
-
-PUBLISHED = {"small": small, "base": base, "large": large}
-"""The published sizes by name. (The published "huge" cuts 14 px patches, of which there are 256 on
-a canvas, against 196 codes, so that it cannot predict them.)"""

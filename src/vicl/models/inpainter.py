@@ -10,9 +10,10 @@ from torch import Generator, Tensor, nn
 
 from vicl.engine import Filled, Sampling
 from vicl.models.batches import one_by_one, send
-from vicl.models.configs import PatchConfig, UNetConfig
+from vicl.models.configs import Asking, CanvasConfig
+from vicl.models.initialisation import seeded
+from vicl.models.pretrained import Pretrained
 from vicl.models.tokens import hole_tokens, paste
-from vicl.storage.hub import Pretrained
 
 
 class LearnedInpainter(Pretrained, nn.Module):
@@ -27,13 +28,36 @@ class LearnedInpainter(Pretrained, nn.Module):
         weights_hash: SHA-256 of the weights' file; None until weights are loaded.
     """
 
-    config: PatchConfig | UNetConfig
+    config: CanvasConfig
 
-    def __init__(self, name: str, config: PatchConfig | UNetConfig) -> None:
+    def __init__(self, config: CanvasConfig, *, seed: int = 0) -> None:
+        """Build the model.
+
+        Args:
+            config: The architecture.
+            seed: Of the random weights.
+        """
         super().__init__()
         self.config = config
-        self.name = name
-        self.weights_hash: str | None = None
+        self.name = self.kind
+        self.weights_hash = None
+        self.asking = Asking()
+        with seeded(seed):
+            self._build()
+
+    def _build(self) -> None:
+        """Make the parts, with random weights."""
+        raise NotImplementedError
+
+    @property
+    def asking(self) -> Asking:
+        """How it is asked; may be changed at any time, to what its architecture has."""
+        return self._asking
+
+    @asking.setter
+    def asking(self, asking: Asking) -> None:
+        self.config.check(asking)
+        self._asking = asking
 
     @property
     def canvas_size(self) -> tuple[int, int]:
@@ -48,12 +72,12 @@ class LearnedInpainter(Pretrained, nn.Module):
     @property
     def most_examples(self) -> int | None:
         """How many examples it was trained to see at once; None: as many as fit."""
-        return self.config.most_examples
+        return self.asking.most_examples
 
     @property
     def spins(self) -> int:
-        """Steps along each axis by which its prompts are asked again: see the configuration."""
-        return self.config.spins
+        """Steps along each axis by which its prompts are asked again: see :class:`Asking`."""
+        return self.asking.spins
 
     @property
     def device(self) -> torch.device:

@@ -16,8 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from vicl.models.configs import MAEConfig
-from vicl.models.initialisation import seeded
+from vicl.models.configs import MaskedAutoencoderConfig
 from vicl.models.inpainter import PixelInpainter
 from vicl.models.masked_autoencoder import MaskedAutoencoder
 from vicl.models.vit import imagenet_denormalise, imagenet_normalise, patchify, unpatchify
@@ -28,6 +27,18 @@ MOST_LOG_DEVIATION = 2.0
 """No patch of pixels in [0, 1] has more; it keeps predictions finite."""
 
 
+class MAEConfig(MaskedAutoencoderConfig):
+    """A masked autoencoder over pixels.
+
+    Attributes:
+        normalise_patches: Predict each patch's pixels normalised by the patch's own mean and
+            deviation, as published, and these two beside them, so that the hole can be drawn;
+            else the pixels themselves.
+    """
+
+    normalise_patches: bool = True
+
+
 class MAE(MaskedAutoencoder, PixelInpainter):
     """A masked autoencoder over pixels; see the two classes that it is made of.
 
@@ -35,19 +46,18 @@ class MAE(MaskedAutoencoder, PixelInpainter):
         config: The architecture.
     """
 
+    kind = "mae"
+    config_class = MAEConfig
     config: MAEConfig
 
-    def __init__(self, config: MAEConfig, *, seed: int = 0) -> None:
-        """Build the model.
+    @property
+    def _pixels(self) -> int:
+        """Numbers in a patch."""
+        return 3 * self.patch_size**2
 
-        Args:
-            config: The architecture.
-            seed: Of the random weights.
-        """
-        super().__init__("mae", config)
-        self._pixels = 3 * config.patch_size**2
-        with seeded(seed):
-            self._build(self._pixels + (2 if config.normalise_patches else 0))
+    @property
+    def _outputs(self) -> int:
+        return self._pixels + (2 if self.config.normalise_patches else 0)
 
     def loss(
         self,

@@ -12,11 +12,64 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from vicl.models.code_inpainter import ChosenCodes, CodeInpainter, DecodeRegion
-from vicl.models.configs import MAEVQGANConfig
-from vicl.models.initialisation import seeded
+from vicl.models.code_inpainter import ChosenCodes, CodeInpainter
+from vicl.models.configs import CodeConfig, MaskedAutoencoderConfig, VQGANConfig
 from vicl.models.masked_autoencoder import MaskedAutoencoder
 from vicl.models.tokens import GREY, token_pixels
+
+
+class MAEVQGANConfig(CodeConfig, MaskedAutoencoderConfig):
+    """A masked autoencoder over the codes of a VQGAN; the defaults are the published large model.
+
+    Attributes:
+        tokenizer: The VQGAN.
+    """
+
+    drawings = ("likeliest", "expected")
+
+
+def tiny(canvas_size: tuple[int, int] = (64, 64)) -> MAEVQGANConfig:
+    """A model of our own for tests: patches of 8 px, 64 codes, some 0.2 million weights."""
+    return MAEVQGANConfig(
+        canvas_size=canvas_size,
+        patch_size=8,
+        embed_dim=48,
+        depth=2,
+        num_heads=4,
+        decoder_embed_dim=32,
+        decoder_depth=2,
+        decoder_num_heads=4,
+        tokenizer=VQGANConfig(
+            base_width=8,
+            multipliers=(1, 1, 2, 2),
+            blocks=1,
+            attention_levels=(3,),
+            latent_dim=16,
+            codebook_size=64,
+            codebook_dim=16,
+            norm_groups=4,
+        ),
+    )
+
+
+def small(canvas_size: tuple[int, int] = (224, 224)) -> MAEVQGANConfig:
+    """The published small model: encoder 384 wide, 12 blocks, 12 heads."""
+    return MAEVQGANConfig(canvas_size=canvas_size, embed_dim=384, depth=12, num_heads=12)
+
+
+def base(canvas_size: tuple[int, int] = (224, 224)) -> MAEVQGANConfig:
+    """The published base model: encoder 768 wide, 12 blocks, 12 heads."""
+    return MAEVQGANConfig(canvas_size=canvas_size, embed_dim=768, depth=12, num_heads=12)
+
+
+def large(canvas_size: tuple[int, int] = (224, 224)) -> MAEVQGANConfig:
+    """The published large model: encoder 1024 wide, 24 blocks, 16 heads."""
+    return MAEVQGANConfig(canvas_size=canvas_size)
+
+
+PUBLISHED = {"small": small, "base": base, "large": large}
+"""The published sizes by name. (The published "huge" cuts 14 px patches, of which there are 256 on
+a canvas, against 196 codes, so that it cannot predict them.)"""
 
 
 class MAEVQGAN(MaskedAutoencoder, CodeInpainter):
@@ -26,34 +79,24 @@ class MAEVQGAN(MaskedAutoencoder, CodeInpainter):
         config: The architecture.
     """
 
+    kind = "mae-vqgan"
+    config_class = MAEVQGANConfig
     config: MAEVQGANConfig
 
-    def __init__(
-        self, config: MAEVQGANConfig, *, seed: int = 0, decode_region: DecodeRegion = "full"
-    ) -> None:
-        """Build the model.
-
-        Args:
-            config: The architecture.
-            seed: Of the random weights.
-            decode_region: See :data:`vicl.models.code_inpainter.DecodeRegion`; may be changed at
-                any time.
-        """
-        super().__init__("mae-vqgan", config)
-        with seeded(seed):
-            self._build(config.tokenizer.codebook_size)
-        self._add_tokenizer(config.tokenizer, seed, decode_region)
+    @property
+    def _outputs(self) -> int:
+        return self.config.tokenizer.codebook_size
 
     def _vectors(
         self, answer: ChosenCodes, image: Float[Tensor, "b 3 H W"], holes: Bool[Tensor, "b n"]
     ) -> Float[Tensor, "b c h w"]:
-        if self.config.drawing == "likeliest":
+        if self.asking.drawing == "likeliest":
             return super()._vectors(answer, image, holes)
         if answer.logits is None:
             inside = super()._vectors(answer, image, holes)
         else:
             codebook = self.tokenizer.codebook
-            scores = answer.logits.float() / self.config.drawing_temperature
+            scores = answer.logits.float() / self.asking.drawing_temperature
             mean = scores.softmax(dim=-1).to(codebook.dtype) @ codebook  # (b, n, c)
             inside = mean.view(len(mean), *self.config.grid, -1).permute(0, 3, 1, 2)
         return self._around(inside, image, holes)
@@ -68,7 +111,7 @@ class MAEVQGAN(MaskedAutoencoder, CodeInpainter):
 
         With `drawing` "expected" tokens outside the hole do not matter: what is there is drawn.
         """
-        if self.config.drawing == "likeliest":
+        if self.asking.drawing == "likeliest":
             return super().decode(tokens, image, hole)
         codes = tokens.to(self.device).view(-1, *self.config.grid)
         inside = self.tokenizer.vectors(codes)

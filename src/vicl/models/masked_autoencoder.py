@@ -38,8 +38,12 @@ class MaskedAutoencoder(LearnedInpainter):
     positions: Tensor
     decoder_positions: Tensor
 
-    def _build(self, outputs: int) -> None:
-        """Make the parts, with random weights; `outputs` is the width of the head."""
+    @property
+    def _outputs(self) -> int:
+        """Width of the head."""
+        raise NotImplementedError
+
+    def _build(self) -> None:
         config = self.config
         width, narrow, ratio = config.embed_dim, config.decoder_embed_dim, config.mlp_ratio
         self.cls_token = nn.Parameter(torch.empty(1, 1, width))
@@ -48,7 +52,7 @@ class MaskedAutoencoder(LearnedInpainter):
         self.encoder = Transformer(width, config.depth, config.num_heads, ratio)
         self.decoder_embed = nn.Linear(width, narrow)
         self.decoder = Transformer(narrow, config.decoder_depth, config.decoder_num_heads, ratio)
-        self.head = nn.Linear(narrow, outputs)
+        self.head = nn.Linear(narrow, self._outputs)
         initialise_transformer(self)
         # Fixed, so they are no part of the weights.
         for name, size in (("positions", width), ("decoder_positions", narrow)):

@@ -19,17 +19,53 @@ from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Float
+from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from vicl.models.batches import send
-from vicl.models.configs import UNetConfig
-from vicl.models.initialisation import seeded
+from vicl.models.configs import CanvasConfig
 from vicl.models.inpainter import PixelInpainter
 from vicl.models.tokens import token_pixels
 
 LEAK = 0.2
 KERNEL = 4
+
+
+class UNetConfig(CanvasConfig):
+    """A convolutional encoder-decoder with skip connections; the defaults are the published one.
+
+    Attributes:
+        canvas_size: (height, width) in pixels, multiples of `patch_size` and of two to the number
+            of levels.
+        patch_size: Holes are made of whole squares of this side; any divisor of the canvas.
+        widths: Channels after each halving of the canvas.
+    """
+
+    canvas_size: tuple[PositiveInt, PositiveInt] = (256, 256)
+    widths: tuple[PositiveInt, ...] = Field(
+        default=(64, 128, 256, 512, 512, 512, 512, 512), min_length=1, max_length=12
+    )
+
+    @property
+    def width(self) -> int:
+        """See :attr:`Config.width`."""
+        return max(self.widths)
+
+    @property
+    def deepest_stack(self) -> int:
+        """See :attr:`Config.deepest_stack`."""
+        return len(self.widths)
+
+    @model_validator(mode="after")
+    def _check_levels(self) -> UNetConfig:
+        step = 2 ** len(self.widths)
+        if any(side % step for side in self.canvas_size):
+            raise ValueError(
+                f"canvas_size: got {self.canvas_size}, expected multiples of {step}, since "
+                f"{len(self.widths)} levels halve it"
+            )
+        return self
 
 
 class UNet(PixelInpainter):
@@ -41,29 +77,23 @@ class UNet(PixelInpainter):
         up: Transposed convolutions, coarsest first.
     """
 
+    kind = "unet"
+    config_class = UNetConfig
     config: UNetConfig
 
-    def __init__(self, config: UNetConfig, *, seed: int = 0) -> None:
-        """Build the model.
-
-        Args:
-            config: The architecture.
-            seed: Of the random weights.
-        """
-        super().__init__("unet", config)
-        finer, coarsest = config.widths[:-1], config.widths[-1]
+    def _build(self) -> None:
+        *finer, coarsest = self.config.widths
         # All but the coarsest see two things: what is below them, and what is beside them.
         up = zip((*(2 * width for width in finer), coarsest), (3, *finer), strict=True)
-        with seeded(seed):
-            self.down = nn.ModuleList(
-                nn.Conv2d(before, width, KERNEL, stride=2, padding=1)
-                for before, width in pairwise((4, *config.widths))
-            )
-            self.up = nn.ModuleList(
-                nn.ConvTranspose2d(before, width, KERNEL, stride=2, padding=1)
-                for before, width in reversed(list(up))
-            )
-            self._initialise()
+        self.down = nn.ModuleList(
+            nn.Conv2d(before, width, KERNEL, stride=2, padding=1)
+            for before, width in pairwise((4, *self.config.widths))
+        )
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(before, width, KERNEL, stride=2, padding=1)
+            for before, width in reversed(list(up))
+        )
+        self._initialise()
 
     def _initialise(self) -> None:
         """Draw weights so that activations keep their size through all levels.

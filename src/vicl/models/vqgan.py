@@ -22,7 +22,7 @@ from vicl.canvas.rects import Rect
 from vicl.models.batches import one_by_one
 from vicl.models.configs import VQGANConfig
 from vicl.models.initialisation import initialise_convolutions, seeded
-from vicl.storage.hub import Pretrained
+from vicl.models.pretrained import Pretrained
 
 NORM_EPS = 1e-6
 PART_MARGIN = 4
@@ -276,6 +276,10 @@ class VQGAN(Pretrained, nn.Module):
         weights_hash: SHA-256 of the weights' file; None until weights are loaded.
     """
 
+    kind = "vqgan"
+    config_class = VQGANConfig
+    config: VQGANConfig
+
     def __init__(self, config: VQGANConfig, *, seed: int = 0) -> None:
         """Build the model.
 
@@ -285,8 +289,8 @@ class VQGAN(Pretrained, nn.Module):
         """
         super().__init__()
         self.config = config
-        self.name = "vqgan"
-        self.weights_hash: str | None = None
+        self.name = self.kind
+        self.weights_hash = None
         with seeded(seed):
             self.encoder = Encoder(config)
             self.to_code = nn.Conv2d(config.latent_dim, config.codebook_dim, 1)

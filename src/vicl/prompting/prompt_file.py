@@ -25,7 +25,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from vicl.engine import InContextModel, Inpainter
 from vicl.files import display, write_atomic
 from vicl.images import DEFAULT_LIMIT_PIXELS, ImageError, open_bytes, to_pil, to_tensor
-from vicl.loading import ENGINES, load_model
+from vicl.loading import load_model
+from vicl.models.inpainter import LearnedInpainter
+from vicl.models.registry import ENGINES
 from vicl.prompt import Example
 from vicl.prompting.settings import PromptSettings
 from vicl.tasks import (
@@ -42,7 +44,7 @@ from vicl.tasks.palette import Colour
 log = logging.getLogger(__name__)
 
 FORMAT_VERSION = 2
-"""Since 2: arrangements, fuse, examples_per_canvas; whether the engine fills canvases."""
+"""Since 2: arrangements, fuse, examples_per_canvas; how an inpainter wants to be asked."""
 _MANIFEST = "prompt.json"
 _MANIFEST_LIMIT = 1 << 20
 _IMAGE_LIMIT = 1 << 28
@@ -75,7 +77,7 @@ class _Manifest(BaseModel):
     weights_hash: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     dtype: str = Field(max_length=20)
     settings: PromptSettings
-    canvas: bool | None = None
+    asking: dict[str, int | float | str | None] | None = None
     versions: dict[str, str] = Field(max_length=100)
 
 
@@ -118,7 +120,7 @@ def save_prompt(prompt: SavedPrompt, path: str | os.PathLike[str]) -> None:
         weights_hash=prompt.engine.weights_hash,
         dtype=prompt.dtype,
         settings=prompt.settings,
-        canvas=isinstance(prompt.engine, Inpainter),
+        asking=_asking(prompt.engine),
         versions=_versions(),
     )
     packed = io.BytesIO()
@@ -282,23 +284,37 @@ def _engine(
 
 
 def _check_engine(manifest: _Manifest, engine: InContextModel | Inpainter, name: str) -> None:
-    if manifest.canvas not in (None, isinstance(engine, Inpainter)):
-        kinds = ("an engine of its own kind", "an inpainter on canvases")
-        raise PromptFileError(
-            f"{name}: was made with {manifest.engine} as {kinds[bool(manifest.canvas)]}, but got "
-            f"{engine.name} as {kinds[not manifest.canvas]}: answers would differ. Give what it "
-            "was made with, or take this one on purpose (any_model=True, or --any-model)"
-        )
     made_with = (manifest.engine, manifest.weights_hash)
     # A model folder may be renamed: where there are weights, their hash alone says what it is.
     same = manifest.weights_hash is not None and manifest.weights_hash == engine.weights_hash
+    now = _asking(engine)
     if not same and made_with != (engine.name, engine.weights_hash):
-        raise PromptFileError(
-            f"{name}: was made with {manifest.engine} (weights {_short(manifest.weights_hash)}), "
-            f"but got {engine.name} (weights {_short(engine.weights_hash)}): answers would differ. "
-            "Give the model it was made with, or take this one on purpose (any_model=True, or "
-            "--any-model) and save the prompt anew"
+        was, found = (
+            f"{engine_name} (weights {_short(digest)})"
+            for engine_name, digest in (made_with, (engine.name, engine.weights_hash))
         )
+    elif manifest.version > 1 and manifest.asking != now:
+        was, found = (f"{manifest.engine} {_as(asking)}" for asking in (manifest.asking, now))
+    else:
+        return
+    raise PromptFileError(
+        f"{name}: was made with {was}, but got {found}: answers would differ. Give the model it "
+        "was made with, or take this one on purpose (any_model=True, or --any-model) and save the "
+        "prompt anew"
+    )
+
+
+def _asking(engine: InContextModel | Inpainter) -> dict[str, int | float | str | None] | None:
+    """How an inpainter wants to be asked, which its weights do not say; None for other engines."""
+    if not isinstance(engine, Inpainter):
+        return None
+    if isinstance(engine, LearnedInpainter):
+        return engine.asking.model_dump(mode="json")
+    return {"most_examples": engine.most_examples, "spins": engine.spins}
+
+
+def _as(asking: dict[str, int | float | str | None] | None) -> str:
+    return "as an engine of its own kind" if asking is None else f"asked by {asking}"
 
 
 def _short(weights_hash: str | None) -> str:

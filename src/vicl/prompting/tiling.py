@@ -65,35 +65,22 @@ class LargeQueries:
         batch_size: int = AT_ONCE,
     ) -> Iterator[Filled | Exception]:
         """See :func:`vicl.prompting.batching.answers`; the tiles of all prompts are one stream."""
-        asked: deque[_Asked | Exception] = deque()
-        parts = answers(
-            self.model,
-            self._shown(prompts, asked),
-            samples=samples,
-            seed=seed,
-            batch_size=batch_size,
-        )
-        for part in parts:
-            while isinstance(one := asked.popleft(), Exception):
-                yield one
-            yield self._joined(one, chain([part], islice(parts, len(one.places) - 1)))
-        yield from (one for one in asked if isinstance(one, Exception))
+        asked: deque[tuple[Tensor, list[Rect]]] = deque()
 
-    def _shown(
-        self, prompts: Iterable[Prompt], asked: deque[_Asked | Exception]
-    ) -> Iterator[Prompt]:
-        """The prompts as the engine is shown them; what they are of goes to `asked`."""
-        for prompt in prompts:
-            try:
+        def shown() -> Iterator[Prompt]:
+            for prompt in prompts:
                 query = to_tensor(prompt.query)
-            except (ValueError, OSError) as error:
-                asked.append(error)
-                continue
-            size = (query.shape[1], query.shape[2])
-            places = [Rect(0, 0, *size)] if self.tile is None else tiles(size, self.tile)
-            asked.append(_Asked(query, places))
-            for place in places:
-                yield Prompt(prompt.examples, self._shrunk(place.of(query)))
+                size = (query.shape[1], query.shape[2])
+                places = [Rect(0, 0, *size)] if self.tile is None else tiles(size, self.tile)
+                asked.append((query, places))
+                for place in places:
+                    yield Prompt(prompt.examples, self._shrunk(place.of(query)))
+
+        parts = answers(self.model, shown(), samples=samples, seed=seed, batch_size=batch_size)
+        for part in parts:
+            query, places = asked.popleft()
+            several = chain([part], islice(parts, len(places) - 1))
+            yield self._joined(several, query, places)
 
     def _shrunk(self, image: Tensor) -> Tensor:
         limit, (h, w) = self.model.max_size, image.shape[1:]
@@ -118,26 +105,28 @@ class LargeQueries:
             alternatives=tuple(self._enlarged(other, guide) for other in answer.alternatives),
         )
 
-    def _joined(self, asked: _Asked, parts: Iterable[Filled | Exception]) -> Filled | Exception:
+    def _joined(
+        self, parts: Iterable[Filled | Exception], query: Tensor, places: Sequence[Rect]
+    ) -> Filled | Exception:
         """Put the answers to a query's tiles together as they come."""
         failed: list[Exception] = []
         likelihoods: list[Tensor | None] = []
 
         def enlarged() -> Iterator[Filled]:
-            for part, place in zip(parts, asked.places, strict=True):
+            for part, place in zip(parts, places, strict=True):
                 if isinstance(part, Exception):
                     failed.append(part)
                 elif not failed:
                     likelihoods.append(part.log_likelihood)
-                    yield self._enlarged(part, place.of(asked.query))
+                    yield self._enlarged(part, place.of(query))
 
         found = enlarged()
         first = next(found, None)
-        if first is None or len(asked.places) == 1:
+        if first is None or len(places) == 1:
             return failed[0] if first is None else first
         sure = first.confidence is not None
         # The confidence is blended as a fourth channel.
-        blended = blend((_channels(part, sure) for part in chain([first], found)), asked.places)
+        blended = blend((_channels(part) for part in chain([first], found)), places)
         if failed:
             return failed[0]
         given = [value for value in likelihoods if value is not None]
@@ -148,19 +137,10 @@ class LargeQueries:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class _Asked:
-    """A query, and the tiles in which it is shown."""
-
-    query: Tensor
-    places: list[Rect]
-
-
-def _channels(part: Filled, sure: bool) -> Tensor:
-    """A tile's colours, and how sure it is of them."""
-    if not sure or part.confidence is None:
-        return part.image
-    return torch.cat([part.image, part.confidence[None]])
+def _channels(part: Filled) -> Tensor:
+    """A tile's colours and, where it says so, how sure it is of them."""
+    sure = part.confidence
+    return part.image if sure is None else torch.cat([part.image, sure[None]])
 
 
 def tiles(size: tuple[int, int], tile: int) -> list[Rect]:

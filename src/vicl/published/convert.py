@@ -21,7 +21,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from vicl.files import display, hash_file
-from vicl.models.configs import MAEVQGANConfig, VQGANConfig
+from vicl.models.configs import VQGANConfig
+from vicl.models.mae_vqgan import MAEVQGAN, MAEVQGANConfig
+from vicl.models.pretrained import Pretrained, save_folder
+from vicl.models.vqgan import VQGAN
 from vicl.published.keys import (
     EXTRAS,
     POSITIONS,
@@ -34,7 +37,7 @@ from vicl.published.keys import (
 from vicl.published.model_yaml import check_yaml
 from vicl.storage.cards import Origin, converted_card
 from vicl.storage.checkpoints import Checkpoint, CheckpointError, TensorRef, open_checkpoint
-from vicl.storage.folder import ModelError, build, checked, compare, save_folder
+from vicl.storage.folder import ModelError, checked, compare
 from vicl.storage.pickles import Placeholder
 
 _POSITIONS_ATOL = 5e-3
@@ -56,7 +59,7 @@ class Converted:
         origins: The files that it comes from, with their hashes.
     """
 
-    model: nn.Module
+    model: Pretrained
     origins: tuple[Origin, ...]
 
 
@@ -130,7 +133,7 @@ def read_published(
         if vqgan_config is not None:
             tokenizer = config if isinstance(config, VQGANConfig) else config.tokenizer
             check_yaml(vqgan_config, tokenizer)
-        model = build(config)
+        model = (VQGAN if alone else MAEVQGAN).empty(config)
         _fill(model, parts, shapes, "tokenizer." if alone else "")
     return Converted(model.eval(), tuple(origins))
 
@@ -206,7 +209,7 @@ def _fill(
     """Give the model its weights, by the published names, and check the positions.
 
     Args:
-        model: From :func:`build`.
+        model: Without memory for them.
         parts: The files.
         shapes: Of all that is in them.
         prefix: Of the model's own names within MAE-VQGAN.

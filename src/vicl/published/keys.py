@@ -12,7 +12,8 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from vicl.models.configs import MAEVQGANConfig, VQGANConfig
+from vicl.models.configs import VQGANConfig
+from vicl.models.mae_vqgan import MAEVQGANConfig
 
 TOKENIZER = "vae."
 POSITIONS = {"pos_embed": "positions", "decoder_pos_embed": "decoder_positions"}

@@ -32,10 +32,10 @@ def plain_card(model: nn.Module, name: str) -> str:
 
 
 def architecture_table(model: nn.Module) -> str:
-    """The configuration as a Markdown table, and the number of weights."""
-    config: Any = model.config
+    """Its configuration, how it is asked and the number of weights, as a Markdown table."""
+    parts: list[Any] = [part for part in (model.config, model.asking) if part is not None]
     count = sum(value.numel() for value in model.state_dict().values())
-    rows = [f"| {name} | {value} |" for name, value in config.model_dump().items()]
+    rows = [f"| {name} | {value} |" for part in parts for name, value in part.model_dump().items()]
     return "\n".join(("| part | value |", "|---|---|", *rows, f"| weights | {count:,} |"))
 
 

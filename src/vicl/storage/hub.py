@@ -1,95 +1,12 @@
-"""Sharing models: the methods that a model which can be saved has, and the Hugging Face hub."""
+"""The Hugging Face hub: model folders from it, and to it."""
 
 from __future__ import annotations
 
-import importlib
-import os
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from types import ModuleType
 
 from vicl.files import display, reason
-from vicl.storage.folder import (
-    CARD,
-    CONFIG,
-    WEIGHTS,
-    Device,
-    ModelError,
-    load_folder,
-    save_folder,
-)
-
-if TYPE_CHECKING:
-    from torch import nn
-
-ModelType = TypeVar("ModelType", bound="Pretrained")
-
-
-class Pretrained:
-    """What a model that can be saved inherits: saving, loading and sharing it.
-
-    The model has `config`, a validated configuration that its constructor takes, and the attributes
-    `name` and `weights_hash`.
-    """
-
-    name: str
-    weights_hash: str | None
-
-    def save_pretrained(
-        self, folder: str | os.PathLike[str], *, card: str | None = None, overwrite: bool = False
-    ) -> None:
-        """Save as a model folder; see :func:`save_folder`."""
-        save_folder(cast("nn.Module", self), folder, card=card, overwrite=overwrite)
-
-    @classmethod
-    def from_pretrained(
-        cls: type[ModelType],
-        source: str | os.PathLike[str],
-        *,
-        revision: str | None = None,
-        device: Device = "auto",
-        dtype: str = "auto",
-    ) -> ModelType:
-        """Load a model folder, or one on the Hugging Face hub ("owner/name").
-
-        Raises:
-            ModelError: If it is broken, or another kind of model.
-        """
-        local = Path(source).is_dir()
-        folder = Path(source) if local else fetch_from_hub(os.fspath(source), revision=revision)
-        model: Any = load_folder(folder, device=device, dtype=dtype)
-        if not isinstance(model, cls):
-            raise ModelError(f"{display(source)}: is a {type(model).__name__}, not {cls.__name__}")
-        if not local:
-            model.name = os.fspath(source).rpartition("/")[2]
-        loaded: ModelType = model
-        return loaded
-
-    def push_to_hub(
-        self, repo_id: str, *, card: str | None = None, private: bool = False, message: str = ""
-    ) -> str:
-        """Upload the model folder to the Hugging Face hub; gives the address of the commit.
-
-        Args:
-            repo_id: "owner/name"; made if it is not there.
-            card: The model card; None writes a plain one.
-            private: Of a new repository.
-            message: Of the commit.
-
-        Raises:
-            ModelError: If huggingface_hub is not installed.
-        """
-        hub = _hub()
-        with tempfile.TemporaryDirectory() as folder:
-            self.save_pretrained(Path(folder) / "model", card=card)
-            api = hub.HfApi()
-            api.create_repo(repo_id, private=private, exist_ok=True)
-            commit = api.upload_folder(
-                repo_id=repo_id,
-                folder_path=Path(folder) / "model",
-                commit_message=message or "Upload a model with vicl",
-            )
-        return str(commit)
+from vicl.storage.folder import CARD, CONFIG, WEIGHTS, ModelError
 
 
 def fetch_from_hub(repo_id: str, *, revision: str | None = None) -> Path:
@@ -113,10 +30,36 @@ def fetch_from_hub(repo_id: str, *, revision: str | None = None) -> Path:
         ) from error
 
 
-def _hub() -> Any:
+def upload(folder: Path, repo_id: str, *, private: bool, message: str) -> str:
+    """Upload a model folder; gives the address of the commit.
+
+    Args:
+        folder: With everything that is to be in the repository.
+        repo_id: "owner/name"; made if it is not there.
+        private: Of a new repository.
+        message: Of the commit.
+
+    Raises:
+        ModelError: If huggingface_hub is not installed, or the hub refuses.
+    """
+    hub = _hub()
     try:
-        return importlib.import_module("huggingface_hub")
+        api = hub.HfApi()
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        commit = api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message)
+    except Exception as error:  # as above
+        raise ModelError(
+            f"{display(repo_id)}: cannot be uploaded to the Hugging Face hub ({reason(error)}); "
+            "check the name and the network, and log in (hf auth login)"
+        ) from error
+    return str(commit)
+
+
+def _hub() -> ModuleType:
+    try:
+        import huggingface_hub
     except ImportError as error:
         raise ModelError(
             'models on the Hugging Face hub need its library: pip install "vicl[hub]"'
         ) from error
+    return huggingface_hub

@@ -11,42 +11,20 @@ from pydantic import ValidationError
 from torch import nn
 
 from vicl.files import display
-from vicl.loading import load_tokenizer
-from vicl.models.autoregressive import Autoregressive
-from vicl.models.beit import BEiT
-from vicl.models.configs import (
-    AutoregressiveConfig,
-    BEiTConfig,
-    MAEConfig,
-    MAEVQGANConfig,
-    UNetConfig,
-    VQGANConfig,
-)
+from vicl.loading import load_folder, load_tokenizer
+from vicl.models.configs import CodeConfig, Config, VQGANConfig
 from vicl.models.inpainter import LearnedInpainter
-from vicl.models.mae import MAE
-from vicl.models.mae_vqgan import MAEVQGAN
 from vicl.models.unet import UNet
 from vicl.models.vit import Transformer
 from vicl.models.vqgan import VQGAN, Decoder, Encoder
-from vicl.storage.folder import load_folder
 from vicl.training.checkpoints import TrainingError
-from vicl.training.objective import Inpainting, Objective
+from vicl.training.objectives.inpainting import Inpainting
+from vicl.training.objectives.objective import Objective
+from vicl.training.objectives.vqgan import VQGANObjective
 from vicl.training.recipe.data import RecipeError
-from vicl.training.recipe.recipe import Recipe, VQGANModel
-from vicl.training.vqgan_objective import VQGANObjective
+from vicl.training.recipe.recipe import Recipe
 
 log = logging.getLogger(__name__)
-
-_CODE_MODELS: dict[str, tuple[Any, Any]] = {
-    "mae-vqgan": (MAEVQGANConfig, MAEVQGAN),
-    "beit": (BEiTConfig, BEiT),
-    "autoregressive": (AutoregressiveConfig, Autoregressive),
-}
-_PIXEL_MODELS: dict[str, tuple[Any, Any]] = {
-    "mae": (MAEConfig, MAE),
-    "unet": (UNetConfig, UNet),
-    "vqgan": (VQGANConfig, VQGAN),
-}
 
 _TOKENIZER = "tokenizer."
 _CODES = ("head.", "code_embedding.")
@@ -58,10 +36,8 @@ _COMPILED = (Transformer, Encoder, Decoder, UNet)
 
 def canvas_size(recipe: Recipe) -> tuple[int, int]:
     """(height, width) in pixels of what the model is trained on."""
-    model = recipe.model
-    if isinstance(model, VQGANModel):
-        return model.crop_size, model.crop_size
-    return model.canvas_size
+    size: tuple[int, int] = recipe.model.canvas_size
+    return size
 
 
 def build_model(recipe: Recipe) -> Any:
@@ -70,19 +46,25 @@ def build_model(recipe: Recipe) -> Any:
     Raises:
         TrainingError: If its tokenizer or the weights to start from are missing or do not fit.
     """
-    tokenizer = _tokenizer(recipe) if recipe.model.kind in _CODE_MODELS else None
+    tokenizer = _tokenizer(recipe) if has_tokenizer(recipe) else None
     config = model_config(recipe, None if tokenizer is None else tokenizer.config)
-    model_class = (_CODE_MODELS | _PIXEL_MODELS)[recipe.model.kind][1]
-    model = model_class(config, seed=recipe.seed)
+    model: Any = recipe.kind.model(config, seed=recipe.seed)
     if tokenizer is not None:
         model.tokenizer.load_state_dict(tokenizer.state_dict())
     if recipe.start is not None:
         _start_from(model, recipe.start)
+    if recipe.kind.objective == "inpainting":
+        model.asking = recipe.model.asking
     model.name = recipe.name
     return model
 
 
-def model_config(recipe: Recipe, tokenizer: VQGANConfig | None) -> Any:
+def has_tokenizer(recipe: Recipe) -> bool:
+    """Whether the model of a recipe predicts the codes of a tokenizer that it names."""
+    return issubclass(recipe.kind.config, CodeConfig)
+
+
+def model_config(recipe: Recipe, tokenizer: VQGANConfig | None) -> Config:
     """The architecture of a recipe's model.
 
     Args:
@@ -92,8 +74,8 @@ def model_config(recipe: Recipe, tokenizer: VQGANConfig | None) -> Any:
     Raises:
         RecipeError: If the two do not go together.
     """
-    config_class = (_CODE_MODELS | _PIXEL_MODELS)[recipe.model.kind][0]
-    numbers = recipe.model.model_dump(exclude={"kind", "tokenizer", "crop_size"})
+    config_class = recipe.kind.config
+    numbers = recipe.model.model_dump(include=set(config_class.model_fields))
     if tokenizer is not None:
         numbers["tokenizer"] = tokenizer
     try:
@@ -123,9 +105,8 @@ def compile_parts(objective: Objective) -> None:
 
 
 def _tokenizer(recipe: Recipe) -> VQGAN:
-    source: str = recipe.model.tokenizer  # type: ignore[union-attr]
     try:
-        return load_tokenizer(source, device="cpu")
+        return load_tokenizer(recipe.model.tokenizer, device="cpu")
     except (ValueError, OSError) as error:
         raise TrainingError(
             f"model.tokenizer: {error}; train one (vicl train vqgan-tiny-cpu), convert one (vicl "
@@ -160,9 +141,8 @@ def _start_from(model: nn.Module, source: str) -> None:
 
 
 def _body(model: Any) -> dict[str, Any]:
-    """What a model is made of beside its tokenizer, without how it is asked and draws."""
-    asked = {"drawing", "drawing_temperature", "most_examples", "spins"}
-    return dict(model.config.model_dump(exclude={"tokenizer"} | asked))
+    """What a model is made of beside its tokenizer."""
+    return dict(model.config.model_dump(exclude={"tokenizer"}))
 
 
 def _same_tokenizer(own: dict[str, torch.Tensor], given: dict[str, torch.Tensor]) -> bool:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vicl.training.parallel import copy_whole
-from vicl.training.recipe.recipe import Optimiser, Schedule
+from vicl.training.settings import Optimiser, Schedule
 
 BATCH_OF_LR = 256
 """The batch size for which recipes state their learning rate.

@@ -1,4 +1,4 @@
-"""One process or many: sharding, and whole states whatever the sharding.
+"""One process or many: joining them, sharding, and whole states whatever the sharding.
 
 Data parallelism (DDP) is accelerate's.  Fully sharded data parallelism is PyTorch's `fully_shard`,
 block by block, since accelerate offers none on a CPU, where the tests run it.
@@ -6,7 +6,9 @@ block by block, since accelerate offers none on a CPU, where the tests run it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,10 +25,66 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from vicl.models.vit import Block
+from vicl.training.checkpoints import TrainingError
+from vicl.training.settings import Precision
 
+try:
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+    from accelerate.tracking import get_available_trackers
+    from accelerate.utils import ProjectConfiguration
+except ImportError as error:
+    raise TrainingError('training needs accelerate: pip install "vicl[train]"') from error
+
+_PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 _FOR_ALL = StateDictOptions(full_state_dict=True)
 _FOR_FIRST = StateDictOptions(full_state_dict=True, cpu_offload=True)
 """Sent to the CPU at once, what is whole arrives at the first process only."""
+
+
+@contextmanager
+def processes(
+    device: torch.device,
+    *,
+    precision: Precision = "fp32",
+    trackers: Sequence[str] = (),
+    folder: Path | None = None,
+) -> Iterator[Accelerator]:
+    """Join the processes that were started together, be it one; leave them after the block.
+
+    Args:
+        device: That this process computes on, or the kind of it.
+        precision: Of the arithmetic.
+        trackers: Of accelerate, by name.
+        folder: Of the run, for the trackers.
+
+    Raises:
+        TrainingError: If a tracker is not installed, or the device has no such precision.
+    """
+    there = [str(tracker.value) for tracker in get_available_trackers()]
+    for name in trackers:
+        if name not in there:
+            raise TrainingError(
+                f"log.trackers: got {name!r}, expected one of those that are installed: "
+                f"{', '.join(there)}; install its package, or say --set log.trackers=[]"
+            )
+    if precision == "fp16" and device.type == "cpu":
+        raise TrainingError("precision: fp16 needs a GPU; on a CPU take bf16 or fp32")
+    places: dict[str, str] = {}
+    if folder is not None:
+        places = {"project_dir": str(folder), "logging_dir": str(folder / "trackers")}
+    accelerator = Accelerator(
+        cpu=device.type == "cpu",
+        mixed_precision=_PRECISIONS[precision],
+        log_with=list(trackers) or None,
+        project_config=ProjectConfiguration(**places),
+    )
+    try:
+        yield accelerator
+    finally:
+        accelerator.state.destroy_process_group()
+        # Its precision is global in accelerate; the next run in this process has its own.
+        AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def shard(objective: nn.Module, device: torch.device, processes: int) -> None:

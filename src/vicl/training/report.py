@@ -28,7 +28,7 @@ class Report:
     """The log of a run; only the main process writes.
 
     Args:
-        folder: The run's.
+        folder: The run's; None writes no log.
         accelerator: Its trackers are told too.
         start: Steps done already; what an earlier process logged after them is dropped.
         advance: Moves the progress bar on.
@@ -38,12 +38,13 @@ class Report:
     """
 
     def __init__(
-        self, folder: Path, accelerator: Accelerator, start: int, advance: Advance
+        self, folder: Path | None, accelerator: Accelerator, start: int, advance: Advance
     ) -> None:
         self._accelerator = accelerator
         self._advance = advance
-        self._file = folder / LOG
-        if accelerator.is_main_process:
+        self._file: Path | None = None
+        if folder is not None and accelerator.is_main_process:
+            self._file = folder / LOG
             kept = [line for line in read_log(folder) if line["step"] <= start]
             write_atomic(self._file, "".join(json.dumps(line) + "\n" for line in kept).encode())
         self.broken_images = 0
@@ -122,7 +123,7 @@ class Report:
     def note(self, step: int, line: Mapping[str, float]) -> None:
         """Add a line to the log and the trackers."""
         self._accelerator.log(dict(line), step=step)
-        if not self._accelerator.is_main_process:
+        if self._file is None:
             return
         rounded = {name: float(f"{value:.6g}") for name, value in line.items()}
         try:

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import nn
 
 import vicl
 from vicl.files.machine import processor
+from vicl.models.pretrained import save_folder
 from vicl.storage.cards import architecture_table
-from vicl.storage.folder import save_folder
 from vicl.training.checkpoints import TrainingError
-from vicl.training.evaluation import Evaluation
+from vicl.training.job import Look, Trained
 from vicl.training.recipe.recipe import Recipe
 from vicl.training.report import read_log
 from vicl.training.run_folder import recipe_text
@@ -26,30 +25,27 @@ _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def save_result(
-    model: nn.Module,
+    trained: Trained,
     target: Path,
     *,
     recipe: Recipe,
     data: Sequence[str],
     run: Path,
-    seconds: float,
-    evaluation: Evaluation | None,
     device: torch.device,
     processes: int,
 ) -> None:
     """Write the model folder of a finished run, whole or not at all.
 
     Args:
-        model: With its final weights, on the CPU.
+        trained: What came of it.
         target: The folder; replaced if it holds a model.
         recipe: What was done.
         data: Lines that say on what.
         run: The run's folder, with its log.
-        seconds: Of training, over all times that it went on.
-        evaluation: The last look at held-out images, where there are some.
         device: That a process trained on.
         processes: How many trained.
     """
+    model = trained.model
     card = "\n".join(
         (
             "---",
@@ -66,7 +62,7 @@ def save_result(
             "",
             *(f"- Data: {line}" for line in data),
             f"- Seed: {recipe.seed}",
-            f"- Time: {_duration(seconds)} on {processes} x {processor(device)}",
+            f"- Time: {_duration(trained.seconds)} on {processes} x {processor(device)}",
             f"- Software: vicl {vicl.__version__} (git {_revision()}), PyTorch "
             f"{torch.__version__}, Python {platform.python_version()}",
             "",
@@ -74,7 +70,7 @@ def save_result(
             "",
             "## Held-out images",
             "",
-            *_results(evaluation),
+            *_results(trained.look),
             "",
             "## Architecture",
             "",
@@ -131,12 +127,12 @@ def draw_curves(run: Path) -> bytes:
     return buffer.getvalue()
 
 
-def _results(evaluation: Evaluation | None) -> list[str]:
-    if evaluation is None:
+def _results(look: Look | None) -> list[str]:
+    if look is None:
         return ["None were held out, so nothing was measured on images that training never saw."]
-    found = evaluation.figures
+    found = look.figures
     return [
-        f"Means over {evaluation.count} images that training never saw; the hole is the last "
+        f"Means over {look.count} images that training never saw; the hole is the last "
         "quarter of the canvas (a VQGAN draws the whole of what it is shown).",
         "",
         "| loss | PSNR, dB | PSNR of the mean visible colour, dB |",

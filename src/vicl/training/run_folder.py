@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import secrets
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from vicl.files import TEMPORARY_PREFIX, FileError, display, reason, write_atomic
+from vicl.files.nested import flatten
 from vicl.training.checkpoints import TrainingError
 from vicl.training.recipe.recipe import Recipe
 
@@ -17,7 +17,7 @@ RECIPE = "recipe.yaml"
 _FREE = (
     *("description", "licence", "log", "checkpoints", "evaluation", "saved_precision"),
     *("data.workers", "data.prefetch"),
-    *("model.spins", "model.drawing_temperature"),
+    "model.asking",
 )
 """What may differ when a run goes on: none of it changes the weights (of streams the workers do,
 see :mod:`vicl.training.data.training_data`)."""
@@ -71,10 +71,10 @@ def prepare_folder(folder: Path, recipe: Recipe, *, resume: bool) -> None:
 def _check_same(file: Path, recipe: Recipe) -> None:
     """Refuse to go on with another recipe."""
     try:
-        before = _flat(yaml.safe_load(file.read_text("utf-8")))
+        before = flatten(yaml.safe_load(file.read_text("utf-8")))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise TrainingError(f"{display(file)}: cannot be read ({reason(error)})") from error
-    now = _flat(recipe.model_dump(mode="json"))
+    now = flatten(recipe.model_dump(mode="json"))
     other = [
         f"{key} (was {before.get(key)!r}, is {now.get(key)!r})"
         for key in sorted({*before, *now})
@@ -92,13 +92,3 @@ def _check_same(file: Path, recipe: Recipe) -> None:
             f"{display(file)}: the run was begun with other values of {'; '.join(other[:5])}; "
             "go on with those, or begin another run with --output"
         )
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested sections as dotted keys."""
-    if not isinstance(value, dict):
-        return {prefix: value}
-    flat: dict[str, Any] = {}
-    for key, part in value.items():
-        flat |= _flat(part, f"{prefix}.{key}" if prefix else str(key))
-    return flat

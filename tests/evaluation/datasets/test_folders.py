@@ -137,7 +137,9 @@ def test_a_right_box_scores_one_whatever_its_edges(root: Path) -> None:
     rows = [f"{stem},dog,{box}" for stem, box in zip(stems, sides, strict=True)]
     (root / "classes.csv").write_text("\n".join(["name,class,x0,y0,x1,y1", *rows]))
     found = folder(root, "detection")
-    for episode in found.episodes():
+    episodes = found.episodes()
+    assert len(episodes) > 1
+    for episode in episodes:
         case = found.load(episode)
         score = scorer_for("detection").score(case, Filled(case.truth.image))
         assert score.values == {"box_iou_cell": 1.0, "box_iou": 1.0}

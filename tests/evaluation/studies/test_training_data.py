@@ -17,7 +17,8 @@ from vicl.prompting.canvas_model import CanvasModel
 from vicl.training.build import build_model
 from vicl.training.data.training_data import open_data
 from vicl.training.recipe.data import HeldOut, RecipeError
-from vicl.training.recipe.recipe import Recipe, Schedule
+from vicl.training.recipe.recipe import Recipe
+from vicl.training.settings import Schedule
 
 
 class Darker(Marks):

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from vicl.training.data.loader import Batch, Seat
+from vicl.training.data.loader import Batch
+from vicl.training.job import Seat
 
 SRC = Path(__file__).parents[3] / "src"
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vicl.engine import InContextModel, Inpainter
     from vicl.evaluation.episodes import Dataset
     from vicl.evaluation.studies.variants import Asking
-    from vicl.loading import Device
+    from vicl.models.devices import Device
     from vicl.tasks import TaskName
 
 MODELS = click.Option(

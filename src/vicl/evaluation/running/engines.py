@@ -14,8 +14,10 @@ from vicl.canvas.layout import Layout, Order
 from vicl.canvas.rects import Fit
 from vicl.engine import Filled, InContextModel, Inpainter, TokenInpainter
 from vicl.evaluation.running.results import EvaluationError
-from vicl.loading import ENGINES, Device, load_model
+from vicl.loading import load_model
+from vicl.models.devices import Device
 from vicl.models.floors import Copy, Identity
+from vicl.models.registry import ENGINES
 from vicl.models.tokens import hole_tokens
 from vicl.prompt import Prompt
 from vicl.prompting import asking
@@ -48,7 +50,7 @@ def load_models(
     Raises:
         ValueError: If one cannot be loaded, or stands there twice.
     """
-    own = {engine.name for engine in ENGINES if engine.home is not None}
+    own = {engine.name for engine in ENGINES if engine.make is not None}
     loaded: dict[str, Inpainter | InContextModel] = {}
     origin: dict[str, str] = {}
     for source in sources:
@@ -88,9 +90,6 @@ def as_engine(
         fit: For inpainters: how images of other shapes go into the cells.
         stacked: For inpainters: two examples stand one above the other, as in the paper's synthetic
             study, on a canvas that has the room.
-
-    Raises:
-        ValueError: If `order` is "left" and the examples do not fit on the canvas.
     """
     settings = PromptSettings()
     if isinstance(model, Inpainter):

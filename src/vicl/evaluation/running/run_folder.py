@@ -18,6 +18,7 @@ from vicl.evaluation.running.results import EvaluationError, Record
 from vicl.evaluation.scoring.scorers import Scores
 from vicl.files import TEMPORARY_PREFIX, FileError, display, open_plain, reason, write_atomic
 from vicl.files.journal import Journal
+from vicl.files.nested import flatten
 
 RUN, LISTING, JOURNAL = "run.json", "listing.jsonl", "episodes.jsonl"
 RESULTS, PAGE = "results.json", "index.html"
@@ -151,7 +152,7 @@ def read_run(folder: Path) -> tuple[dict[str, Any], list[Episode], list[Record]]
 
 def _check_same(folder: Path, setting: Mapping[str, Any], episodes: Sequence[Episode]) -> None:
     """Refuse to go on with other settings."""
-    before, now = _flat(_read_json(folder / RUN)), _flat(json.loads(json.dumps(setting)))
+    before, now = flatten(_read_json(folder / RUN)), flatten(json.loads(json.dumps(setting)))
     other = [
         f"{key} (was {_said(before, key)}, is {_said(now, key)})"
         for key in sorted({*before, *now})
@@ -213,13 +214,3 @@ def _read_text(path: Path) -> str:
             return stream.read().decode()
     except (FileError, OSError, UnicodeDecodeError) as error:
         raise EvaluationError(f"{display(path)}: cannot be read ({reason(error)})") from error
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested sections as dotted keys; engines by their names."""
-    if not isinstance(value, dict):
-        return {prefix: value}
-    flat: dict[str, Any] = {}
-    for key, part in value.items():
-        flat |= _flat(part, f"{prefix}.{key}" if prefix else str(key))
-    return flat

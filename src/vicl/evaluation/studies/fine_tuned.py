@@ -11,8 +11,9 @@ little of how, so the head, the loss and the settings are ours.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
@@ -26,8 +27,11 @@ from vicl.models.initialisation import seeded
 from vicl.models.masked_autoencoder import MaskedAutoencoder
 from vicl.models.vit import patchify, unpatchify
 from vicl.prompt import Example, Prompt
-from vicl.training.optimisation import lr_at, make_optimiser, set_lr
-from vicl.training.recipe.recipe import Optimiser, Schedule
+from vicl.training.job import Job, Round, Seat
+from vicl.training.loop import fit
+from vicl.training.objectives.objective import Losses, Objective
+from vicl.training.parallel import processes
+from vicl.training.settings import BatchSize, Optimiser, Schedule
 
 
 @dataclass(frozen=True)
@@ -103,32 +107,60 @@ def fine_tune(
         seed: Of the head's weights, and of which images a step sees and how they are mirrored.
 
     Raises:
-        ValueError: If there is no labelled image.
+        ValueError: If there is no labelled image, or the loss is not finite any more.
     """
     if not labelled:
         raise ValueError("labelled: got no image, expected at least one to fine-tune on")
-    body = copy.deepcopy(model).float().train()
+    body = copy.deepcopy(model).float()
     images, masks = _stacked(labelled, body)
     with seeded(seed):
         head = nn.Linear(body.config.decoder_embed_dim, body.patch_size**2)
         nn.init.normal_(head.weight, std=0.02)
         nn.init.zeros_(head.bias)
-    trained = nn.ModuleDict({"body": body, "head": head.to(body.device)})
-    optimiser = make_optimiser(trained, Optimiser(weight_decay=settings.weight_decay), settings.lr)
-    schedule = Schedule(steps=settings.steps, warmup=0.1)
-    generator = Generator().manual_seed(seed)
-    for step in range(settings.steps):
-        set_lr([optimiser], lr_at(step, settings.steps, schedule, settings.lr))
-        rows = torch.randperm(len(images), generator=generator)[: settings.batch]
-        flip = torch.rand(len(rows), generator=generator) < 0.5
-        loss = F.binary_cross_entropy_with_logits(
-            _logits(body, head, mirrored(images[rows], flip)),
-            patchify(mirrored(masks[rows], flip), body.patch_size),
-        )
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+    job = Job(
+        objective=_Marking(body, head),
+        rounds=partial(_rounds, images, masks, seed),
+        batch=BatchSize(size=min(settings.batch, len(images))),
+        steps=settings.steps,
+        schedule=Schedule(steps=settings.steps, warmup=0.1),
+        optimiser=Optimiser(lr=settings.lr, scale_lr=False, weight_decay=settings.weight_decay),
+    )
+    with processes(body.device) as accelerator:
+        fit(job, accelerator)
     return FineTuned(body.eval(), head.eval(), f"{model.name}, fine-tuned")
+
+
+class _Marking(Objective):
+    """Encoder, decoder and head on the cross-entropy of every pixel."""
+
+    def __init__(self, body: MaskedAutoencoder, head: nn.Linear) -> None:
+        super().__init__()
+        self.body, self.head = body, head
+        self.model = nn.ModuleDict({"body": body, "head": head})
+
+    def forward(
+        self, image: Float[Tensor, "b 3 H W"], mask: Float[Tensor, "b 1 H W"], step: int
+    ) -> Losses:
+        """See :meth:`Objective.forward`."""
+        loss = F.binary_cross_entropy_with_logits(
+            _logits(self.body, self.head, image), patchify(mask, self.body.patch_size)
+        )
+        return Losses({"model": loss}, {})
+
+
+def _rounds(
+    images: Float[Tensor, "n 3 H W"],
+    masks: Float[Tensor, "n 1 H W"],
+    seed: int,
+    seat: Seat,
+    device: torch.device,
+) -> Iterator[Round]:
+    """Some of the images, each mirrored or not; for one process that begins at the beginning."""
+    generator = Generator().manual_seed(seed)
+    while True:
+        rows = torch.randperm(len(images), generator=generator)[: seat.batch]
+        flip = torch.rand(len(rows), generator=generator) < 0.5
+        yield Round((mirrored(images[rows], flip), mirrored(masks[rows], flip)))
 
 
 def _stacked(

@@ -20,13 +20,13 @@ from vicl.evaluation.scoring.scorers import scorer_for
 from vicl.evaluation.studies.table import StudyTable
 from vicl.evaluation.studies.variants import Asking, make_rows, measure
 from vicl.loading import load_model
+from vicl.models.devices import Device
 from vicl.models.floors import Copy
-from vicl.storage.folder import Device
 from vicl.training.build import canvas_size
 from vicl.training.data.training_data import open_data
-from vicl.training.loop import train
 from vicl.training.recipe.data import HeldOut, RecipeError
-from vicl.training.recipe.recipe import Recipe, VQGANModel
+from vicl.training.recipe.recipe import Recipe
+from vicl.training.train import train
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +133,7 @@ def train_recipes(
         vicl.training.checkpoints.TrainingError: If a run fails.
     """
     names = [recipe.name for recipe in recipes]
-    if len(set(names)) != len(names) or any(isinstance(r.model, VQGANModel) for r in recipes):
+    if len(set(names)) != len(names) or any(r.kind.objective == "vqgan" for r in recipes):
         raise ValueError(
             f"recipes: got the names {names}, expected each once, and no recipe of a vqgan, which "
             "fills no hole"

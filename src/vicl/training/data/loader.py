@@ -23,6 +23,7 @@ from vicl.files import FileError
 from vicl.training.data.augmentation import augment, pixels
 from vicl.training.data.mixture import Mixture
 from vicl.training.data.sources import Lane, Reader, Source
+from vicl.training.job import Seat
 from vicl.training.recipe.data import Augmentation
 from vicl.training.seeds import Purpose, numbers
 
@@ -45,38 +46,6 @@ class Batch:
     def pin_memory(self) -> Batch:
         """The same batch, from where an accelerator can fetch it by itself; holes stay."""
         return Batch(self.image.pin_memory(), self.hole, self.broken)
-
-
-@dataclass(frozen=True)
-class Seat:
-    """Which batches a process gets.
-
-    Attributes:
-        batch: Images of a batch.
-        rank: Number of the process;
-        world: of so many.
-        start: Number of its first batch.
-
-    Raises:
-        ValueError: If they do not fit together.
-    """
-
-    batch: int
-    rank: int = 0
-    world: int = 1
-    start: int = 0
-
-    def __post_init__(self) -> None:
-        if self.batch < 1 or not 0 <= self.rank < self.world or self.start < 0:
-            raise ValueError(
-                f"batches: got batch={self.batch}, rank={self.rank}, world={self.world}, "
-                f"start={self.start}; expected a batch of at least 1, a rank from 0 to world - 1 "
-                "and a start from 0 on"
-            )
-
-    def first(self, number: int) -> int:
-        """Number, among all samples of all processes, of the first sample of a batch."""
-        return (number * self.world + self.rank) * self.batch
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,19 +17,20 @@ import numpy as np
 from vicl.figures.synthetic.generator import SyntheticFigures
 from vicl.files import display
 from vicl.training.data.held_out import HeldOutImages, Opened, hold_out
-from vicl.training.data.loader import Batch, Pool, Seat, load
+from vicl.training.data.loader import Batch, Pool, load
 from vicl.training.data.mixture import Mixture
 from vicl.training.data.shards import Shards
 from vicl.training.data.sources import ImageFiles, list_files, split
 from vicl.training.data.streams import DatasetStream
+from vicl.training.job import Seat
 from vicl.training.recipe.data import (
+    AnySource,
     Data,
     DatasetSource,
     FiguresSource,
     HeldOut,
     RecipeError,
     ShardSource,
-    Source,
 )
 
 Datasets: TypeAlias = Mapping[str, Iterable[Any]]
@@ -142,7 +143,7 @@ def open_data(
     )
 
 
-def _open(source: Source, size: tuple[int, int], patch_size: int, datasets: Datasets) -> Opened:
+def _open(source: AnySource, size: tuple[int, int], patch_size: int, datasets: Datasets) -> Opened:
     if isinstance(source, ShardSource):
         return Shards(source)
     if isinstance(source, DatasetSource):

@@ -5,30 +5,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PositiveFloat,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, PositiveFloat, field_validator, model_validator
 
 from vicl.files import FileError
-
-Many = Annotated[int, Field(gt=0, le=10**9)]
-"""A number of steps, images or the like; the limit catches slips, and keeps sums in 64 bits."""
+from vicl.training.settings import Many, Part
 
 
 class RecipeError(FileError):
     """A recipe that cannot be used; the message names each key, its value and what is allowed."""
-
-
-class Part(BaseModel):
-    """A part of a recipe: checked, and never changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class FolderSource(Part):
@@ -71,7 +55,7 @@ class ShardSource(Part):
 
 
 class DatasetSource(Part):
-    """An `IterableDataset` that the caller of :func:`vicl.training.loop.train` gives by name.
+    """An `IterableDataset` that the caller of :func:`vicl.training.train.train` gives by name.
 
     Attributes:
         name: Of the dataset.
@@ -106,7 +90,7 @@ class FiguresSource(Part):
     kind: Literal["figures"] = "figures"
     clean: float = Field(default=0.6, ge=0, le=1)
     layouts: Literal["any", "published"] = "any"
-    mixture: dict[str, PositiveFloat] = {}
+    mixture: dict[str, PositiveFloat] = Field(default={})
     families: tuple[str, ...] | None = None
     cutouts: str | None = None
     photographs: str | None = None
@@ -134,7 +118,7 @@ def _from_text(value: Any) -> Any:
     return value
 
 
-Source = Annotated[
+AnySource = Annotated[
     Annotated[
         FolderSource | ShardSource | DatasetSource | FiguresSource | PhotoSource,
         Field(discriminator="kind"),
@@ -148,7 +132,7 @@ def as_several(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
-Sources = Annotated[tuple[Source, ...], BeforeValidator(as_several)]
+Sources = Annotated[tuple[AnySource, ...], BeforeValidator(as_several)]
 
 
 class HeldOut(Part):

@@ -12,255 +12,28 @@ from typing import Annotated, Literal
 from pydantic import (
     BeforeValidator,
     Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
     field_validator,
     model_validator,
 )
 
-from vicl.models.configs import (
-    MAEConfig,
-    MaskedAutoencoderConfig,
-    PatchConfig,
-    UNetConfig,
-    VQGANConfig,
-)
+from vicl.models.registry import Kind, kinds
 from vicl.training.masking import Everything, Masking
-from vicl.training.recipe.data import Data, Many, Part, as_several
+from vicl.training.recipe.data import Data, as_several
+from vicl.training.recipe.models import Model
+from vicl.training.settings import (
+    BatchSize,
+    Checkpoints,
+    Log,
+    Looks,
+    Optimiser,
+    Part,
+    Precision,
+    Schedule,
+    VQGANLoss,
+)
 
 _WIDEST = 1 << 16
 _DEEPEST = {"depth": 256, "decoder_depth": 256, "blocks": 256}
-
-
-class MAEVQGANModel(MaskedAutoencoderConfig):
-    """MAE-VQGAN, the paper's model.
-
-    Attributes:
-        tokenizer: Its VQGAN: the folder of one, or of a model that has one.
-        drawing: See :class:`vicl.models.configs.MAEVQGANConfig`.
-        drawing_temperature: Likewise.
-    """
-
-    kind: Literal["mae-vqgan"]
-    tokenizer: str
-    drawing: Literal["likeliest", "expected"] = "likeliest"
-    drawing_temperature: PositiveFloat = 1.0
-
-
-class MAEModel(MAEConfig):
-    """MAE over pixels."""
-
-    kind: Literal["mae"]
-
-
-class BEiTModel(PatchConfig):
-    """BEiT-style token prediction; `tokenizer` as for MAE-VQGAN."""
-
-    kind: Literal["beit"]
-    tokenizer: str
-
-
-class AutoregressiveModel(PatchConfig):
-    """A causal transformer over codes; `tokenizer` as for MAE-VQGAN."""
-
-    kind: Literal["autoregressive"]
-    tokenizer: str
-
-
-class UNetModel(UNetConfig):
-    """The convolutional U-Net."""
-
-    kind: Literal["unet"]
-
-
-class VQGANModel(VQGANConfig):
-    """A VQGAN.
-
-    Attributes:
-        crop_size: Side of the square crops that it is trained on, in pixels.
-    """
-
-    kind: Literal["vqgan"]
-    crop_size: PositiveInt = 256
-
-    @model_validator(mode="after")
-    def _check_crop(self) -> VQGANModel:
-        if self.crop_size % self.patch_size:
-            raise ValueError(
-                f"crop_size: got {self.crop_size}, expected a multiple of {self.patch_size}, which "
-                "is what a code stands for (two to the number of levels - 1)"
-            )
-        return self
-
-
-Model = Annotated[
-    MAEVQGANModel | MAEModel | BEiTModel | AutoregressiveModel | UNetModel | VQGANModel,
-    Field(discriminator="kind"),
-]
-
-
-class Discriminator(Part):
-    """The patch discriminator of a VQGAN's training.
-
-    Attributes:
-        start: Optimiser steps before it begins.
-        weight: Of the adversarial loss, on top of the adaptive weight.
-        base_width: Its narrowest layer's channels.
-        layers: Halvings before its last two layers.
-    """
-
-    start: NonNegativeInt = 10_000
-    weight: PositiveFloat = 0.8
-    base_width: int = Field(default=64, gt=0, le=4096)
-    layers: int = Field(default=3, gt=0, le=8)
-
-
-class Perceptual(Part):
-    """The perceptual loss of a VQGAN's training.
-
-    Attributes:
-        weights: Safetensors or checkpoint file of the feature network, which the user supplies.
-        weight: Of the loss.
-    """
-
-    weights: str
-    weight: PositiveFloat = 1.0
-
-
-class VQGANLoss(Part):
-    """What a VQGAN is trained on, beside the absolute error.
-
-    Attributes:
-        commitment: Weight of the commitment term.
-        discriminator: None trains without one.
-        perceptual: None trains without it.
-        revive_after: Codes that no image used for this many steps are moved to where images are;
-            None leaves them dead.
-        quantise_after: For this many steps what the encoder says is drawn as it is; then the codes
-            begin at the centres of one batch of it, by k-means.  0: they begin at random, at once.
-    """
-
-    commitment: NonNegativeFloat = 0.25
-    discriminator: Discriminator | None = Discriminator()
-    perceptual: Perceptual | None = None
-    revive_after: Many | None = 1000
-    quantise_after: NonNegativeInt = 0
-
-
-_Share = Annotated[float, Field(ge=0, lt=1)]
-
-
-class Optimiser(Part):
-    """AdamW; biases, norms, embeddings and tokens do not decay.
-
-    Attributes:
-        lr: Peak learning rate, for 256 images a step where `scale_lr`.
-        scale_lr: Multiply it by batch size / 256.
-        betas: Of the moments.
-        weight_decay: Of the weights that decay; 0 makes it Adam.
-        clip: Greatest norm of the gradient; None for no limit.
-    """
-
-    lr: PositiveFloat = 1e-4
-    scale_lr: bool = True
-    betas: tuple[_Share, _Share] = (0.9, 0.95)
-    weight_decay: NonNegativeFloat = 0.05
-    clip: PositiveFloat | None = None
-
-
-class Schedule(Part):
-    """How long, and how the learning rate moves: up linearly, then down by a cosine.
-
-    Attributes:
-        steps: Optimiser steps; or
-        epochs: Times that every image is seen.
-        warmup: Share of the run in which the learning rate rises.
-        final: Learning rate at the end, as a share of its peak; 1 keeps it.
-    """
-
-    steps: Many | None = None
-    epochs: PositiveFloat | None = None
-    warmup: float = Field(default=0.015, ge=0, lt=1)
-    final: float = Field(default=0.0, ge=0, le=1)
-
-    @model_validator(mode="after")
-    def _check(self) -> Schedule:
-        if (self.steps is None) == (self.epochs is None):
-            got = "neither" if self.steps is None else "both"
-            raise ValueError(f"got {got} of steps and epochs, expected one of them")
-        return self
-
-
-class Batch(Part):
-    """How many images an optimiser step sees.
-
-    Attributes:
-        size: All of them, over all processes.
-        micro: Those that one process computes at a time; gradients are accumulated over the
-            rest. None: as few rounds as there are processes.
-    """
-
-    size: Many
-    micro: Many | None = None
-
-    @model_validator(mode="after")
-    def _check(self) -> Batch:
-        if self.micro is not None and self.size % self.micro:
-            raise ValueError(f"micro: got {self.micro}, expected a divisor of size = {self.size}")
-        return self
-
-    def rounds(self, processes: int) -> tuple[int, int]:
-        """(images a process computes at a time, rounds accumulated a step).
-
-        Raises:
-            ValueError: If `size` cannot be shared out so.
-        """
-        micro = self.micro or max(1, self.size // processes)
-        rounds, rest = divmod(self.size, micro * processes)
-        if rest or not rounds:
-            raise ValueError(
-                f"batch: got size {self.size}, micro {micro} and {processes} process(es); expected "
-                "a size that is a multiple of micro times processes"
-            )
-        return micro, rounds
-
-
-class Evaluation(Part):
-    """Looking at held-out images on the way.
-
-    Attributes:
-        every: Steps between evaluations; the last step is always evaluated.
-        rows: Held-out images on the contact sheet, always the same.
-    """
-
-    every: Many = 1000
-    rows: int = Field(default=8, gt=0, le=64)
-
-
-class Checkpoints(Part):
-    """Stopping and going on.
-
-    Attributes:
-        every: Steps between checkpoints; the last step always makes one.
-        keep: How many are kept, beside the best.
-    """
-
-    every: Many = 1000
-    keep: Many = 2
-
-
-class Log(Part):
-    """What is told on the way.
-
-    Attributes:
-        every: Steps between lines of the log.
-        trackers: Of accelerate, by name, such as "tensorboard" or "wandb".
-    """
-
-    every: Many = 20
-    trackers: tuple[str, ...] = ("tensorboard",)
 
 
 class Recipe(Part):
@@ -302,18 +75,23 @@ class Recipe(Part):
     start: str | None = None
     masking: Annotated[tuple[Masking, ...], BeforeValidator(as_several)] = ()
     vqgan: VQGANLoss | None = None
-    batch: Batch
+    batch: BatchSize
     optimiser: Optimiser = Optimiser()
     schedule: Schedule
-    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    precision: Precision = "bf16"
     target_precision: Literal["fp32", "bf16"] = "bf16"
-    saved_precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    saved_precision: Precision = "fp32"
     compile: bool = False
     parallel: Literal["ddp", "fsdp"] = "ddp"
     ema: float | None = Field(default=None, gt=0, lt=1)
-    evaluation: Evaluation = Evaluation()
+    evaluation: Looks = Looks()
     checkpoints: Checkpoints = Checkpoints()
     log: Log = Log()
+
+    @property
+    def kind(self) -> Kind:
+        """What the registry says of the model's kind."""
+        return kinds()[self.model.kind]
 
     @field_validator("model")
     @classmethod
@@ -328,7 +106,7 @@ class Recipe(Part):
 
     @model_validator(mode="after")
     def _check(self) -> Recipe:
-        is_vqgan = isinstance(self.model, VQGANModel)
+        is_vqgan = self.kind.objective == "vqgan"
         if is_vqgan and (self.masking or self.vqgan is None):
             raise ValueError(
                 "model.kind: got vqgan, which needs the section vqgan and takes no section masking"
@@ -348,7 +126,7 @@ class Recipe(Part):
                     "ema: would average codes from before vqgan.quantise_after; give null"
                 )
         everything = any(isinstance(masking, Everything) for masking in self.masking)
-        if everything and not isinstance(self.model, AutoregressiveModel):
+        if everything and not self.kind.config.causal:
             raise ValueError(
                 f"masking: got all, which leaves a {self.model.kind} nothing to see; it is for "
                 "autoregressive"

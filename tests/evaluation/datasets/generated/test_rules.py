@@ -48,7 +48,7 @@ def test_the_sets_are_what_training_shows_and_what_it_never_does() -> None:
     shown = {
         data.part: {
             scene.family
-            for index in range(20)
+            for index in range(8)
             for scene in data._task(data.rules[0], 0, index).scenes
         }
         for data in (seen, unseen, content)
@@ -144,10 +144,10 @@ def plain_psnr(one: torch.Tensor, other: torch.Tensor) -> float:
     return min(40.0, 20 * math.log10(1 / math.sqrt(error))) if error else 40.0
 
 
-@pytest.mark.parametrize("part", SETS)
-def test_right_answers_are_perfect_for_every_rule(part: str) -> None:
+@pytest.mark.parametrize(("part", "count"), [("seen", None), ("unseen", None), ("content", 5)])
+def test_right_answers_are_perfect_for_every_rule(part: str, count: int | None) -> None:
     data = RuleEpisodes(part, SMALL)  # type: ignore[arg-type]
-    for episode in data.episodes(len(data.rules)):
+    for episode in data.episodes(count or len(data.rules)):
         case = data.load(episode)
         scores = scored(case, case.truth.image)
         measure = RULES[episode.class_name].measure

@@ -20,10 +20,14 @@ from torch.nn import functional as F  # noqa: N812
 
 from vicl.metrics.perceptual import PerceptualDistance, load_perceptual
 from vicl.models.vqgan import VQGAN
-from vicl.training.discriminator import PatchDiscriminator, discriminator_loss, generator_loss
-from vicl.training.objective import Losses, Objective, without_autocast
-from vicl.training.recipe.recipe import VQGANLoss
+from vicl.training.objectives.discriminator import (
+    PatchDiscriminator,
+    discriminator_loss,
+    generator_loss,
+)
+from vicl.training.objectives.objective import Losses, Objective, without_autocast
 from vicl.training.seeds import Purpose, numbers
+from vicl.training.settings import VQGANLoss
 
 _WINDOW = 1000
 """Steps within which a code counts as in use, where none is ever revived."""
@@ -43,8 +47,7 @@ class VQGANObjective(Objective):
     What training has to know:
 
     - Before `discriminator.start` there is no loss "discriminator": the loop steps no optimiser
-      that has no loss.  Among several processes the wrapper has to be told that parameters may
-      be unused (`find_unused_parameters`).
+      that has no loss (`rests`).
     - Before `quantise_after` latents are drawn as they are, the codes stay where they began, and
       the figures are those of the reconstruction alone; who asks the model itself, as evaluation on
       the way does, gets what these codes say, which is nothing.
@@ -69,6 +72,7 @@ class VQGANObjective(Objective):
 
     model: VQGAN
     last_used: Tensor
+    rests = True
 
     def __init__(self, model: VQGAN, loss: VQGANLoss, *, seed: int) -> None:
         """Put a VQGAN to training.
@@ -114,7 +118,13 @@ class VQGANObjective(Objective):
         hole: Bool[Tensor, "b H W"] | None,
         step: int,
     ) -> Losses:
-        """See :meth:`Objective.forward`; `hole` makes no difference."""
+        """Compute the losses of a batch.
+
+        Args:
+            image: RGB in [0, 1], on the model's device.
+            hole: Makes no difference.
+            step: Number of the optimiser step, counted from 0.
+        """
         latents = self.model.latents(image)
         if self.training and step < self.settings.quantise_after:
             losses, figures = self._compare(2 * image - 1, self.model.render(latents), step)

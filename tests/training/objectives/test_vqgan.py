@@ -19,11 +19,11 @@ from vicl.files.packaged import PHOTOS
 from vicl.metrics.perceptual import PerceptualDistance, Trunk
 from vicl.models.configs import VQGANConfig
 from vicl.models.vqgan import VQGAN
-from vicl.training import vqgan_objective
-from vicl.training.discriminator import PatchDiscriminator
-from vicl.training.objective import Losses
-from vicl.training.recipe.recipe import Discriminator, Perceptual, VQGANLoss
-from vicl.training.vqgan_objective import VQGANObjective
+from vicl.training.objectives import vqgan as vqgan_objective
+from vicl.training.objectives.discriminator import PatchDiscriminator
+from vicl.training.objectives.objective import Losses
+from vicl.training.objectives.vqgan import VQGANObjective
+from vicl.training.settings import Discriminator, Perceptual, VQGANLoss
 
 JUDGED = Discriminator(start=0, weight=0.8, base_width=4, layers=1)
 

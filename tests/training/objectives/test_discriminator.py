@@ -7,7 +7,11 @@ import torch
 from tests.pictures import picture
 from torch import nn
 
-from vicl.training.discriminator import PatchDiscriminator, discriminator_loss, generator_loss
+from vicl.training.objectives.discriminator import (
+    PatchDiscriminator,
+    discriminator_loss,
+    generator_loss,
+)
 
 
 def convolutions(judge: PatchDiscriminator) -> list[nn.Conv2d]:

@@ -1,75 +1,21 @@
-"""What training steps: an objective takes a batch and gives one loss an optimiser.
-
-An inpainting model has one optimiser; a VQGAN, whose discriminator learns beside it, has two
-(:mod:`vicl.training.vqgan_objective`).  The loop knows no more of a model than this.
-"""
+"""An inpainting model on its own loss; a tokenizer names the targets where it predicts codes."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from vicl.models.code_inpainter import CodeInpainter
 from vicl.models.inpainter import LearnedInpainter
 from vicl.models.vqgan import VQGAN
+from vicl.training.objectives.objective import Losses, Objective, without_autocast
 
 PIXELS_AT_ONCE = 2**16
 """Of images whose codes a CPU names together: small ones by the batch, of 224 px one by one."""
-
-
-def without_autocast(device: torch.device) -> AbstractContextManager[object]:
-    """Compute in the tensors' own precision; the meta device, for one, has no other."""
-    if not torch.amp.is_autocast_available(device.type):
-        return nullcontext()
-    return torch.autocast(device.type, enabled=False)
-
-
-class Losses(NamedTuple):
-    """What an objective makes of a batch.
-
-    Attributes:
-        losses: One scalar an optimiser, by its name. Backward runs on their sum, so none of them
-            may reach what another optimiser trains.
-        figures: Further scalars for the log, detached, by name.
-    """
-
-    losses: dict[str, Tensor]
-    figures: dict[str, Tensor]
-
-
-class Objective(nn.Module):
-    """A model with its loss.
-
-    Attributes:
-        model: The network that is evaluated and saved.
-    """
-
-    model: nn.Module
-
-    def parts(self) -> Mapping[str, nn.Module]:
-        """What each optimiser trains, by its name; the first is `model`'s."""
-        return {"model": self.model}
-
-    def forward(
-        self,
-        image: Float[Tensor, "b 3 H W"],
-        hole: Bool[Tensor, "b H W"] | None,
-        step: int,
-    ) -> Losses:
-        """Compute the losses of a batch.
-
-        Args:
-            image: RGB in [0, 1], on the model's device.
-            hole: True = to fill, on the CPU; None for a VQGAN.
-            step: Number of the optimiser step, counted from 0.
-        """
-        raise NotImplementedError
 
 
 class Inpainting(Objective):
@@ -106,7 +52,13 @@ class Inpainting(Objective):
         hole: Bool[Tensor, "b H W"] | None,
         step: int,
     ) -> Losses:
-        """See :meth:`Objective.forward`; `step` makes no difference."""
+        """Compute the loss of a batch.
+
+        Args:
+            image: RGB in [0, 1], on the model's device.
+            hole: True = to fill, on the CPU.
+            step: Makes no difference.
+        """
         assert hole is not None  # recipes see to it
         if isinstance(self.model, CodeInpainter):
             loss = self.model.loss_on_codes(image, hole, self._codes(image))

@@ -7,49 +7,34 @@ a 2x2 prompt stands.  A VQGAN is asked to draw what it is shown.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
-from PIL import Image
 from torch import Tensor, nn
 
 from vicl.exports.sheets import contact_sheet
 from vicl.models.vqgan import VQGAN
+from vicl.training.job import Look
 
 _BATCH = 16
 _PEAK_DB = 99.0
 """What counts as the PSNR of an exact answer, so that means stay finite."""
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """What held-out images say of a model.
-
-    Attributes:
-        figures: Means over the images by name: `loss` (the model's own; lower is better), `psnr`
-            in dB (in the hole; of a VQGAN over the image), and `psnr_floor`: what the mean colour
-            of the visible pixels (of a VQGAN: of the image) scores.
-        sheet: The first images: shown, answered, true.
-        count: How many images were looked at.
-    """
-
-    figures: dict[str, float]
-    sheet: Image.Image
-    count: int
-
-
 @torch.no_grad()
-def evaluate(
-    model: nn.Module, images: Sequence[Float[Tensor, "3 H W"]], *, rows: int
-) -> Evaluation:
+def look(model: nn.Module, images: Sequence[Float[Tensor, "3 H W"]], *, rows: int) -> Look:
     """Ask a model about held-out images.
 
     Args:
         model: In evaluation mode; an inpainter with `loss`, or a VQGAN.
         images: RGB in [0, 1], at the model's canvas size, on the CPU; at least one.
         rows: How many of them the contact sheet shows.
+
+    Returns:
+        The figures are `loss` (the model's own), `psnr` in dB (in the hole; of a VQGAN over the
+        image), and `psnr_floor`: what the mean colour of the visible pixels (of a VQGAN: of the
+        image) scores.
     """
     device = next(model.parameters()).device
     totals: dict[str, float] = {}
@@ -69,7 +54,7 @@ def evaluate(
             totals[name] = totals.get(name, 0.0) + float(values.sum())
         for row in range(min(len(image), rows - len(pictures))):
             pictures.append([part[row].cpu() for part in (shown, answer, image)])
-    return Evaluation(
+    return Look(
         {name: total / len(images) for name, total in totals.items()},
         contact_sheet(pictures, headers=("shown", "answered", "true"), cell=128),
         len(images),

@@ -16,15 +16,15 @@ from tests.training.runs import MODELS, TOKENIZER, pictures, plain, recipe
 from torch.utils.data import IterableDataset
 
 import vicl
-from vicl.loading import load_tokenizer
+from vicl.loading import load_folder, load_tokenizer
+from vicl.models.configs import Asking
 from vicl.models.mae import MAE
 from vicl.models.vqgan import VQGAN
-from vicl.storage.folder import load_folder
 from vicl.training.build import build_model, build_objective
 from vicl.training.checkpoints import CheckpointFolder, TrainingError
-from vicl.training.loop import count_steps, train
 from vicl.training.recipe.files import check_recipe
 from vicl.training.report import read_log
+from vicl.training.train import count_steps, train
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -144,7 +144,8 @@ def test_bfloat16_arithmetic_is_near_float32(tmp_path: Path) -> None:
 def test_starting_from_a_model(tmp_path: Path) -> None:
     """How it is asked is no part of the architecture."""
     first = train(recipe(tmp_path), tmp_path / "first", device="cpu")
-    model = build_model(recipe(tmp_path, start=str(first), model=MODELS["mae"] | {"spins": 2}))
+    spun = MODELS["mae"] | {"asking": {"spins": 2}}
+    model = build_model(recipe(tmp_path, start=str(first), model=spun))
     assert model.spins == 2
     assert all(
         torch.equal(model.state_dict()[name], value) for name, value in weights(first).items()
@@ -155,11 +156,11 @@ def test_starting_from_a_model(tmp_path: Path) -> None:
 
 def test_how_it_draws_is_no_part_of_the_architecture(tmp_path: Path) -> None:
     first = train(recipe(tmp_path, "mae-vqgan"), tmp_path / "first", device="cpu")
-    drawing = {"drawing": "expected", "drawing_temperature": 0.5}
     other = recipe(tmp_path, "mae-vqgan", start=str(first))
-    drawn = other.model.model_copy(update=drawing)
+    asking = Asking(drawing="expected", drawing_temperature=0.5)
+    drawn = other.model.model_copy(update={"asking": asking})
     model = build_model(other.model_copy(update={"model": drawn}))
-    assert model.config.drawing_temperature == 0.5
+    assert model.asking == asking
     given = weights(first)
     assert all(torch.equal(value, given[name]) for name, value in model.state_dict().items())
 
@@ -169,14 +170,15 @@ def test_starting_from_a_model_with_another_tokenizer(
     kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its body is taken; the tokenizer is the recipe's, and what predicts codes is new."""
-    first = train(recipe(tmp_path, kind), tmp_path / "first", device="cpu")
+    short: dict[str, Any] = {"schedule": {"steps": 1}, "evaluation": {"rows": 1}}
+    first = train(recipe(tmp_path, kind, **short), tmp_path / "first", device="cpu")
     model = build_model(recipe(tmp_path, kind, start=str(first)))
     given = weights(first)
     assert model.state_dict().keys() == given.keys()
     assert all(torch.equal(value, given[name]) for name, value in model.state_dict().items())
     assert not caplog.records
 
-    half = recipe(tmp_path, kind, saved_precision="fp16")
+    half = recipe(tmp_path, kind, saved_precision="fp16", **short)
     rounded = train(half, tmp_path / "half", device="cpu")
     model = build_model(recipe(tmp_path, kind, start=str(rounded)))
     assert torch.equal(model.state_dict()["head.weight"], weights(rounded)["head.weight"])
@@ -215,6 +217,27 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
         assert all(bool(torch.isfinite(v).all()) for v in state["objective"].values())
     assert not (tmp_path / "run" / "model").exists()
     assert given.seed == 0
+
+
+@pytest.mark.parametrize("broken", ["loss", "weights"])
+def test_numbers_that_are_none_are_seen_in_the_loss_and_in_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    """Each without the other: an infinite loss of no gradient, a gradient that is no number."""
+    right = MAE.loss
+
+    def wrong(model: MAE, image: torch.Tensor, hole: torch.Tensor, **target: Any) -> torch.Tensor:
+        loss = right(model, image, hole, **target)
+        if broken == "loss":
+            return 0 * loss + torch.inf
+        if loss.requires_grad:
+            loss.register_hook(lambda gradient: gradient * torch.nan)
+        return loss
+
+    monkeypatch.setattr(MAE, "loss", wrong)
+    with pytest.raises(TrainingError, match="not a finite number"):
+        train(recipe(tmp_path, schedule={"steps": 1}), tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run" / "model").exists()
 
 
 def test_folders_that_are_in_use(tmp_path: Path) -> None:

@@ -9,12 +9,11 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.flop_counter import FlopCounterMode
 
-from vicl.models.configs import VQGANConfig, tiny
+from vicl.models.configs import VQGANConfig
+from vicl.models.mae_vqgan import tiny
 from vicl.models.vqgan import VQGAN
-from vicl.training.masking import RandomPatches, draw_holes
-from vicl.training.objective import Losses, Objective
-from vicl.training.recipe.dry_run import assumed_tokenizer
-from vicl.training.recipe.estimate import (
+from vicl.training.dry_run import assumed_tokenizer
+from vicl.training.estimate import (
     Flops,
     StepCost,
     count_weights,
@@ -25,6 +24,8 @@ from vicl.training.recipe.estimate import (
     step_cost,
     step_seconds,
 )
+from vicl.training.masking import RandomPatches, draw_holes
+from vicl.training.objectives.objective import Losses, Objective
 from vicl.training.recipe.files import check_recipe, load_recipe, shipped_recipes
 from vicl.training.recipe.recipe import Recipe
 

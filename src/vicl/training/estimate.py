@@ -21,10 +21,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from vicl.models.configs import VQGANConfig
-from vicl.storage.folder import build
 from vicl.training.build import build_objective, canvas_size, model_config
 from vicl.training.masking import draw_holes
-from vicl.training.objective import Objective
+from vicl.training.objectives.objective import Objective
 from vicl.training.recipe.recipe import Recipe
 
 _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
@@ -76,7 +75,7 @@ def meta_objective(recipe: Recipe, tokenizer: VQGANConfig | None) -> Objective:
     Raises:
         ValueError: If model and tokenizer do not go together.
     """
-    model = build(model_config(recipe, tokenizer)).to("meta")
+    model = recipe.kind.model.empty(model_config(recipe, tokenizer)).to("meta")
     return build_objective(recipe, model).to("meta").train()
 
 

@@ -10,13 +10,10 @@ import torch
 from vicl.files.machine import processor
 from vicl.loading import load_tokenizer
 from vicl.models.configs import VQGANConfig
-from vicl.storage.folder import Device, pick_device
-from vicl.training.build import canvas_size
+from vicl.models.devices import Device, pick_device
+from vicl.training.build import canvas_size, has_tokenizer
 from vicl.training.data.training_data import open_data
-from vicl.training.loop import count_steps
-from vicl.training.optimisation import peak_lr
-from vicl.training.recipe.data import RecipeError
-from vicl.training.recipe.estimate import (
+from vicl.training.estimate import (
     Flops,
     Memory,
     StepCost,
@@ -27,15 +24,11 @@ from vicl.training.recipe.estimate import (
     recipe_cost,
     step_seconds,
 )
-from vicl.training.recipe.recipe import (
-    AutoregressiveModel,
-    BEiTModel,
-    MAEVQGANModel,
-    Recipe,
-    UNetModel,
-    VQGANModel,
-)
+from vicl.training.optimisation import peak_lr
+from vicl.training.recipe.data import RecipeError
+from vicl.training.recipe.recipe import Recipe
 from vicl.training.run_folder import recipe_text
+from vicl.training.train import count_steps
 
 _MULTIPLIERS = (1, 1, 2, 2, 4)
 _ASSUMED = (
@@ -64,7 +57,7 @@ def describe(recipe: Recipe, *, device: Device = "auto") -> DryRun:
 
     Args:
         recipe: What would be done.
-        device: As for :func:`vicl.training.loop.train`; its speed is measured.
+        device: As for :func:`vicl.training.train.train`; its speed is measured.
 
     Raises:
         ValueError: If recipe and device do not go together.
@@ -76,7 +69,7 @@ def describe(recipe: Recipe, *, device: Device = "auto") -> DryRun:
     steps = _steps(recipe, images, missing)
     objective = meta_objective(recipe, tokenizer)
     cost = recipe_cost(recipe, objective, steps=steps or 10**9)
-    rates = measure_rates(place, recipe.precision, _width(recipe))
+    rates = measure_rates(place, recipe.precision, recipe.model.width)
     trained, frozen = count_weights(objective)
     lines = [
         ("parameters", f"{_parts(trained)} trained, {_big(frozen)} frozen"),
@@ -95,7 +88,7 @@ def describe(recipe: Recipe, *, device: Device = "auto") -> DryRun:
 def _tokenizer(recipe: Recipe, missing: list[str]) -> VQGANConfig | None:
     """The architecture of the tokenizer; where it is not there, the published one's."""
     model = recipe.model
-    if not isinstance(model, MAEVQGANModel | BEiTModel | AutoregressiveModel):
+    if not has_tokenizer(recipe):
         return None
     try:
         return load_tokenizer(model.tokenizer, device="cpu").config
@@ -193,13 +186,6 @@ def _speed(recipe: Recipe, rates: Flops) -> str:
         f"{_big(rates.products)}FLOP/s in matrix products and {_big(rates.convolutions)}FLOP/s in "
         f"convolutions of {recipe.precision}"
     )
-
-
-def _width(recipe: Recipe) -> int:
-    model = recipe.model
-    if isinstance(model, VQGANModel):
-        return model.base_width
-    return max(model.widths) if isinstance(model, UNetModel) else model.embed_dim
 
 
 def _parts(trained: dict[str, int]) -> str:

@@ -1,0 +1,43 @@
+"""Where models run, and in what arithmetic."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+_DTYPES = {"auto": torch.float32, "float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def pick_device(device: str) -> torch.device:
+    """The device to run on.
+
+    Args:
+        device: "cpu", "cuda" or "mps"; "auto" takes CUDA, else MPS, else the CPU.
+
+    Raises:
+        ValueError: If it is not there.
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if device == "auto":
+        return torch.device(next(name for name, found in there.items() if found))
+    if not there.get(device, False):
+        names = ", ".join(("auto", *(name for name, found in there.items() if found)))
+        raise ValueError(f"device: got {device!r}, expected one of those that are here: {names}")
+    return torch.device(device)
+
+
+def pick_dtype(dtype: str) -> torch.dtype:
+    """The type of weights and arithmetic.
+
+    Raises:
+        ValueError: If it is none of "auto", "float32" and "bfloat16".
+    """
+    if dtype not in _DTYPES:
+        raise ValueError(f"dtype: got {dtype!r}, expected one of {', '.join(_DTYPES)}")
+    return _DTYPES[dtype]

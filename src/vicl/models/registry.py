@@ -1,0 +1,113 @@
+"""What there is to answer with: a row for every kind of model, and one for every engine by name.
+
+Importing this imports neither PyTorch nor a model, so that listing engines is quick.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from vicl.engine import InContextModel
+    from vicl.models.configs import Config
+    from vicl.models.pretrained import Pretrained
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of model with weights.
+
+    Attributes:
+        model: Its class, which says its name and the class of its configurations.
+        use: What it is for, in a line.
+        objective: How it is trained.
+    """
+
+    model: type[Pretrained]
+    use: str
+    objective: Literal["inpainting", "vqgan"] = "inpainting"
+
+    @property
+    def name(self) -> str:
+        """What `config.json` and recipes call it."""
+        return self.model.kind
+
+    @property
+    def config(self) -> type[Config]:
+        """Of its configurations."""
+        return self.model.config_class
+
+
+@functools.cache
+def kinds() -> dict[str, Kind]:
+    """The kinds of model with weights, by name."""
+    from vicl.models import autoregressive, beit, mae, mae_vqgan, unet, vqgan
+
+    rows = (
+        Kind(mae_vqgan.MAEVQGAN, "the paper's model: a masked autoencoder over a VQGAN's codes"),
+        Kind(mae.MAE, "a masked autoencoder over pixels"),
+        Kind(beit.BEiT, "one transformer over all patches, predicting a VQGAN's codes"),
+        Kind(autoregressive.Autoregressive, "a causal transformer that completes a VQGAN's codes"),
+        Kind(unet.UNet, "a convolutional encoder-decoder over pixels"),
+        Kind(vqgan.VQGAN, "the tokenizer of those that predict codes", objective="vqgan"),
+    )
+    return {row.name: row for row in rows}
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine that comes with the package.
+
+    Attributes:
+        name: What :func:`vicl.load_model` and `--model` take.
+        make: Makes it; None where it is a model folder of the package's.
+        use: When to use it, in a line.
+        weights: Size of its weights, in words.
+    """
+
+    name: str
+    make: Callable[[], InContextModel] | None
+    use: str
+    weights: str = "none"
+
+
+def _analogies() -> InContextModel:
+    from vicl.models.analogies import Analogies
+
+    return Analogies()
+
+
+def _copy() -> InContextModel:
+    from vicl.models.floors import Copy
+
+    return Copy()
+
+
+def _identity() -> InContextModel:
+    from vicl.models.floors import Identity
+
+    return Identity()
+
+
+ENGINES: tuple[Engine, ...] = (
+    Engine(
+        "default",
+        None,
+        "a small MAE-VQGAN, the paper's model: new rules between drawn things, not photographs",
+        weights="10 MiB, with the package",
+    ),
+    Engine(
+        "analogies",
+        _analogies,
+        "learns from your examples at prompt time: edges, recolouring, denoising, separable masks",
+    ),
+    Engine("copy", _copy, "the answer is the example's output: the floor to beat"),
+    Engine(
+        "identity",
+        _identity,
+        "the answer is the query: the floor for colorization and restoration",
+    ),
+)

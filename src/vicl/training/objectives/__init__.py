@@ -1,0 +1,1 @@
+"""What training steps: objectives, each a model with its losses."""
