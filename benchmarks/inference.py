@@ -97,7 +97,7 @@ def main() -> int:
         console.print("--compile: there is no C++ compiler here; measuring plain models only")
         given.compile = False
     device = torch.device(given.device)
-    model = formula_model(PUBLISHED[given.size]()).to(device)
+    model = formula_model(PUBLISHED[given.size]).to(device)
     image, hole = prompts(given.prompts)
     results = list(measure(model, image.to(device), hole.to(device), given, console))
     console.print(table(results, given.size, processor(device)))

@@ -81,7 +81,7 @@ def main() -> int:
         parser.error(f"--data: there is no folder {given.data}")
     console = Console(width=max(Console().width, 100))
     device = torch.device(given.device)
-    config = PUBLISHED[given.size]()
+    config = PUBLISHED[given.size]
     random = Generator().manual_seed(0)
     image = torch.rand(given.batch, 3, *config.canvas_size, generator=random).to(device)
     hole = draw_holes(RandomPatches(), given.batch, config.canvas_size, 16, random)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ import torch
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
-# The tests' tensors are tiny: a second thread makes them slower, and workers share the cores.
+# The tests' tensors are tiny: a second thread makes them slower, and workers share the cores. So
+# do the processes that tests start.
 torch.set_num_threads(1)
+for library in ("OMP", "MKL", "OPENBLAS"):
+    os.environ[f"{library}_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.models.kinds import tiny
 from tests.prompting.test_prompter import scene
 from torch import Tensor
 
@@ -19,7 +20,7 @@ from vicl.evaluation.datasets import manifest
 from vicl.evaluation.datasets.manifests import FRACTION
 from vicl.evaluation.episodes import DatasetError
 from vicl.images import save_image, to_pil
-from vicl.models.mae_vqgan import MAEVQGAN, tiny
+from vicl.models.mae_vqgan import MAEVQGAN
 from vicl.models.pretrained import save_folder
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"

@@ -16,7 +16,6 @@ SOURCE = Path(vicl.__file__).parent
 # `vicl.__init__` imports names when they are first used, and tells type checkers and the contract
 # of each of them by a plain import; the hub asks for an extra, and the download for a file.
 ALLOWED = {"__init__.py", "storage/hub.py", "published/download.py"}
-ALLOWED |= {"loading.py", "storage/folder.py"}  # until the registry of models
 LOADERS = {"import_module", "__import__", "exec_module", "pkgutil"}
 
 

@@ -14,7 +14,8 @@ from PIL import Image
 from tests.pictures import picture
 from torch import Tensor
 
-from vicl.canvas.layout import ARRANGEMENTS, Layout, Order
+from vicl.canvas.arrangements import ARRANGEMENTS
+from vicl.canvas.layout import Layout, Order
 from vicl.canvas.rects import Fit, Rect, place
 from vicl.prompt import Prompt
 

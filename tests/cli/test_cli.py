@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -307,24 +304,3 @@ def test_models_and_doctor() -> None:
     assert report["packages"]["torch"]
     assert report["extras"]["coco"].startswith("pycocotools")
     assert "cpu" in vicl("doctor").stdout
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [["--help"], ["models"], ["predict", "--help"], ["evaluate", "segmentation", "--help"]],
-)
-def test_quick_commands_import_no_torch(arguments: list[str]) -> None:
-    code = (
-        "import sys; from vicl.cli import main\n"
-        f"try: main({arguments!r})\n"
-        "except SystemExit: pass\n"
-        "heavy = {'torch', 'numpy', 'PIL', 'scipy', 'skimage', 'sklearn', 'rich'}\n"
-        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
-    )
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("COV")}
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=environment)
-
-
-def test_importing_vicl_imports_no_torch() -> None:
-    code = "import sys, vicl; assert 'torch' not in sys.modules; vicl.Layout; dir(vicl)"
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -80,14 +78,3 @@ def test_wrong_usage(arguments: tuple[str, ...], code: int, words: str) -> None:
     assert result.exit_code == code
     assert words in result.stderr
     assert "Traceback" not in result.stderr
-
-
-def test_nothing_heavy_is_imported_for_help() -> None:
-    code = (
-        "import sys; from vicl.cli.figures import figures; "
-        "figures(['synthesize', '--help'], standalone_mode=False); "
-        "assert not {'torch', 'numpy', 'PIL', 'rich'} & set(sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "WebDataset" in done.stdout

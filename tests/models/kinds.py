@@ -13,14 +13,38 @@ from torch.nn import functional as F  # noqa: N812
 
 from vicl.models.autoregressive import Autoregressive, AutoregressiveConfig
 from vicl.models.beit import BEiT, BEiTConfig
-from vicl.models.configs import Asking
+from vicl.models.configs import Asking, VQGANConfig
 from vicl.models.mae import MAE, MAEConfig
-from vicl.models.mae_vqgan import MAEVQGAN, tiny
+from vicl.models.mae_vqgan import MAEVQGAN, MAEVQGANConfig
 from vicl.models.unet import UNet, UNetConfig
 from vicl.models.vqgan import VQGAN
 
 SQUARE, WIDE = (64, 64), (32, 64)
 PATCH = 8
+
+
+def tiny(canvas_size: tuple[int, int] = (64, 64)) -> MAEVQGANConfig:
+    """A model of our own for tests: patches of 8 px, 64 codes, some 0.2 million weights."""
+    return MAEVQGANConfig(
+        canvas_size=canvas_size,
+        patch_size=8,
+        embed_dim=48,
+        depth=2,
+        num_heads=4,
+        decoder_embed_dim=32,
+        decoder_depth=2,
+        decoder_num_heads=4,
+        tokenizer=VQGANConfig(
+            base_width=8,
+            multipliers=(1, 1, 2, 2),
+            blocks=1,
+            attention_levels=(3,),
+            latent_dim=16,
+            codebook_size=64,
+            codebook_dim=16,
+            norm_groups=4,
+        ),
+    )
 
 
 def numbers(canvas_size: tuple[int, int], *without: str) -> dict[str, Any]:
@@ -41,7 +65,7 @@ class Kind:
         asking: How it is asked, if not as others are.
     """
 
-    model: Callable[..., Any]
+    model: type[Any]
     config: Callable[[tuple[int, int]], Any]
     asking: Asking | None = None
 

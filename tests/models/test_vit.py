@@ -9,12 +9,13 @@ from itertools import pairwise
 import pytest
 import torch
 from tests.models.formula import build
+from tests.models.kinds import tiny
 from tests.pictures import picture
 from torch import Tensor
 
 from vicl.images.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from vicl.models.configs import VQGANConfig
-from vicl.models.mae_vqgan import MAEVQGAN, tiny
+from vicl.models.mae_vqgan import MAEVQGAN
 from vicl.models.vit import (
     Attention,
     Block,

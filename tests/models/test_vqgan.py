@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 from tests.models.formula import build
+from tests.models.kinds import tiny
 from tests.pictures import picture
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from vicl.canvas.rects import Rect
 from vicl.models.configs import VQGANConfig
-from vicl.models.mae_vqgan import tiny
 from vicl.models.vqgan import VQGAN, upsample_conv
 
 

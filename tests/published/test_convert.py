@@ -25,7 +25,7 @@ from tests.models.fabricated import (
 
 from vicl.cli import main
 from vicl.loading import load_folder, load_model, load_tokenizer
-from vicl.models.mae_vqgan import small
+from vicl.models.mae_vqgan import PUBLISHED
 from vicl.published.convert import TokenizerMissingError, convert, read_published
 from vicl.published.keys import infer_config, published_key
 from vicl.storage.checkpoints import CheckpointError
@@ -88,7 +88,7 @@ def test_names_and_architecture_are_those_of_the_goldens(shared: Path) -> None:
     shapes = {k: tuple(v) for k, v in {**golden["shapes"], **golden["buffers"]}.items()}
     config = infer_config(shapes)
     tokenizer = config.tokenizer.model_copy(update={"base_width": 128})
-    assert config.model_copy(update={"tokenizer": tokenizer}) == small()
+    assert config.model_copy(update={"tokenizer": tokenizer}) == PUBLISHED["small"]
     with torch.device("meta"):
         model = tiny_model(config)
     ours = {published_key(name): list(value.shape) for name, value in model.state_dict().items()}

@@ -190,9 +190,22 @@ def test_notes_that_are_junk(server: Server, tmp_path: Path, notes: str) -> None
 
 
 def test_a_wrong_hash_leaves_nothing(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match=f"has the SHA-256 {SHA256}, expected 0000"):
-        get(server, tmp_path, sha256="0" * 64)
+    wrong = SHA256[:-1] + ("1" if SHA256[-1] == "0" else "0")
+    with pytest.raises(DownloadError, match=f"has the SHA-256 {SHA256}, expected {wrong}"):
+        get(server, tmp_path, sha256=wrong)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_no_known_length_fills_no_disk(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.hide = True
+    assert get(server, tmp_path) == DATA
+    (tmp_path / "w.pth").unlink()
+    monkeypatch.setattr("vicl.published.fetch.SIZE_LIMIT", 100_000)
+    with pytest.raises(DownloadError, match="more comes than was announced"):
+        get(server, tmp_path)
+    assert all(path.stat().st_size <= 100_000 for path in tmp_path.iterdir())
 
 
 def test_a_wrong_size_is_not_even_fetched(server: Server, tmp_path: Path) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from tests.models.fabricated import tiny_model
+from tests.models.kinds import tiny
 from tests.pictures import picture
 
 import vicl
@@ -21,12 +25,12 @@ from vicl.cli import main
 from vicl.files import hash_file
 from vicl.images import save_image, to_pil
 from vicl.loading import load_folder, load_model, load_tokenizer
-from vicl.models.autoregressive import Autoregressive, AutoregressiveConfig
-from vicl.models.beit import BEiT, BEiTConfig
-from vicl.models.configs import Config, VQGANConfig
-from vicl.models.mae import MAE, MAEConfig
-from vicl.models.mae_vqgan import MAEVQGAN, tiny
-from vicl.models.pretrained import Pretrained, save_folder
+from vicl.models.autoregressive import AutoregressiveConfig
+from vicl.models.beit import BEiTConfig
+from vicl.models.configs import Asking, Config, VQGANConfig
+from vicl.models.mae import MAEConfig
+from vicl.models.mae_vqgan import MAEVQGAN, MAEVQGANConfig
+from vicl.models.pretrained import save_folder
 from vicl.models.unet import UNet, UNetConfig
 from vicl.models.vqgan import VQGAN
 from vicl.prompting.prompt_file import PromptFileError
@@ -138,20 +142,120 @@ def test_the_tokenizer_of_a_model(folder: Path, tmp_path: Path) -> None:
         load_tokenizer(tmp_path / "nothing")
 
 
-HUGE: list[tuple[type[Pretrained], Config]] = [
-    (MAEVQGAN, tiny((1 << 14, 1 << 14)).model_copy(update={"embed_dim": 1 << 10})),
-    (MAE, MAEConfig(canvas_size=(1 << 16, 1 << 16))),
-    (MAE, MAEConfig(decoder_depth=300)),
-    (BEiT, BEiTConfig(depth=300)),
-    (Autoregressive, AutoregressiveConfig(tokenizer=VQGANConfig(blocks=300))),
-    (VQGAN, VQGANConfig(blocks=300)),
+HUGE: list[tuple[type[Config], dict[str, Any]]] = [
+    (MAEVQGANConfig, {"canvas_size": (1 << 14, 1 << 14), "embed_dim": 1 << 10}),
+    (MAEConfig, {"canvas_size": (1 << 16, 1 << 16)}),
+    (MAEConfig, {"decoder_depth": 300}),
+    (BEiTConfig, {"depth": 300}),
+    (AutoregressiveConfig, {"tokenizer": {"blocks": 300}}),
+    (VQGANConfig, {"blocks": 300}),
+    (VQGANConfig, {"codebook_size": 1 << 17}),
+    (UNetConfig, {"widths": (1 << 17,)}),
 ]
 
 
-@pytest.mark.parametrize(("model", "config"), HUGE)
-def test_models_that_no_memory_holds_are_refused(model: type[Pretrained], config: Config) -> None:
-    with pytest.raises(ModelError, match="too large a model"):
-        model.empty(config)
+@pytest.mark.parametrize(("config", "numbers"), HUGE)
+def test_models_that_no_memory_holds_are_refused(
+    config: type[Config], numbers: dict[str, Any]
+) -> None:
+    config()
+    with pytest.raises(ValidationError, match=r"too large a model|less than or equal to"):
+        config.model_validate(numbers)
+
+
+def test_a_folder_of_format_1_opens(folder: Path, tmp_path: Path) -> None:
+    """There how a model is asked stood in its architecture."""
+    shutil.copytree(folder, tmp_path / "old")
+    file = tmp_path / "old" / "config.json"
+    config = json.loads(file.read_text())
+    assert config.pop("asking") == Asking().model_dump()
+    before = {"drawing": "expected", "drawing_temperature": 0.7, "most_examples": 1, "spins": 2}
+    config["format"] = 1
+    config["architecture"] |= before
+    file.write_text(json.dumps(config))
+    model: Any = load_folder(tmp_path / "old", device="cpu")
+    assert (model.config, model.asking) == (tiny(), Asking(**before))
+    model.save_pretrained(tmp_path / "new")
+    again = load_folder(tmp_path / "new", device="cpu")
+    assert (again.config, again.asking, again.weights_hash) == (
+        *(tiny(), Asking(**before)),
+        model.weights_hash,
+    )
+    assert json.loads((tmp_path / "new" / "config.json").read_text())["format"] == 2
+    config["architecture"]["spins"] = 9
+    file.write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"config\.json: is no valid configuration: .*spins"):
+        load_folder(tmp_path / "old")
+    config["format"] = 2
+    file.write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="Extra inputs"):
+        load_folder(tmp_path / "old")
+
+
+def test_a_way_of_asking_that_a_model_has_not(folder: Path, tmp_path: Path) -> None:
+    VQGAN(tiny().tokenizer).save_pretrained(tmp_path / "codes")
+    save_folder(UNet(UNetConfig(canvas_size=(32, 32), patch_size=4, widths=(4,))), tmp_path / "u")
+    for name, asking, complaint in (
+        ("codes", {"spins": 1}, "a vqgan, which answers nothing"),
+        ("u", {"spins": 5}, "asking.spins: got 5, expected at most patch_size = 4"),
+        ("u", {"drawing": "expected"}, "which is for a MAE-VQGAN only"),
+    ):
+        file = tmp_path / name / "config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"asking": asking}))
+        with pytest.raises(ModelError, match=complaint):
+            load_folder(tmp_path / name)
+
+
+class Hub(ModuleType):
+    """A stand-in for huggingface_hub: repositories are folders."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__("huggingface_hub")
+        self.root = root
+        self.calls: list[dict[str, Any]] = []
+
+    def HfApi(self) -> Hub:  # noqa: N802
+        return self
+
+    def create_repo(self, repo_id: str, **options: Any) -> None:
+        self.calls.append({"create": repo_id, **options})
+
+    def upload_folder(self, *, repo_id: str, folder_path: Path, commit_message: str) -> str:
+        if "full" in repo_id:
+            raise OSError("no room")
+        shutil.copytree(folder_path, self.root / repo_id)
+        self.calls.append({"message": commit_message})
+        return f"https://hub/{repo_id}/commit/1"
+
+    def snapshot_download(self, repo_id: str, **options: Any) -> str:
+        assert "model.safetensors" in options["allow_patterns"]
+        return str(self.root / repo_id)
+
+
+def test_sharing_a_model_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = Hub(tmp_path)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    model = MAEVQGAN(tiny(), seed=5)
+    model.asking = Asking(spins=2)
+    assert (
+        model.push_to_hub("me/mine", private=True, card="# c\n") == "https://hub/me/mine/commit/1"
+    )
+    assert hub.calls == [
+        {"create": "me/mine", "private": True, "exist_ok": True},
+        {"message": "Upload a model with vicl"},
+    ]
+    assert (tmp_path / "me/mine/README.md").read_text() == "# c\n"
+    names = {path.name for path in (tmp_path / "me/mine").iterdir()}
+    assert names == {"config.json", "model.safetensors", "README.md"}
+    for again in (load_model("me/mine"), MAEVQGAN.from_pretrained("me/mine")):
+        assert isinstance(again, MAEVQGAN)
+        assert (again.name, again.asking) == ("mine", model.asking)
+        assert weights_hash(again) == weights_hash(model)
+    with pytest.raises(ModelError, match=r"me/full: cannot be uploaded .*no room.*hf auth login"):
+        model.push_to_hub("me/full")
+    model.push_to_hub("me/plain", message="Better")
+    assert hub.calls[-1] == {"message": "Better"}
+    assert "# plain\n" in (tmp_path / "me/plain/README.md").read_text()
 
 
 def test_devices_and_types(folder: Path) -> None:

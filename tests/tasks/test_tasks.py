@@ -13,7 +13,7 @@ from tests.pictures import picture
 
 from vicl.images import to_tensor
 from vicl.prompt import Example
-from vicl.tasks import TASK_NAMES, DetectionTask, SegmentationTask, draw_examples, get_task
+from vicl.tasks import TASKS, DetectionTask, SegmentationTask, draw_examples, get_task
 from vicl.tasks.boxes import Box
 from vicl.tasks.masks import Classes, MaskError
 
@@ -147,7 +147,7 @@ def test_edges_are_white_on_black() -> None:
         outputs(task, 1 - soft)
 
 
-@pytest.mark.parametrize("name", TASK_NAMES)
+@pytest.mark.parametrize("name", TASKS)
 def test_a_perfect_answer_scores_best(name: str) -> None:
     task = get_task(name)
     lines = np.zeros_like(SQUARE)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from jaxtyping import Bool, Float
+from tests.models.kinds import tiny
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.flop_counter import FlopCounterMode
 
 from vicl.models.configs import VQGANConfig
-from vicl.models.mae_vqgan import tiny
 from vicl.models.vqgan import VQGAN
 from vicl.training.dry_run import assumed_tokenizer
 from vicl.training.estimate import (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -200,3 +202,10 @@ def test_processes_refuse_what_is_not_there() -> None:
         pass
     with pytest.raises(TrainingError, match="fp16 needs a GPU"), processes(CPU, precision="fp16"):
         pass
+
+
+def test_without_accelerate_an_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    monkeypatch.delitem(sys.modules, "vicl.training.parallel")
+    with pytest.raises(TrainingError, match=r'pip install "vicl\[train\]"'):
+        importlib.import_module("vicl.training.parallel")

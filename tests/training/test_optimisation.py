@@ -6,9 +6,10 @@ import math
 
 import pytest
 import torch
+from tests.models.kinds import tiny
 from torch import nn
 
-from vicl.models.mae_vqgan import MAEVQGAN, tiny
+from vicl.models.mae_vqgan import MAEVQGAN
 from vicl.training.optimisation import (
     AveragedWeights,
     decays,

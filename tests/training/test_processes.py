@@ -42,7 +42,7 @@ def run(
         arguments,
         capture_output=True,
         text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+        env=os.environ | environment,
         timeout=300,
         check=False,
     )
@@ -87,7 +87,6 @@ def test_killed_at_any_moment_and_resumed(long_run: Path, tmp_path: Path) -> Non
             command(long_run, output, *(["--resume"] if output.exists() else [])),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
         )
         saves, wanted = 0, chance.randrange(4, 12)
         while process.poll() is None and kills < 6:
@@ -119,7 +118,6 @@ def test_an_interrupted_run_saves_and_goes_on(long_run: Path, tmp_path: Path) ->
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     for _ in range(600):
         if len(read_log(output)) > 3 or process.poll() is not None:
@@ -255,7 +253,7 @@ def test_two_processes_give_the_gradients_of_the_doubled_batch(tmp_path: Path) -
             stderr=subprocess.PIPE,
             text=True,
             env=os.environ
-            | {"RANK": str(rank), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+            | {"RANK": str(rank), "WORLD_SIZE": "2"}
             | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "PYTHONPATH": str(Path.cwd())},
         )
         for rank in range(2)

@@ -240,6 +240,24 @@ def test_numbers_that_are_none_are_seen_in_the_loss_and_in_the_weights(
     assert not (tmp_path / "run" / "model").exists()
 
 
+def test_what_is_no_number_is_never_saved(tmp_path: Path) -> None:
+    """Also where checkpoints are made between the steps that are logged and looked at."""
+    given = recipe(
+        tmp_path,
+        optimiser={"lr": 1e30, "scale_lr": False},
+        schedule={"steps": 60, "warmup": 0.9},
+        log={"every": 60, "trackers": []},
+        evaluation={"every": 60},
+        checkpoints={"every": 1, "keep": 2},
+    )
+    with pytest.raises(TrainingError, match="not a finite number"):
+        train(given, tmp_path / "run", device="cpu")
+    folder = CheckpointFolder(tmp_path / "run" / "checkpoints", 2)
+    for step in folder.index().steps:
+        state = folder.load(step)["objective"]
+        assert all(bool(torch.isfinite(value).all()) for value in state.values())
+
+
 def test_folders_that_are_in_use(tmp_path: Path) -> None:
     given = recipe(tmp_path)
     train(given, tmp_path / "run", device="cpu")

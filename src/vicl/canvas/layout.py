@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from vicl.canvas.arrangements import ARRANGEMENTS
 from vicl.canvas.moves import Move, moved
 from vicl.canvas.rects import Fit, Rect, place
 from vicl.images import resize, to_tensor
@@ -24,31 +25,6 @@ Order = Literal["above", "left"]
 
 MIN_CELL_PATCHES = 4
 """An answer cell of a general grid has at least this many patches a side."""
-
-
-class Arrangement(NamedTuple):
-    """One of the eight ways to lay the same grid out.
-
-    A symmetry of the square, applied to the *places* of the cells, the transposition first; the
-    images in them keep their own orientation.
-    """
-
-    transpose: bool
-    flip_rows: bool
-    flip_columns: bool
-
-
-ARRANGEMENTS: dict[int, Arrangement] = {
-    1: Arrangement(False, False, False),  # input, output / query, answer: the published one
-    2: Arrangement(False, False, True),
-    3: Arrangement(False, True, True),
-    4: Arrangement(False, True, False),
-    5: Arrangement(True, True, False),
-    6: Arrangement(True, True, True),
-    7: Arrangement(True, False, True),
-    8: Arrangement(True, False, False),  # input, query / output, answer
-}
-"""Numbered as in prompt-SelF (Sun et al. 2023), A1 to A8."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,28 +256,22 @@ class Layout:
         return cls(canvas_size, patch_size, *_pairs(cells), hole=cells[-1], fit=fit)
 
     def arranged(self, arrangement: int) -> Layout:
-        """The same grid, laid out another way: see :data:`ARRANGEMENTS`.
+        """The same grid, laid out another way: see :data:`vicl.canvas.arrangements.ARRANGEMENTS`.
 
         Raises:
             ValueError: If `arrangement` is not 1 to 8.
         """
         if arrangement not in ARRANGEMENTS:
             raise ValueError(f"arrangement: got {arrangement!r}, expected 1 to 8")
-        transpose, flip_rows, flip_columns = ARRANGEMENTS[arrangement]
-        height, width = self.canvas_size[::-1] if transpose else self.canvas_size
+        arrange = ARRANGEMENTS[arrangement]
+        canvas = arrange.canvas(self.canvas_size)
 
         def move(rect: Rect) -> Rect:
-            if transpose:
-                rect = Rect(rect.left, rect.top, rect.width, rect.height)
-            if flip_rows:
-                rect = replace(rect, top=height - rect.bottom)
-            if flip_columns:
-                rect = replace(rect, left=width - rect.right)
-            return rect
+            return arrange.move(rect, canvas)
 
         return replace(
             self,
-            canvas_size=(height, width),
+            canvas_size=canvas,
             inputs=tuple(map(move, self.inputs)),
             outputs=tuple(map(move, self.outputs)),
             query=move(self.query),

@@ -19,8 +19,8 @@ from typing import Annotated, Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float
 from pydantic import (
+    AfterValidator,
     AliasChoices,
-    BeforeValidator,
     ConfigDict,
     Field,
     TypeAdapter,
@@ -30,12 +30,12 @@ from torch import Tensor
 
 from vicl.files import display
 from vicl.prompt import Prompt
-from vicl.tasks import TASK_NAMES, TaskName
+from vicl.tasks import TASKS, TaskName
 
 Measures = TaskName | Literal["shapes", "rules"]
 """What the answers to a dataset's episodes are measured by: as their task's answers are, or by
 measures of the dataset's own."""
-MEASURES_NAMES: tuple[Measures, ...] = (*TASK_NAMES, "shapes", "rules")
+MEASURES_NAMES: tuple[Measures, ...] = (*TASKS, "shapes", "rules")
 
 Bounds = tuple[float, float, float, float]
 """A box: (x0, y0, x1, y1), half-open, in pixels of the image."""
@@ -47,11 +47,17 @@ Ink = tuple[tuple[float, float, float], tuple[float, float, float]]
 _WHOLE = ConfigDict(extra="forbid")
 """A listing may come from elsewhere: a field that nobody knows is not passed over."""
 
+
+def _task(said: str) -> str:
+    """The task that a listing names; in older ones generated episodes were kinds of their own."""
+    task = "image" if said in ("shapes", "rules") else said
+    if task not in TASKS:
+        raise ValueError(f"got the task {said[:80]!r}, expected one of {', '.join(TASKS)}")
+    return task
+
+
 _TaskRead = Annotated[
-    TaskName,
-    # Older listings say `kind`, for which generated episodes were kinds of their own.
-    Field(validation_alias=AliasChoices("task", "kind")),
-    BeforeValidator(lambda said: "image" if said in ("shapes", "rules") else said),
+    TaskName, Field(validation_alias=AliasChoices("task", "kind")), AfterValidator(_task)
 ]
 
 

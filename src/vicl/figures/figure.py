@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from vicl.canvas.rects import Rect
-from vicl.figures.synthetic.rules.rule import Values
 
 Kind = Literal["grid", "page"]
 """A clean grid, as prompts are laid out; or a page as in a paper."""
@@ -45,7 +44,7 @@ class Law:
     """
 
     rule: str
-    values: Values
+    values: dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,10 +17,6 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import gaussian_filter, map_coordinates
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import maximum_flow
-from skimage.morphology import thin as thin_lines
 
 TOLERANCE = 0.0075
 """How far apart two matched pixels may be, as a fraction of the image's diagonal."""
@@ -50,6 +46,8 @@ def thin(
     section 4).  Differs: a Gaussian of the variance of their triangle filter of radius 4, the
     exact direction of curvature, and nothing suppressed along the image's border.
     """
+    from scipy.ndimage import gaussian_filter, map_coordinates
+
     if min(edges.shape) < 2:  # no second direction to compare in
         return np.array(edges)
     values = np.asarray(edges, dtype=np.float64)
@@ -139,6 +137,8 @@ class _Lines:
 
 
 def _lines(annotators: Bool[np.ndarray, "a h w"], radius: float) -> _Lines:
+    from skimage.morphology import thin as thin_lines
+
     reach = int(radius)
     thinned = [thin_lines(lines) for lines in annotators]  # type: ignore[no-untyped-call]
     padded = np.pad(np.stack(thinned), ((0, 0), (reach, reach), (reach, reach)))
@@ -178,6 +178,9 @@ def _matched(
     Returns:
         Which nodes have got a partner.
     """
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import maximum_flow
+
     n = len(degrees)
     source, sink = n + others, n + others + 1
     # One row a node: this side to its partners, the other side to the sink, the source to this.
@@ -222,6 +225,8 @@ def edge_counts(
     exactly, where the benchmark takes the cheapest by distance.  As many annotated pixels are
     matched; the number of predicted pixels that match *some* annotator may differ by about 1%.
     """
+    from skimage.morphology import thin as thin_lines
+
     if edges.shape != annotators.shape[1:] or not len(annotators):
         raise ValueError(
             f"annotators: got shape {annotators.shape}, expected at least one map of the "

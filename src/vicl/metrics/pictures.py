@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float
-from skimage.color import rgb2lab
-from skimage.metrics import structural_similarity
 
 PSNR_CEILING = 100.0
 """What PSNR is taken for where images are the same, in dB, so that it has a mean."""
@@ -75,6 +73,8 @@ def ssim(pred: Float[np.ndarray, "3 h w"], truth: Float[np.ndarray, "3 th tw"]) 
     Source: Wang, Bovik, Sheikh, Simoncelli, "Image quality assessment: from error visibility to
     structural similarity", TIP 2004, section III (a Gaussian window of 1.5 px), by scikit-image.
     """
+    from skimage.metrics import structural_similarity
+
     same_shape(pred, truth, "ssim")
     if min(pred.shape[1:]) < _WINDOW:
         raise ValueError(
@@ -146,5 +146,7 @@ def chroma_recovered(
 
 def _chroma(image: Float[np.ndarray, "3 h w"]) -> Float[np.ndarray, "2 h w"]:
     """(a*, b*) in CIELAB."""
+    from skimage.color import rgb2lab
+
     lab = rgb2lab(np.moveaxis(image.astype(np.float64), 0, -1))
     return np.moveaxis(lab[..., 1:], -1, 0)

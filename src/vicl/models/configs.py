@@ -6,11 +6,17 @@ model built from a configuration alone has random weights.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 Drawing = Literal["likeliest", "expected"]
+Size = Annotated[int, Field(gt=0, le=1 << 16)]
+"""Of a side, a width or a count: above these limits building a model, and a stranger may have made
+its configuration, takes hours or all memory."""
+Depth = Annotated[int, Field(gt=0, le=256)]
+_TABLE_LIMIT = 1 << 28
+"""Of numbers in a table of positions."""
 
 
 class Checked(BaseModel):
@@ -62,16 +68,6 @@ class Config(Checked):
         """Channels of the layers in which most of the work is done."""
         raise NotImplementedError
 
-    @property
-    def largest_table(self) -> int:
-        """Numbers in the largest table that is computed, not loaded: the positions'."""
-        return 0
-
-    @property
-    def deepest_stack(self) -> int:
-        """Layers or blocks in the deepest stack."""
-        raise NotImplementedError
-
 
 class CanvasConfig(Config):
     """A model that fills holes in a canvas.
@@ -85,8 +81,8 @@ class CanvasConfig(Config):
     drawings: ClassVar[tuple[Drawing, ...]] = ("likeliest",)
     """What :attr:`Asking.drawing` may be."""
 
-    canvas_size: tuple[PositiveInt, PositiveInt] = (224, 224)
-    patch_size: PositiveInt = 16
+    canvas_size: tuple[Size, Size] = (224, 224)
+    patch_size: Size = 16
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -129,9 +125,9 @@ class PatchConfig(CanvasConfig):
         mlp_ratio: Width of the hidden layer of an MLP as a multiple of the block's width.
     """
 
-    embed_dim: PositiveInt = 1024
-    depth: PositiveInt = 24
-    num_heads: PositiveInt = 16
+    embed_dim: Size = 1024
+    depth: Depth = 24
+    num_heads: Size = 16
     mlp_ratio: PositiveFloat = 4.0
 
     @property
@@ -139,25 +135,20 @@ class PatchConfig(CanvasConfig):
         """See :attr:`Config.width`."""
         return self.embed_dim
 
-    @property
-    def largest_table(self) -> int:
-        """See :attr:`Config.largest_table`."""
-        return self.grid[0] * self.grid[1] * self.embed_dim
-
-    @property
-    def deepest_stack(self) -> int:
-        """See :attr:`Config.deepest_stack`."""
-        return self.depth
-
     @model_validator(mode="after")
     def _check_heads(self) -> PatchConfig:
-        _check_width("embed_dim", self.embed_dim, self.num_heads)
+        _check_width("embed_dim", self.embed_dim, self.num_heads, self.grid)
         return self
 
 
-def _check_width(name: str, width: int, heads: int) -> None:
+def _check_width(name: str, width: int, heads: int, grid: tuple[int, int]) -> None:
     if width % 4 or width % heads:
         raise ValueError(f"{name}: got {width}, expected a multiple of 4 and of its {heads} heads")
+    if grid[0] * grid[1] * width > _TABLE_LIMIT:
+        raise ValueError(
+            f"{name}: got {width} with {grid} patches, which is too large a model: expected at "
+            f"most {_TABLE_LIMIT} positions times channels"
+        )
 
 
 def _check_cells(cells: int, grid: tuple[int, int], *widths: int) -> None:
@@ -180,24 +171,14 @@ class MaskedAutoencoderConfig(PatchConfig):
             is easily compared. 1: not at all, as published.
     """
 
-    decoder_embed_dim: PositiveInt = 512
-    decoder_depth: PositiveInt = 8
-    decoder_num_heads: PositiveInt = 16
-    position_cells: PositiveInt = 1
-
-    @property
-    def largest_table(self) -> int:
-        """See :attr:`Config.largest_table`."""
-        return self.grid[0] * self.grid[1] * max(self.embed_dim, self.decoder_embed_dim)
-
-    @property
-    def deepest_stack(self) -> int:
-        """See :attr:`Config.deepest_stack`."""
-        return max(self.depth, self.decoder_depth)
+    decoder_embed_dim: Size = 512
+    decoder_depth: Depth = 8
+    decoder_num_heads: Size = 16
+    position_cells: Size = 1
 
     @model_validator(mode="after")
     def _check_decoder(self) -> MaskedAutoencoderConfig:
-        _check_width("decoder_embed_dim", self.decoder_embed_dim, self.decoder_num_heads)
+        _check_width("decoder_embed_dim", self.decoder_embed_dim, self.decoder_num_heads, self.grid)
         if self.position_cells > 1:
             _check_cells(self.position_cells, self.grid, self.embed_dim, self.decoder_embed_dim)
         return self
@@ -220,16 +201,14 @@ class VQGANConfig(Config):
         norm_groups: Groups of every group normalisation.
     """
 
-    base_width: PositiveInt = 128
-    multipliers: tuple[PositiveInt, ...] = Field(
-        default=(1, 1, 2, 2, 4), min_length=1, max_length=8
-    )
-    blocks: PositiveInt = 2
+    base_width: Size = 128
+    multipliers: tuple[Size, ...] = Field(default=(1, 1, 2, 2, 4), min_length=1, max_length=8)
+    blocks: Depth = 2
     attention_levels: tuple[int, ...] = (4,)
-    latent_dim: PositiveInt = 256
-    codebook_size: PositiveInt = 1024
-    codebook_dim: PositiveInt = 256
-    norm_groups: PositiveInt = 32
+    latent_dim: Size = 256
+    codebook_size: Size = 1024
+    codebook_dim: Size = 256
+    norm_groups: Size = 32
 
     @property
     def patch_size(self) -> int:
@@ -240,11 +219,6 @@ class VQGANConfig(Config):
     def width(self) -> int:
         """See :attr:`Config.width`."""
         return self.base_width
-
-    @property
-    def deepest_stack(self) -> int:
-        """See :attr:`Config.deepest_stack`."""
-        return self.blocks
 
     @model_validator(mode="after")
     def _check(self) -> VQGANConfig:
@@ -271,11 +245,6 @@ class CodeConfig(PatchConfig):
     """
 
     tokenizer: VQGANConfig = VQGANConfig()
-
-    @property
-    def deepest_stack(self) -> int:
-        """See :attr:`Config.deepest_stack`."""
-        return max(super().deepest_stack, self.tokenizer.deepest_stack)
 
     @model_validator(mode="after")
     def _check_tokenizer(self) -> CodeConfig:

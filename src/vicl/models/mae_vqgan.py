@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vicl.models.code_inpainter import ChosenCodes, CodeInpainter
-from vicl.models.configs import CodeConfig, MaskedAutoencoderConfig, VQGANConfig
+from vicl.models.configs import CodeConfig, MaskedAutoencoderConfig
 from vicl.models.masked_autoencoder import MaskedAutoencoder
 from vicl.models.tokens import GREY, token_pixels
 
@@ -28,46 +28,11 @@ class MAEVQGANConfig(CodeConfig, MaskedAutoencoderConfig):
     drawings = ("likeliest", "expected")
 
 
-def tiny(canvas_size: tuple[int, int] = (64, 64)) -> MAEVQGANConfig:
-    """A model of our own for tests: patches of 8 px, 64 codes, some 0.2 million weights."""
-    return MAEVQGANConfig(
-        canvas_size=canvas_size,
-        patch_size=8,
-        embed_dim=48,
-        depth=2,
-        num_heads=4,
-        decoder_embed_dim=32,
-        decoder_depth=2,
-        decoder_num_heads=4,
-        tokenizer=VQGANConfig(
-            base_width=8,
-            multipliers=(1, 1, 2, 2),
-            blocks=1,
-            attention_levels=(3,),
-            latent_dim=16,
-            codebook_size=64,
-            codebook_dim=16,
-            norm_groups=4,
-        ),
-    )
-
-
-def small(canvas_size: tuple[int, int] = (224, 224)) -> MAEVQGANConfig:
-    """The published small model: encoder 384 wide, 12 blocks, 12 heads."""
-    return MAEVQGANConfig(canvas_size=canvas_size, embed_dim=384, depth=12, num_heads=12)
-
-
-def base(canvas_size: tuple[int, int] = (224, 224)) -> MAEVQGANConfig:
-    """The published base model: encoder 768 wide, 12 blocks, 12 heads."""
-    return MAEVQGANConfig(canvas_size=canvas_size, embed_dim=768, depth=12, num_heads=12)
-
-
-def large(canvas_size: tuple[int, int] = (224, 224)) -> MAEVQGANConfig:
-    """The published large model: encoder 1024 wide, 24 blocks, 16 heads."""
-    return MAEVQGANConfig(canvas_size=canvas_size)
-
-
-PUBLISHED = {"small": small, "base": base, "large": large}
+PUBLISHED = {
+    "small": MAEVQGANConfig(embed_dim=384, depth=12, num_heads=12),
+    "base": MAEVQGANConfig(embed_dim=768, depth=12, num_heads=12),
+    "large": MAEVQGANConfig(),
+}
 """The published sizes by name. (The published "huge" cuts 14 px patches, of which there are 256 on
 a canvas, against 196 codes, so that it cannot predict them.)"""
 

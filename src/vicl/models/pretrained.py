@@ -35,9 +35,6 @@ from vicl.storage.hub import fetch_from_hub, upload
 
 Model = TypeVar("Model", bound="Pretrained")
 
-_TABLE_LIMIT = 1 << 28
-"""Of numbers in a model's position table, which its configuration alone decides."""
-_DEPTH_LIMIT = 256
 _INITIALISERS = frozenset(("kaiming_uniform_", "uniform_", "normal_", "zero_", "fill_"))
 
 
@@ -65,16 +62,9 @@ class Pretrained(nn.Module):
         """A model whose weights have no memory until they are given some.
 
         Raises:
-            ModelError: If the configuration asks for a canvas that no memory holds.
+            ModelError: If no model can be built of the configuration.
             ValueError: If the model cannot be asked so.
         """
-        table, depth = config.largest_table, config.deepest_stack
-        if table > _TABLE_LIMIT or depth > _DEPTH_LIMIT:
-            raise ModelError(
-                f"got a configuration with a table of {table} positions times channels (at most "
-                f"{_TABLE_LIMIT}) and {depth} blocks (at most {_DEPTH_LIMIT}), which is too large "
-                "a model"
-            )
         try:
             with torch.device("meta"), _Uninitialised():
                 model = cls(config)

@@ -19,12 +19,12 @@ from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Float
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from vicl.models.batches import send
-from vicl.models.configs import CanvasConfig
+from vicl.models.configs import CanvasConfig, Size
 from vicl.models.inpainter import PixelInpainter
 from vicl.models.tokens import token_pixels
 
@@ -42,8 +42,8 @@ class UNetConfig(CanvasConfig):
         widths: Channels after each halving of the canvas.
     """
 
-    canvas_size: tuple[PositiveInt, PositiveInt] = (256, 256)
-    widths: tuple[PositiveInt, ...] = Field(
+    canvas_size: tuple[Size, Size] = (256, 256)
+    widths: tuple[Size, ...] = Field(
         default=(64, 128, 256, 512, 512, 512, 512, 512), min_length=1, max_length=12
     )
 
@@ -51,11 +51,6 @@ class UNetConfig(CanvasConfig):
     def width(self) -> int:
         """See :attr:`Config.width`."""
         return max(self.widths)
-
-    @property
-    def deepest_stack(self) -> int:
-        """See :attr:`Config.deepest_stack`."""
-        return len(self.widths)
 
     @model_validator(mode="after")
     def _check_levels(self) -> UNetConfig:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import islice
 
-from vicl.canvas.layout import ARRANGEMENTS, Layout
+from vicl.canvas.arrangements import ARRANGEMENTS
+from vicl.canvas.layout import Layout
 from vicl.canvas.moves import Move, moves_within
 from vicl.canvas.rects import Fit
 from vicl.engine import Filled, Inpainter, Sampling

@@ -30,15 +30,7 @@ from vicl.models.inpainter import LearnedInpainter
 from vicl.models.registry import ENGINES
 from vicl.prompt import Example
 from vicl.prompting.settings import PromptSettings
-from vicl.tasks import (
-    TASK_NAMES,
-    DetectionTask,
-    SegmentationTask,
-    Task,
-    TaskName,
-    get_task,
-)
-from vicl.tasks.masks import Classes
+from vicl.tasks import TASKS, MarkedTask, SegmentationTask, Task, get_task
 from vicl.tasks.palette import Colour
 
 log = logging.getLogger(__name__)
@@ -69,7 +61,7 @@ class _Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     format: Literal["vicl prompt"]
     version: int
-    task: TaskName
+    task: str = Field(max_length=200)
     classes: tuple[_Class, ...] = Field(default=(), max_length=254)
     palette: bool = False
     examples: int = Field(ge=1, le=1024)
@@ -321,20 +313,20 @@ def _short(weights_hash: str | None) -> str:
     return "none" if weights_hash is None else f"sha256 {weights_hash[:12]}…"
 
 
-def _task_name(task: Task, path: str | os.PathLike[str]) -> TaskName:
-    for name in TASK_NAMES:
-        if task.name == name and type(get_task(name)) is type(task):
-            return name
-    raise PromptFileError(
-        f"{display(path)}: task {task.name!r} is not one of vicl's own, and cannot be saved"
-    )
+def _task_name(task: Task, path: str | os.PathLike[str]) -> str:
+    if TASKS.get(task.name) is not type(task):
+        raise PromptFileError(
+            f"{display(path)}: task {task.name!r} is not one of vicl's own, and cannot be saved"
+        )
+    return task.name
 
 
 def _classes(task: Task) -> tuple[_Class, ...]:
-    if not isinstance(task, SegmentationTask | DetectionTask):
+    if not isinstance(task, MarkedTask):
         return ()
-    marks: Classes = task.marks
-    return tuple(_Class(name=n, key=k) for n, k in zip(marks.names, marks.keys, strict=True))
+    return tuple(
+        _Class(name=n, key=k) for n, k in zip(task.marks.names, task.marks.keys, strict=True)
+    )
 
 
 def _versions() -> dict[str, str]:

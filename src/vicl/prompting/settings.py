@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from vicl.canvas.layout import ARRANGEMENTS, Layout
+from vicl.canvas.arrangements import ARRANGEMENTS
+from vicl.canvas.layout import Layout
 from vicl.canvas.rects import Fit
 from vicl.engine import Sampling
 from vicl.images.upsampling import Upsampling

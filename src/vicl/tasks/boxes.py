@@ -13,7 +13,6 @@ from typing import SupportsFloat, SupportsInt
 
 import numpy as np
 from jaxtyping import Bool, Shaped
-from scipy import ndimage
 
 EIGHT_CONNECTED = np.ones((3, 3), dtype=bool)
 """Pixels that touch at an edge or at a corner belong to one component."""
@@ -111,6 +110,8 @@ def largest_component(mask: Shaped[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"
         True on that component only; all False if the mask is all zero. Of two components of one
         size the one met first, in reading order, is kept.
     """
+    from scipy import ndimage
+
     labels, count = ndimage.label(mask, structure=EIGHT_CONNECTED)
     if count == 0:
         return np.zeros(mask.shape, dtype=bool)
@@ -131,6 +132,8 @@ def component_boxes(labels: Shaped[np.ndarray, "h w"], size: tuple[int, int]) ->
     Returns:
         A box for each 8-connected component of a class with at least `SPECK` of its pixels.
     """
+    from scipy import ndimage
+
     down, across = (s / m for s, m in zip(size, labels.shape, strict=True))
     boxes = []
     for number in np.unique(labels[labels > 0]).tolist():

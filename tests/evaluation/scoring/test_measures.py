@@ -18,7 +18,7 @@ from vicl.evaluation.scoring.scorers import scorer_for
 from vicl.images import to_pil
 from vicl.models.floors import Copy, Identity
 from vicl.prompt import Example, Prompt
-from vicl.tasks import TASK_NAMES
+from vicl.tasks import TASKS
 
 
 def drawn(mask: np.ndarray) -> Tensor:
@@ -215,7 +215,7 @@ def test_gray_wins_colorization_by_mse_but_not_by_its_headline() -> None:
 # All kinds
 
 
-@pytest.mark.parametrize("kind", TASK_NAMES)
+@pytest.mark.parametrize("kind", TASKS)
 def test_an_oracle_is_perfect_and_copy_of_another_is_not(kind: str) -> None:
     mask = box_mask((60, 80), (10, 10, 50, 40))
     other = box_mask((60, 80), (40, 30, 70, 50))

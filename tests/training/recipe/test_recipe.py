@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from vicl.models.mae_vqgan import large
+from vicl.models.mae_vqgan import PUBLISHED
 from vicl.models.registry import kinds
 from vicl.training.recipe.data import RecipeError
 from vicl.training.recipe.files import check_recipe, load_recipe, read_text, shipped_recipes
@@ -100,7 +100,11 @@ def test_short_forms_of_sources(tmp_path: Path, text: str, kind: str) -> None:
         ("kind: mae", "kind: mea", "(did you mean mae?)"),
         ("  kind: mae\n", "", "model.kind: is missing; expected one of mae-vqgan, mae, beit"),
         ("depth: 2", "depth: two", "line 7: model.depth: got 'two', expected a valid integer"),
-        ("depth: 2", "depth: 10000", "line 7: model.depth: got 10000, expected at most 256"),
+        (
+            "depth: 2",
+            "depth: 10000",
+            "line 7: model.depth: got 10000, expected less than or equal to 256",
+        ),
         ("depth: 2", "mlp_ratio: .inf", "line 7: model.mlp_ratio: got inf"),
         ("[64, 64]", "[64, 70]", "line 6: model.canvas_size: got (64, 70), expected multiples"),
         ("- kind: patches", "- {kind: patches, ratio: 2}", "line 9: masking.0.ratio: got 2,"),
@@ -277,7 +281,7 @@ def test_the_recipes_that_the_documentation_promises_are_shipped() -> None:
 def test_the_papers_setting_is_as_published() -> None:
     recipe = load_recipe("mae-vqgan-large-figures")
     model = recipe.model.model_dump(exclude={"kind", "tokenizer", "asking"})
-    assert model == large().model_dump(exclude={"tokenizer"})
+    assert model == PUBLISHED["large"].model_dump(exclude={"tokenizer"})
     assert recipe.batch.rounds(8) == (64, 1)
     assert (recipe.optimiser.lr, recipe.optimiser.scale_lr) == (1e-4, True)
     assert (recipe.optimiser.betas, recipe.optimiser.weight_decay) == ((0.9, 0.95), 0.05)

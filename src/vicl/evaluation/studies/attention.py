@@ -80,7 +80,7 @@ def run(
         dataset: Of any task.
         asking: Which episodes to average over; nothing is answered, so that there is no run.
         examples: How many an episode shows.
-        arrangements: Of the layout, 1 to 8 (:data:`vicl.canvas.layout.ARRANGEMENTS`).
+        arrangements: Of the layout, 1 to 8 (:data:`vicl.canvas.arrangements.ARRANGEMENTS`).
         pictured: How many episodes are drawn, at least one; of the first, each head too.
 
     Raises:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vicl.canvas.layout import ARRANGEMENTS
+from vicl.canvas.arrangements import ARRANGEMENTS
 from vicl.engine import InContextModel, Inpainter
 from vicl.evaluation.episodes import Dataset
 from vicl.evaluation.scoring.scorers import scorer_for

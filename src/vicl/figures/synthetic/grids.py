@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy.random import Generator
 
-from vicl.canvas.layout import ARRANGEMENTS, Layout, Order
+from vicl.canvas.arrangements import ARRANGEMENTS
+from vicl.canvas.layout import Layout, Order
 from vicl.canvas.rects import Rect
 from vicl.figures.figure import Cell
 from vicl.figures.synthetic.rules.rule import Pair

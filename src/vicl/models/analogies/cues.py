@@ -7,13 +7,10 @@ how far the examples let each be trusted.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import ndimage
-from sklearn.ensemble import ExtraTreesClassifier
-from sklearn.metrics import roc_auc_score
 
 from vicl.models.analogies.features import GRID, WORKING_SIZE, View, blur, places
 from vicl.models.analogies.matching import dissimilarity, transfer
@@ -67,8 +64,8 @@ class Knowledge:
     views: tuple[View, ...]
     masks: tuple[Float[np.ndarray, "s s"], ...]
     areas: tuple[float, ...]
-    appearance: ExtraTreesClassifier | None
-    placed: ExtraTreesClassifier | None
+    appearance: Any
+    placed: Any
     standing_out: float
     compactness: float
 
@@ -77,6 +74,8 @@ def learn(
     views: tuple[View, ...], masks: tuple[Float[np.ndarray, "s s"], ...], *, seed: int
 ) -> Knowledge:
     """Learn one class from examples at the working size."""
+    from sklearn.metrics import roc_auc_score
+
     truth = np.concatenate([mask.ravel() > 0.5 for mask in masks])
     rng = np.random.default_rng(seed)
     chosen = _balanced(truth, rng)
@@ -186,7 +185,9 @@ def _forest(
     features: Float[np.ndarray, "n f"],
     labels: Bool[np.ndarray, " n"],
     seed: int,
-) -> ExtraTreesClassifier:
+) -> Any:
+    from sklearn.ensemble import ExtraTreesClassifier
+
     return ExtraTreesClassifier(
         _TREES,
         min_samples_leaf=_LEAF,
@@ -217,6 +218,8 @@ def _shrink(values: Float[np.ndarray, "s s"]) -> Float[np.ndarray, "g g"]:
 
 
 def _grow(values: Float[np.ndarray, "g g"]) -> Float[np.ndarray, "s s"]:
+    from scipy import ndimage
+
     grown: Float[np.ndarray, "s s"] = ndimage.zoom(
         values, WORKING_SIZE // GRID, order=1, grid_mode=True, mode="nearest"
     )

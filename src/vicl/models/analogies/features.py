@@ -11,11 +11,6 @@ from typing import Final
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import ndimage
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import dijkstra
-from skimage.color import rgb2lab
-from skimage.segmentation import slic
 
 WORKING_SIZE: Final = 128
 """Side of the square that images are stretched to, in pixels."""
@@ -75,11 +70,15 @@ def describe(image: Float[np.ndarray, "s s 3"]) -> View:
 
 def to_lab(image: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
     """CIELAB over 50: lightness in [0, 2], a and b about [-2, 2]."""
+    from skimage.color import rgb2lab
+
     return np.asarray(rgb2lab(image), np.float32) / np.float32(50)
 
 
 def blur(values: Float[np.ndarray, "h w *c"], sigma: float) -> Float[np.ndarray, "h w *c"]:
     """Gaussian over the first two axes."""
+    from scipy import ndimage
+
     sigmas = (sigma, sigma) + (0,) * (values.ndim - 2)
     blurred: Float[np.ndarray, "h w *c"] = ndimage.gaussian_filter(
         values, sigmas, mode="nearest", truncate=3
@@ -126,6 +125,8 @@ def gradient(
     values: Float[np.ndarray, "h w"], sigma: float
 ) -> tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
     """Derivatives of a Gaussian, down and across."""
+    from scipy import ndimage
+
     down, across = (
         ndimage.gaussian_filter(values, sigma, order=order, mode="nearest")
         for order in ((1, 0), (0, 1))
@@ -145,6 +146,8 @@ def saliency(
     Source: Zhu, Liang, Wei, Sun, "Saliency optimization from robust background detection",
     CVPR 2014, equations 2-5. Differs: lengths count segments, contrast is scaled to the image.
     """
+    from skimage.segmentation import slic
+
     segments = slic(
         lab.astype(np.float64) * 5, _SEGMENTS, compactness=10, start_label=0, channel_axis=-1
     )
@@ -185,6 +188,9 @@ def _geodesic(
     segments: Int[np.ndarray, "h w"], apart: Float[np.ndarray, "n n"]
 ) -> Float[np.ndarray, "n n"]:
     """Least sum of colour steps on a way from segment to segment."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import dijkstra
+
     pairs = np.concatenate(
         [
             np.stack([first[first != second], second[first != second]], axis=1)

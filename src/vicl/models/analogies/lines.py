@@ -8,8 +8,6 @@ from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Float
-from scipy import ndimage
-from sklearn.ensemble import ExtraTreesRegressor
 
 from vicl.models.analogies.features import blur
 from vicl.models.analogies.local import surroundings
@@ -51,6 +49,9 @@ def learn_lines(
     seed: int,
 ) -> LineKnowledge:
     """Learn from as many pixels with a mark as without one."""
+    from scipy import ndimage
+    from sklearn.ensemble import ExtraTreesRegressor
+
     rng = np.random.default_rng(seed)
     features, target = [], []
     for image, amount in zip(inputs, amounts, strict=True):

@@ -6,8 +6,6 @@ from typing import Final
 
 import numpy as np
 from jaxtyping import Float
-from scipy import ndimage
-from skimage.restoration import denoise_tv_chambolle
 
 from vicl.models.analogies.features import blur, gradient, to_lab
 
@@ -45,6 +43,9 @@ def filters(image: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w f"]:
     A ridge regression on them is a learned linear filter (sharpening, blurring, Wiener's), and,
     by the medians and the total variation, a choice among denoisers.
     """
+    from scipy import ndimage
+    from skimage.restoration import denoise_tv_chambolle
+
     size = _PATCH // 2
     padded = np.pad(
         image,

@@ -7,7 +7,6 @@ from typing import Final
 
 import numpy as np
 from jaxtyping import Float
-from sklearn.ensemble import ExtraTreesClassifier
 
 from vicl.models.analogies.cues import Knowledge, evidence, learn, log_odds
 from vicl.models.analogies.features import View, places
@@ -128,6 +127,8 @@ def _refined(
     Source: the idea is GrabCut's (Rother, Kolmogorov, Blake, SIGGRAPH 2004): colour models of the
     two sides, estimated anew from the answer itself.
     """
+    from sklearn.ensemble import ExtraTreesClassifier
+
     size = evidence.shape[0]
     where = places(size, size)
     features = np.concatenate([query.colours, where, where], axis=-1).reshape(size * size, -1)

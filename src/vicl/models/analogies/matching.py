@@ -14,7 +14,6 @@ from typing import Final
 
 import numpy as np
 from jaxtyping import Float
-from scipy import ndimage
 
 from vicl.models.analogies.features import GRID, View
 
@@ -47,6 +46,8 @@ def transfer(
     Returns:
         The masks on the query's grid, in [0, 1].
     """
+    from scipy import ndimage
+
     costs = _costs(example, query, colour)
     shifts = np.arange(-REACH, REACH + 1)
     rows = np.arange(GRID)[None] + shifts[:, None]

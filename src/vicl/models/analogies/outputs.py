@@ -8,7 +8,6 @@ from typing import Final, Literal
 
 import numpy as np
 from jaxtyping import Float
-from scipy import ndimage
 
 _NEAR: Final = 0.12
 """Colours closer than this (Euclidean, RGB) are one: JPEG and resizing move them so far."""
@@ -118,6 +117,8 @@ def _along(
 
 def _is_thin(output: Float[np.ndarray, "h w 3"], ends: Float[np.ndarray, "2 3"]) -> bool:
     """Whether little of the marks survives an opening of about a hundredth of the image."""
+    from scipy import ndimage
+
     marks = amount(output, ends) > 0.15
     if not marks.any() or min(marks.shape) < 24:
         return False

@@ -13,10 +13,6 @@ from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from sklearn.ensemble import ExtraTreesRegressor
-from sklearn.linear_model import Ridge
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from vicl.models.analogies import local
 
@@ -255,9 +251,15 @@ def _fit(
     if method.curves:
         return _Curves().fit(features, target)
     if method.forest:
+        from sklearn.ensemble import ExtraTreesRegressor
+
         return ExtraTreesRegressor(
             trees, min_samples_leaf=2, max_features=0.5, random_state=seed
         ).fit(features, target)
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     return make_pipeline(StandardScaler(), Ridge(alpha=1e-2 * len(features) ** 0.5)).fit(
         features, target
     )

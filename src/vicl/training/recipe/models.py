@@ -6,9 +6,9 @@ import operator
 from functools import reduce
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, create_model, model_validator
+from pydantic import Field, create_model, model_validator
 
-from vicl.models.configs import Asking, Checked, CodeConfig
+from vicl.models.configs import Asking, Checked, CodeConfig, Size
 from vicl.models.registry import Kind, kinds
 
 
@@ -50,7 +50,7 @@ class _Crops(Checked):
         crop_size: Side of the square crops that it is trained on, in pixels.
     """
 
-    crop_size: PositiveInt = 256
+    crop_size: Size = 256
 
     @property
     def canvas_size(self) -> tuple[int, int]:

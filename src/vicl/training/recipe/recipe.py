@@ -12,7 +12,6 @@ from typing import Annotated, Literal
 from pydantic import (
     BeforeValidator,
     Field,
-    field_validator,
     model_validator,
 )
 
@@ -31,9 +30,6 @@ from vicl.training.settings import (
     Schedule,
     VQGANLoss,
 )
-
-_WIDEST = 1 << 16
-_DEEPEST = {"depth": 256, "decoder_depth": 256, "blocks": 256}
 
 
 class Recipe(Part):
@@ -92,17 +88,6 @@ class Recipe(Part):
     def kind(self) -> Kind:
         """What the registry says of the model's kind."""
         return kinds()[self.model.kind]
-
-    @field_validator("model")
-    @classmethod
-    def _check_sizes(cls, model: Model) -> Model:
-        """Refuse sizes at which building the model, not to speak of training it, takes hours."""
-        for key, value in model:
-            most = _DEEPEST.get(key, _WIDEST)
-            numbers = value if isinstance(value, tuple) else (value,)
-            if any(isinstance(number, int) and number > most for number in numbers):
-                raise ValueError(f"{key}: got {value}, expected at most {most}")
-        return model
 
     @model_validator(mode="after")
     def _check(self) -> Recipe:

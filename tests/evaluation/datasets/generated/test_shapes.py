@@ -146,7 +146,7 @@ def test_places_and_radii_cover_their_whole_range() -> None:
 
 @pytest.mark.parametrize("change", EXTENDED)
 def test_the_extended_tasks_move_the_shape(change: str) -> None:
-    for case in cases(change, 3):
+    for case in cases(change, 2):
         query, truth = to_tensor(case.prompt.query), case.truth.image
         flips = {"mirror-horizontally": 2, "mirror-vertically": 1}
         if change in flips:

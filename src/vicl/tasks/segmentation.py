@@ -1,0 +1,95 @@
+"""Segmentation: masks, drawn in white or by a palette."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from vicl.images import DEFAULT_LIMIT_PIXELS, to_tensor
+from vicl.metrics import iou
+from vicl.prompt import Example
+from vicl.tasks.masks import read_labels
+from vicl.tasks.palette import palette
+from vicl.tasks.task import MarkedTask, Pictures, Reading, check_frame
+
+
+@dataclass(frozen=True)
+class SegmentationTask(MarkedTask):
+    """Masks: white on black, one prompt a class; or all classes in one prompt, by a palette.
+
+    Attributes:
+        palette: Draw all classes in one prompt, each in its colour (that of `marks`, or one from
+            the fixed palette). Quicker, but engines blur colours.
+    """
+
+    name: str = "segmentation"
+    metric: str = "IoU"
+    palette: bool = False
+
+    @property
+    def passes(self) -> int:
+        """One a class, or one altogether."""
+        return 1 if self.palette else len(self.marks)
+
+    @property
+    def colours(self) -> Float[Tensor, "k 3"]:
+        """RGB in [0, 1] of each class, as drawn."""
+        keys = self.marks.keys
+        fixed = palette(len(keys))
+        colours = [key if isinstance(key, tuple) else fixed[i] for i, key in enumerate(keys)]
+        return torch.tensor(colours, dtype=torch.float32) / 255
+
+    def draw(
+        self, example: Example, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS
+    ) -> tuple[Example, ...]:
+        """See :meth:`Task.draw`; for what a mask may be see :mod:`vicl.tasks.masks`."""
+        picture = to_tensor(example.input, limit_pixels=limit_pixels)
+        labels = read_labels(example.output, self.marks, limit_pixels=limit_pixels).labels
+        drawn = self.draw_labels(labels)
+        check_frame(picture, drawn[0], self.name)
+        return tuple(Example(picture, output) for output in drawn)
+
+    def draw_labels(self, labels: UInt8[np.ndarray, "h w"]) -> list[Float[Tensor, "3 h w"]]:
+        """Class numbers as the pictures of all passes."""
+        numbers = torch.from_numpy(labels.astype(np.int64))
+        if self.palette:
+            table = torch.cat([torch.zeros(1, 3), self.colours])
+            return [table[numbers].permute(2, 0, 1).contiguous()]
+        return [
+            (numbers == number).float().expand(3, -1, -1).contiguous()
+            for number in range(1, len(self.marks) + 1)
+        ]
+
+    def read(self, images: Pictures) -> Reading:
+        """Each pixel to the nearer of white and black; with several classes, to the best of those.
+
+        With a palette: to the nearest of its colours and black; the scores are a softmax over
+        squared distances.
+        """
+        if self.palette:
+            table = torch.cat([torch.zeros(1, 3), self.colours])
+            distances = (images[0][None] - table[:, :, None, None]).square().sum(dim=1)
+            labels = distances.argmin(dim=0)
+            scores = torch.softmax(-8.0 * distances, dim=0)[1:]
+        else:
+            scores = torch.stack([image.mean(dim=0) for image in images])
+            best, index = scores.max(dim=0)
+            labels = torch.where(best > 0.5, index + 1, 0)
+        mask = labels.numpy().astype(np.uint8)
+        clean = self.draw_labels(mask)[0]
+        if len(self.marks) > 1 and not self.palette:
+            table = torch.cat([torch.zeros(1, 3), self.colours])
+            clean = table[labels].permute(2, 0, 1).contiguous()
+        return Reading(clean, mask=mask, scores=scores.numpy())
+
+    def score(self, answers: Pictures, truths: Pictures) -> float:
+        """IoU, averaged over the classes that the truth or the answer shows; in [0, 1]."""
+        got, want = self.read(answers).mask, self.read(truths).mask
+        assert got is not None
+        assert want is not None
+        shown = [n for n in range(1, len(self.marks) + 1) if (got == n).any() or (want == n).any()]
+        return float(np.mean([iou(got == n, want == n) for n in shown])) if shown else 1.0

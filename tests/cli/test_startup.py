@@ -1,0 +1,85 @@
+"""What is imported when. Whoever types a command waits for it, so it is kept few, and lazy."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vicl.files.packaged import PHOTOS
+
+NUMBERS = {"torch", "numpy", "PIL", "scipy", "skimage", "sklearn"}
+"""What computes."""
+
+SLOW = {"scipy", "skimage", "sklearn", "joblib", "rich", "accelerate", "huggingface_hub", "yaml"}
+"""What an answer needs only for some tasks, or not at all."""
+
+
+def imported(code: str, folder: Path) -> set[str]:
+    """The packages that a process has imported when it ends, whatever it printed."""
+    whole = (
+        f"import sys\ntry:\n    {code}\nexcept SystemExit as end:\n    assert not end.code\n"
+        "names = sorted({name.partition('.')[0] for name in sys.modules})\n"
+        "print('\\n' + ' '.join(names))"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("COV")}
+    done = subprocess.run(
+        [sys.executable, "-c", whole],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["models"],
+        ["predict", "--help"],
+        ["evaluate", "segmentation", "--help"],
+        ["train", "--help"],
+        ["figures", "synthesize", "--help"],
+    ],
+)
+def test_commands_that_compute_nothing(arguments: list[str], tmp_path: Path) -> None:
+    found = imported(f"from vicl.cli import main; main({arguments!r})", tmp_path)
+    assert not found & (NUMBERS | SLOW)
+    assert "click" in found
+
+
+def test_the_package_alone(tmp_path: Path) -> None:
+    assert not imported("import vicl; dir(vicl)", tmp_path) & (NUMBERS | SLOW | {"pydantic"})
+
+
+def test_predict_imports_torch_and_little_else(tmp_path: Path) -> None:
+    found = imported("import vicl; vicl.predict", tmp_path)
+    assert "torch" in found
+    assert not found & SLOW
+
+
+def predicting(query: str, example: str, output: str, task: str) -> str:
+    """A command, in Python, as a person would type it."""
+    arguments = ["predict", str(PHOTOS / query), "-o", "answer.png", "--task", task]
+    arguments += ["--example", str(PHOTOS / example), str(PHOTOS / output)]
+    return f"from vicl.cli import main; main({arguments!r})"
+
+
+def test_an_image_that_curves_explain_needs_nothing_slow(tmp_path: Path) -> None:
+    code = predicting("cat.jpg", "brushes.jpg", "brushes_negative.jpg", "image")
+    assert not imported(code, tmp_path) & SLOW
+    assert (tmp_path / "answer.png").is_file()
+
+
+def test_a_mask_needs_forests_but_no_progress_bar(tmp_path: Path) -> None:
+    segmented = ("dandelion_1.jpg", "dandelion_2.jpg", "dandelion_2_mask.png", "segmentation")
+    found = imported(predicting(*segmented), tmp_path)
+    assert {"scipy", "sklearn"} <= found
+    assert not found & {"accelerate", "huggingface_hub", "yaml"}
