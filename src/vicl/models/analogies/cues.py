@@ -12,8 +12,9 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from vicl.models.analogies.features import GRID, WORKING_SIZE, View, blur, places
+from vicl.encoders.handmade import blur, places
 from vicl.models.analogies.matching import dissimilarity, transfer
+from vicl.models.analogies.view import GRID, WORKING_SIZE, View
 
 CUES: Final = (
     "place 3",

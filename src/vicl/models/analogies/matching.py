@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float
 
-from vicl.models.analogies.features import GRID, View
+from vicl.models.analogies.view import GRID, View
 
 REACH: Final = 8
 """Longest shift, in grid steps (a quarter of the image)."""

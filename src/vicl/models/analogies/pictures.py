@@ -16,8 +16,6 @@ from jaxtyping import Bool, Float, Int
 
 from vicl.models.analogies import local
 
-Features = Callable[[Float[np.ndarray, "h w 3"]], Float[np.ndarray, "h w _"]]
-
 _SAMPLES: Final = 6000
 _TREES: Final = 20
 _TRIAL_TREES: Final = 8
@@ -55,7 +53,7 @@ class Method:
     """
 
     name: str
-    features: Features
+    features: Callable[[Float[np.ndarray, "h w 3"]], Float[np.ndarray, "h w _"]]
     forest: bool = False
     curves: bool = False
     residual: bool = False
