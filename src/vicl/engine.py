@@ -69,18 +69,23 @@ class Sampling:
 
 
 @runtime_checkable
-class Inpainter(Protocol):
-    """Anything that fills holes: `f` of the paper."""
+class Named(Protocol):
+    """What says which one it is."""
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """What people call it, as `vicl models` lists it."""
         ...
 
     @property
     def weights_hash(self) -> str | None:
         """SHA-256 of its weights, in hex; None if it has none."""
         ...
+
+
+@runtime_checkable
+class Inpainter(Named, Protocol):
+    """Anything that fills holes: `f` of the paper."""
 
     @property
     def canvas_size(self) -> tuple[int, int]:
@@ -189,18 +194,8 @@ class Features:
 
 
 @runtime_checkable
-class Encoder(Protocol):
+class Encoder(Named, Protocol):
     """Anything that turns images into features."""
-
-    @property
-    def name(self) -> str:
-        """What people call it."""
-        ...
-
-    @property
-    def weights_hash(self) -> str | None:
-        """SHA-256 of its weights, in hex; None if it has none."""
-        ...
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -222,21 +217,11 @@ class Encoder(Protocol):
 
 
 @runtime_checkable
-class InContextModel(Protocol):
+class InContextModel(Named, Protocol):
     """Anything that answers a prompt.
 
     The images of the prompts are drawn already: outputs are images, not annotations.
     """
-
-    @property
-    def name(self) -> str:
-        """As `vicl models` lists it."""
-        ...
-
-    @property
-    def weights_hash(self) -> str | None:
-        """SHA-256 of its weights, in hex; None if it has none."""
-        ...
 
     @property
     def max_size(self) -> int | None:

@@ -333,9 +333,9 @@ def test_constant_images() -> None:
 def test_correspondence_follows_a_shifted_picture() -> None:
     image = photo("astronaut", 160)
     known, asked = describe(image[:, :128, :128]), describe(image[:, 16:144, 12:140])
-    mask = np.zeros((1, GRID, GRID), np.float32)
-    mask[0, 12:20, 10:18] = 1
-    carried = transfer(known, mask, asked, colour=0.3, smoothing=2.0)[0]
+    mask = np.zeros((GRID, GRID), np.float32)
+    mask[12:20, 10:18] = 1
+    carried = transfer(known, mask, asked, colour=0.3, smoothing=2.0)
     expected = np.zeros((GRID, GRID), bool)
     expected[12 - 4 : 20 - 4, 10 - 3 : 18 - 3] = True
     found = carried > 0.5
