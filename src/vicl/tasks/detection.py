@@ -21,7 +21,7 @@ from vicl.tasks.boxes import (
     whole_pixels,
 )
 from vicl.tasks.masks import read_labels
-from vicl.tasks.task import MarkedTask, Pictures, Reading
+from vicl.tasks.task import MarkedTask, Passes, Pictures, Reading
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,7 @@ class DetectionTask(MarkedTask):
     name: str = "detection"
     metric: str = "box IoU"
 
-    def draw(
-        self, example: Example, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS
-    ) -> tuple[Example, ...]:
+    def draw(self, example: Example, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Passes:
         """See :meth:`Task.draw`.
 
         The annotation is a list of boxes (x0, y0, x1, y1) in pixels of the input, an (n, 4) array
