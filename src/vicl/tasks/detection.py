@@ -13,13 +13,7 @@ from torch import Tensor
 from vicl.images import DEFAULT_LIMIT_PIXELS, to_tensor
 from vicl.metrics import box_iou
 from vicl.prompt import Example
-from vicl.tasks.boxes import (
-    Box,
-    bounding_box,
-    component_boxes,
-    largest_component,
-    whole_pixels,
-)
+from vicl.tasks.boxes import Box, bounding_box, component_boxes, largest_component, whole_pixels
 from vicl.tasks.masks import read_labels
 from vicl.tasks.task import MarkedTask, Passes, Pictures, Reading
 

@@ -166,10 +166,7 @@ def saliency(
     near = np.exp(-((centres[:, None] - centres[None]) ** 2).sum(axis=-1) / (2 * 0.25**2))
     contrast = (apart * near * background).sum(axis=1) / near.sum(axis=1)
     contrast /= contrast.max() + 1e-6
-    return (
-        (1 - background)[segments].astype(np.float32),
-        contrast[segments].astype(np.float32),
-    )
+    return ((1 - background)[segments].astype(np.float32), contrast[segments].astype(np.float32))
 
 
 def _segment_means(
