@@ -14,12 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from vicl.files import display, reason
-from vicl.images.decoding import (
-    DEFAULT_LIMIT_PIXELS,
-    ImageError,
-    image_name,
-    open_image,
-)
+from vicl.images.decoding import DEFAULT_LIMIT_PIXELS, ImageError, image_name, open_image
 from vicl.images.encoding import WRITERS
 from vicl.images.modes import to_rgb
 

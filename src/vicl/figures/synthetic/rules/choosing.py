@@ -209,10 +209,7 @@ def draw_scribble(
 
 
 def _stroke(
-    image: UInt8[np.ndarray, "h w 3"],
-    points: list[tuple[int, int]],
-    colour: list[int],
-    radius: int,
+    image: UInt8[np.ndarray, "h w 3"], points: list[tuple[int, int]], colour: list[int], radius: int
 ) -> UInt8[np.ndarray, "h w 3"]:
     """A line through points (x, y), in a colour with a rim."""
     canvas = Image.fromarray(image)

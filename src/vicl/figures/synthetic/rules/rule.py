@@ -143,10 +143,7 @@ def pairs(
 
 
 def changes(
-    *,
-    draw: Draw = _nothing,
-    wish: Wish | Callable[[Values], Wish],
-    weight: float = 1.0,
+    *, draw: Draw = _nothing, wish: Wish | Callable[[Values], Wish], weight: float = 1.0
 ) -> Callable[[Change], Change]:
     """Make a rule of a function (scene, values) -> scene."""
 
@@ -162,10 +159,7 @@ def changes(
 
 
 def filters(
-    *,
-    draw: Draw = _nothing,
-    wish: Wish | Callable[[Values], Wish] = ANYTHING,
-    weight: float = 1.0,
+    *, draw: Draw = _nothing, wish: Wish | Callable[[Values], Wish] = ANYTHING, weight: float = 1.0
 ) -> Callable[[Filter], Filter]:
     """Make a rule of a function (picture, values) -> picture of the same size."""
 
