@@ -12,8 +12,9 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from vicl.models.analogies.features import GRID, WORKING_SIZE, View, blur, places
+from vicl.encoders.handmade import blur, places
 from vicl.models.analogies.matching import dissimilarity, transfer
+from vicl.models.analogies.view import GRID, WORKING_SIZE, View
 
 CUES: Final = (
     "place 3",
@@ -104,7 +105,7 @@ def evidence(
     coarse = [_shrink(blur(mask, 1.5)) for mask in known.masks]
     for colour, smoothing in ((0.3, 2.0), (0.0, 2.0), (0.05, 4.0)):
         carried = sum(
-            w * transfer(view, mask[None], query, colour=colour, smoothing=smoothing)[0]
+            w * transfer(view, mask, query, colour=colour, smoothing=smoothing)
             for w, view, mask in zip(weights, known.views, coarse, strict=True)
         )
         maps.append(_grow(np.asarray(carried, np.float32)))
