@@ -38,7 +38,7 @@ from vicl.evaluation.episodes import DatasetError, Episode
 from vicl.images import ImageError, find_images, open_image, resize, to_tensor
 from vicl.metrics import bootstrap_interval, iou, paired_interval
 from vicl.models.analogies import trust
-from vicl.models.analogies.cues import CUES, STATISTICS, evidence, learn, log_odds
+from vicl.models.analogies.cues import CUES, evidence, learn, log_odds
 from vicl.models.analogies.masks import _cut
 from vicl.models.analogies.view import WORKING_SIZE, describe
 
@@ -276,7 +276,7 @@ def _fit(rows: Rows, labels: Values, weights: Values) -> tuple[Table, float]:
         return float(missed.mean(dtype=np.float64) + drawn @ found**2), slope + 2 * drawn * found
 
     *table, area = optimize.minimize(loss, 0 * drawn, jac=True, method="L-BFGS-B").x
-    return np.reshape(table, (len(CUES) + 1, len(STATISTICS))), float(area)
+    return np.reshape(table, (len(CUES) + 1, -1)), float(area)
 
 
 def _source(table: Table, area: float) -> str:

@@ -36,8 +36,9 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from measuring import reset_peak_memory, synchronise
 from vicl.canvas.layout import Layout
-from vicl.files.machine import peak_memory, processor, reset_peak_memory, synchronise
+from vicl.files.machine import peak_memory, processor
 from vicl.files.packaged import PHOTOS
 from vicl.images import to_tensor
 from vicl.models import vqgan

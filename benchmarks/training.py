@@ -37,7 +37,8 @@ from rich.table import Table
 from torch import Generator, Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from vicl.files.machine import peak_memory, processor, reset_peak_memory, synchronise
+from measuring import reset_peak_memory, synchronise
+from vicl.files.machine import peak_memory, processor
 from vicl.models.mae_vqgan import MAEVQGAN, PUBLISHED
 from vicl.training.build import compile_parts
 from vicl.training.data.training_data import open_data

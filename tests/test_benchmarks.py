@@ -32,6 +32,14 @@ def run(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.slow
+def test_startup() -> None:
+    done = run("startup.py", "--runs", "1")
+    assert done.returncode == 0, done.stderr
+    assert "import torch" in done.stdout
+    assert "vicl predict, segmentation" in done.stdout
+
+
+@pytest.mark.slow
 def test_resolution(shared: Path) -> None:
     done = run("resolution.py", "--data", shared / "data", "--count", "1", "--engine", "identity")
     assert done.returncode == 0, done.stderr

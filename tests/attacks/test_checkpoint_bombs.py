@@ -207,7 +207,7 @@ def test_memory_stays_bounded(tmp_path: Path) -> None:
     assert {case: kilobytes for case, kilobytes in growth.items() if kilobytes > 100_000} == {}
 
 
-GOOD_CONFIG: dict[str, Any] = {"format": 1, "model": "mae-vqgan", "architecture": {}}
+GOOD_CONFIG: dict[str, Any] = {"format": 2, "model": "mae-vqgan", "architecture": {}}
 
 
 @pytest.mark.parametrize(
@@ -221,14 +221,18 @@ GOOD_CONFIG: dict[str, Any] = {"format": 1, "model": "mae-vqgan", "architecture"
         ({"model": "../../etc"}, "got the model '../../etc', expected mae-vqgan"),
         ({"format": 99}, "made by a newer vicl"),
         ({"code": "x"}, "code Extra inputs"),
-        ({"architecture": {"depth": 10**9}}, "too large a model"),
-        ({"architecture": {"canvas_size": [1 << 40] * 2}}, "too large a model"),
-        ({"architecture": {"embed_dim": 1 << 40}}, "too large a model"),
+        ({"asking": {"spins": 10**9}}, "spins Input should be less"),
+        ({"asking": ["os:system"]}, "asking Input should be"),
+        ({"format": 1, "asking": {"spins": 2}}, "asking: got one, which format 1 has not"),
+        ({"architecture": {"depth": 10**9}}, "less than or equal to"),
+        ({"architecture": {"canvas_size": [1 << 40] * 2}}, "less than or equal to"),
+        ({"architecture": {"canvas_size": [1 << 16] * 2}}, "too large a model"),
+        ({"architecture": {"embed_dim": 1 << 40}}, "less than or equal to"),
         ({"architecture": {"mlp_ratio": 1e308}}, "fits no model"),
         ({"architecture": {"mlp_ratio": float("inf")}}, "mlp_ratio .* finite number"),
         ({"architecture": {"target": "os.system"}}, "target Extra inputs"),
-        ({"architecture": {"decoder_depth": 10**7}}, "too large a model"),
-        ({"architecture": {"tokenizer": {"blocks": 10**7}}}, "too large a model"),
+        ({"architecture": {"decoder_depth": 10**7}}, "less than or equal to"),
+        ({"architecture": {"tokenizer": {"blocks": 10**7}}}, "less than or equal to"),
     ],
 )
 def test_configurations_that_lie(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -37,3 +39,11 @@ def drawn(rule: Rule, seed: int) -> tuple[Scene, Values]:
     values = rule.draw(rng)
     wish: Wish = rule.wish(values)
     return draw_scene(rng, choose_family(rng, wish, tuple(FAMILIES.values())), wish), values
+
+
+def matplotlib_fonts() -> Path | None:
+    """The folder of the fonts that come with matplotlib; None where it is not installed."""
+    spec = importlib.util.find_spec("matplotlib")
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf"

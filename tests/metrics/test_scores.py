@@ -11,7 +11,6 @@ from vicl.metrics import (
     bootstrap_statistic,
     box_iou,
     iou,
-    mean_iou,
     mean_of,
     paired_interval,
     pixel_accuracy,
@@ -58,18 +57,6 @@ def test_pixel_accuracy_by_hand() -> None:
     assert pixel_accuracy(pred, ~pred, void=np.ones_like(pred)) == 1  # nothing left to judge
     with pytest.raises(ValueError, match="pixel_accuracy, void"):
         pixel_accuracy(pred, truth, void=void.T)
-
-
-def test_mean_iou_by_hand() -> None:
-    pred = np.array([[0, 1, 1, 2]])
-    truth = np.array([[0, 0, 1, 1]])
-    # class 0: 1/2; class 1: 1/3; class 2: 0/1
-    assert mean_iou(pred, truth) == pytest.approx((1 / 2 + 1 / 3 + 0) / 3)
-    assert mean_iou(pred, truth, classes=[1]) == pytest.approx(1 / 3)
-    void = np.array([[False, False, False, True]])
-    assert mean_iou(pred, truth, void=void) == pytest.approx((1 / 2 + 1 / 2) / 2)
-    with pytest.raises(ValueError, match="classes"):
-        mean_iou(pred, truth, classes=[])
 
 
 def test_box_iou_by_hand() -> None:

@@ -63,8 +63,8 @@ from tests.training.runs import plain
 
 import vicl
 from vicl.models.registry import kinds
-from vicl.training.loop import train
-from vicl.training.recipe.dry_run import describe
+from vicl.training.train import train
+from vicl.training.dry_run import describe
 from vicl.training.recipe.files import check_recipe
 
 assert "/toy_house/" in vicl.__file__

@@ -131,7 +131,7 @@ def canvases(kind: str, dataset: Any, count: int, name: str, *, shown: int = 1) 
 
 def paper_table(root: Path, out: Path, count: int) -> Any:
     """The paper's table, as far as a folder allows."""
-    table = run_paper({}, root, out, count=count)
+    table = run_paper({}, root, Asking(out=out, count=count))
     return {"ours": table.ours, "skipped": list(table.skipped), "cells": table.cells()}
 
 

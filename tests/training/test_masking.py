@@ -201,12 +201,12 @@ def test_holes_in_pixels_are_whole_patches() -> None:
 def test_maskings_are_checked() -> None:
     adapter: TypeAdapter[Masking] = TypeAdapter(Masking)
     assert adapter.validate_python({"kind": "blocks", "ratio": 0.3}) == Blocks(ratio=0.3)
-    for wrong in (
-        {"kind": "patches", "ratio": 1.0},
-        {"kind": "patches", "share": 0.5},
-        {"kind": "rectangles", "low": 0.5, "high": 0.4},
-        {"kind": "all", "weight": 0},
-        {"kind": "random"},
+    for wrong, fault in (
+        ({"kind": "patches", "ratio": 1.0}, "should be less than 1"),
+        ({"kind": "patches", "share": 0.5}, "Extra inputs"),
+        ({"kind": "rectangles", "low": 0.5, "high": 0.4}, "low: got 0.5"),
+        ({"kind": "all", "weight": 0}, "should be greater than 0"),
+        ({"kind": "random"}, "tag 'random'"),
     ):
-        with pytest.raises(ValidationError):
+        with pytest.raises(ValidationError, match=fault):
             adapter.validate_python(wrong)

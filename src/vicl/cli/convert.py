@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -41,15 +42,7 @@ from vicl.cli.failing import failing
 )
 @click.option("--overwrite", is_flag=True, help="Replace a model folder that is there.")
 @failing(1)
-def convert(
-    source: Path,
-    out: Path,
-    vqgan: Path | None,
-    vqgan_config: Path | None,
-    heads: tuple[int, int] | None,
-    licence: str,
-    overwrite: bool,
-) -> None:
+def convert(source: Path, out: Path, **options: Any) -> None:
     """Turn a published MAE-VQGAN checkpoint SOURCE (.pth) into the model folder OUT.
 
     SOURCE may also be a VQGAN alone (last.ckpt): its folder is the tokenizer of training recipes.
@@ -61,15 +54,7 @@ def convert(
     from vicl.storage.folder import KeysError
 
     try:
-        folder = convert_checkpoint(
-            source,
-            out,
-            vqgan=vqgan,
-            vqgan_config=vqgan_config,
-            heads=heads,
-            licence=licence,
-            overwrite=overwrite,
-        )
+        folder = convert_checkpoint(source, out, **options)
     except KeysError as error:
         click.echo(f"error: {error.report()}", err=True)
         sys.exit(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -67,22 +67,7 @@ _CONTENT = (
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True)
 @failing(1, stopped="stopped; start again to go on")
 def synthesize(
-    out: Path,
-    count: int,
-    size: int,
-    patch_size: int,
-    seed: int,
-    clean: float,
-    cutouts: Path | None,
-    photographs: Path | None,
-    masks: Path | None,
-    cutouts_licence: str,
-    photographs_licence: str,
-    fonts: Path | None,
-    fonts_licence: str,
-    form: Form,
-    encoding: Encoding,
-    workers: int,
+    out: Path, count: int, form: Form, encoding: Encoding, workers: int, **content: Any
 ) -> None:
     """Write figures to the folder OUT, with what is known of each: rule, values, cells, licences.
 
@@ -92,28 +77,10 @@ def synthesize(
     from vicl.figures.shards import write_figures
     from vicl.figures.synthetic.generator import SyntheticFigures
 
-    source = SyntheticFigures(
-        size=size,
-        patch_size=patch_size,
-        seed=seed,
-        clean=clean,
-        cutouts=cutouts,
-        photographs=photographs,
-        masks=masks,
-        cutouts_licence=cutouts_licence,
-        photographs_licence=photographs_licence,
-        fonts=fonts,
-        fonts_licence=fonts_licence,
-    )
+    source = SyntheticFigures(**content)
     with progress("figures", total=count) as advance:
         written = write_figures(
-            source,
-            out,
-            count,
-            form=form,
-            encoding=encoding,
-            workers=workers,
-            progress=advance,
+            source, out, count, form=form, encoding=encoding, workers=workers, progress=advance
         )
     for path in written:
         click.echo(str(path))
@@ -127,14 +94,7 @@ def synthesize(
     "--rule", "rules", multiple=True, metavar="NAME", help="Only this rule. Repeat for more."
 )
 @failing(1, stopped="stopped; start again to go on")
-def sheet(
-    out: Path,
-    seed: int,
-    cutouts: Path | None,
-    photographs: Path | None,
-    masks: Path | None,
-    rules: tuple[str, ...],
-) -> None:
+def sheet(out: Path, rules: tuple[str, ...], **content: Any) -> None:
     """Draw contact sheets into the folder OUT: every rule with two rows, and 64 figures.
 
     Prints the files.
@@ -143,9 +103,7 @@ def sheet(
     from vicl.figures.synthetic.generator import SyntheticFigures
     from vicl.images import save_image
 
-    source: SyntheticFigures = SyntheticFigures(
-        seed=seed, cutouts=cutouts, photographs=photographs, masks=masks
-    )
+    source: SyntheticFigures = SyntheticFigures(**content)
     shown = {"chosen": list(rules)} if rules else groups()
     for name, names in shown.items():
         save_image(rule_sheet(source, names), out / f"rules-{name}.png")

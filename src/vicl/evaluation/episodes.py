@@ -37,7 +37,7 @@ Measures = TaskName | Literal["shapes", "rules"]
 measures of the dataset's own."""
 MEASURES_NAMES: tuple[Measures, ...] = (*TASKS, "shapes", "rules")
 
-Corners = tuple[float, float, float, float]
+Bounds = tuple[float, float, float, float]
 """A box: (x0, y0, x1, y1), half-open, in pixels of the image."""
 
 Ink = tuple[tuple[float, float, float], tuple[float, float, float]]
@@ -87,7 +87,7 @@ class Item:
     target: tuple[str, ...] = ()
     class_name: str = ""
     value: int | None = None
-    boxes: tuple[Corners, ...] = ()
+    boxes: tuple[Bounds, ...] = ()
     group: str = ""
     source: str = ""
 
@@ -147,7 +147,7 @@ class Truth:
     image: Float[Tensor, "3 h w"]
     void: Bool[np.ndarray, "h w"] | None = None
     annotators: Bool[np.ndarray, "a h w"] | None = None
-    boxes: tuple[Corners, ...] = ()
+    boxes: tuple[Bounds, ...] = ()
     name: str = ""
     ink: Ink | None = None
 

@@ -16,58 +16,36 @@ YOLO       :func:`yolo_boxes`, :func:`yolo_segments`,    :func:`write_yolo_class
            :func:`write_yolo`
 LabelMe    :func:`labelme`, :func:`write_labelme`
 ========== ============================================= ==============================
+
+:func:`vicl.exports.writers.open_writer` writes whole answers as they come, in any of these;
+:mod:`vicl.exports.answers` says what is told of one, as JSON or on a contact sheet.
 """
 
-from __future__ import annotations
-
-from vicl.exports.annotation import Annotation, ExportError
-from vicl.exports.coco import (
-    CocoAnnotation,
-    CocoCategory,
-    CocoDataset,
-    CocoImage,
-    CocoStyle,
-    coco_annotations,
-    coco_dataset,
-    coco_image_record,
-    read_coco,
-    write_coco,
-)
-from vicl.exports.coco_writer import CocoWriter
-from vicl.exports.labelme import labelme, write_labelme
-from vicl.exports.masks import mask_image, mask_png, write_label_map
-from vicl.exports.regions import EDGE_INSET, Instances
-from vicl.exports.rle import Rle, decode_rle, encode_rle
-from vicl.exports.yolo import write_yolo, write_yolo_classes, yolo_boxes, yolo_segments
-from vicl.tasks.boxes import Box
-
-__all__ = [
-    "EDGE_INSET",
-    "Annotation",
-    "Box",
-    "CocoAnnotation",
-    "CocoCategory",
-    "CocoDataset",
-    "CocoImage",
-    "CocoStyle",
-    "CocoWriter",
-    "ExportError",
-    "Instances",
-    "Rle",
-    "coco_annotations",
-    "coco_dataset",
-    "coco_image_record",
-    "decode_rle",
-    "encode_rle",
-    "labelme",
-    "mask_image",
-    "mask_png",
-    "read_coco",
-    "write_coco",
-    "write_label_map",
-    "write_labelme",
-    "write_yolo",
-    "write_yolo_classes",
-    "yolo_boxes",
-    "yolo_segments",
-]
+from vicl.exports.annotation import Annotation as Annotation
+from vicl.exports.annotation import ExportError as ExportError
+from vicl.exports.coco import CocoAnnotation as CocoAnnotation
+from vicl.exports.coco import CocoCategory as CocoCategory
+from vicl.exports.coco import CocoDataset as CocoDataset
+from vicl.exports.coco import CocoImage as CocoImage
+from vicl.exports.coco import CocoStyle as CocoStyle
+from vicl.exports.coco import coco_annotations as coco_annotations
+from vicl.exports.coco import coco_dataset as coco_dataset
+from vicl.exports.coco import coco_image_record as coco_image_record
+from vicl.exports.coco import read_coco as read_coco
+from vicl.exports.coco import write_coco as write_coco
+from vicl.exports.coco_writer import CocoWriter as CocoWriter
+from vicl.exports.labelme import labelme as labelme
+from vicl.exports.labelme import write_labelme as write_labelme
+from vicl.exports.masks import mask_image as mask_image
+from vicl.exports.masks import mask_png as mask_png
+from vicl.exports.masks import write_label_map as write_label_map
+from vicl.exports.regions import EDGE_INSET as EDGE_INSET
+from vicl.exports.regions import Instances as Instances
+from vicl.exports.rle import Rle as Rle
+from vicl.exports.rle import decode_rle as decode_rle
+from vicl.exports.rle import encode_rle as encode_rle
+from vicl.exports.yolo import write_yolo as write_yolo
+from vicl.exports.yolo import write_yolo_classes as write_yolo_classes
+from vicl.exports.yolo import yolo_boxes as yolo_boxes
+from vicl.exports.yolo import yolo_segments as yolo_segments
+from vicl.tasks.boxes import Box as Box

@@ -11,8 +11,6 @@ from jaxtyping import Float, UInt8
 
 from vicl.tasks.boxes import Box
 
-__all__ = ["Annotation", "ExportError", "clipped_boxes"]
-
 MAX_CLASSES = 255  # what a mask of bytes can tell apart, beside the background
 
 

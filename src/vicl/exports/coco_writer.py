@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -101,12 +100,8 @@ class CocoWriter:
         self.path = Path(path)
         self.partial = self.path.with_name(self.path.name + ".partial.jsonl")
         self.classes = check_classes(classes)
-        self._options: dict[str, Any] = {
-            "style": style,
-            "instances": instances,
-            "min_area": min_area,
-            "tolerance": tolerance,
-        }
+        options = {"instances": instances, "min_area": min_area, "tolerance": tolerance}
+        self._options: dict[str, Any] = {"style": style, **options}
         self._info = info
         if not (resume or overwrite):
             self._refuse_earlier_work()
@@ -164,12 +159,7 @@ class CocoWriter:
     def __enter__(self) -> CocoWriter:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         if kind is None:
             self.close()
         else:

@@ -17,8 +17,6 @@ from vicl.files import display, write_atomic
 from vicl.images import save_image
 from vicl.tasks.palette import Colour, palette
 
-__all__ = ["mask_image", "mask_png", "write_label_map"]
-
 LABEL_MAP = "labels.json"
 
 

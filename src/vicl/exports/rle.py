@@ -16,8 +16,6 @@ from typing_extensions import TypedDict
 
 from vicl.images import DEFAULT_LIMIT_PIXELS
 
-__all__ = ["Rle", "decode_rle", "encode_rle", "pixels_to_rle"]
-
 
 class Rle(TypedDict):
     """A mask as COCO's JSON holds it.

@@ -35,13 +35,8 @@ def yolo_boxes(annotation: Annotation, *, min_area: int = 1) -> str:
     lines = []
     for box in boxes:
         x0, y0, x1, y1 = box.box
-        numbers = [
-            (x0 + x1) / 2 / width,
-            (y0 + y1) / 2 / height,
-            (x1 - x0) / width,
-            (y1 - y0) / height,
-        ]
-        lines.append(_line(box.label, numbers))
+        middle, side = ((x0 + x1) / 2 / width, (y0 + y1) / 2 / height), (x1 - x0, y1 - y0)
+        lines.append(_line(box.label, [*middle, side[0] / width, side[1] / height]))
     return "".join(lines)
 
 

@@ -10,9 +10,6 @@ from jaxtyping import Bool, UInt8
 
 from vicl.canvas.rects import Rect
 
-Kind = Literal["grid", "page"]
-"""A clean grid, as prompts are laid out; or a page as in a paper."""
-
 Role = Literal["input", "output", "query", "answer"]
 """What a cell shows; query and answer are the last pair of a clean grid."""
 
@@ -53,7 +50,7 @@ class Figure:
 
     Attributes:
         image: RGB.
-        kind: Grid or page.
+        kind: A clean grid, as prompts are laid out; or a page as in a paper.
         laws: Its rules: one; more on pages with several outputs a scene.
         cells: All pictures.
         answer: Of a grid, where the answer stands; the image shows the right one.
@@ -65,7 +62,7 @@ class Figure:
     """
 
     image: UInt8[np.ndarray, "H W 3"]
-    kind: Kind
+    kind: Literal["grid", "page"]
     laws: tuple[Law, ...]
     cells: tuple[Cell, ...]
     answer: Rect | None

@@ -119,7 +119,11 @@ def open_image(
     name = display(source)
     # A stream and not the path: Pillow would map a bare BMP or TIFF into memory, and a map of a
     # file that somebody shortens later kills the process.
-    with _image_stream(source) as stream:
+    try:
+        stream = open_plain(source)
+    except FileError as error:
+        raise ImageError(str(error)) from error
+    with stream:
         _check_bytes(name, stream, limit_pixels)
         return _read(stream, name, limit_pixels)
 
@@ -153,16 +157,6 @@ def image_name(image: Image.Image) -> str:
     """Name a PIL image in a message: its file where it knows it."""
     filename = getattr(image, "filename", "")
     return display(filename) if filename and isinstance(filename, str) else "PIL image"
-
-
-@contextlib.contextmanager
-def _image_stream(path: str | os.PathLike[str]) -> Iterator[io.BufferedReader]:
-    try:
-        stream = open_plain(path)
-    except FileError as error:
-        raise ImageError(str(error)) from error
-    with stream:
-        yield stream
 
 
 def _check_bytes(name: str, stream: io.BufferedReader, limit_pixels: int) -> None:

@@ -11,7 +11,6 @@ from vicl.metrics.scores import bootstrap_interval as bootstrap_interval
 from vicl.metrics.scores import bootstrap_statistic as bootstrap_statistic
 from vicl.metrics.scores import box_iou as box_iou
 from vicl.metrics.scores import iou as iou
-from vicl.metrics.scores import mean_iou as mean_iou
 from vicl.metrics.scores import mean_of as mean_of
 from vicl.metrics.scores import mean_of_known as mean_of_known
 from vicl.metrics.scores import paired_interval as paired_interval

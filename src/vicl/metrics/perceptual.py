@@ -240,14 +240,9 @@ class _Part:
             raise ModelError(
                 f"{display(checkpoint.path)}: holds no tensors by name; expected those of a network"
             )
-        return cls(
-            checkpoint,
-            {
-                str(name): value
-                for name, value in checkpoint.data.items()
-                if isinstance(value, TensorRef) and not _EXTRAS.match(str(name))
-            },
-        )
+        items = ((str(name), value) for name, value in checkpoint.data.items())
+        tensors = {n: v for n, v in items if isinstance(v, TensorRef) and not _EXTRAS.match(n)}
+        return cls(checkpoint, tensors)
 
 
 def _width(layers: list[nn.Module]) -> int:

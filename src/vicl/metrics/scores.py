@@ -69,34 +69,6 @@ def pixel_accuracy(
     return float(agree.mean()) if agree.size else 1.0
 
 
-def mean_iou(
-    pred: Int[np.ndarray, "h w"],
-    truth: Int[np.ndarray, "th tw"],
-    *,
-    classes: Sequence[int] | None = None,
-    void: Bool[np.ndarray, "vh vw"] | None = None,
-) -> float:
-    """Compute the mean over classes of the IoU of two index masks.
-
-    Args:
-        pred: A class index per pixel.
-        truth: The same.
-        classes: Indices to average over; by default those that occur in either mask (outside
-            `void`), background 0 among them.
-        void: Pixels to leave out.
-
-    Raises:
-        ValueError: If shapes differ or `classes` is empty.
-    """
-    same_shape(pred, truth, "mean_iou")
-    if classes is None:
-        seen = np.ones(truth.shape, dtype=bool) if void is None else ~void
-        classes = [int(c) for c in np.union1d(pred[seen], truth[seen])] or [0]
-    if not len(classes):
-        raise ValueError("classes: got none, expected at least one class index")
-    return float(np.mean([iou(pred == c, truth == c, void=void) for c in classes]))
-
-
 def box_iou(a: Values, b: Values) -> float:
     """Compute intersection over union of two boxes.
 
@@ -141,12 +113,7 @@ class Interval:
 
 
 def bootstrap_statistic(
-    statistic: Statistic,
-    n: int,
-    *,
-    level: float = 0.95,
-    resamples: int = 10_000,
-    seed: int = 0,
+    statistic: Statistic, n: int, *, level: float = 0.95, resamples: int = 10_000, seed: int = 0
 ) -> Interval:
     """Compute the percentile bootstrap interval of any statistic of n things.
 
@@ -241,11 +208,7 @@ def bootstrap_interval(
             "all finite"
         )
     return bootstrap_statistic(
-        mean_of(sample),
-        len(sample),
-        level=level,
-        resamples=resamples,
-        seed=seed,
+        mean_of(sample), len(sample), level=level, resamples=resamples, seed=seed
     )
 
 

@@ -203,6 +203,8 @@ def _current(manifest: Manifest) -> Manifest:
     """A manifest of today's format; format 1 had how a model is asked in its architecture."""
     if manifest.format > 1:
         return manifest
+    if manifest.asking is not None:
+        raise ValueError("asking: got one, which format 1 has not")
     asking = {k: v for k, v in manifest.architecture.items() if k in Asking.model_fields}
     rest = {k: v for k, v in manifest.architecture.items() if k not in asking}
     return manifest.model_copy(update={"architecture": rest, "asking": asking or None})

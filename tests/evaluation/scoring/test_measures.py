@@ -12,7 +12,7 @@ from tests.pictures import picture
 from torch import Tensor
 
 from vicl.engine import Filled
-from vicl.evaluation.episodes import Case, Corners, Truth
+from vicl.evaluation.episodes import Bounds, Case, Truth
 from vicl.evaluation.scoring.measures import CELL, answer_cell, to_cell
 from vicl.evaluation.scoring.scorers import scorer_for
 from vicl.images import to_pil
@@ -140,7 +140,7 @@ def test_detection_takes_the_box_of_the_largest_component() -> None:
 
 def test_detection_at_the_query_uses_the_answers_image_and_the_true_numbers() -> None:
     size = (100, 200)
-    box: Corners = (10.5, 20.0, 50.0, 60.0)
+    box: Bounds = (10.5, 20.0, 50.0, 60.0)
     truth = Truth(drawn(box_mask(size, (10, 20, 50, 60))), boxes=(box,))
     cell = drawn(box_mask((CELL, CELL), (0, 0, 111, 111)))
     answer = Filled(drawn(box_mask(size, (10, 20, 50, 60))), cell=cell)
@@ -164,7 +164,7 @@ def test_detection_of_nothing() -> None:
 
 
 def test_detection_of_several_boxes_counts_the_nearest() -> None:
-    boxes: tuple[Corners, ...] = ((0.0, 0.0, 10.0, 10.0), (30.0, 30.0, 50.0, 50.0))
+    boxes: tuple[Bounds, ...] = ((0.0, 0.0, 10.0, 10.0), (30.0, 30.0, 50.0, 50.0))
     truth = Truth(drawn(box_mask((50, 50), (0, 0, 10, 10), (30, 30, 50, 50))), boxes=boxes)
     found = drawn(box_mask((50, 50), (30, 30, 50, 40)))
     assert scorer_for("detection").score(case(truth), Filled(found)).values["box_iou"] == 0.5

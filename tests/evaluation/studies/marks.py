@@ -62,7 +62,7 @@ class Marks:
         generator = Generator().manual_seed(seed)
         extent = int(torch.randint(self.side // 4, self.side // 2, (), generator=generator))
         top, left = torch.randint(0, self.side - extent, (2,), generator=generator).tolist()
-        # Corners of the colour cube: far from grey and from one another.
+        # Bounds of the colour cube: far from grey and from one another.
         corner = int(torch.randint(0, 8, (), generator=generator))
         colour = torch.tensor([corner & 1, corner >> 1 & 1, corner >> 2]).float()
         image, mask = (

@@ -16,6 +16,7 @@ from vicl.evaluation.datasets import open_dataset
 from vicl.evaluation.running.engines import as_engine
 from vicl.evaluation.running.results import EvaluationError
 from vicl.evaluation.studies.paper import COLUMNS, PUBLISHED, PaperTable, run_paper
+from vicl.evaluation.studies.variants import Asking
 from vicl.loading import load_model
 from vicl.metrics.perceptual import alexnet
 
@@ -38,7 +39,7 @@ def voc(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(voc: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[PaperTable, Path]:
     """The table of two episodes of what is there, and its folder."""
     out = tmp_path_factory.mktemp("run") / "out"
-    return run_paper({}, voc, out, count=2), out
+    return run_paper({}, voc, Asking(out=out, count=2)), out
 
 
 def test_one_fold_of_the_table(voc: Path, run: tuple[PaperTable, Path]) -> None:
@@ -79,8 +80,8 @@ def test_what_was_not_run_is_named_with_the_reason(run: tuple[PaperTable, Path])
 def test_a_table_goes_on(voc: Path, run: tuple[PaperTable, Path]) -> None:
     first, out = run
     with pytest.raises(EvaluationError, match="--resume"):
-        run_paper({}, voc, out, count=2)
-    again = run_paper({}, voc, out, count=2, resume=True)
+        run_paper({}, voc, Asking(out=out, count=2))
+    again = run_paper({}, voc, Asking(out=out, count=2, resume=True))
     assert again.runs["fold-0"].answered == 0
     assert again.ours == first.ours
 
@@ -90,13 +91,13 @@ def test_a_table_goes_on_with_the_lpips_it_was_begun_with(tmp_path: Path) -> Non
     for index in range(2):
         photo(root, f"imagenet/val/{index}.png", index, (111, 111))
     weights, other = lpips(tmp_path / "a", heads=1.0), lpips(tmp_path / "b", heads=2.0)
-    first = run_paper({}, root, out, count=1, lpips=weights)
+    first = run_paper({}, root, Asking(out=out, count=1), lpips=weights)
     assert first.ours["copy"]["LPIPS"].mean > 0
     with pytest.raises(EvaluationError, match="lpips"):
-        run_paper({}, root, out, count=1, lpips=other, resume=True)
+        run_paper({}, root, Asking(out=out, count=1, resume=True), lpips=other)
     # It is what is in the file that counts, not where it is.
     moved = weights.rename(tmp_path / "c")
-    again = run_paper({}, root, out, count=1, lpips=moved, resume=True)
+    again = run_paper({}, root, Asking(out=out, count=1, resume=True), lpips=moved)
     assert again.runs["colorization"].answered == 0
     assert again.ours == first.ours
 
@@ -114,7 +115,7 @@ def lpips(path: Path, *, heads: float) -> Path:
 
 def test_no_data_at_all(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match=r"no column can be run.*JPEGImages"):
-        run_paper({}, tmp_path, tmp_path / "out", count=2)
+        run_paper({}, tmp_path, Asking(out=tmp_path / "out", count=2))
 
 
 def test_other_data_do_not_pass_for_the_papers(tmp_path: Path) -> None:
@@ -123,7 +124,7 @@ def test_other_data_do_not_pass_for_the_papers(tmp_path: Path) -> None:
         photo(root, f"inputs/{index}.png", index)
         picture(root, f"targets/{index}.png", np.eye(8, 10, dtype=np.uint8) * 255)
     with pytest.raises(EvaluationError, match="no column can be run"):
-        run_paper({}, root, tmp_path / "out", count=2)
+        run_paper({}, root, Asking(out=tmp_path / "out", count=2))
 
 
 def test_published_rows_have_the_papers_columns() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.figures.made import matplotlib_fonts
 from torch.utils.data import DataLoader
 
 from vicl.canvas.layout import Layout
@@ -19,7 +20,6 @@ from vicl.figures.figure import Figure
 from vicl.figures.synthetic.generator import SyntheticFigures
 from vicl.figures.synthetic.grids import draw_grid, draw_layout, grid_cells
 from vicl.figures.synthetic.rules import RULES, Pair
-from vicl.figures.synthetic.scenes.lettering import matplotlib_fonts
 from vicl.figures.synthetic.scenes.scene import COLOURS
 from vicl.images import ImageError, to_pil, to_tensor
 from vicl.prompt import Example, Prompt

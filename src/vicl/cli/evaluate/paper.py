@@ -72,19 +72,22 @@ def paper(
     """
     from vicl.evaluation.running.engines import load_models
     from vicl.evaluation.studies.paper import run_paper
+    from vicl.evaluation.studies.variants import Asking
 
     with failing(2, stopped="stopped; go on with --resume"):
         table = run_paper(
             load_models(models, device=device),
             root,
-            output,
-            count=count,
-            seed=seed,
-            batch_size=batch_size,
-            workers=workers,
+            Asking(
+                count=count,
+                seed=seed,
+                batch_size=batch_size,
+                workers=workers,
+                out=output,
+                resume=resume,
+                progress=True,
+            ),
             lpips=lpips,
-            resume=resume,
-            progress=True,
         )
     click.echo(table.to_markdown(), nl=False)
     failed = sum(len(run.failures) for run in table.runs.values())

@@ -22,7 +22,7 @@ from pathlib import Path
 from vicl.evaluation.datasets.items import ItemDataset
 from vicl.evaluation.datasets.reading import PUBLISHED_CROP, is_gray
 from vicl.evaluation.datasets.voc import read_text
-from vicl.evaluation.episodes import Corners, DatasetError, Item
+from vicl.evaluation.episodes import Bounds, DatasetError, Item
 from vicl.files import display, reason
 from vicl.images import IMAGE_SUFFIXES, find_images
 from vicl.tasks import TaskName
@@ -147,7 +147,7 @@ def _classes(
     base: Path, rows: list[Row], inputs: dict[str, str], targets: dict[str, str] | None
 ) -> list[Item]:
     """An item for each pair of an image and a class in the table, sorted."""
-    boxes: defaultdict[tuple[str, str, int | None], list[Corners]] = defaultdict(list)
+    boxes: defaultdict[tuple[str, str, int | None], list[Bounds]] = defaultdict(list)
     for row in rows:
         name = row["name"]
         # Only the ending of an image: "im0.x" is no name of "im0".

@@ -24,7 +24,7 @@ from typing import Any
 from vicl.evaluation.datasets.items import Drawing, ItemDataset
 from vicl.evaluation.datasets.reading import PUBLISHED_CROP
 from vicl.evaluation.datasets.voc import LARGEST
-from vicl.evaluation.episodes import Corners, DatasetError, Item
+from vicl.evaluation.episodes import Bounds, DatasetError, Item
 from vicl.files import display, reason
 from vicl.tasks import TaskName
 
@@ -213,7 +213,7 @@ def _item(
     *,
     class_name: str = "",
     value: int | None = None,
-    boxes: tuple[Corners, ...] = (),
+    boxes: tuple[Bounds, ...] = (),
 ) -> Item:
     if not all(isinstance(name, str) for name in (*target, class_name)):
         raise TypeError(f"{row['id']}: got {target!r} and {class_name!r}, expected names")

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from vicl.evaluation.datasets.matlab import read_boundaries
-from vicl.evaluation.episodes import Corners, DatasetError, Item, is_inside
+from vicl.evaluation.episodes import Bounds, DatasetError, Item, is_inside
 from vicl.files import display
 from vicl.images import ImageError, open_image, to_rgb, to_tensor
 from vicl.metrics.edges import thin
@@ -49,7 +49,7 @@ class Drawn:
     output: Float[Tensor, "3 h w"]
     void: Bool[np.ndarray, "h w"] | None = None
     annotators: Bool[np.ndarray, "a h w"] | None = None
-    boxes: tuple[Corners, ...] = ()
+    boxes: tuple[Bounds, ...] = ()
 
 
 def draw(root: Path, item: Item, task: TaskName, *, void: int | None, crop: Crop) -> Drawn:

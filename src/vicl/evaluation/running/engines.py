@@ -90,9 +90,6 @@ def as_engine(
         fit: For inpainters: how images of other shapes go into the cells.
         stacked: For inpainters: two examples stand one above the other, as in the paper's synthetic
             study, on a canvas that has the room.
-
-    Raises:
-        ValueError: If `order` is "left" and the examples do not fit on the canvas.
     """
     settings = PromptSettings()
     if isinstance(model, Inpainter):

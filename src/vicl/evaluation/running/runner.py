@@ -66,8 +66,7 @@ def evaluate(
             at once; None begins with many. Where the memory is full they are halved.
         workers: Threads that load, and processes that score; 0 does both in this process.
         seed: Of everything random in the engines.
-        trained_classes: Classes that the training of engines with weights saw; None if that is
-            not known.
+        trained_classes: Classes that the engines' training saw; None if nobody knows.
         options: What else the results depend on, to be written down: plain values.
         resume: Go on with the run in `out`, if there is one.
         progress: Show a bar on standard error, where that is a terminal.
@@ -96,7 +95,10 @@ def evaluate(
         ) as advance,
     ):
         earlier = len(records)
-        run = _Run(engines, episodes, records, pool, batch_size, seed, trained_classes, advance)
+        run = _Run(
+            *(engines, dataset, episodes, scorer, records, pool),
+            *(batch_size, seed, trained_classes, advance),
+        )
         try:
             failures = run.complete()
         except BrokenExecutor as error:
@@ -104,25 +106,8 @@ def evaluate(
                 "workers: one that scored was ended from outside, perhaps for its memory; lower "
                 "--workers, then go on with --resume"
             ) from error
-        scored = run.scored(failures)
-        if not scored:
-            raise EvaluationError(f"no episode could be scored; the first: {failures[0]}")
-        results = Results(
-            dataset=dataset.name,
-            measures=dataset.measures,
-            fingerprint=dataset.fingerprint,
-            metrics=_measured(scorer, records, scored, next(iter(engines))),
-            episodes=tuple(episodes[position] for position in scored),
-            asked=len(episodes),
-            failures=tuple(failures),
-            engines=summarise(
-                engines,
-                scorer,
-                [episodes[position] for position in scored],
-                lambda name: [records.get(position, name) for position in scored],
-                run.equal_tokens.get,
-            ),
-            seed=seed,
+        return run.results(
+            failures,
             batch_size=batch_size,
             workers=workers,
             options=named,
@@ -130,7 +115,6 @@ def evaluate(
             answered=len(records) - earlier,
             earlier=earlier,
         )
-    return results
 
 
 @dataclass
@@ -138,7 +122,9 @@ class _Run:
     """The state of a run."""
 
     engines: Mapping[str, InContextModel]
+    dataset: Dataset
     episodes: Sequence[Episode]
+    scorer: Scorer
     records: Records
     pool: Workers
     batch_size: int | None
@@ -172,10 +158,31 @@ class _Run:
         self._collect(keep=0)
         return [self._failed[position] for position in sorted(self._failed)]
 
-    def scored(self, failures: Sequence[Failure]) -> list[int]:
-        """The episodes that every engine has a record of."""
+    def results(self, failures: Sequence[Failure], **facts: Any) -> Results:
+        """What was found over the episodes that every engine has a record of."""
         failed = {failure.position for failure in failures}
-        return [position for position in range(len(self.episodes)) if position not in failed]
+        scored = [place for place in range(len(self.episodes)) if place not in failed]
+        if not scored:
+            raise EvaluationError(f"no episode could be scored; the first: {failures[0]}")
+        episodes = tuple(self.episodes[position] for position in scored)
+        return Results(
+            dataset=self.dataset.name,
+            measures=self.dataset.measures,
+            fingerprint=self.dataset.fingerprint,
+            metrics=_measured(self.scorer, self.records, scored, next(iter(self.engines))),
+            episodes=episodes,
+            asked=len(self.episodes),
+            failures=tuple(failures),
+            engines=summarise(
+                self.engines,
+                self.scorer,
+                episodes,
+                lambda name: [self.records.get(position, name) for position in scored],
+                self.equal_tokens.get,
+            ),
+            seed=self.seed,
+            **facts,
+        )
 
     def _loaded(self, batches: Sequence[list[int]]) -> Iterator[dict[int, Future[Case]]]:
         """The batches; with workers, the next one is loaded while one is answered."""

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from vicl.engine import Filled
 from vicl.evaluation.datasets.reading import ONE_CLASS
-from vicl.evaluation.episodes import Case, Corners, Measures
+from vicl.evaluation.episodes import Bounds, Case, Measures
 from vicl.images import resize
 from vicl.images.imagenet import IMAGENET_STD
 from vicl.metrics import box_iou, iou, pixel_accuracy
@@ -111,7 +111,7 @@ def _detection(case: Case, answer: Filled) -> dict[str, float]:
     }
 
 
-def _best_box(image: Float[Tensor, "3 h w"], boxes: Sequence[Corners]) -> float:
+def _best_box(image: Float[Tensor, "3 h w"], boxes: Sequence[Bounds]) -> float:
     """The IoU of the box that an answer shows with the nearest of some boxes."""
     found = DetectionTask(ONE_CLASS).read([image]).boxes
     if not found:

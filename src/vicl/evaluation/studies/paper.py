@@ -22,13 +22,11 @@ from vicl.evaluation.running.engines import as_engine, device_of, with_floors
 from vicl.evaluation.running.results import EvaluationError, Results
 from vicl.evaluation.running.runner import evaluate
 from vicl.evaluation.scoring.scorers import scorer_for
+from vicl.evaluation.studies.variants import Asking
 from vicl.files import hash_file, write_atomic
 from vicl.loading import load_model
 from vicl.metrics import Interval
 from vicl.metrics.perceptual import load_lpips
-
-PUBLISHED_EPISODES = 1000
-"""Episodes of each column, as published."""
 
 IMAGENET_FOLDERS = ("imagenet/val", "imagenet", "ILSVRC2012/val", "ILSVRC/Data/CLS-LOC/val")
 """Where ImageNet's validation photographs are looked for below the data folder."""
@@ -135,15 +133,9 @@ class PaperTable:
 def run_paper(
     models: Mapping[str, Inpainter | InContextModel],
     root: Path,
-    out: Path,
+    asking: Asking,
     *,
-    count: int = PUBLISHED_EPISODES,
-    seed: int = 0,
-    batch_size: int | None = None,
-    workers: int = 0,
     lpips: Path | None = None,
-    resume: bool = False,
-    progress: bool = False,
 ) -> PaperTable:
     """Run every column of the paper's table 1 that a data folder allows.
 
@@ -151,21 +143,16 @@ def run_paper(
         models: What stands in our rows, by name; beside them the floors and Analogies do.
         root: Holds VOC 2012 (folds and detection) and ImageNet's validation photographs in one of
             :data:`IMAGENET_FOLDERS` (colorization); what is missing is left out.
-        out: Folder for the table, and for each evaluation with its pictures.
-        count: Episodes a column; other numbers than the published one make a column quicker.
-        seed: Of the episodes and the engines.
-        batch_size: See :func:`vicl.evaluation.running.runner.evaluate`.
-        workers: Likewise.
+        asking: How many episodes a column (1000 are published), and how they are answered; its
+            folder gets the table, and a folder with pictures for each evaluation.
         lpips: File with weights for the column of that name; without it there is none (see
             :func:`vicl.metrics.perceptual.load_lpips`).
-        resume: Go on with what is in `out`.
-        progress: Show bars on standard error.
 
     Returns:
-        The table; it is also written to `out`, as table.md and table.json.
+        The table; it is also written to the folder, as table.md and table.json.
 
     Raises:
-        EvaluationError: If no column can be run, or `out` holds another run.
+        EvaluationError: If no column can be run, or the folder holds another run.
         ValueError: If the weights of LPIPS cannot be read.
     """
     distance = None if lpips is None else load_lpips(lpips)
@@ -176,7 +163,7 @@ def run_paper(
     for name in dict.fromkeys(column.run for column in COLUMNS):
         try:
             dataset = _open(root, name)
-            episodes = dataset.episodes(count, seed=seed)
+            episodes = asking.episodes(dataset, 1)
         except DatasetError as error:
             missing[name] = " ".join(str(error).split())
             continue
@@ -184,24 +171,26 @@ def run_paper(
             {key: as_engine(model, dataset.task, published=True) for key, model in asked.items()}
         )
         coloured = dataset.task == "colorization"
+        out = None if asking.out is None else asking.out / name
         runs[name] = evaluate(
             ready,
             dataset,
             episodes,
-            out / name,
+            out,
             scorer=scorer_for(dataset.measures, lpips=distance if coloured else None),
-            batch_size=batch_size,
-            workers=workers,
-            seed=seed,
+            batch_size=asking.batch_size,
+            workers=asking.workers,
+            seed=asking.seed,
             options={
                 "published": True,
                 "devices": [device_of(ready[key]).type for key in asked],
                 "lpips": hash_file(lpips) if coloured and lpips is not None else None,
             },
-            resume=resume and (out / name).exists(),
-            progress=progress,
+            resume=asking.resume,
+            progress=asking.progress,
         )
-        write_report(runs[name], ready, dataset, out / name)
+        if out is not None:
+            write_report(runs[name], ready, dataset, out)
     if not runs:
         reasons = "; ".join(f"{name}: {why}" for name, why in missing.items())
         raise EvaluationError(f"paper: no column can be run ({reasons})")
@@ -213,8 +202,10 @@ def run_paper(
         if column.run in missing or (column.metric == "lpips" and lpips is None)
     }
     table = PaperTable(_ours(runs), skipped, runs)
-    write_atomic(out / "table.md", table.to_markdown().encode())
-    write_atomic(out / "table.json", (json.dumps(table.to_json(), indent=1) + "\n").encode())
+    if asking.out is not None:
+        write_atomic(asking.out / "table.md", table.to_markdown().encode())
+        found = json.dumps(table.to_json(), indent=1) + "\n"
+        write_atomic(asking.out / "table.json", found.encode())
     return table
 
 

@@ -28,9 +28,11 @@ from vicl.figures.synthetic.scenes.families import FAMILIES, HELD_OUT_FAMILIES, 
 from vicl.figures.synthetic.scenes.lettering import BUNDLED_LICENCE, find_fonts
 from vicl.figures.synthetic.scenes.scene import Family, Scene
 from vicl.figures.synthetic.scenes.sources import NOT_STATED, CutOuts, Photographs, file_families
-from vicl.figures.synthetic.tasks import Task, TaskDrawer
+from vicl.figures.synthetic.subjects import Subject, SubjectDrawer
 
 _PLAIN = ("size", "patch_size", "seed", "clean", "layouts")
+_FOLDERS = ("cutouts", "photographs", "masks", "fonts")
+_LICENSED = ("cutouts", "photographs", "fonts")
 
 _LANES_APART = 1 << 40
 """So many figures lie between where the lanes of one seed and those of the next begin."""
@@ -118,17 +120,15 @@ class SyntheticFigures(IterableDataset[Mapping[str, Any]]):
     def settings(self) -> dict[str, Any]:
         """All settings, as plain values for JSON."""
         plain = {name: getattr(self, name) for name in _PLAIN}
-        folders = {
-            name: None if getattr(self, name) is None else str(getattr(self, name))
-            for name in ("cutouts", "photographs", "masks", "fonts")
-        }
-        licences = {
-            "cutouts_licence": self.cutouts_licence,
-            "photographs_licence": self.photographs_licence,
-            "fonts_licence": self.fonts_licence,
-        }
         mixture = {"mixture": dict(self.mixture), "families": list(self.families)}
-        return {**plain, **mixture, **folders, **licences}
+        folders = {name: getattr(self, name) for name in _FOLDERS}
+        licences = {f"{name}_licence": getattr(self, f"{name}_licence") for name in _LICENSED}
+        return {
+            **plain,
+            **mixture,
+            **{name: None if folder is None else str(folder) for name, folder in folders.items()},
+            **licences,
+        }
 
     @cached_property
     def _families(self) -> tuple[Family, ...]:
@@ -155,8 +155,9 @@ class SyntheticFigures(IterableDataset[Mapping[str, Any]]):
         _ = self._families
 
     @cached_property
-    def _tasks(self) -> TaskDrawer:
-        return TaskDrawer(self.mixture, self._families)
+    def subjects(self) -> SubjectDrawer:
+        """Draws what its figures are about."""
+        return SubjectDrawer(self.mixture, self._families)
 
     @cached_property
     def _published(self) -> Layout:
@@ -197,19 +198,19 @@ class SyntheticFigures(IterableDataset[Mapping[str, Any]]):
         return only._grid(rng, index, place)
 
     def _grid(self, rng: Generator, index: int, layout: Layout) -> Figure:
-        task = self.draw_task(rng, rules=1, rows=layout.examples + 1)
+        subject = self.subjects.draw(rng, rules=1, rows=layout.examples + 1)
         size = layout.answer.size
-        rule, values = task.rules[0], task.values[0]
-        image = draw_grid(layout, [rule.apply(scene, size, values) for scene in task.scenes])
+        rule, values = subject.rules[0], subject.values[0]
+        image = draw_grid(layout, [rule.apply(scene, size, values) for scene in subject.scenes])
         return Figure(
             image=image,
             kind="grid",
-            laws=_laws(task),
+            laws=_laws(subject),
             cells=grid_cells(layout),
             answer=layout.answer,
             hole=layout.hole,
-            families=tuple(scene.family for scene in task.scenes),
-            licences=_licences(task.scenes),
+            families=tuple(scene.family for scene in subject.scenes),
+            licences=_licences(subject.scenes),
             seed=self.seed,
             index=index,
         )
@@ -217,13 +218,15 @@ class SyntheticFigures(IterableDataset[Mapping[str, Any]]):
     def _page(self, rng: Generator, index: int) -> Figure:
         plan = plan_page(rng, (self.size, self.size))
         rules = len(plan.rects[0]) - 1
-        task = self.draw_task(rng, rules=rules, rows=len(plan.rects))
-        pictures = [_draw_row(scene, plan, row, task) for row, scene in enumerate(task.scenes)]
+        subject = self.subjects.draw(rng, rules=rules, rows=len(plan.rects))
+        pictures = [
+            _draw_row(scene, plan, row, subject) for row, scene in enumerate(subject.scenes)
+        ]
         texts = (BUNDLED_LICENCE,) if plan.texts or any(map(any, plan.labels)) else ()
         return Figure(
             image=draw_page(plan, pictures),
             kind="page",
-            laws=_laws(task),
+            laws=_laws(subject),
             cells=tuple(
                 Cell(rect, row, "output" if part else "input", max(0, part - 1))
                 for row, rects in enumerate(plan.rects)
@@ -231,24 +234,11 @@ class SyntheticFigures(IterableDataset[Mapping[str, Any]]):
             ),
             answer=None,
             hole=None,
-            families=tuple(scene.family for scene in task.scenes),
-            licences=_licences(task.scenes, *texts),
+            families=tuple(scene.family for scene in subject.scenes),
+            licences=_licences(subject.scenes, *texts),
             seed=self.seed,
             index=index,
         )
-
-    def draw_task(self, rng: Generator, *, rules: int, rows: int) -> Task:
-        """Draw rules and scenes that fit each other.
-
-        Args:
-            rng: Decides.
-            rules: How many; several start from the same input.
-            rows: How many scenes.
-
-        Raises:
-            ValueError: If no rule of the mixture can be shown with the families.
-        """
-        return self._tasks.draw(rng, rules=rules, rows=rows)
 
     def lane(self, index: int, count: int, seed: int) -> Iterator[Mapping[str, Any]]:
         """Every `count`-th item, from number `index` on, without end.
@@ -296,23 +286,23 @@ class _Item(Mapping[str, Any]):
         return 3
 
 
-def _draw_row(scene: Scene, plan: Plan, row: int, task: Task) -> list[np.ndarray]:
+def _draw_row(scene: Scene, plan: Plan, row: int, subject: Subject) -> list[np.ndarray]:
     """The pictures of one scene on a page: its input, and an output for each rule."""
     before, *after = plan.rects[row]
-    first = task.rules[0].apply(scene, before.size, task.values[0])
+    first = subject.rules[0].apply(scene, before.size, subject.values[0])
     outputs = [
         first.output
         if number == 0 and rect.size == before.size
         else rule.apply(scene, rect.size, values).output
         for number, (rule, values, rect) in enumerate(
-            zip(task.rules, task.values, after, strict=True)
+            zip(subject.rules, subject.values, after, strict=True)
         )
     ]
     return [first.input, *outputs]
 
 
-def _laws(task: Task) -> tuple[Law, ...]:
-    return tuple(Law(r.name, v) for r, v in zip(task.rules, task.values, strict=True))
+def _laws(subject: Subject) -> tuple[Law, ...]:
+    return tuple(Law(r.name, v) for r, v in zip(subject.rules, subject.values, strict=True))
 
 
 def _licences(scenes: Sequence[Scene], *more: str) -> tuple[str, ...]:

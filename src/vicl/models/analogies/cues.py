@@ -30,18 +30,6 @@ CUES: Final = (
 )
 """Place: the example's mask blurred by so many pixels of the working size."""
 
-STATISTICS: Final = (
-    "constant",
-    "dissimilarity of example and query",
-    "overlap of their colours",
-    "compactness of the mask",
-    "agreement of appearance and place",
-    "agreement of appearance and correspondence",
-    "decisiveness of appearance",
-    "area by appearance",
-    "certainty of appearance",
-)
-
 _SAMPLES: Final = 1200
 _TREES: Final = 40
 _LEAF: Final = 5
@@ -105,8 +93,8 @@ def evidence(
     """Gather the cues for a query.
 
     Returns:
-        The maps in the order of `CUES`, the numbers in the order of `STATISTICS`, and the share of
-        the query expected to be in the mask.
+        The maps in the order of `CUES`, the numbers of :func:`_statistics`, and the share of the
+        query expected to be in the mask.
     """
     distances = np.array([dissimilarity(view, query) for view in known.views])
     weights = np.exp(-(distances - distances.min()) / 0.1)
@@ -123,10 +111,7 @@ def evidence(
         maps.append(_grow(np.asarray(carried, np.float32)))
     pixels = _flat([query.pixels])
     where = places(WORKING_SIZE, WORKING_SIZE).reshape(-1, 2)
-    for forest, features in (
-        (known.appearance, pixels),
-        (known.placed, with_place(pixels, where)),
-    ):
+    for forest, features in ((known.appearance, pixels), (known.placed, with_place(pixels, where))):
         chance = forest.predict_proba(features)[:, 1] if forest else np.full(len(pixels), area)
         maps.append(chance.reshape(WORKING_SIZE, WORKING_SIZE).astype(np.float32))
     trust = 4 * (known.standing_out - 0.5)
@@ -137,11 +122,7 @@ def evidence(
 
 
 def _statistics(
-    known: Knowledge,
-    query: View,
-    cues: Float[np.ndarray, "n s s"],
-    distance: float,
-    area: float,
+    known: Knowledge, query: View, cues: Float[np.ndarray, "n s s"], distance: float, area: float
 ) -> Float[np.ndarray, " m"]:
     """What tells how far each cue can be trusted, centred and scaled to about [-1, 1]."""
     appearance, place, moved = (
@@ -152,14 +133,14 @@ def _statistics(
     most = np.sort(chance, axis=None)[-max(8, int(area * chance.size)) :]
     numbers = [
         1.0,
-        2 * (distance - 0.5),
-        3 * (overlap - 0.5),
-        3 * (known.compactness - 0.75),
+        2 * (distance - 0.5),  # dissimilarity of example and query
+        3 * (overlap - 0.5),  # of their colours
+        3 * (known.compactness - 0.75),  # of the mask
         2 * _correlation(appearance, place),
         2 * _correlation(appearance, moved) - 0.5,
-        float(appearance.std()) - 1,
-        float(np.log((chance.mean() + 0.02) / (area + 0.02))) - 1,
-        4 * (float(most.mean()) - 0.75),
+        float(appearance.std()) - 1,  # decisiveness of appearance
+        float(np.log((chance.mean() + 0.02) / (area + 0.02))) - 1,  # area by appearance
+        4 * (float(most.mean()) - 0.75),  # certainty of appearance
     ]
     return np.clip(np.array(numbers, np.float32), -3, 3)
 
@@ -182,11 +163,7 @@ def with_place(
     return np.concatenate([features, where, where, where], axis=1)
 
 
-def _forest(
-    features: Float[np.ndarray, "n f"],
-    labels: Bool[np.ndarray, " n"],
-    seed: int,
-) -> Any:
+def _forest(features: Float[np.ndarray, "n f"], labels: Bool[np.ndarray, " n"], seed: int) -> Any:
     from sklearn.ensemble import ExtraTreesClassifier
 
     return ExtraTreesClassifier(

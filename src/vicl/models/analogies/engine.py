@@ -19,7 +19,7 @@ from vicl.images.upsampling import upsample
 from vicl.models.analogies.lines import LineKnowledge, answer_lines, learn_lines
 from vicl.models.analogies.masks import MaskAnswer, MaskKnowledge, answer_mask, learn_mask
 from vicl.models.analogies.matching import dissimilarity
-from vicl.models.analogies.outputs import Kind, amount, kind_of, shares
+from vicl.models.analogies.outputs import OutputKind, amount, kind_of, shares
 from vicl.models.analogies.pictures import (
     Learned,
     apply_picture,
@@ -53,7 +53,7 @@ class _Taught:
     `guesses` and `views` serve pictures whose colours are made up.
     """
 
-    kind: Kind
+    kind: OutputKind
     masks: tuple[MaskKnowledge, ...] = ()
     lines: LineKnowledge | None = None
     pictures: tuple[Learned, ...] = ()

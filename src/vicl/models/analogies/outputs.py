@@ -20,7 +20,7 @@ _THIN: Final = 0.3
 
 
 @dataclass(frozen=True, eq=False)
-class Kind:
+class OutputKind:
     """What the outputs are.
 
     Attributes:
@@ -34,26 +34,26 @@ class Kind:
     colours: Float[np.ndarray, "k 3"]
 
 
-def kind_of(outputs: Sequence[Float[np.ndarray, "_h _w 3"]]) -> Kind:
+def kind_of(outputs: Sequence[Float[np.ndarray, "_h _w 3"]]) -> OutputKind:
     """Tell from the examples' outputs, RGB in [0, 1]."""
     pixels = np.concatenate([_thinned_out(output) for output in outputs])
     colours, covered = _palette(pixels)
     if len(colours) == 1 and covered > 0.995:
-        return Kind("mask", colours)
+        return OutputKind("mask", colours)
     ends = _ends(pixels, colours[0])
     along = _along(pixels, ends)
     beside = np.linalg.norm(pixels - (ends[0] + along[:, None] * (ends[1] - ends[0])), axis=1)
     between = float(((along > 0.2) & (along < 0.8)).mean())
     straight = float((beside < _NEAR).mean()) > 0.98
     if straight and float((along < 0.1).mean()) > 0.6 and all(_is_thin(o, ends) for o in outputs):
-        return Kind("lines", ends)
+        return OutputKind("lines", ends)
     if straight and between < 0.08:
-        return Kind("mask", ends)
+        return OutputKind("mask", ends)
     apart = np.linalg.norm(pixels[:, None] - colours[None], axis=-1).min(axis=1)
     exact = float((apart < _EXACT).mean())
     if covered > 0.95 and exact > 0.85 and len(colours) <= _MOST_COLOURS:
-        return Kind("mask", colours)
-    return Kind("picture", np.zeros((0, 3), np.float32))
+        return OutputKind("mask", colours)
+    return OutputKind("picture", np.zeros((0, 3), np.float32))
 
 
 def amount(

@@ -74,11 +74,11 @@ def test_draws_hold_nothing_of_the_paper() -> None:
     changes = 0
     for index in range(360):
         rng = np.random.default_rng([11, index])
-        task = source.draw_task(rng, rules=1, rows=1)
-        (rule,), (values,) = task.rules, task.values
+        subject = source.subjects.draw(rng, rules=1, rows=1)
+        (rule,), (values,) = subject.rules, subject.values
         seen[rule.name] = seen.get(rule.name, 0) + 1
         assert rule.name not in HELD_OUT_RULES
-        for shown in task.scenes:
+        for shown in subject.scenes:
             assert shown.family in FAMILIES
             if rule.change is not None:
                 changes += 1

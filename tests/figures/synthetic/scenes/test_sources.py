@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.figures.made import matplotlib_fonts
 
-from vicl.figures.synthetic.scenes.families import draw_scene
-from vicl.figures.synthetic.scenes.lettering import find_fonts, matplotlib_fonts
+from vicl.figures.synthetic.scenes.families import draw_scene, font_family
+from vicl.figures.synthetic.scenes.lettering import find_fonts
 from vicl.figures.synthetic.scenes.rendering import render
 from vicl.figures.synthetic.scenes.scene import Wish
 from vicl.figures.synthetic.scenes.sources import CutOuts, Photographs, file_families
-from vicl.figures.synthetic.tasks import TaskDrawer
+from vicl.figures.synthetic.subjects import SubjectDrawer
 from vicl.files import FileError
 from vicl.images import ImageError
 
@@ -140,7 +141,7 @@ def two_classes(tmp_path: Path) -> Photographs:
 
 def test_all_rows_of_a_figure_show_regions_of_one_class(two_classes: Photographs) -> None:
     """Red ones, blue ones, or all that is labelled: whatever the photograph has."""
-    drawer = TaskDrawer({"mask": 1.0}, (two_classes.family(),))
+    drawer = SubjectDrawer({"mask": 1.0}, (two_classes.family(),))
     alike = []
     for seed in range(40):
         task = drawer.draw(np.random.default_rng(seed), rules=1, rows=5)
@@ -173,7 +174,7 @@ def test_masks_without_fitting_regions_are_refused(
 ) -> None:
     for number in (1, 2):
         Image.fromarray(np.full((80, 100), 9, np.uint8)).save(photographs[1] / f"{number}.png")
-    drawer = TaskDrawer(
+    drawer = SubjectDrawer(
         {"mask": 1.0}, (Photographs(photographs[0], masks=photographs[1]).family(),)
     )
     with pytest.raises(ImageError, match="are these label maps"):
@@ -222,7 +223,7 @@ def test_fonts(tmp_path: Path) -> None:
         pytest.skip("matplotlib is not installed")
     fonts = find_fonts(folder)
     assert any("DejaVuSans.ttf" in font for font in fonts)
-    (family,) = file_families(fonts=folder, fonts_licence="Bitstream-Vera")
+    family = font_family(fonts, licence="Bitstream-Vera")
     scene = draw_scene(np.random.default_rng(0), family, Wish((2, 4)))
     assert "Bitstream-Vera" in scene.licences
     assert {thing.lettering.font for thing in scene.things} <= set(fonts)

@@ -23,7 +23,7 @@ from vicl.evaluation.episodes import Case, DatasetError, Episode, Item, Measures
 from vicl.figures.synthetic.rules import HELD_OUT_RULES, TRAINING_MIXTURE
 from vicl.figures.synthetic.rules.paper import PAPER_TASKS
 from vicl.figures.synthetic.scenes.families import FAMILIES, HELD_OUT_FAMILIES
-from vicl.figures.synthetic.tasks import Task, TaskDrawer
+from vicl.figures.synthetic.subjects import Subject, SubjectDrawer
 from vicl.images import to_tensor
 from vicl.prompt import Example, Prompt
 from vicl.tasks import TaskName
@@ -150,7 +150,7 @@ class RuleEpisodes:
             Truth(query[1], name=name, ink=ink),
         )
 
-    def _task(self, rule: str, seed: int, index: int) -> Task:
+    def _task(self, rule: str, seed: int, index: int) -> Subject:
         """The rule's values and the scenes: the query's, then those of the examples."""
         drawer = _drawer(rule, held_out=self.part == "content")
         rng = _rng(f"{self.part}, {rule}", seed, index)
@@ -163,9 +163,9 @@ def _colour(levels: Iterable[int]) -> tuple[float, float, float]:
 
 
 @cache
-def _drawer(rule: str, *, held_out: bool) -> TaskDrawer:
+def _drawer(rule: str, *, held_out: bool) -> SubjectDrawer:
     families = HELD_OUT_FAMILIES if held_out else FAMILIES
-    return TaskDrawer({rule: 1.0}, tuple(families.values()))
+    return SubjectDrawer({rule: 1.0}, tuple(families.values()))
 
 
 def _rng(stream: str, *numbers: int) -> np.random.Generator:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, UInt8
 from numpy.random import Generator
 from PIL import Image
 
-from vicl.figures.synthetic.scenes.scene import COLOURS, Colour, Rendered, Scene, Thing
+from vicl.figures.synthetic.scenes.scene import COLOURS, Rendered, Rgb, Scene, Thing
 
 _T = TypeVar("_T")
 
@@ -90,7 +90,7 @@ def draw_ink(rng: Generator) -> dict[str, Any]:
     return {"on": on, "off": off}
 
 
-def to_levels(colour: Colour) -> Levels:
+def to_levels(colour: Rgb) -> Levels:
     """From shares to whole levels."""
     return [round(255 * share) for share in colour]
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from vicl.figures.synthetic.rules.drawing import row_rng
 from vicl.figures.synthetic.rules.rule import Apply, Pair, Rule, Size, Values, register
 from vicl.figures.synthetic.scenes.rendering import render
-from vicl.figures.synthetic.scenes.scene import Background, Colour, Scene, Surface, Thing, Wish
+from vicl.figures.synthetic.scenes.scene import Background, Rgb, Scene, Surface, Thing, Wish
 
 SIDE = 224
 """Side of the paper's pictures, in pixels, in which the following are given."""
@@ -23,8 +23,8 @@ RADII = (10, 49)
 LARGE, SMALL = 30, 20
 """Radius before and after a change of size."""
 
-GREEN: Colour = (0.0, 1.0, 0.0)
-BLUE: Colour = (0.0, 0.0, 1.0)
+GREEN: Rgb = (0.0, 1.0, 0.0)
+BLUE: Rgb = (0.0, 0.0, 1.0)
 
 PAPER_TASKS: dict[str, tuple[str, ...]] = {
     "paper-color": ("colour",),

@@ -12,7 +12,7 @@ from vicl.figures.synthetic.rules.colour import ramp
 from vicl.figures.synthetic.rules.drawing import between, chance, draw_colour_pair, pick
 from vicl.figures.synthetic.rules.rule import Pair, Size, Values, pairs
 from vicl.figures.synthetic.scenes.rendering import geometry, render
-from vicl.figures.synthetic.scenes.scene import Colour, Light, Scene, Wish
+from vicl.figures.synthetic.scenes.scene import Light, Rgb, Scene, Wish
 
 _RAISED = ("dome", "cone", "bevel")
 _LIT = Light(shading=0.8, shadow=0.35)
@@ -29,7 +29,7 @@ def raised(scene: Scene, relief: str, light: Light) -> Scene:
     return replace(scene, things=things, background=behind, light=light)
 
 
-def _pale(colour: Colour) -> Colour:
+def _pale(colour: Rgb) -> Rgb:
     red, green, blue = (0.45 + 0.55 * share for share in colour)
     return red, green, blue
 

@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from vicl.figures.synthetic.scenes.patterns import Map, clouds, mosaic, noise_tile, pattern, window
-from vicl.figures.synthetic.scenes.scene import BACKGROUNDS, Background, Colour, Picture, Surface
+from vicl.figures.synthetic.scenes.scene import BACKGROUNDS, Background, Picture, Rgb, Surface
 
 
-def levels(colour: Colour) -> tuple[int, int, int]:
+def levels(colour: Rgb) -> tuple[int, int, int]:
     """A colour in [0, 1] as Pillow takes it, 0 to 255."""
     red, green, blue = (min(255, max(0, round(255 * value))) for value in colour)
     return red, green, blue

@@ -26,9 +26,9 @@ from vicl.figures.synthetic.scenes.scene import (
     SIZES,
     Background,
     Camera,
-    Colour,
     Lettering,
     Light,
+    Rgb,
     Scene,
     Surface,
     Thing,
@@ -103,7 +103,7 @@ def compose(rng: Generator, wish: Wish, style: Style, family: str) -> Scene:
 
 def _draw_background(
     rng: Generator, wish: Wish, style: Style
-) -> tuple[Background, tuple[Colour, ...]]:
+) -> tuple[Background, tuple[Rgb, ...]]:
     """A background, and the colours from which things must stand out."""
     kind = "plain" if wish.plain else pick(rng, style.backgrounds)
     first, second = backdrop(rng, wish.value if wish.attribute == "colour" else "")
@@ -127,7 +127,7 @@ def _draw_background(
 
 
 def _draw_plans(
-    rng: Generator, wish: Wish, style: Style, count: int, behind: tuple[Colour, ...], crowded: int
+    rng: Generator, wish: Wish, style: Style, count: int, behind: tuple[Rgb, ...], crowded: int
 ) -> list[_Plan]:
     """Settle what is shared and what is not: the first few things match the wish."""
     matching = whole(rng, 1, count - 1) if wish.attribute else 0
@@ -137,12 +137,7 @@ def _draw_plans(
 
 
 def _draw_plan(
-    rng: Generator,
-    wish: Wish,
-    style: Style,
-    matches: bool,
-    behind: tuple[Colour, ...],
-    crowded: int,
+    rng: Generator, wish: Wish, style: Style, matches: bool, behind: tuple[Rgb, ...], crowded: int
 ) -> _Plan:
     asked = wish.attribute
     shapes = style.shapes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -39,14 +38,6 @@ def find_fonts(folder: str | os.PathLike[str]) -> tuple[str, ...]:
             f"give a folder with {' or '.join(sorted(FONT_SUFFIXES))} files"
         )
     return usable
-
-
-def matplotlib_fonts() -> Path | None:
-    """The folder of the fonts that come with matplotlib; None where it is not installed."""
-    spec = importlib.util.find_spec("matplotlib")
-    if spec is None or spec.origin is None:
-        return None
-    return Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf"
 
 
 @lru_cache(maxsize=2048)

@@ -9,7 +9,7 @@ from functools import lru_cache
 from numpy.random import Generator
 
 from vicl.figures.synthetic.scenes.chance import between, often, pick
-from vicl.figures.synthetic.scenes.scene import COLOURS, Colour
+from vicl.figures.synthetic.scenes.scene import COLOURS, Rgb
 
 GREYS = ("black", "white", "grey")
 
@@ -30,7 +30,7 @@ _DISTINCT = 0.38
 """Distance in RGB at which a thing stands out from its background."""
 
 
-def distance(one: Colour, other: Colour) -> float:
+def distance(one: Rgb, other: Rgb) -> float:
     """Euclidean distance in RGB; between black and white it is the root of 3."""
     return math.dist(one, other)
 
@@ -42,7 +42,7 @@ def unlike(name: str) -> tuple[str, ...]:
     return tuple(other for other in COLOURS if other not in alike)
 
 
-def tone(rng: Generator, name: str) -> Colour:
+def tone(rng: Generator, name: str) -> Rgb:
     """A colour that bears a name: the name's own, varied a little."""
     red, green, blue = (
         min(1.0, max(0.0, value + between(rng, -0.06, 0.06))) for value in COLOURS[name]
@@ -50,13 +50,13 @@ def tone(rng: Generator, name: str) -> Colour:
     return red, green, blue
 
 
-def mix(one: Colour, other: Colour, share: float) -> Colour:
+def mix(one: Rgb, other: Rgb, share: float) -> Rgb:
     """A colour between two: `share` of the second."""
     red, green, blue = (a + (b - a) * share for a, b in zip(one, other, strict=True))
     return red, green, blue
 
 
-def second_tone(rng: Generator, colour: Colour, *, shade: bool) -> Colour:
+def second_tone(rng: Generator, colour: Rgb, *, shade: bool) -> Rgb:
     """A second colour for a texture that can be seen on the first.
 
     Args:
@@ -71,42 +71,42 @@ def second_tone(rng: Generator, colour: Colour, *, shade: bool) -> Colour:
     return tone(rng, pick(rng, names))
 
 
-def backdrop(rng: Generator, avoid: str) -> tuple[Colour, Colour]:
+def backdrop(rng: Generator, avoid: str) -> tuple[Rgb, Rgb]:
     """Two colours for a background: pale, dark or coloured, and one near the first.
 
     Args:
         rng: Source of chance.
         avoid: Name of a colour from which both stay apart; "" for none.
     """
+    white, black = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
+
+    def any_tone() -> Rgb:
+        return tone(rng, pick(rng, tuple(COLOURS)))
+
     while True:
         kind = rng.random()
         if kind < 0.25:
-            first = second = (1.0, 1.0, 1.0)
-            second = mix(first, tone(rng, pick(rng, tuple(COLOURS))), 0.25)
+            first, second = white, mix(white, any_tone(), 0.25)
         elif kind < 0.6:
-            first = mix(
-                tone(rng, pick(rng, tuple(COLOURS))), (1.0, 1.0, 1.0), between(rng, 0.5, 0.8)
-            )
-            second = mix(first, tone(rng, pick(rng, tuple(COLOURS))), between(rng, 0.2, 0.4))
+            first = mix(any_tone(), white, between(rng, 0.5, 0.8))
+            second = mix(first, any_tone(), between(rng, 0.2, 0.4))
         elif kind < 0.8:
-            first = mix(
-                tone(rng, pick(rng, tuple(COLOURS))), (0.0, 0.0, 0.0), between(rng, 0.6, 0.85)
-            )
-            second = mix(first, tone(rng, pick(rng, tuple(COLOURS))), between(rng, 0.1, 0.3))
+            first = mix(any_tone(), black, between(rng, 0.6, 0.85))
+            second = mix(first, any_tone(), between(rng, 0.1, 0.3))
         else:
-            first = tone(rng, pick(rng, tuple(COLOURS)))
-            second = mix(first, tone(rng, pick(rng, tuple(COLOURS))), between(rng, 0.2, 0.5))
+            first = any_tone()
+            second = mix(first, any_tone(), between(rng, 0.2, 0.5))
         if not avoid or stands_out(COLOURS[avoid], (first, second)):
             return first, second
 
 
-def stands_out(colour: Colour, behind: Collection[Colour]) -> bool:
+def stands_out(colour: Rgb, behind: Collection[Rgb]) -> bool:
     """Whether a thing of a colour can be seen before all of some others."""
     return all(distance(colour, other) > _DISTINCT for other in behind)
 
 
 @lru_cache(maxsize=64)
-def visible_names(behind: tuple[Colour, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+def visible_names(behind: tuple[Rgb, ...], names: tuple[str, ...]) -> tuple[str, ...]:
     """Those of some names whose colours stand out; the one that does most if none does."""
     seen = tuple(name for name in names if stands_out(COLOURS[name], behind))
     if seen:

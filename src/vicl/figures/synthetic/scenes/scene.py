@@ -16,13 +16,13 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from numpy.random import Generator
 
-Colour = tuple[float, float, float]
+Rgb = tuple[float, float, float]
 """RGB in [0, 1]."""
 
 Attribute = Literal["colour", "size", "shape", "texture", "position"]
 """What some things of a scene can have in common."""
 
-COLOURS: dict[str, Colour] = {
+COLOURS: dict[str, Rgb] = {
     "red": (0.84, 0.13, 0.15),
     "orange": (0.97, 0.55, 0.10),
     "yellow": (0.96, 0.86, 0.18),
@@ -44,14 +44,8 @@ SHAPES = (
 )  # fmt: skip
 """The shapes that can take each other's place: all fill a box of one size."""
 
-FREE_SHAPES = ("blob", "polygon", "text", "picture", "region")
-"""Shapes of a seed (blob, polygon), of a text or of a picture; a region is part of a photograph."""
-
 TEXTURES = ("plain", "stripes", "dots", "checks", "gradient", "noise", "rings")
 """How a surface can be covered with its two colours."""
-
-RELIEFS = ("flat", "dome", "cone", "bevel")
-"""How a thing rises towards the viewer, which shading, depth and normals show."""
 
 SIZES: dict[str, tuple[float, float]] = {
     "small": (0.075, 0.095),
@@ -98,8 +92,8 @@ class Surface:
         seed: Of the noise.
     """
 
-    colour: Colour
-    second: Colour = (1.0, 1.0, 1.0)
+    colour: Rgb
+    second: Rgb = (1.0, 1.0, 1.0)
     texture: str = "plain"
     scale: float = 0.08
     angle: float = 0.0
@@ -128,7 +122,8 @@ class Thing:
     """One object of a scene.
 
     Attributes:
-        shape: One of `SHAPES` or `FREE_SHAPES`.
+        shape: One of `SHAPES`; or "blob" or "polygon", of a seed; "text"; "picture"; or "region", a
+            part of a photograph.
         centre: (y, x) of its box, shares of the cell.
         size: Half the height of its box before it is turned, a share of the cell: the radius of
             a circle, half the side of a square.
@@ -138,7 +133,8 @@ class Thing:
         aspect: Width of the box over its height.
         angle: Turned by this, in radians, clockwise as seen.
         mirrored: Left and right changed places, before the turn.
-        relief: One of `RELIEFS`.
+        relief: How it rises towards the viewer, which shading, depth and normals show: "flat",
+            "dome", "cone" or "bevel".
         seed: Of a blob's or polygon's outline.
         lettering: Of the shape "text".
         picture: Of the shapes "picture" and "region"; a region's covers the whole cell.

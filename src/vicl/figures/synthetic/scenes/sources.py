@@ -18,8 +18,7 @@ from PIL import Image
 
 from vicl.figures.synthetic.scenes.chance import between, fresh_seed, often, pick
 from vicl.figures.synthetic.scenes.composing import draw_camera
-from vicl.figures.synthetic.scenes.families import GENERATED_LICENCE, font_family, styled
-from vicl.figures.synthetic.scenes.lettering import find_fonts
+from vicl.figures.synthetic.scenes.families import styled
 from vicl.figures.synthetic.scenes.scene import (
     Background,
     Family,
@@ -91,7 +90,6 @@ class CutOuts:
             shadow=(0.0, 0.5),
             camera=0.4,
             cutouts=self.draw,
-            licences=(GENERATED_LICENCE,),
         )
         return styled("cut-outs", style, weight=3.0, licence=self.licence)
 
@@ -165,10 +163,9 @@ class Photographs:
             things = (Thing("region", (0.5, 0.5), 0.5, surface, picture=region),)
         camera = draw_camera(rng, Style(camera=0.1))
         background = Background("picture", Surface((0.5, 0.5, 0.5)), picture)
-        licences = (self.licence,)
         return Scene(
             things, background, camera=camera, seed=fresh_seed(rng), family="photographs",
-            licences=licences,
+            licences=(self.licence,),
         )  # fmt: skip
 
     def _settle(self, rng: Generator, wish: Wish) -> Wish:
@@ -253,30 +250,15 @@ def cutouts_over(cutouts: CutOuts, photographs: Photographs) -> Family:
         camera=0.4,
         cutouts=cutouts.draw,
         photographs=photographs.draw,
-        licences=(GENERATED_LICENCE,),
     )
     licence = " AND ".join(dict.fromkeys([cutouts.licence, photographs.licence]))
     return styled("cut-outs over photographs", style, weight=2.0, licence=licence)
 
 
 def file_families(
-    cutouts: CutOuts | None = None,
-    photographs: Photographs | None = None,
-    *,
-    fonts: str | os.PathLike[str] | None = None,
-    fonts_licence: str = NOT_STATED,
+    cutouts: CutOuts | None = None, photographs: Photographs | None = None
 ) -> tuple[Family, ...]:
-    """All families that can be made of some files.
-
-    Args:
-        cutouts: A folder of pictures with transparency.
-        photographs: A folder of photographs.
-        fonts: A folder of fonts.
-        fonts_licence: Of these, as it goes into metadata.
-
-    Raises:
-        FileError: If the folder of fonts has none that can be used.
-    """
+    """All families that can be made of some pictures."""
     families: list[Family] = []
     if cutouts is not None:
         families.append(cutouts.family())
@@ -284,8 +266,6 @@ def file_families(
         families.append(photographs.family())
     if cutouts is not None and photographs is not None:
         families.append(cutouts_over(cutouts, photographs))
-    if fonts is not None:
-        families.append(font_family(find_fonts(fonts), licence=fonts_licence))
     return tuple(families)
 
 

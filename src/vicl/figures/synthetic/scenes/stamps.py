@@ -5,20 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from vicl.canvas.rects import Rect
 from vicl.figures.synthetic.scenes.backgrounds import blend, cover, levels
 from vicl.figures.synthetic.scenes.lettering import stencil
 from vicl.figures.synthetic.scenes.outlines import Points, hole, outline
 from vicl.figures.synthetic.scenes.patterns import pattern
 from vicl.figures.synthetic.scenes.relief import frame, shaded
 from vicl.figures.synthetic.scenes.scene import Light, Thing
-
-Box: TypeAlias = tuple[int, int, int, int]
-"""Left, top, width and height, in pixels of the cell."""
 
 _FINER = 3
 """Outlines are filled on a grid this much finer, so that edges are soft."""
@@ -67,7 +64,7 @@ def _stamp(thing: Thing, light_angle: float, shading: float, size: tuple[int, in
         return Stamp(0, 0, cover(thing.picture, size), None)
     corners = _corners(thing, size)
     box = _box(corners)
-    left, top = box[:2]
+    left, top = box.left, box.top
     paint: Image.Image | tuple[int, int, int]
     if thing.shape in ("text", "picture"):
         source = _source(thing)
@@ -104,11 +101,11 @@ def _corners(thing: Thing, size: tuple[int, int]) -> Points:
     return _turned(points, thing, size)
 
 
-def _box(corners: Points) -> Box:
-    """Left, top, width and height of the smallest box of whole pixels round a thing."""
+def _box(corners: Points) -> Rect:
+    """The smallest box of whole pixels round a thing."""
     (left, top), (right, bottom) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
     x, y = math.floor(left - 0.5), math.floor(top - 0.5)
-    return x, y, math.ceil(right + 0.5) - x, math.ceil(bottom + 0.5) - y
+    return Rect(y, x, math.ceil(bottom + 0.5) - y, math.ceil(right + 0.5) - x)
 
 
 def _turned(points: Points, thing: Thing, size: tuple[int, int]) -> Points:
@@ -122,9 +119,9 @@ def _turned(points: Points, thing: Thing, size: tuple[int, int]) -> Points:
     return turned
 
 
-def _filled(corners: Points, thing: Thing, size: tuple[int, int], box: Box) -> Image.Image:
+def _filled(corners: Points, thing: Thing, size: tuple[int, int], box: Rect) -> Image.Image:
     """Fill an outline."""
-    left, top, width, height = box
+    (left, top), (height, width) = (box.left, box.top), box.size
     image = Image.new("L", (width * _FINER, height * _FINER))
     draw = ImageDraw.Draw(image)
     cut = hole(thing.shape)
@@ -147,9 +144,9 @@ def _source(thing: Thing) -> Image.Image:
     return Image.fromarray(thing.picture.pixels)
 
 
-def _placed(source: Image.Image, thing: Thing, size: tuple[int, int], box: Box) -> Image.Image:
+def _placed(source: Image.Image, thing: Thing, size: tuple[int, int], box: Rect) -> Image.Image:
     """Turn and scale a picture into a box of the cell."""
-    left, top, width, height = box
+    (left, top), (height, width) = (box.left, box.top), box.size
     half_width, half_height = (max(value, 0.5) for value in _half(thing, size))
     # Bilinear interpolation looks at four pixels only: larger pictures are shrunk before.
     shrink = int(min(source.width / (2 * half_width), source.height / (2 * half_height)))
@@ -171,12 +168,12 @@ def _placed(source: Image.Image, thing: Thing, size: tuple[int, int], box: Box) 
     )
 
 
-def _paint(thing: Thing, size: tuple[int, int], box: Box) -> Image.Image | tuple[int, int, int]:
+def _paint(thing: Thing, size: tuple[int, int], box: Rect) -> Image.Image | tuple[int, int, int]:
     """Cover a box with the thing's surface."""
     surface = thing.surface
     if surface.texture == "plain":
         return levels(surface.colour)
-    left, top, width, height = box
+    (left, top), (height, width) = (box.left, box.top), box.size
     x, y = frame(thing, size, (left, top), (height, width))
     cos, sin = np.float32(math.cos(surface.angle)), np.float32(math.sin(surface.angle))
     mix = pattern(

@@ -25,7 +25,7 @@ _PLAIN_TO_SEE = 0.11
 
 
 @dataclass(frozen=True)
-class Task:
+class Subject:
     """What a figure is about: rules, their values, and scenes for the rows."""
 
     rules: tuple[Rule, ...]
@@ -34,8 +34,8 @@ class Task:
 
 
 @dataclass(frozen=True, eq=False)
-class TaskDrawer:
-    """Draws tasks.
+class SubjectDrawer:
+    """Draws subjects.
 
     Attributes:
         mixture: Rule -> how often it is drawn beside the others.
@@ -55,7 +55,7 @@ class TaskDrawer:
     def _names(self) -> tuple[str, ...]:
         return tuple(self.mixture)
 
-    def draw(self, rng: Generator, *, rules: int, rows: int) -> Task:
+    def draw(self, rng: Generator, *, rules: int, rows: int) -> Subject:
         """Draw rules and scenes that fit each other.
 
         Args:
@@ -77,7 +77,7 @@ class TaskDrawer:
                 continue
             scenes = self._draw_scenes(rng, drawn, values, wish, rows)
             if scenes is not None:
-                return Task(drawn, values, scenes)
+                return Subject(drawn, values, scenes)
         content = ", ".join(family.name for family in self.families)
         raise ValueError(
             f"figures: no rule of the mixture ({', '.join(self._names)}) could be shown with "
@@ -98,12 +98,7 @@ class TaskDrawer:
         return tuple(drawn[i % len(drawn)] for i in range(count)) if drawn else (rule,) * count
 
     def _draw_scenes(
-        self,
-        rng: Generator,
-        rules: Sequence[Rule],
-        values: Sequence[Values],
-        wish: Wish,
-        rows: int,
+        self, rng: Generator, rules: Sequence[Rule], values: Sequence[Values], wish: Wish, rows: int
     ) -> tuple[Scene, ...] | None:
         """Scenes of one family mostly; None if none can be had."""
         if not any(family.grants(wish) for family in self.families):
