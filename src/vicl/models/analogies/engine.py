@@ -138,19 +138,13 @@ def _learn(pairs: Sequence[tuple[Tensor, Tensor]], seed: int) -> _Taught:
         guesses = guesswork(pictures[0], local, wanted)
         views = tuple(describe(image) for image in inputs) if guesses else ()
         return _Taught(kind, pictures=pictures, guesses=guesses, views=views)
+    if len(kind.colours) == 1:
+        return _Taught(kind)
     views = tuple(describe(image) for image in inputs)
     side = (WORKING_SIZE, WORKING_SIZE)
-    maps = [
-        shares(_array(resize(output, side)), kind.colours) if len(kind.colours) > 1 else None
-        for output in outputs
-    ]
-    classes = range(1 if len(kind.colours) == 2 else 0, len(kind.colours))
-    masks = tuple(
-        learn_mask(views, tuple(m[index] for m in maps if m is not None), seed=seed)
-        for index in classes
-        if maps[0] is not None
-    )
-    return _Taught(kind, masks=masks)
+    maps = [shares(_array(resize(output, side)), kind.colours) for output in outputs]
+    classes = list(zip(*maps, strict=True))[1 if len(kind.colours) == 2 else 0 :]
+    return _Taught(kind, masks=tuple(learn_mask(views, masks, seed=seed) for masks in classes))
 
 
 def _answer(taught: _Taught, query: Tensor, samples: int, seed: int) -> Filled:

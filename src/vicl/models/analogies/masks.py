@@ -67,9 +67,8 @@ def learn_mask(
         return MaskKnowledge(known, WAYS)
     gained = dict.fromkeys(WAYS, 0.0)
     for left in np.linspace(0, count - 1, min(count, _LEFT_OUT)).astype(int):
-        kept = [index for index in range(count) if index != left]
         others = learn(
-            tuple(views[index] for index in kept), tuple(masks[index] for index in kept), seed=seed
+            views[:left] + views[left + 1 :], masks[:left] + masks[left + 1 :], seed=seed
         )
         cues, statistics, area = evidence(others, views[left])
         truth = masks[left] > 0.5

@@ -212,10 +212,8 @@ class _Curves:
 
     def predict(self, features: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
         """See scikit-learn."""
-        mapped = [
-            np.interp(features[:, channel] * (_LEVELS - 1), *self._curves[channel])
-            for channel in range(3)
-        ]
+        levels = features.T * (_LEVELS - 1)
+        mapped = [np.interp(own, *curve) for own, curve in zip(levels, self._curves, strict=True)]
         return np.stack(mapped, axis=1).astype(np.float32)
 
 
@@ -266,9 +264,5 @@ def _choose(
 def _gather(
     maps: Sequence[Float[np.ndarray, "_h _w c"]], chosen: Sequence[Int[np.ndarray, " _n"]]
 ) -> Float[np.ndarray, "m c"]:
-    return np.concatenate(
-        [
-            values.reshape(-1, values.shape[-1])[picked]
-            for values, picked in zip(maps, chosen, strict=True)
-        ]
-    )
+    pairs = zip(maps, chosen, strict=True)
+    return np.concatenate([values.reshape(-1, values.shape[-1])[some] for values, some in pairs])
