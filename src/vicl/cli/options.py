@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
 
-SEED = click.Option(["--seed"], type=click.IntRange(min=0), default=0, show_default=True)
-DEVICE = click.Option(
-    ["--device"],
-    type=click.Choice(("auto", "cpu", "cuda", "mps")),
-    default="auto",
-    show_default=True,
-)
-DTYPE = click.Option(
-    ["--dtype"],
-    type=click.Choice(("auto", "float32", "bfloat16")),
-    default="auto",
-    show_default=True,
-)
+
+def number(
+    names: str, least: int, help: str | None = None, *, default: int | None = None, **more: Any
+) -> click.Option:
+    """An option of a whole number, at least `least`; `names` are those that `click` takes."""
+    return click.Option(
+        names.split(),
+        type=click.IntRange(min=least, max=more.pop("most", None)),
+        default=default,
+        show_default=default is not None,
+        help=help,
+        **more,
+    )
+
+
+def choice(
+    names: str, values: Sequence[str], help: str | None = None, default: str | None = None
+) -> click.Option:
+    """An option of one of some words."""
+    return click.Option(
+        names.split(),
+        type=click.Choice(values),
+        default=default,
+        show_default=default is not None,
+        help=help,
+    )
+
+
+SEED = number("--seed", 0, default=0)
+DEVICE = choice("--device", ("auto", "cpu", "cuda", "mps"), default="auto")
+DTYPE = choice("--dtype", ("auto", "float32", "bfloat16"), default="auto")
 DEBUG = click.Option(["--debug"], is_flag=True, help="Show traces with errors.")
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from vicl.cli.options import choice, number
+
 
 def _tile(value: str) -> int | str:
     """A number of pixels, or one of two words."""
@@ -25,12 +27,7 @@ SAMPLING = (
         help="Of drawn answers: below 1 nearer to the likeliest, above 1 more varied.  "
         "[default: 1]",
     ),
-    click.Option(
-        ["--top-k"],
-        type=click.IntRange(1),
-        metavar="K",
-        help="Draw among the K likeliest tokens of each place only.",
-    ),
+    number("--top-k", 1, "Draw among the K likeliest tokens of each place only.", metavar="K"),
     click.Option(
         ["--coherent"],
         is_flag=True,
@@ -41,11 +38,8 @@ SAMPLING = (
 """What makes the one setting `sampling`."""
 
 SETTINGS = (
-    click.Option(
-        ["--samples"],
-        type=click.IntRange(1),
-        metavar="N",
-        help="Give up to N different answers, best first.  [default: 1]",
+    number(
+        "--samples", 1, "Give up to N different answers, best first.  [default: 1]", metavar="N"
     ),
     *SAMPLING,
     click.Option(
@@ -54,31 +48,33 @@ SETTINGS = (
         metavar="PX|auto|whole",
         help="Answer large queries in overlapping tiles of PX pixels, or whole.  [default: auto]",
     ),
-    click.Option(
-        ["--upsampling"],
-        type=click.Choice(("guided", "bicubic")),
-        help="How answers smaller than the query are enlarged.  [default: guided]",
+    choice(
+        "--upsampling",
+        ("guided", "bicubic"),
+        "How answers smaller than the query are enlarged.  [default: guided]",
     ),
-    click.Option(
-        ["--arrangements"],
-        type=click.IntRange(1, 8),
+    number(
+        "--arrangements",
+        1,
+        "Models with a canvas: ask in the first N of the grid's eight arrangements, and fuse the "
+        "answers.  [default: 1]",
+        most=8,
         metavar="N",
-        help="Models with a canvas: ask in the first N of the grid's eight arrangements, and fuse "
-        "the answers.  [default: 1]",
     ),
-    click.Option(
-        ["--fuse"],
-        type=click.Choice(("answers", "images", "probabilities", "logits", "product", "max")),
-        help="How the answers of several canvases become one.  [default: answers]",
+    choice(
+        "--fuse",
+        ("answers", "images", "probabilities", "logits", "product", "max"),
+        "How the answers of several canvases become one.  [default: answers]",
     ),
-    click.Option(
-        ["--spins"],
-        type=click.IntRange(1, 64),
-        metavar="N",
-        help="Models with a canvas: ask again with the pictures moved by parts of a patch, N times "
+    number(
+        "--spins",
+        1,
+        "Models with a canvas: ask again with the pictures moved by parts of a patch, N times "
         "along each axis.  [default: as the model says]",
+        most=64,
+        metavar="N",
     ),
-    click.Option(["--seed"], type=click.IntRange(0), metavar="N", help="[default: 0]"),
+    number("--seed", 0, "[default: 0]", metavar="N"),
 )
 """The options; none has a default of its own, since what a prompt file says comes before it."""
 

@@ -11,6 +11,7 @@ import click
 
 from vicl.cli.evaluate.study_given import COMMON, MODELS, RUN, Given
 from vicl.cli.failing import failing
+from vicl.cli.options import number
 
 if TYPE_CHECKING:
     from vicl.evaluation.studies.table import StudyTable
@@ -154,13 +155,13 @@ def _shares(_: click.Context, __: click.Parameter, value: str) -> tuple[float, .
     return found
 
 
-def _shown(default: int, least: int, text: str) -> click.Option:
+def _shown(default: int, least: int, name: str = "--examples") -> click.Option:
+    return number(name, least, "Examples of an episode.", default=default)
+
+
+def _several(name: str, default: str, help: str, read: Any, metavar: str = "N,...") -> click.Option:
     return click.Option(
-        ["--examples"],
-        type=click.IntRange(min=least),
-        default=default,
-        show_default=True,
-        help=text,
+        [name], default=default, show_default=True, callback=read, metavar=metavar, help=help
     )
 
 
@@ -194,7 +195,7 @@ for _one in (
         "order, columns, gap and the size of the cells; for models with a canvas.",
         _layout,
         MODELS,
-        _shown(1, 1, "Examples of an episode."),
+        _shown(1, 1),
     ),
     _command(
         "mask-style",
@@ -203,7 +204,7 @@ for _one in (
         "detection.",
         _mask_style,
         MODELS,
-        _shown(1, 1, "Examples of an episode."),
+        _shown(1, 1),
     ),
     _command(
         "examples",
@@ -211,13 +212,7 @@ for _one in (
         "the first one, two, ... of an episode's examples, and each of them alone.",
         _examples,
         MODELS,
-        click.Option(
-            ["--most"],
-            type=click.IntRange(min=2),
-            default=7,
-            show_default=True,
-            help="Examples of an episode.",
-        ),
+        _shown(7, 2, "--most"),
     ),
     _command(
         "ensembling",
@@ -225,7 +220,7 @@ for _one in (
         "over arrangements and over examples, fused in five ways; for models with a canvas.",
         _ensembling,
         MODELS,
-        _shown(5, 2, "Examples of an episode."),
+        _shown(5, 2),
     ),
     _command(
         "attention",
@@ -233,22 +228,9 @@ for _one in (
         "by the parts of the layout, and drawn over canvases; for transformers.",
         _attention,
         MODELS,
-        _shown(1, 1, "Examples of an episode."),
-        click.Option(
-            ["--arrangements"],
-            default="1",
-            show_default=True,
-            callback=_numbers,
-            metavar="N,...",
-            help="Of the grid, among 1 to 8.",
-        ),
-        click.Option(
-            ["--pictured"],
-            type=click.IntRange(min=1),
-            default=3,
-            show_default=True,
-            help="Episodes that are drawn.",
-        ),
+        _shown(1, 1),
+        _several("--arrangements", "1", "Of the grid, among 1 to 8.", _numbers),
+        number("--pictured", 1, "Episodes that are drawn.", default=3),
         answered=False,
     ),
     _command(
@@ -258,21 +240,8 @@ for _one in (
         "and MAE-VQGAN.",
         _fine_tuning,
         MODELS,
-        click.Option(
-            ["--shots"],
-            default="1,4,16",
-            show_default=True,
-            callback=_numbers,
-            metavar="N,...",
-            help="Labelled images of a class.",
-        ),
-        click.Option(
-            ["--steps"],
-            type=click.IntRange(min=1),
-            default=200,
-            show_default=True,
-            help="Of fine-tuning.",
-        ),
+        _several("--shots", "1,4,16", "Labelled images of a class.", _numbers),
+        number("--steps", 1, "Of fine-tuning.", default=200),
         click.Option(
             ["--lr"],
             type=click.FloatRange(0, min_open=True),
@@ -307,22 +276,9 @@ for _one in (
             metavar="KEY=VALUE",
             help="Change one key of all recipes. Repeat for more.",
         ),
-        click.Option(
-            ["--steps"],
-            type=click.IntRange(min=1),
-            default=1000,
-            show_default=True,
-            help="For which each recipe is trained.",
-        ),
-        click.Option(
-            ["--shares"],
-            default="1",
-            show_default=True,
-            callback=_shares,
-            metavar="X,...",
-            help="Of a recipe's images: a run for each.",
-        ),
-        _shown(1, 1, "Examples of an episode."),
+        number("--steps", 1, "For which each recipe is trained.", default=1000),
+        _several("--shares", "1", "Of a recipe's images: a run for each.", _shares, "X,..."),
+        _shown(1, 1),
     ),
 ):
     study.add_command(_one)

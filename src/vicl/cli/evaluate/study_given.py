@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vicl.cli.evaluate.options import BATCH_SIZE, FOLD, RESUME, SHAPES, SOURCES, WORKERS
-from vicl.cli.options import DEBUG, DEVICE, DTYPE, SEED
+from vicl.cli.options import DEBUG, DEVICE, DTYPE, SEED, choice, number
 
 if TYPE_CHECKING:
     from vicl.engine import InContextModel, Inpainter
@@ -27,12 +27,11 @@ MODELS = click.Option(
     "runs beside.",
 )
 COMMON = (
-    click.Option(
-        ["--task"],
-        type=click.Choice(("segmentation", "detection", "colorization", "edges", "image")),
-        default="segmentation",
-        show_default=True,
-        help="What the episodes ask for.",
+    choice(
+        "--task",
+        ("segmentation", "detection", "colorization", "edges", "image"),
+        "What the episodes ask for.",
+        "segmentation",
     ),
     click.Option(
         ["--data", "root"],
@@ -42,14 +41,12 @@ COMMON = (
     ),
     FOLD,
     SOURCES,
-    click.Option(
-        ["--shapes", "change"],
-        type=click.Choice(SHAPES),
-        help="Instead of --data: episodes of this task of the synthetic study.",
+    choice(
+        "--shapes change",
+        SHAPES,
+        "Instead of --data: episodes of this task of the synthetic study.",
     ),
-    click.Option(
-        ["--episodes", "count"], type=click.IntRange(min=1), default=100, show_default=True
-    ),
+    number("--episodes count", 1, default=100),
     SEED,
     DEVICE,
     DTYPE,
