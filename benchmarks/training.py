@@ -43,6 +43,7 @@ from vicl.models.mae_vqgan import MAEVQGAN, PUBLISHED
 from vicl.training.build import compile_parts
 from vicl.training.data.training_data import open_data
 from vicl.training.estimate import StepCost, step_cost
+from vicl.training.job import Seat
 from vicl.training.masking import RandomPatches, draw_holes
 from vicl.training.objectives.inpainting import Inpainting
 from vicl.training.optimisation import make_optimiser
@@ -198,7 +199,7 @@ def waiting(
 ) -> tuple[str, float]:
     """What the data pipeline delivers, and the share of time for which our step would wait."""
     data = Data(train=(FolderSource(path=str(given.data)),), workers=given.workers)
-    batches = open_data(data, size, seed=0).batches(given.batch)
+    batches = open_data(data, size, seed=0).batches(Seat(given.batch))
     for _ in range(4):
         next(batches)
     count = 20

@@ -77,7 +77,7 @@ def train(
             patch_size=recipe.model.patch_size,
             datasets=datasets,
         )
-        trained = fit(job_of(recipe, data, output), accelerator)
+        trained = fit(_job(recipe, data, output), accelerator)
         target = output / "model"
         if accelerator.is_main_process:
             save_result(
@@ -93,18 +93,8 @@ def train(
     return target
 
 
-def job_of(recipe: Recipe, data: TrainingData, folder: Path) -> Job:
-    """What a recipe asks of the loop.
-
-    Args:
-        recipe: The recipe.
-        data: Its data, opened.
-        folder: The run's.
-
-    Raises:
-        TrainingError: If nobody knows how many steps it takes, or its tokenizer or the weights to
-            start from are missing or do not fit.
-    """
+def _job(recipe: Recipe, data: TrainingData, folder: Path) -> Job:
+    """What a recipe asks of the loop."""
     steps = count_steps(recipe, data.count)
     model = build_model(recipe)
     tokenizer = getattr(model, "tokenizer", None)
@@ -172,13 +162,7 @@ def _rounds(
 ) -> Iterator[Round]:
     """Images with their holes, as the seed and the number of the step have it."""
     _, count = recipe.batch.rounds(seat.world)
-    batches = data.batches(
-        seat.batch,
-        rank=seat.rank,
-        world=seat.world,
-        start=seat.start,
-        pin=device.type == "cuda",
-    )
+    batches = data.batches(seat, pin=device.type == "cuda")
     for step in itertools.count(seat.start // count):
         holes, answers = _holes(recipe, step)
         for index in range(count):
