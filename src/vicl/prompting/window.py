@@ -14,20 +14,20 @@ from torch import Generator, Tensor
 from vicl.canvas.layout import Canvas, Layout
 from vicl.canvas.moves import Move, mean_of_moved
 from vicl.canvas.rects import Rect
-from vicl.engine import Filled, Inpainter, Sampling, TokenInpainter, rank, same_picture
+from vicl.engine import Filled, Inpainter, TokenInpainter, rank, same_picture
 from vicl.images import to_tensor
-from vicl.images.upsampling import Upsampling, upsample
+from vicl.images.upsampling import upsample
 from vicl.models.tokens import hole_tokens
 from vicl.prompt import Prompt
 from vicl.prompting.batching import Chunks
 from vicl.prompting.fusing import (
     TOKEN_FUSIONS,
-    Fusion,
     TokenFusion,
     fuse_logits,
     mean_answer,
     mean_of_given,
 )
+from vicl.prompting.settings import PromptSettings
 from vicl.prompting.views import Member
 
 DRAWS_PER_SAMPLE = 4
@@ -68,34 +68,24 @@ class Window:
 
     Args:
         inpainter: What fills the holes.
+        settings: How it is asked.
+        moves: Of each member's pictures; the first is none.
         prompts: As many as should be held at once.
         plan: Gives a prompt's members; raises a ValueError where it has none.
-        moves: Of each member's pictures; the first is none.
-        fuse: How views become one answer.
-        upsampling: How the cell's answer is brought to the query's size.
-        sampling: How answers after the first are drawn.
         chunks: How many canvases go through the inpainter at once.
     """
 
     def __init__(
         self,
         inpainter: Inpainter,
-        prompts: Sequence[Prompt],
-        *,
-        plan: Callable[[Prompt], list[Member]],
+        settings: PromptSettings,
         moves: Sequence[Move],
-        fuse: Fusion,
-        upsampling: Upsampling,
-        sampling: Sampling,
+        prompts: Sequence[Prompt],
+        plan: Callable[[Prompt], list[Member]],
         chunks: Chunks,
     ) -> None:
-        self._inpainter = inpainter
-        self._count = len(prompts)
-        self._moves = moves
-        self._fuse: Fusion = fuse
-        self._upsampling: Upsampling = upsampling
-        self._sampling = sampling
-        self._chunks = chunks
+        self._inpainter, self._settings, self._chunks = inpainter, settings, chunks
+        self._moves, self._count = moves, len(prompts)
         self._errors: dict[int, Exception] = {}
         self._members: dict[int, list[Member]] = {}
         self._queries: dict[int, Tensor] = {}
@@ -108,8 +98,8 @@ class Window:
 
     def answered(self, samples: int, seed: int) -> Iterator[Filled | Exception]:
         """Ask for all; gives the answers, in order."""
-        if self._fuse in TOKEN_FUSIONS:
-            found = {o: [f] for o, f in self._fused_tokens(self._fuse)}
+        if self._settings.fuse in TOKEN_FUSIONS:
+            found = {o: [f] for o, f in self._fused_tokens(self._settings.fuse)}
         else:
             found = self._fused_images(samples, seed)
         for owner in range(self._count):
@@ -176,7 +166,7 @@ class Window:
         filled = self._inpainter.inpaint(
             image,
             hole,
-            sampling=self._sampling,
+            sampling=self._settings.sampling,
             # A generator a canvas, so that its answer is the one that it gets alone.
             generators=None if seed is None else [Generator().manual_seed(seed) for _ in asks],
         )
@@ -198,7 +188,7 @@ class Window:
         """One answer of the cells of all members."""
         members = self._members[owner]
         means = [self._mean_of_moves(moved) for moved in cells]
-        if self._fuse == "answers":
+        if self._settings.fuse == "answers":
             return mean_answer(
                 [
                     self._enlarged(owner, member.layout, cell)
@@ -227,13 +217,14 @@ class Window:
     def _enlarged(self, owner: int, layout: Layout, cell: _Cell) -> Filled:
         """Bring a cell to the query's size, and show it on its canvas."""
         query, canvas, sure = self._queries[owner], cell.canvas, cell.confidence
+        method = self._settings.upsampling
         size = (query.shape[1], query.shape[2])
         if canvas is not None:
             canvas = canvas.clone()
             layout.answer.of(canvas)[:] = cell.image
 
         def enlarge(values: Tensor, part: Rect) -> Tensor:
-            return upsample(values, part.size, guide=part.of(query), method=self._upsampling)
+            return upsample(values, part.size, guide=part.of(query), method=method)
 
         return Filled(
             image=layout.undraw(cell.image, size, enlarge),

@@ -8,9 +8,10 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float
 
+from vicl.encoders.handmade import places
 from vicl.models.analogies.cues import Knowledge, evidence, learn, log_odds
-from vicl.models.analogies.features import View, places
 from vicl.models.analogies.trust import WAYS, weigh
+from vicl.models.analogies.view import View
 
 MARGIN: Final = 0.1
 """By how much a simpler way must beat the table, in mean IoU over the examples left out in turn:
