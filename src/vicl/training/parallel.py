@@ -70,14 +70,13 @@ def processes(
             )
     if precision == "fp16" and device.type == "cpu":
         raise TrainingError("precision: fp16 needs a GPU; on a CPU take bf16 or fp32")
-    places: dict[str, str] = {}
-    if folder is not None:
-        places = {"project_dir": str(folder), "logging_dir": str(folder / "trackers")}
     accelerator = Accelerator(
         cpu=device.type == "cpu",
         mixed_precision=_PRECISIONS[precision],
         log_with=list(trackers) or None,
-        project_config=ProjectConfiguration(**places),
+        project_config=None
+        if folder is None
+        else ProjectConfiguration(str(folder), str(folder / "trackers")),
     )
     try:
         yield accelerator
@@ -104,9 +103,7 @@ def whole_state(module: nn.Module) -> dict[str, Any]:
 
 def load_whole_state(module: nn.Module, state: Mapping[str, Any]) -> None:
     """Take weights and buffers as :func:`whole_state` gave them; every process has them all."""
-    set_model_state_dict(
-        module, dict(state), options=StateDictOptions(full_state_dict=True, strict=True)
-    )
+    set_model_state_dict(module, dict(state), options=_FOR_ALL)
 
 
 def whole_optimiser_state(module: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Any]:
@@ -123,11 +120,8 @@ def load_whole_optimiser_state(
     module: nn.Module, optimiser: torch.optim.Optimizer, state: Mapping[str, Any]
 ) -> None:
     """Take an optimiser's state as :func:`whole_optimiser_state` gave it."""
-    if not state:
-        return
-    set_optimizer_state_dict(
-        module, optimiser, dict(state), options=StateDictOptions(full_state_dict=True)
-    )
+    if state:
+        set_optimizer_state_dict(module, optimiser, dict(state), options=_FOR_ALL)
 
 
 def whole_tensor(value: Tensor) -> Tensor:

@@ -83,7 +83,7 @@ class Report:
         finally:
             self._since += time.perf_counter() - begun
 
-    def write(self, step: int, extra: Mapping[str, float]) -> dict[str, float]:
+    def write(self, step: int, extra: Mapping[str, float]) -> None:
         """Log the means since the last time, with rate, memory and the share of waiting.
 
         Memory and waiting are those of the first process.
@@ -93,9 +93,6 @@ class Report:
         Args:
             step: Optimiser steps done.
             extra: Further figures, such as the learning rate.
-
-        Returns:
-            The line.
         """
         seconds = max(time.perf_counter() - self._since, 1e-9)
         line = {
@@ -118,7 +115,6 @@ class Report:
             note=f"loss {line['loss']:.4f}  {line['images_per_second']:.0f} images/s  "
             f"{line['data_wait']:.0%} waiting for data",
         )
-        return line
 
     def note(self, step: int, line: Mapping[str, float]) -> None:
         """Add a line to the log and the trackers."""

@@ -19,9 +19,9 @@ from vicl.training.job import Look, Trained
 from vicl.training.recipe.recipe import Recipe
 from vicl.training.report import read_log
 from vicl.training.run_folder import recipe_text
+from vicl.training.settings import DTYPES
 
 CURVES = "curves.png"
-_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def save_result(
@@ -90,7 +90,7 @@ def save_result(
         card=card,
         overwrite=True,
         extras={CURVES: draw_curves(run)},
-        dtype=_DTYPES[recipe.saved_precision],
+        dtype=DTYPES[recipe.saved_precision],
     )
 
 

@@ -20,7 +20,7 @@ from torch import Generator, Tensor
 from vicl.models.devices import Device, pick_device
 from vicl.models.pretrained import empty_like
 from vicl.storage.folder import weights_hash
-from vicl.training.build import build_model, build_objective, canvas_size, compile_parts
+from vicl.training.build import build_model, build_objective, compile_parts
 from vicl.training.checkpoints import TrainingError
 from vicl.training.data.held_out import HeldOutImages
 from vicl.training.data.training_data import TrainingData, open_data
@@ -72,7 +72,7 @@ def train(
                 prepare_folder(output, recipe, resume=resume)
         data = open_data(
             recipe.data,
-            canvas_size(recipe),
+            recipe.model.canvas_size,
             seed=recipe.seed,
             patch_size=recipe.model.patch_size,
             datasets=datasets,
@@ -185,7 +185,6 @@ def _holes(recipe: Recipe, step: int) -> tuple[Bool[Tensor, "b H W"] | None, boo
     drawn = numbers(recipe.seed, Purpose.HOLES, step).integers(2**63)
     generator = Generator().manual_seed(int(drawn))
     masking = choose_masking(recipe.masking, generator)
-    holes = draw_holes(
-        masking, recipe.batch.size, canvas_size(recipe), recipe.model.patch_size, generator
-    )
+    model = recipe.model
+    holes = draw_holes(masking, recipe.batch.size, model.canvas_size, model.patch_size, generator)
     return holes, isinstance(masking, AnswerCell)
