@@ -105,7 +105,11 @@ class CheckpointFolder:
                 f"ones {at} intact. Free some space or check the permissions, then go on with "
                 "--resume"
             ) from error
-        self._clean({self.file(step) for step in kept})
+        # And what a killed process left half-written.
+        for pattern in ("step-*.pt", f"{TEMPORARY_PREFIX}*.tmp"):
+            for path in self.path.glob(pattern):
+                if path not in map(self.file, kept):
+                    path.unlink(missing_ok=True)
 
     def load(self, step: int) -> dict[str, Any]:
         """Read a checkpoint, to the CPU.
@@ -128,13 +132,6 @@ class CheckpointFolder:
                 f"{FORMAT_VERSION} and {step}; it is another version's or has been renamed"
             )
         return state
-
-    def _clean(self, kept: set[Path]) -> None:
-        """Remove old checkpoints, and what a killed process left half-written."""
-        for pattern in ("step-*.pt", f"{TEMPORARY_PREFIX}*.tmp"):
-            for path in self.path.glob(pattern):
-                if path not in kept:
-                    path.unlink(missing_ok=True)
 
 
 def random_states() -> dict[str, Any]:

@@ -36,7 +36,6 @@ try:
 except ImportError as error:
     raise TrainingError('training needs accelerate: pip install "vicl[train]"') from error
 
-_PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 _FOR_ALL = StateDictOptions(full_state_dict=True)
 _FOR_FIRST = StateDictOptions(full_state_dict=True, cpu_offload=True)
 """Sent to the CPU at once, what is whole arrives at the first process only."""
@@ -72,7 +71,7 @@ def processes(
         raise TrainingError("precision: fp16 needs a GPU; on a CPU take bf16 or fp32")
     accelerator = Accelerator(
         cpu=device.type == "cpu",
-        mixed_precision=_PRECISIONS[precision],
+        mixed_precision="no" if precision == "fp32" else precision,
         log_with=list(trackers) or None,
         project_config=None
         if folder is None

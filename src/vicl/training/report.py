@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -69,10 +69,11 @@ class Report:
         self._waited += waited
         self._advance()
 
-    def broken(self, message: str) -> None:
-        """Tell of an image that could not be read and was replaced."""
-        self.broken_images += 1
-        log.warning("skipped: %s", message)
+    def broken(self, messages: Sequence[str]) -> None:
+        """Tell of images that could not be read and were replaced."""
+        self.broken_images += len(messages)
+        for message in messages:
+            log.warning("skipped: %s", message)
 
     @contextmanager
     def aside(self) -> Iterator[None]:

@@ -6,10 +6,10 @@ trackers write, and at the end `model/`.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from vicl.training.loop import fit
 from vicl.training.masking import AnswerCell, choose_masking, draw_holes
 from vicl.training.parallel import processes
 from vicl.training.recipe.recipe import Recipe
-from vicl.training.result import save_result
+from vicl.training.result import MODEL, save_result
 from vicl.training.run_folder import prepare_folder
 from vicl.training.seeds import Purpose, numbers
 
@@ -78,19 +78,17 @@ def train(
             datasets=datasets,
         )
         trained = fit(_job(recipe, data, output), accelerator)
-        target = output / "model"
         if accelerator.is_main_process:
             save_result(
                 trained,
-                target,
+                output,
                 recipe=recipe,
                 data=data.describe(),
-                run=output,
                 device=accelerator.device,
                 processes=accelerator.num_processes,
             )
         accelerator.wait_for_everyone()
-    return target
+    return output / MODEL
 
 
 def _job(recipe: Recipe, data: TrainingData, folder: Path) -> Job:
@@ -109,7 +107,7 @@ def _job(recipe: Recipe, data: TrainingData, folder: Path) -> Job:
 
     return Job(
         objective=objective,
-        rounds=partial(_rounds, recipe, data),
+        rounds=functools.partial(_rounds, recipe, data),
         batch=recipe.batch,
         steps=steps,
         schedule=recipe.schedule,
@@ -147,14 +145,12 @@ def count_steps(recipe: Recipe, images: int | None) -> int:
 
 def _looking(held_out: HeldOutImages, rows: int) -> Callable[[Any], Look]:
     """Look at the held-out images, which are read once, when they are first wanted."""
-    images: list[Tensor] = []
 
-    def ask(model: Any) -> Look:
-        if not images:
-            images.extend(held_out.load(index) for index in range(len(held_out)))
-        return look(model, images, rows=rows)
+    @functools.cache
+    def images() -> list[Tensor]:
+        return [held_out.load(index) for index in range(len(held_out))]
 
-    return ask
+    return lambda model: look(model, images(), rows=rows)
 
 
 def _rounds(

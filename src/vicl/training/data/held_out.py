@@ -16,7 +16,7 @@ from torch import Tensor
 from vicl.images import ImageError
 from vicl.training.data.augmentation import centre
 from vicl.training.data.sources import ImageFiles, Lane, in_fixed_order
-from vicl.training.data.streams import Source, Stream
+from vicl.training.data.streams import Source, Stream, count_images
 from vicl.training.recipe.data import RecipeError
 
 _log = logging.getLogger(__name__)
@@ -83,9 +83,7 @@ def hold_out(held: list[Source], count: int, size: tuple[int, int]) -> HeldOutIm
     if held and not images:
         names = ", ".join(source.name for source in held)
         raise RecipeError(f"held_out: there are no images in {names}")
-    totals = [source.count for source in held]
-    total = None if None in totals else sum(count or 0 for count in totals)
-    return HeldOutImages(images, size, total)
+    return HeldOutImages(images, size, count_images(held))
 
 
 def _first(source: Source, count: int) -> list[partial[Image.Image]]:

@@ -98,6 +98,12 @@ Source: TypeAlias = ImageFiles | Stream
 """Where images come from, opened."""
 
 
+def count_images(sources: Iterable[Source]) -> int | None:
+    """How many images sources have together; None where one is not counted."""
+    counts = [source.count for source in sources]
+    return None if None in counts else sum(count or 0 for count in counts)
+
+
 def endless(stream: Stream, lane: Lane, seed: int) -> Iterator[Any]:
     """All passes of a lane through a stream, one after the other.
 

@@ -21,7 +21,7 @@ from vicl.training.data.loader import Batch, Pool, load
 from vicl.training.data.mixture import Mixture
 from vicl.training.data.shards import Shards
 from vicl.training.data.sources import ImageFiles, list_files, split
-from vicl.training.data.streams import DatasetStream, Source
+from vicl.training.data.streams import DatasetStream, Source, count_images
 from vicl.training.job import Seat
 from vicl.training.recipe.data import (
     AnySource,
@@ -56,9 +56,7 @@ class TrainingData:
     @property
     def count(self) -> int | None:
         """How many images an epoch has: those of all sources; None where one is not counted."""
-        counts = [source.count for source in self.pool.sources]
-        known = [count for count in counts if count is not None]
-        return sum(known) if len(known) == len(counts) else None
+        return count_images(self.pool.sources)
 
     def describe(self) -> list[str]:
         """Lines that say what there is: a source each, and what is held out."""

@@ -92,11 +92,7 @@ class VQGANObjective(Objective):
         self.seed = seed
         self.discriminator: PatchDiscriminator | None = None
         if loss.discriminator is not None:
-            self.discriminator = PatchDiscriminator(
-                base_width=loss.discriminator.base_width,
-                layers=loss.discriminator.layers,
-                seed=seed,
-            )
+            self.discriminator = PatchDiscriminator(loss.discriminator, seed=seed)
         # In a list, so that it is no part of what is trained, saved or shared between processes.
         self._perceptual: list[tuple[PerceptualDistance, float]] = []
         if loss.perceptual is not None:
