@@ -93,7 +93,7 @@ def step_cost(
     count, height, width = size
     image = torch.empty(count, 3, height, width, device="meta")
     kept = _Kept(objective)
-    with _Counter() as counter, kept, kept.hooks():
+    with _Counter() as counter, kept, saved_tensors_hooks(kept.add, lambda tensor: tensor):
         losses = objective(image, hole, step).losses
         torch.autograd.backward(torch.stack(list(losses.values())).sum())
     objective.zero_grad(set_to_none=True)
@@ -210,16 +210,13 @@ class _Kept(TorchFunctionMode):
     def _key(tensor: Tensor) -> int:
         return int(tensor.untyped_storage()._cdata)
 
-    def _add(self, tensor: Tensor) -> Tensor:
+    def add(self, tensor: Tensor) -> Tensor:
+        """To be called on what is kept; gives it back."""
         key = self._key(tensor)
         if not self._fused and key not in self._known and tensor.device.type == "meta":
             self._known[key] = tensor
             self.numbers += tensor.untyped_storage().nbytes() // 4
         return tensor
-
-    def hooks(self) -> saved_tensors_hooks:
-        """To be entered around the forward pass."""
-        return saved_tensors_hooks(self._add, lambda tensor: tensor)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = kwargs or {}
@@ -229,7 +226,7 @@ class _Kept(TorchFunctionMode):
         out: Tensor = func(*args, **given)
         self._fused = False
         for tensor in (*args[:3], out):
-            self._add(tensor)
+            self.add(tensor)
         self.numbers += out.numel() // out.shape[-1]
         return out
 

@@ -101,7 +101,8 @@ class _Run:
         job, begun, before = self.job, time.perf_counter(), self.seconds
         show = job.folder is not None and self.accelerator.is_main_process
         bar = progress("training", total=job.steps, done=self.step, show=show)
-        with bar as advance, self._interruptible(), self._tracked():
+        self.accelerator.init_trackers(job.name)
+        with bar as advance, self._interruptible():
             report = Report(job.folder, self.accelerator, self.step, advance)
             rank, world = self.accelerator.process_index, self.accelerator.num_processes
             seat = Seat(self.micro, rank, world, self.step * self.rounds)
@@ -277,16 +278,6 @@ class _Run:
         mine = self.accelerator.process_index
         set_random_states(state["random"][min(mine, len(state["random"]) - 1)])
         self.step, self.seconds = steps[-1], float(state["seconds"])
-
-    @contextlib.contextmanager
-    def _tracked(self) -> Iterator[None]:
-        """Let the trackers see the run, and close them whatever happens."""
-        self.accelerator.init_trackers(self.job.name)
-        try:
-            yield
-        finally:
-            for tracker in self.accelerator.trackers:
-                tracker.finish()
 
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:

@@ -80,7 +80,7 @@ def processes(
     try:
         yield accelerator
     finally:
-        accelerator.state.destroy_process_group()
+        accelerator.end_training()
         # Its precision is global in accelerate; the next run in this process has its own.
         AcceleratorState._reset_state(reset_partial_state=True)
 

@@ -192,12 +192,9 @@ def _opened(url: str) -> Iterator[Any]:
         raw = gopen_curl(url, "rb")
     else:
         raw = open_plain(url)
+    inflate = re.search(r"\.t?gz(\?.*)?$", url)
     with contextlib.closing(raw):
-        if re.search(r"\.t?gz(\?.*)?$", url):
-            with gzip.GzipFile(fileobj=raw, mode="rb") as inflated:
-                yield inflated
-        else:
-            yield raw
+        yield gzip.GzipFile(fileobj=raw, mode="rb") if inflate else raw
 
 
 def _is_remote(url: str) -> bool:

@@ -188,7 +188,7 @@ def _split(train: list[Source], held: HeldOut) -> tuple[list[Source], list[Sourc
             source, apart = split(source, held.fraction, held.group)
             held_out.append(apart)
         kept.append(source)
-    if not any(len(apart) for apart in held_out if isinstance(apart, ImageFiles)):
+    if not count_images(held_out):
         raise RecipeError(
             f"held_out.fraction: got {held.fraction}, which holds out none of the images in "
             "folders; give a larger fraction, more images, or held_out.sources"

@@ -113,12 +113,9 @@ class VQGANObjective(Objective):
         hole: Bool[Tensor, "b H W"] | None,
         step: int,
     ) -> Losses:
-        """Compute the losses of a batch.
+        """Compute the losses of a batch; `hole` makes no difference.
 
-        Args:
-            image: RGB in [0, 1], on the model's device.
-            hole: Makes no difference.
-            step: Number of the optimiser step, counted from 0.
+        See :meth:`vicl.training.objectives.inpainting.Inpainting.forward`.
         """
         latents = self.model.latents(image)
         if self.training and step < self.settings.quantise_after:
