@@ -43,6 +43,7 @@ from vicl.models.mae_vqgan import MAEVQGAN, PUBLISHED
 from vicl.training.build import compile_parts
 from vicl.training.data.training_data import open_data
 from vicl.training.estimate import StepCost, step_cost
+from vicl.training.job import Seat
 from vicl.training.masking import RandomPatches, draw_holes
 from vicl.training.objectives.inpainting import Inpainting
 from vicl.training.optimisation import make_optimiser
@@ -101,7 +102,7 @@ def main() -> int:
         found = {
             "processor": processor(device),
             "torch": torch.__version__,
-            "flops": {"trained": cost.trained.total, "targets": cost.targets.total},
+            "flops": {"trained": sum(cost.trained), "targets": sum(cost.targets)},
             "results": [asdict(result) for result in results],
             "data_wait": None if wait is None else wait[1],
         }
@@ -198,7 +199,7 @@ def waiting(
 ) -> tuple[str, float]:
     """What the data pipeline delivers, and the share of time for which our step would wait."""
     data = Data(train=(FolderSource(path=str(given.data)),), workers=given.workers)
-    batches = open_data(data, size, seed=0).batches(given.batch)
+    batches = open_data(data, size, seed=0).batches(Seat(given.batch))
     for _ in range(4):
         next(batches)
     count = 20
@@ -221,13 +222,13 @@ def table(
     """The results as a table."""
     drawn = Table(
         title=f"MAE-VQGAN {given.size}, {given.batch} images a step, on {processor(device)}, torch "
-        f"{torch.__version__}\n{cost.trained.total / 1e9:.0f} GFLOP a step trained, "
-        f"{cost.targets.total / 1e9:.0f} naming targets"
+        f"{torch.__version__}\n{sum(cost.trained) / 1e9:.0f} GFLOP a step trained, "
+        f"{sum(cost.targets) / 1e9:.0f} naming targets"
     )
     for name in ("step", "seconds", "images/s", "x", "TFLOP/s", "MFU", "peak MiB", "loss"):
         drawn.add_column(name, justify="left" if name == "step" else "right")
     for r in results:
-        rate = cost.trained.total / r.seconds / 1e12
+        rate = sum(cost.trained) / r.seconds / 1e12
         drawn.add_row(
             r.name,
             f"{r.seconds:.3f}",

@@ -28,7 +28,7 @@ def state(value: float) -> dict[str, Any]:
 
 def test_the_newest_and_the_best_stay(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path / "checkpoints", keep=2)
-    assert folder.index() == Index()
+    assert folder.index() == Index(steps=(), best=None, best_loss=None)
     for step, loss in ((1, 0.5), (2, 0.3), (3, None), (4, 0.4), (5, 0.6)):
         folder.save(step, state(step), loss=loss)
     assert folder.index() == Index(steps=(2, 4, 5), best=2, best_loss=0.3)

@@ -16,7 +16,6 @@ from vicl.training.optimisation import (
     lr_at,
     make_optimiser,
     peak_lr,
-    set_lr,
 )
 from vicl.training.settings import Optimiser, Schedule
 
@@ -42,8 +41,7 @@ def test_groups_hold_what_is_trained_once() -> None:
     assert {id(p) for p in found} == {id(p) for p in trained}
     assert len(found) == len(trained)
     assert all(group["betas"] == (0.5, 0.6) for group in optimiser.param_groups)
-    set_lr([optimiser], 0.25)
-    assert [group["lr"] for group in optimiser.param_groups] == [0.25, 0.25]
+    assert [group["lr"] for group in optimiser.param_groups] == [0.1, 0.1]
 
 
 def test_learning_rate_by_hand() -> None:

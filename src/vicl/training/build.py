@@ -23,6 +23,7 @@ from vicl.training.objectives.objective import Objective
 from vicl.training.objectives.vqgan import VQGANObjective
 from vicl.training.recipe.data import RecipeError
 from vicl.training.recipe.recipe import Recipe
+from vicl.training.settings import DTYPES
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +33,6 @@ _CODES = ("head.", "code_embedding.")
 
 _COMPILED = (Transformer, Encoder, Decoder, UNet)
 """What `torch.compile` is given: what computes, not what picks patches by their places."""
-
-
-def canvas_size(recipe: Recipe) -> tuple[int, int]:
-    """(height, width) in pixels of what the model is trained on."""
-    size: tuple[int, int] = recipe.model.canvas_size
-    return size
 
 
 def build_model(recipe: Recipe) -> Any:
@@ -91,8 +86,7 @@ def build_objective(recipe: Recipe, model: nn.Module) -> Objective:
         assert isinstance(model, VQGAN)
         return VQGANObjective(model, recipe.vqgan, seed=recipe.seed)
     assert isinstance(model, LearnedInpainter)
-    targets = {"fp32": torch.float32, "bf16": torch.bfloat16}
-    return Inpainting(model, target_dtype=targets[recipe.target_precision])
+    return Inpainting(model, target_dtype=DTYPES[recipe.target_precision])
 
 
 def compile_parts(objective: Objective) -> None:
@@ -114,7 +108,7 @@ def _tokenizer(recipe: Recipe) -> VQGAN:
         ) from error
 
 
-def _start_from(model: nn.Module, source: str) -> None:
+def _start_from(model: Any, source: str) -> None:
     """Take the weights of a model of the same architecture.
 
     Of one with another tokenizer, what depends on its codes is left, and starts at random.
@@ -123,7 +117,8 @@ def _start_from(model: nn.Module, source: str) -> None:
         other: Any = load_folder(Path(source), device="cpu")
     except (ValueError, OSError) as error:
         raise TrainingError(f"start: {error}") from error
-    if type(other) is not type(model) or _body(other) != _body(model):
+    body, wanted = (m.config.model_dump(exclude={"tokenizer"}) for m in (other, model))
+    if type(other) is not type(model) or body != wanted:
         raise TrainingError(
             f"start: {display(source)} is a {type(other).__name__} of another architecture than "
             "the recipe's model; make them the same"
@@ -140,15 +135,10 @@ def _start_from(model: nn.Module, source: str) -> None:
     model.load_state_dict(own | {n: v for n, v in given.items() if not n.startswith(kept)})
 
 
-def _body(model: Any) -> dict[str, Any]:
-    """What a model is made of beside its tokenizer."""
-    return dict(model.config.model_dump(exclude={"tokenizer"}))
-
-
 def _same_tokenizer(own: dict[str, torch.Tensor], given: dict[str, torch.Tensor]) -> bool:
     """Whether two models have one tokenizer, be it that one of them was saved in half precision."""
     names = [name for name in own if name.startswith(_TOKENIZER)]
     return all(name in given for name in names) and any(
         all(torch.equal(own[n].to(dtype), given[n].to(dtype)) for n in names)
-        for dtype in (torch.float32, torch.float16, torch.bfloat16)
+        for dtype in DTYPES.values()
     )

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from vicl.files import TEMPORARY_PREFIX, FileError, display, open_atomic, reason, write_atomic
@@ -28,8 +28,7 @@ class TrainingError(FileError):
     """A training run that cannot begin or go on; the message says why and what to do."""
 
 
-@dataclass(frozen=True)
-class Index:
+class Index(BaseModel):
     """Which checkpoints there are.
 
     Attributes:
@@ -38,9 +37,11 @@ class Index:
         best_loss: Its loss on held-out images.
     """
 
-    steps: tuple[int, ...] = ()
-    best: int | None = None
-    best_loss: float | None = None
+    model_config = ConfigDict(frozen=True)
+
+    steps: tuple[int, ...]
+    best: int | None
+    best_loss: float | None
 
 
 class CheckpointFolder:
@@ -67,17 +68,10 @@ class CheckpointFolder:
         """
         file = self.path / _INDEX
         if not file.exists():
-            return Index()
+            return Index(steps=(), best=None, best_loss=None)
         try:
-            data = json.loads(file.read_text("utf-8"))
-            best, loss = data["best"], data["best_loss"]
-            steps = tuple(int(step) for step in data["steps"])
-            return Index(
-                steps,
-                None if best is None else int(best),
-                None if loss is None else float(loss),
-            )
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            return Index.model_validate_json(file.read_bytes())
+        except (OSError, ValueError) as error:
             raise TrainingError(
                 f"{display(file)}: is damaged ({reason(error)}); name the newest of the "
                 "checkpoints beside it in its place, or start anew"
@@ -102,8 +96,8 @@ class CheckpointFolder:
             best, best_loss = (step, loss) if better else (before.best, before.best_loss)
             steps = sorted({*before.steps, step})
             kept = {*steps[-self.keep :], *({best} if best in steps else ())}
-            after = {"steps": sorted(kept), "best": best, "best_loss": best_loss}
-            write_atomic(self.path / _INDEX, json.dumps(after).encode())
+            after = Index(steps=tuple(sorted(kept)), best=best, best_loss=best_loss)
+            write_atomic(self.path / _INDEX, json.dumps(after.model_dump()).encode())
         except (FileError, OSError, RuntimeError) as error:
             at = f"step {before.steps[-1]} is" if before.steps else "none is"
             raise TrainingError(
@@ -111,7 +105,11 @@ class CheckpointFolder:
                 f"ones {at} intact. Free some space or check the permissions, then go on with "
                 "--resume"
             ) from error
-        self._clean({self.file(step) for step in kept})
+        # And what a killed process left half-written.
+        for pattern in ("step-*.pt", f"{TEMPORARY_PREFIX}*.tmp"):
+            for path in self.path.glob(pattern):
+                if path not in map(self.file, kept):
+                    path.unlink(missing_ok=True)
 
     def load(self, step: int) -> dict[str, Any]:
         """Read a checkpoint, to the CPU.
@@ -134,13 +132,6 @@ class CheckpointFolder:
                 f"{FORMAT_VERSION} and {step}; it is another version's or has been renamed"
             )
         return state
-
-    def _clean(self, kept: set[Path]) -> None:
-        """Remove old checkpoints, and what a killed process left half-written."""
-        for pattern in ("step-*.pt", f"{TEMPORARY_PREFIX}*.tmp"):
-            for path in self.path.glob(pattern):
-                if path not in kept:
-                    path.unlink(missing_ok=True)
 
 
 def random_states() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from vicl.files.machine import processor
 from vicl.loading import load_tokenizer
 from vicl.models.configs import VQGANConfig
 from vicl.models.devices import Device, pick_device
-from vicl.training.build import canvas_size, has_tokenizer
+from vicl.training.build import has_tokenizer
 from vicl.training.data.training_data import open_data
 from vicl.training.estimate import (
     Flops,
@@ -71,8 +71,9 @@ def describe(recipe: Recipe, *, device: Device = "auto") -> DryRun:
     cost = recipe_cost(recipe, objective, steps=steps or 10**9)
     rates = measure_rates(place, recipe.precision, recipe.model.width)
     trained, frozen = count_weights(objective)
+    parts = [_big(n) if len(trained) == 1 else f"{_big(n)} ({name})" for name, n in trained.items()]
     lines = [
-        ("parameters", f"{_parts(trained)} trained, {_big(frozen)} frozen"),
+        ("parameters", f"{' + '.join(parts)} trained, {_big(frozen)} frozen"),
         *(("data", line) for line in data),
         ("run", _length(recipe, steps, images)),
         ("learning rate", _rate(recipe, steps)),
@@ -115,7 +116,7 @@ def assumed_tokenizer(patch_size: int) -> VQGANConfig:
 def _data(recipe: Recipe, missing: list[str]) -> tuple[int | None, list[str]]:
     """(images of an epoch, the sources in words)."""
     try:
-        size, patch = canvas_size(recipe), recipe.model.patch_size
+        size, patch = recipe.model.canvas_size, recipe.model.patch_size
         data = open_data(recipe.data, size, seed=recipe.seed, patch_size=patch)
     except (ValueError, OSError) as error:
         missing.append(f"data: {error}")
@@ -158,7 +159,7 @@ def _memory(found: Memory, recipe: Recipe) -> str:
     micro, _ = recipe.batch.rounds(1)
     averages = f", averages {_bytes(found.averages)}" if found.averages else ""
     return (
-        f"about {_bytes(found.total)}: weights {_bytes(found.weights)}, gradients "
+        f"about {_bytes(sum(found))}: weights {_bytes(found.weights)}, gradients "
         f"{_bytes(found.gradients)}, AdamW's moments {_bytes(found.moments)}{averages}, "
         f"activations of {micro} images {_bytes(found.activations)}"
     )
@@ -166,10 +167,9 @@ def _memory(found: Memory, recipe: Recipe) -> str:
 
 def _operations(recipe: Recipe, cost: StepCost) -> str:
     _, rounds = recipe.batch.rounds(1)
-    naming = ""
-    if cost.targets.total:
-        naming = f" and {_big(rounds * cost.targets.total)}FLOP to name the targets"
-    return f"{_big(rounds * cost.trained.total)}FLOP a step forward and backward{naming}"
+    trained, targets = rounds * sum(cost.trained), rounds * sum(cost.targets)
+    naming = f" and {_big(targets)}FLOP to name the targets" if targets else ""
+    return f"{_big(trained)}FLOP a step forward and backward{naming}"
 
 
 def _time(
@@ -178,20 +178,11 @@ def _time(
     once = step_seconds(recipe, cost, rates)
     whole = "" if steps is None else f"{_duration(steps * once)}, "
     each = f"{once:.3g} s" if once < 100 else _duration(once)
-    return f"at least {whole}{each} a step ({_speed(recipe, rates)} on {processor(device)})"
-
-
-def _speed(recipe: Recipe, rates: Flops) -> str:
     return (
-        f"{_big(rates.products)}FLOP/s in matrix products and {_big(rates.convolutions)}FLOP/s in "
-        f"convolutions of {recipe.precision}"
+        f"at least {whole}{each} a step ({_big(rates.products)}FLOP/s in matrix products and "
+        f"{_big(rates.convolutions)}FLOP/s in convolutions of {recipe.precision} on "
+        f"{processor(device)})"
     )
-
-
-def _parts(trained: dict[str, int]) -> str:
-    if len(trained) == 1:
-        return _big(next(iter(trained.values())))
-    return " + ".join(f"{_big(count)} ({name})" for name, count in trained.items())
 
 
 def _big(number: int | float) -> str:

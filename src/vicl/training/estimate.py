@@ -6,8 +6,9 @@ Operations and activations are counted by running one micro batch on tensors wit
 
 from __future__ import annotations
 
+import operator
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,16 +19,16 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F  # noqa: N812
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import flop_registry
 
 from vicl.models.configs import VQGANConfig
-from vicl.training.build import build_objective, canvas_size, model_config
+from vicl.training.build import build_objective, model_config
 from vicl.training.masking import draw_holes
 from vicl.training.objectives.objective import Objective
 from vicl.training.recipe.recipe import Recipe
+from vicl.training.settings import DTYPES, Precision
 
-_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _CONVOLUTIONS = (torch.ops.aten.convolution, torch.ops.aten.convolution_backward)
 
 
@@ -41,11 +42,6 @@ class Flops(NamedTuple):
 
     products: float
     convolutions: float
-
-    @property
-    def total(self) -> float:
-        """All of them."""
-        return self.products + self.convolutions
 
 
 @dataclass(frozen=True)
@@ -97,7 +93,7 @@ def step_cost(
     count, height, width = size
     image = torch.empty(count, 3, height, width, device="meta")
     kept = _Kept(objective)
-    with _Counter() as counter, kept, kept.hooks():
+    with _Counter() as counter, kept, saved_tensors_hooks(kept.add, lambda tensor: tensor):
         losses = objective(image, hole, step).losses
         torch.autograd.backward(torch.stack(list(losses.values())).sum())
     objective.zero_grad(set_to_none=True)
@@ -110,39 +106,37 @@ def step_cost(
 
 
 def recipe_cost(recipe: Recipe, objective: Objective, *, steps: int = 10**9) -> StepCost:
-    """Count what a micro batch of a recipe costs, one process; the mean over its maskings.
+    """Count what a micro batch of a recipe costs, one process.
+
+    Over its maskings operations are the weighted mean, and memory is the most.
 
     Args:
         recipe: The recipe.
         objective: As :func:`meta_objective` gives it.
         steps: Of the whole run; the last one is counted.
     """
-    canvas = canvas_size(recipe)
+    canvas: tuple[int, int] = recipe.model.canvas_size
     micro, _ = recipe.batch.rounds(1)
     size = (micro, *canvas)
     if not recipe.masking:
         return step_cost(objective, size, step=steps - 1)
     patch: Any = objective.model.patch_size
-    costs: list[tuple[float, StepCost]] = []
+    weights = [masking.weight for masking in recipe.masking]
+    costs: list[StepCost] = []
     for masking in recipe.masking:
         generator = Generator().manual_seed(recipe.seed)
         hole = draw_holes(masking, micro, canvas, patch, generator)
-        costs.append((masking.weight, step_cost(objective, size, hole)))
-    return _mean(costs)
+        costs.append(step_cost(objective, size, hole))
 
-
-def _mean(costs: Sequence[tuple[float, StepCost]]) -> StepCost:
-    """The weighted mean of operations, and the most of memory."""
-    total = sum(weight for weight, _ in costs)
-
-    def mean(take: Callable[[StepCost], float]) -> float:
-        return sum(weight * take(cost) for weight, cost in costs) / total
+    def mean(parts: Iterable[Flops]) -> Flops:
+        several = zip(*parts, strict=True)
+        return Flops(*(sum(map(operator.mul, weights, one)) / sum(weights) for one in several))
 
     return StepCost(
-        Flops(mean(lambda c: c.trained.products), mean(lambda c: c.trained.convolutions)),
-        Flops(mean(lambda c: c.targets.products), mean(lambda c: c.targets.convolutions)),
-        max(cost.activations for _, cost in costs),
-        max(cost.widest for _, cost in costs),
+        mean(cost.trained for cost in costs),
+        mean(cost.targets for cost in costs),
+        max(cost.activations for cost in costs),
+        max(cost.widest for cost in costs),
     )
 
 
@@ -216,16 +210,13 @@ class _Kept(TorchFunctionMode):
     def _key(tensor: Tensor) -> int:
         return int(tensor.untyped_storage()._cdata)
 
-    def _add(self, tensor: Tensor) -> Tensor:
+    def add(self, tensor: Tensor) -> Tensor:
+        """To be called on what is kept; gives it back."""
         key = self._key(tensor)
         if not self._fused and key not in self._known and tensor.device.type == "meta":
             self._known[key] = tensor
             self.numbers += tensor.untyped_storage().nbytes() // 4
         return tensor
-
-    def hooks(self) -> saved_tensors_hooks:
-        """To be entered around the forward pass."""
-        return saved_tensors_hooks(self._add, lambda tensor: tensor)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = kwargs or {}
@@ -235,13 +226,12 @@ class _Kept(TorchFunctionMode):
         out: Tensor = func(*args, **given)
         self._fused = False
         for tensor in (*args[:3], out):
-            self._add(tensor)
+            self.add(tensor)
         self.numbers += out.numel() // out.shape[-1]
         return out
 
 
-@dataclass(frozen=True)
-class Memory:
+class Memory(NamedTuple):
     """Bytes on the device of one process.
 
     Attributes:
@@ -258,11 +248,6 @@ class Memory:
     moments: float
     averages: float
     activations: float
-
-    @property
-    def total(self) -> float:
-        """All of them."""
-        return self.weights + self.gradients + self.moments + self.averages + self.activations
 
 
 def count_weights(objective: Objective) -> tuple[dict[str, int], int]:
@@ -282,7 +267,7 @@ def memory(recipe: Recipe, objective: Objective, cost: StepCost) -> Memory:
     """
     parts, frozen = count_weights(objective)
     trained = sum(parts.values())
-    low, target = _BYTES[recipe.precision], _BYTES[recipe.target_precision]
+    low, target = (DTYPES[p].itemsize for p in (recipe.precision, recipe.target_precision))
     tokenizer: nn.Module | None = getattr(objective.model, "tokenizer", None)
     copied = 0 if tokenizer is None else sum(p.numel() for p in tokenizer.parameters())
     return Memory(
@@ -294,15 +279,15 @@ def memory(recipe: Recipe, objective: Objective, cost: StepCost) -> Memory:
     )
 
 
-def measure_rates(device: torch.device, precision: str, width: int) -> Flops:
+def measure_rates(device: torch.device, precision: Precision, width: int) -> Flops:
     """Operations a second of this device, in products and in convolutions of a model's width.
 
     Args:
         device: Where to measure; takes about a second.
-        precision: "fp32", "bf16" or "fp16".
+        precision: Of the arithmetic.
         width: Channels.
     """
-    kind = _DTYPES[precision]
+    kind = DTYPES[precision]
     with torch.no_grad():
         tokens = torch.ones(4096, width, device=device, dtype=kind)
         weight = torch.ones(width, 4 * width, device=device, dtype=kind)
@@ -320,19 +305,13 @@ def measure_rates(device: torch.device, precision: str, width: int) -> Flops:
 def _rate(run: Callable[[], Tensor], operations: int, device: torch.device) -> float:
     """Operations a second of repeated runs, the first ones left out."""
 
-    def repeat(times: int) -> float:
-        begun = time.perf_counter()
-        for _ in range(times):
-            run()
+    def now() -> float:
         if device.type != "cpu":
             torch.accelerator.synchronize(device)
-        return time.perf_counter() - begun
+        return time.perf_counter()
 
-    repeat(3)
-    times = 1
-    while (seconds := repeat(times)) < 0.1:
-        times *= 2
-    return times * operations / seconds
+    timer = Timer("run()", timer=now, globals={"run": run}, num_threads=torch.get_num_threads())
+    return operations / timer.blocked_autorange(min_run_time=0.1).mean
 
 
 def step_seconds(recipe: Recipe, cost: StepCost, rates: Flops) -> float:

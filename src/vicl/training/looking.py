@@ -7,7 +7,7 @@ a 2x2 prompt stands.  A VQGAN is asked to draw what it is shown.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float
@@ -20,6 +20,10 @@ from vicl.training.job import Look
 _BATCH = 16
 _PEAK_DB = 99.0
 """What counts as the PSNR of an exact answer, so that means stay finite."""
+_Answered: TypeAlias = tuple[
+    Float[Tensor, "b 3 H W"], Float[Tensor, "b 3 H W"], Bool[Tensor, "b H W"], Float[Tensor, " b"]
+]
+"""Of each image: what is shown, what is answered, where, and the loss."""
 
 
 @torch.no_grad()
@@ -69,11 +73,7 @@ def last_quarter(grid: tuple[int, int], patch_size: int) -> Bool[Tensor, "H W"]:
     return hole
 
 
-def _inpaint(
-    model: Any, image: Float[Tensor, "b 3 H W"]
-) -> tuple[
-    Float[Tensor, "b 3 H W"], Float[Tensor, "b 3 H W"], Bool[Tensor, "b H W"], Float[Tensor, " b"]
-]:
+def _inpaint(model: Any, image: Float[Tensor, "b 3 H W"]) -> _Answered:
     """What is shown, what is answered, where, and the loss of each."""
     hole = last_quarter(model.config.grid, model.patch_size).expand(len(image), -1, -1)
     loss = torch.stack(
@@ -84,11 +84,7 @@ def _inpaint(
     return torch.where(where[:, None], 0.5, image), answer, where, loss
 
 
-def _reconstruct(
-    model: VQGAN, image: Float[Tensor, "b 3 H W"]
-) -> tuple[
-    Float[Tensor, "b 3 H W"], Float[Tensor, "b 3 H W"], Bool[Tensor, "b H W"], Float[Tensor, " b"]
-]:
+def _reconstruct(model: VQGAN, image: Float[Tensor, "b 3 H W"]) -> _Answered:
     drawn = model.decode(model.encode(image))
     everywhere = torch.ones_like(image[:, 0], dtype=torch.bool)
     return image, drawn, everywhere, (drawn - image).abs().mean(dim=(1, 2, 3))

@@ -27,7 +27,7 @@ from vicl.training.checkpoints import (
     set_random_states,
 )
 from vicl.training.job import Job, Look, Round, Seat, Trained
-from vicl.training.optimisation import AveragedWeights, lr_at, make_optimiser, peak_lr, set_lr
+from vicl.training.optimisation import AveragedWeights, lr_at, make_optimiser, peak_lr
 from vicl.training.parallel import (
     load_whole_optimiser_state,
     load_whole_state,
@@ -89,7 +89,7 @@ class _Run:
         self.stepped: nn.Module = self.accelerator.prepare_model(
             self.objective, evaluation_mode=self.sharded
         )
-        self.peak = peak_lr(job.optimiser, job.batch.size)
+        self.lr = self.peak = peak_lr(job.optimiser, job.batch.size)
         self.optimisers: dict[str, Any] = {
             name: self.accelerator.prepare_optimizer(make_optimiser(part, job.optimiser, self.peak))
             for name, part in self.objective.parts().items()
@@ -101,9 +101,12 @@ class _Run:
         job, begun, before = self.job, time.perf_counter(), self.seconds
         show = job.folder is not None and self.accelerator.is_main_process
         bar = progress("training", total=job.steps, done=self.step, show=show)
-        with bar as advance, self._interruptible(), self._tracked():
+        self.accelerator.init_trackers(job.name)
+        with bar as advance, self._interruptible():
             report = Report(job.folder, self.accelerator, self.step, advance)
-            rounds = job.rounds(self._seat(), self.device)
+            rank, world = self.accelerator.process_index, self.accelerator.num_processes
+            seat = Seat(self.micro, rank, world, self.step * self.rounds)
+            rounds = job.rounds(seat, self.device)
             while self.step < job.steps:
                 self._take_step(rounds, report)
                 self.seconds = before + time.perf_counter() - begun
@@ -115,24 +118,19 @@ class _Run:
             self.last = self._look()
         return Trained(self._trained_model().eval(), self.last, self.seconds)
 
-    def _seat(self) -> Seat:
-        """Which rounds are this process's."""
-        rank, world = self.accelerator.process_index, self.accelerator.num_processes
-        return Seat(self.micro, rank, world, self.step * self.rounds)
-
     def _take_step(self, rounds: Iterator[Round], report: Report) -> None:
         """One optimiser step."""
         waited = 0.0
-        lr = lr_at(self.step, self.job.steps, self.job.schedule, self.peak)
-        set_lr(self.optimisers.values(), lr)
+        self.lr = lr_at(self.step, self.job.steps, self.job.schedule, self.peak)
+        for group in (g for o in self.optimisers.values() for g in o.param_groups):
+            group["lr"] = self.lr
         figures: dict[str, Tensor] = {}
         given: set[str] = set()
         for index in range(self.rounds):
             begun = time.perf_counter()
             batch, broken = next(rounds)
             waited += time.perf_counter() - begun
-            for message in broken:
-                report.broken(message)
+            report.broken(broken)
             last = index == self.rounds - 1
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.stepped):
                 losses, found = self.stepped(*batch, self.step)
@@ -169,8 +167,7 @@ class _Run:
         job, last = self.job, self.step == self.job.steps
         if self.step % job.log_every == 0 or last:
             self._check_finite()
-            lr = lr_at(self.step - 1, job.steps, job.schedule, self.peak)
-            report.write(self.step, {"lr": lr})
+            report.write(self.step, {"lr": self.lr})
         with report.aside():
             self._look_and_save(report, last=last)
 
@@ -281,16 +278,6 @@ class _Run:
         mine = self.accelerator.process_index
         set_random_states(state["random"][min(mine, len(state["random"]) - 1)])
         self.step, self.seconds = steps[-1], float(state["seconds"])
-
-    @contextlib.contextmanager
-    def _tracked(self) -> Iterator[None]:
-        """Let the trackers see the run, and close them whatever happens."""
-        self.accelerator.init_trackers(self.job.name)
-        try:
-            yield
-        finally:
-            for tracker in self.accelerator.trackers:
-                tracker.finish()
 
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:

@@ -13,11 +13,12 @@ from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Bool, Int
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 from torch import Tensor
 
 from vicl.canvas.layout import Layout, Order
 from vicl.canvas.rects import Rect
+from vicl.training.settings import Part
 
 _BLOCK_PATCHES = 16
 """The smallest block of BEiT's masking, where the grid allows it."""
@@ -31,10 +32,8 @@ _BLOCKS = 64
 _PLANES: tuple[Order, Order] = ("above", "left")
 
 
-class _Masking(BaseModel):
+class _Masking(Part):
     """What every masking has: its share of the batches, in proportion to the others' weights."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     weight: PositiveFloat = 1.0
 

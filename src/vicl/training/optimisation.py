@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -61,13 +61,6 @@ def lr_at(step: int, steps: int, schedule: Schedule, peak: float) -> float:
     way = (step - rising) / max(1, steps - rising)
     low = schedule.final
     return peak * (low + (1 - low) * (1 + math.cos(math.pi * way)) / 2)
-
-
-def set_lr(optimisers: Iterable[torch.optim.Optimizer], lr: float) -> None:
-    """Give every group of every optimiser a learning rate."""
-    for optimiser in optimisers:
-        for group in optimiser.param_groups:
-            group["lr"] = lr
 
 
 class AveragedWeights:

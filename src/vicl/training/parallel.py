@@ -36,7 +36,6 @@ try:
 except ImportError as error:
     raise TrainingError('training needs accelerate: pip install "vicl[train]"') from error
 
-_PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 _FOR_ALL = StateDictOptions(full_state_dict=True)
 _FOR_FIRST = StateDictOptions(full_state_dict=True, cpu_offload=True)
 """Sent to the CPU at once, what is whole arrives at the first process only."""
@@ -70,19 +69,18 @@ def processes(
             )
     if precision == "fp16" and device.type == "cpu":
         raise TrainingError("precision: fp16 needs a GPU; on a CPU take bf16 or fp32")
-    places: dict[str, str] = {}
-    if folder is not None:
-        places = {"project_dir": str(folder), "logging_dir": str(folder / "trackers")}
     accelerator = Accelerator(
         cpu=device.type == "cpu",
-        mixed_precision=_PRECISIONS[precision],
+        mixed_precision="no" if precision == "fp32" else precision,
         log_with=list(trackers) or None,
-        project_config=ProjectConfiguration(**places),
+        project_config=None
+        if folder is None
+        else ProjectConfiguration(str(folder), str(folder / "trackers")),
     )
     try:
         yield accelerator
     finally:
-        accelerator.state.destroy_process_group()
+        accelerator.end_training()
         # Its precision is global in accelerate; the next run in this process has its own.
         AcceleratorState._reset_state(reset_partial_state=True)
 
@@ -104,9 +102,7 @@ def whole_state(module: nn.Module) -> dict[str, Any]:
 
 def load_whole_state(module: nn.Module, state: Mapping[str, Any]) -> None:
     """Take weights and buffers as :func:`whole_state` gave them; every process has them all."""
-    set_model_state_dict(
-        module, dict(state), options=StateDictOptions(full_state_dict=True, strict=True)
-    )
+    set_model_state_dict(module, dict(state), options=_FOR_ALL)
 
 
 def whole_optimiser_state(module: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Any]:
@@ -123,11 +119,8 @@ def load_whole_optimiser_state(
     module: nn.Module, optimiser: torch.optim.Optimizer, state: Mapping[str, Any]
 ) -> None:
     """Take an optimiser's state as :func:`whole_optimiser_state` gave it."""
-    if not state:
-        return
-    set_optimizer_state_dict(
-        module, optimiser, dict(state), options=StateDictOptions(full_state_dict=True)
-    )
+    if state:
+        set_optimizer_state_dict(module, optimiser, dict(state), options=_FOR_ALL)
 
 
 def whole_tensor(value: Tensor) -> Tensor:

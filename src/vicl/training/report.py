@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -69,10 +69,11 @@ class Report:
         self._waited += waited
         self._advance()
 
-    def broken(self, message: str) -> None:
-        """Tell of an image that could not be read and was replaced."""
-        self.broken_images += 1
-        log.warning("skipped: %s", message)
+    def broken(self, messages: Sequence[str]) -> None:
+        """Tell of images that could not be read and were replaced."""
+        self.broken_images += len(messages)
+        for message in messages:
+            log.warning("skipped: %s", message)
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -83,7 +84,7 @@ class Report:
         finally:
             self._since += time.perf_counter() - begun
 
-    def write(self, step: int, extra: Mapping[str, float]) -> dict[str, float]:
+    def write(self, step: int, extra: Mapping[str, float]) -> None:
         """Log the means since the last time, with rate, memory and the share of waiting.
 
         Memory and waiting are those of the first process.
@@ -93,9 +94,6 @@ class Report:
         Args:
             step: Optimiser steps done.
             extra: Further figures, such as the learning rate.
-
-        Returns:
-            The line.
         """
         seconds = max(time.perf_counter() - self._since, 1e-9)
         line = {
@@ -118,7 +116,6 @@ class Report:
             note=f"loss {line['loss']:.4f}  {line['images_per_second']:.0f} images/s  "
             f"{line['data_wait']:.0%} waiting for data",
         )
-        return line
 
     def note(self, step: int, line: Mapping[str, float]) -> None:
         """Add a line to the log and the trackers."""

@@ -19,18 +19,18 @@ from vicl.training.job import Look, Trained
 from vicl.training.recipe.recipe import Recipe
 from vicl.training.report import read_log
 from vicl.training.run_folder import recipe_text
+from vicl.training.settings import DTYPES
 
+MODEL = "model"
 CURVES = "curves.png"
-_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def save_result(
     trained: Trained,
-    target: Path,
+    run: Path,
     *,
     recipe: Recipe,
     data: Sequence[str],
-    run: Path,
     device: torch.device,
     processes: int,
 ) -> None:
@@ -38,10 +38,9 @@ def save_result(
 
     Args:
         trained: What came of it.
-        target: The folder; replaced if it holds a model.
+        run: Its folder, with its log; a model that is there is replaced.
         recipe: What was done.
         data: Lines that say on what.
-        run: The run's folder, with its log.
         device: That a process trained on.
         processes: How many trained.
     """
@@ -86,11 +85,11 @@ def save_result(
     )
     save_folder(
         model,
-        target,
+        run / MODEL,
         card=card,
         overwrite=True,
         extras={CURVES: draw_curves(run)},
-        dtype=_DTYPES[recipe.saved_precision],
+        dtype=DTYPES[recipe.saved_precision],
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import torch
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -19,6 +20,9 @@ Many = Annotated[int, Field(gt=0, le=10**9)]
 
 Precision = Literal["fp32", "bf16", "fp16"]
 """Of arithmetic, or of weights in a file."""
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""The type of each :data:`Precision`."""
 
 
 class Part(BaseModel):

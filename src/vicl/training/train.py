@@ -6,10 +6,10 @@ trackers write, and at the end `model/`.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from torch import Generator, Tensor
 from vicl.models.devices import Device, pick_device
 from vicl.models.pretrained import empty_like
 from vicl.storage.folder import weights_hash
-from vicl.training.build import build_model, build_objective, canvas_size, compile_parts
+from vicl.training.build import build_model, build_objective, compile_parts
 from vicl.training.checkpoints import TrainingError
 from vicl.training.data.held_out import HeldOutImages
 from vicl.training.data.training_data import TrainingData, open_data
@@ -30,7 +30,7 @@ from vicl.training.loop import fit
 from vicl.training.masking import AnswerCell, choose_masking, draw_holes
 from vicl.training.parallel import processes
 from vicl.training.recipe.recipe import Recipe
-from vicl.training.result import save_result
+from vicl.training.result import MODEL, save_result
 from vicl.training.run_folder import prepare_folder
 from vicl.training.seeds import Purpose, numbers
 
@@ -72,39 +72,27 @@ def train(
                 prepare_folder(output, recipe, resume=resume)
         data = open_data(
             recipe.data,
-            canvas_size(recipe),
+            recipe.model.canvas_size,
             seed=recipe.seed,
             patch_size=recipe.model.patch_size,
             datasets=datasets,
         )
-        trained = fit(job_of(recipe, data, output), accelerator)
-        target = output / "model"
+        trained = fit(_job(recipe, data, output), accelerator)
         if accelerator.is_main_process:
             save_result(
                 trained,
-                target,
+                output,
                 recipe=recipe,
                 data=data.describe(),
-                run=output,
                 device=accelerator.device,
                 processes=accelerator.num_processes,
             )
         accelerator.wait_for_everyone()
-    return target
+    return output / MODEL
 
 
-def job_of(recipe: Recipe, data: TrainingData, folder: Path) -> Job:
-    """What a recipe asks of the loop.
-
-    Args:
-        recipe: The recipe.
-        data: Its data, opened.
-        folder: The run's.
-
-    Raises:
-        TrainingError: If nobody knows how many steps it takes, or its tokenizer or the weights to
-            start from are missing or do not fit.
-    """
+def _job(recipe: Recipe, data: TrainingData, folder: Path) -> Job:
+    """What a recipe asks of the loop."""
     steps = count_steps(recipe, data.count)
     model = build_model(recipe)
     tokenizer = getattr(model, "tokenizer", None)
@@ -119,7 +107,7 @@ def job_of(recipe: Recipe, data: TrainingData, folder: Path) -> Job:
 
     return Job(
         objective=objective,
-        rounds=partial(_rounds, recipe, data),
+        rounds=functools.partial(_rounds, recipe, data),
         batch=recipe.batch,
         steps=steps,
         schedule=recipe.schedule,
@@ -157,14 +145,12 @@ def count_steps(recipe: Recipe, images: int | None) -> int:
 
 def _looking(held_out: HeldOutImages, rows: int) -> Callable[[Any], Look]:
     """Look at the held-out images, which are read once, when they are first wanted."""
-    images: list[Tensor] = []
 
-    def ask(model: Any) -> Look:
-        if not images:
-            images.extend(held_out.load(index) for index in range(len(held_out)))
-        return look(model, images, rows=rows)
+    @functools.cache
+    def images() -> list[Tensor]:
+        return [held_out.load(index) for index in range(len(held_out))]
 
-    return ask
+    return lambda model: look(model, images(), rows=rows)
 
 
 def _rounds(
@@ -172,13 +158,7 @@ def _rounds(
 ) -> Iterator[Round]:
     """Images with their holes, as the seed and the number of the step have it."""
     _, count = recipe.batch.rounds(seat.world)
-    batches = data.batches(
-        seat.batch,
-        rank=seat.rank,
-        world=seat.world,
-        start=seat.start,
-        pin=device.type == "cuda",
-    )
+    batches = data.batches(seat, pin=device.type == "cuda")
     for step in itertools.count(seat.start // count):
         holes, answers = _holes(recipe, step)
         for index in range(count):
@@ -201,7 +181,6 @@ def _holes(recipe: Recipe, step: int) -> tuple[Bool[Tensor, "b H W"] | None, boo
     drawn = numbers(recipe.seed, Purpose.HOLES, step).integers(2**63)
     generator = Generator().manual_seed(int(drawn))
     masking = choose_masking(recipe.masking, generator)
-    holes = draw_holes(
-        masking, recipe.batch.size, canvas_size(recipe), recipe.model.patch_size, generator
-    )
+    model = recipe.model
+    holes = draw_holes(masking, recipe.batch.size, model.canvas_size, model.patch_size, generator)
     return holes, isinstance(masking, AnswerCell)

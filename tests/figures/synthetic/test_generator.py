@@ -181,7 +181,7 @@ def test_items_passed_over_are_not_drawn(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(SyntheticFigures, "figure", counted)
     stream = DatasetStream("synthetic", SMALL)
-    picture = stream.reader(Lane(1, 2), seed=0, skip=100).read(0)
+    picture = stream.reader(Lane(1, 2), seed=0, skip=100)(0)
     assert drawn == [201]
     assert np.array_equal(np.asarray(picture.image), real(SMALL, 201).image)
 

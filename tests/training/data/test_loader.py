@@ -20,11 +20,12 @@ SRC = Path(__file__).parents[3] / "src"
 SCRIPT = """
 import multiprocessing, time
 from vicl.training.data.training_data import open_data
+from vicl.training.job import Seat
 from vicl.training.recipe.data import Data
 
 if __name__ == "__main__":
     data = open_data(Data(train={"kind": "photos"}, workers=1), (8, 8), seed=0)
-    batches = data.batches(2)
+    batches = data.batches(Seat(2))
     next(batches)
     print(multiprocessing.active_children()[0].pid, flush=True)
     time.sleep(60)

@@ -52,15 +52,15 @@ def test_folders_are_listed_by_name(tmp_path: Path) -> None:
 def test_an_epoch_is_every_image_once(tmp_path: Path) -> None:
     files = write_images(tmp_path, [f"{n:02}.png" for n in range(12)])
     reader = files.reader(Lane(0, 1), 5, 0)
-    greys = [grey_of(reader.read(draw).image) for draw in range(36)]
+    greys = [grey_of(reader(draw).image) for draw in range(36)]
     epochs = [greys[start : start + 12] for start in (0, 12, 24)]
     assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
     assert len(set(map(tuple, epochs))) == 3
     # By number, in any order and lane.
     other = files.reader(Lane(1, 3), 5, 7)
-    assert [grey_of(other.read(d).image) for d in (35, 0, 20)] == [greys[d] for d in (35, 0, 20)]
+    assert [grey_of(other(d).image) for d in (35, 0, 20)] == [greys[d] for d in (35, 0, 20)]
     third = files.reader(Lane(0, 1), 6, 0)
-    assert [grey_of(third.read(draw).image) for draw in range(12)] != greys[:12]
+    assert [grey_of(third(draw).image) for draw in range(12)] != greys[:12]
 
 
 def test_broken_files_are_told_and_replaced(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_broken_files_are_told_and_replaced(tmp_path: Path) -> None:
     (tmp_path / "2.png").write_bytes(b"no image")
     (tmp_path / "4.png").unlink()
     reader = files.reader(Lane(0, 1), 0, 0)
-    pictures = [reader.read(draw) for draw in range(6)]
+    pictures = [reader(draw) for draw in range(6)]
     greys = [grey_of(picture.image) for picture in pictures]
     whole = [picture for picture in pictures if not picture.broken]
     assert {grey_of(p.image) for p in whole} == {0, 1, 3, 5}
@@ -78,14 +78,14 @@ def test_broken_files_are_told_and_replaced(tmp_path: Path) -> None:
     assert any("4.png: no such file" in fault for fault in faults)
     assert set(greys) <= {0, 1, 3, 5}
     again = files.reader(Lane(0, 1), 0, 0)
-    assert [grey_of(again.read(draw).image) for draw in range(6)] == greys
+    assert [grey_of(again(draw).image) for draw in range(6)] == greys
 
 
 def test_nothing_but_broken_files_is_an_error(tmp_path: Path) -> None:
     files = write_images(tmp_path, ["a.png"])
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(ImageError, match=rf"folder .*: {MOST_BROKEN} images in a row .*a\.png: is"):
-        files.reader(Lane(0, 1), 0, 0).read(0)
+        files.reader(Lane(0, 1), 0, 0)(0)
 
 
 def test_holding_out_goes_by_the_name_alone() -> None:

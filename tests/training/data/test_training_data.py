@@ -21,6 +21,7 @@ from vicl.files.packaged import PHOTOS
 from vicl.images import ImageError, to_tensor
 from vicl.training.data.shards import Shards
 from vicl.training.data.training_data import TrainingData, open_data
+from vicl.training.job import Seat
 from vicl.training.recipe.data import Augmentation, Data, RecipeError
 
 PLAIN = Augmentation(scale=(1, 1), ratio=(1, 1), flip=False)
@@ -89,29 +90,31 @@ def test_batches_do_not_depend_on_the_workers(folder: Path) -> None:
     runs = []
     for workers in (0, 1, 2):
         some = data.model_copy(update={"workers": workers})
-        runs.append(first(open_data(some, (12, 20), seed=3).batches(5), 6))
+        runs.append(first(open_data(some, (12, 20), seed=3).batches(Seat(5)), 6))
     for images in runs:
         assert [image.shape for image in images] == [(5, 3, 12, 20)] * 6
         assert images[0].dtype == torch.uint8
         assert all(torch.equal(a, b) for a, b in zip(images, runs[0], strict=True))
-    assert not torch.equal(runs[0][0], first(open_data(data, (12, 20), seed=4).batches(5), 1)[0])
+    assert not torch.equal(
+        runs[0][0], first(open_data(data, (12, 20), seed=4).batches(Seat(5)), 1)[0]
+    )
 
 
 def test_going_on_later_gives_the_rest(folder: Path) -> None:
     data = noisy(folder)
-    whole = first(data.batches(4), 9)
+    whole = first(data.batches(Seat(4)), 9)
     assert all(
         torch.equal(a, b)
-        for a, b in zip(whole[7:], first(data.batches(4, start=7), 2), strict=True)
+        for a, b in zip(whole[7:], first(data.batches(Seat(4, start=7)), 2), strict=True)
     )
-    late = first(noisy(folder, workers=2).batches(4, start=3), 6)
+    late = first(noisy(folder, workers=2).batches(Seat(4, start=3)), 6)
     assert all(torch.equal(a, b) for a, b in zip(whole[3:], late, strict=True))
 
 
 def test_processes_share_a_batch_out(folder: Path) -> None:
     data = noisy(folder)
-    one = torch.cat(first(data.batches(6), 4))
-    two = [first(data.batches(3, rank=rank, world=2), 4) for rank in (0, 1)]
+    one = torch.cat(first(data.batches(Seat(6)), 4))
+    two = [first(data.batches(Seat(3, rank=rank, world=2)), 4) for rank in (0, 1)]
     together = [torch.cat(images) for images in zip(*two, strict=True)]
     assert torch.equal(one, torch.cat(together))
 
@@ -119,7 +122,7 @@ def test_processes_share_a_batch_out(folder: Path) -> None:
 def test_an_epoch_is_every_image_once(folder: Path) -> None:
     data = opened(str(folder))
     assert data.count == 24
-    seen = greys(first(data.batches(5), 10))
+    seen = greys(first(data.batches(Seat(5)), 10))
     assert sorted(seen[:24]) == list(range(24))
     assert sorted(seen[24:48]) == list(range(24))
     assert seen[:24] != seen[24:48]
@@ -127,7 +130,7 @@ def test_an_epoch_is_every_image_once(folder: Path) -> None:
 
 def test_augmentation_differs_from_epoch_to_epoch() -> None:
     data = Data(train={"kind": "photos"}, workers=0)
-    images = torch.cat(first(open_data(data, SIZE, seed=0).batches(16), 2))
+    images = torch.cat(first(open_data(data, SIZE, seed=0).batches(Seat(16)), 2))
     assert len(torch.unique(images, dim=0)) == 32
 
 
@@ -140,7 +143,7 @@ def test_sources_are_mixed_by_weight(folder: Path) -> None:
     white = [np.full((*SIZE, 3), 255, np.uint8)]
     data = opened(sources, datasets={"white": white})
     assert data.count is None
-    seen = greys(first(data.batches(8), 12))
+    seen = greys(first(data.batches(Seat(8)), 12))
     assert seen.count(255) == 24
     others = [grey for grey in seen if grey != 255]
     assert all(sorted(others[start : start + 24]) == list(range(24)) for start in range(0, 72, 24))
@@ -155,9 +158,9 @@ def test_sources_are_mixed_by_weight(folder: Path) -> None:
 def test_datasets_are_taken_as_they_are(way: str) -> None:
     data = Data(train={"kind": "dataset", "name": "g"}, workers=0)  # crops and flips otherwise
     mine = open_data(data, SIZE, seed=0, datasets={"g": Greys(5, way)})
-    assert greys(first(mine.batches(3), 4)) == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
+    assert greys(first(mine.batches(Seat(3)), 4)) == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
     other = open_data(data, (6, 4), seed=0, datasets={"g": Greys(5, way)})
-    assert first(other.batches(2), 1)[0].shape == (2, 3, 6, 4)
+    assert first(other.batches(Seat(2)), 1)[0].shape == (2, 3, 6, 4)
 
 
 def test_figures_are_drawn_at_the_canvas_size_with_their_holes() -> None:
@@ -167,7 +170,7 @@ def test_figures_are_drawn_at_the_canvas_size_with_their_holes() -> None:
     assert opened.describe()[0] == "synthetic figures (1 rules; flat)"
     figures = SyntheticFigures(64, 8, clean=0.5, mixture={"negative": 1.0}, families=("flat",))
     assert torch.equal(opened.held_out.load(1), to_tensor(figures.figure(1).image))
-    batch = next(opened.batches(8))
+    batch = next(opened.batches(Seat(8)))
     assert batch.hole is not None
     sizes = batch.hole.flatten(1).sum(1).tolist()
     assert set(sizes) == {0, 32 * 32}  # pages have none
@@ -179,7 +182,7 @@ def test_figures_are_drawn_at_the_canvas_size_with_their_holes() -> None:
 def test_published_figures_have_their_answers_below_at_the_right() -> None:
     source = {"kind": "figures", "clean": 1.0, "layouts": "published", "families": ["flat"]}
     opened = open_data(Data(train=source, workers=0), (64, 64), seed=3, patch_size=8)
-    hole = next(opened.batches(8)).hole
+    hole = next(opened.batches(Seat(8))).hole
     assert hole is not None
     assert bool(hole[:, 32:, 32:].all())
     assert int(hole.sum()) == 8 * 32 * 32
@@ -206,14 +209,14 @@ def test_holes_of_datasets_are_checked() -> None:
     items = [{"image": np.zeros((*SIZE, 3), np.uint8), "hole": np.zeros(SIZE, np.uint8)}]
     data = opened({"kind": "dataset", "name": "g"}, datasets={"g": items})
     with pytest.raises(ImageError, match="expected bool of the image's size"):
-        next(data.batches(1))
+        next(data.batches(Seat(1)))
 
 
 @pytest.mark.parametrize("dataset", [Greys(23), Lanes(23)])
 def test_lanes_share_a_dataset_out(dataset: Greys) -> None:
     source = {"kind": "dataset", "name": "g"}
     data = opened(source, datasets={"g": dataset}, workers=2)
-    lanes = [first(data.batches(2, rank=rank, world=2), 4) for rank in (0, 1)]
+    lanes = [first(data.batches(Seat(2, rank=rank, world=2)), 4) for rank in (0, 1)]
     seen = [grey for images in lanes for grey in greys(images)]
     # Lane l of four takes l, l + 4, ...: 16 images, none of them twice.
     assert sorted(seen) == list(range(16))
@@ -227,8 +230,8 @@ def test_streams_are_wound_on(tmp_path: Path, folder: Path, workers: int) -> Non
         members = {f"{grey}.png": image_bytes(100 * number + grey) for grey in range(number + 3)}
         write_tar(tmp_path / f"s-{number}.tar", {**members, "b.png": b"broken"})
     data = opened([str(folder), urls], workers=workers)
-    whole = list(itertools.islice(data.batches(4, rank=1, world=2), 12))
-    rest = list(itertools.islice(data.batches(4, rank=1, world=2, start=5), 7))
+    whole = list(itertools.islice(data.batches(Seat(4, rank=1, world=2)), 12))
+    rest = list(itertools.islice(data.batches(Seat(4, rank=1, world=2, start=5)), 7))
     for one, other in zip(whole[5:], rest, strict=True):
         assert torch.equal(one.image, other.image)
         assert one.broken == other.broken
@@ -245,14 +248,14 @@ def test_winding_on_decodes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         return decode(self, item)
 
     monkeypatch.setattr("vicl.training.data.shards.Shards.decode", counted)
-    first(data.batches(2, start=20), 1)
+    first(data.batches(Seat(2, start=20)), 1)
     assert len(decoded) == 2
 
 
 def test_an_epoch_of_shards_is_every_image_once(tmp_path: Path) -> None:
     data = opened({"kind": "shards", "urls": write_shards(tmp_path, [7, 6]), "samples": 13})
     assert data.count == 13
-    seen = greys(first(data.batches(13), 2))
+    seen = greys(first(data.batches(Seat(13)), 2))
     assert sorted(seen[:13]) == sorted(seen[13:]) == list(range(13))
 
 
@@ -260,7 +263,7 @@ def test_broken_images_are_told_and_replaced(tmp_path: Path) -> None:
     for grey in range(6):
         (tmp_path / f"{grey}.png").write_bytes(image_bytes(grey))
     (tmp_path / "3.png").write_bytes(image_bytes(3)[:-30])
-    batch = next(opened(str(tmp_path)).batches(6))
+    batch = next(opened(str(tmp_path)).batches(Seat(6)))
     assert batch.image.shape == (6, 3, *SIZE)
     assert len(batch.broken) == 1
     assert "3.png: damaged or truncated PNG" in batch.broken[0]
@@ -271,18 +274,18 @@ def test_broken_images_are_told_and_replaced(tmp_path: Path) -> None:
 def test_errors_come_out_of_workers_as_they_are(tmp_path: Path, workers: int) -> None:
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(ImageError) as caught:
-        next(opened(str(tmp_path), workers=workers).batches(2))
+        next(opened(str(tmp_path), workers=workers).batches(Seat(2)))
     assert str(caught.value).startswith(f"folder {tmp_path}: 50 images in a row could not be")
     (tmp_path / "b.tar").write_bytes(b"no tar" * 100)
     with pytest.raises(ImageError, match=r"50 images in a row .* b\.tar|b\.tar: cannot be read"):
-        next(opened(str(tmp_path / "b.tar"), workers=workers).batches(2))
+        next(opened(str(tmp_path / "b.tar"), workers=workers).batches(Seat(2)))
 
 
 def test_global_random_states_are_left_alone(folder: Path) -> None:
     # Python's own is drawn from by the type checker of these tests.
     states = torch.get_rng_state(), repr(np.random.get_state())  # noqa: NPY002
     for workers in (0, 1):
-        first(noisy(folder, workers=workers).batches(3), 2)
+        first(noisy(folder, workers=workers).batches(Seat(3)), 2)
     assert torch.equal(states[0], torch.get_rng_state())
     assert states[1] == repr(np.random.get_state())  # noqa: NPY002
 
@@ -291,7 +294,7 @@ def test_a_share_of_a_folder_is_held_out(folder: Path) -> None:
     data = opened(str(folder), fraction=0.3, group=r"^\d/\d")
     held = data.held_out
     shown = {round(float(held.load(index)[0, 0, 0]) * 255) for index in range(len(held))}
-    trained = set(greys(first(data.batches(data.count), 1)))
+    trained = set(greys(first(data.batches(Seat(data.count)), 1)))
     assert shown | trained == set(range(24))
     assert not shown & trained
     # "0/0", "0/1", "0/2": every group is on one side.
@@ -307,7 +310,7 @@ def test_held_out_sources_never_train(folder: Path, tmp_path: Path) -> None:
     link.symlink_to(folder)
     data = opened(str(folder), sources=[str(link / "1"), {"kind": "photos"}], count=8)
     assert data.count == 18  # of 24
-    assert all(grey % 4 != 1 for grey in greys(first(data.batches(6), 3)))
+    assert all(grey % 4 != 1 for grey in greys(first(data.batches(Seat(6)), 3)))
     held = data.held_out
     assert len(held) == 8
     assert held.total == 6 + 16
@@ -380,10 +383,10 @@ def test_faults_are_told_at_once(folder: Path) -> None:
         opened(str(folder), sources={"kind": "dataset", "name": "g"}, datasets={"g": Greys(0)})
     for wrong in ({"batch": 0}, {"batch": 1, "rank": 1}, {"batch": 1, "start": -1}):
         with pytest.raises(ValueError, match="batches: got batch="):
-            opened(str(folder)).batches(**wrong)
+            opened(str(folder)).batches(Seat(**wrong))
     empty = opened({"kind": "dataset", "name": "g"}, datasets={"g": Greys(0)})
     with pytest.raises(ImageError, match="dataset g: holds no images"):
-        next(empty.batches(1))
+        next(empty.batches(Seat(1)))
     keyless = opened({"kind": "dataset", "name": "g"}, datasets={"g": [{"picture": 1}]})
     with pytest.raises(ImageError, match=r"dict with \['picture'\], expected the key 'image'"):
-        next(keyless.batches(1))
+        next(keyless.batches(Seat(1)))

@@ -12,6 +12,7 @@ from vicl.training.objectives.discriminator import (
     discriminator_loss,
     generator_loss,
 )
+from vicl.training.settings import Discriminator
 
 
 def convolutions(judge: PatchDiscriminator) -> list[nn.Conv2d]:
@@ -20,14 +21,14 @@ def convolutions(judge: PatchDiscriminator) -> list[nn.Conv2d]:
 
 def test_layers_are_the_published() -> None:
     """Each score of the published three-layer network looks at 70 x 70 pixels."""
-    judge = PatchDiscriminator(base_width=4, layers=3)
+    judge = PatchDiscriminator(Discriminator(base_width=4, layers=3))
     found = [(c.in_channels, c.out_channels, c.stride[0]) for c in convolutions(judge)]
     assert found == [(3, 4, 2), (4, 8, 2), (8, 16, 2), (16, 32, 1), (32, 1, 1)]
     field = 1
     for layer in reversed(convolutions(judge)):
         field = (field - 1) * layer.stride[0] + layer.kernel_size[0]
     assert field == 70
-    widest = convolutions(PatchDiscriminator(base_width=2, layers=6))
+    widest = convolutions(PatchDiscriminator(Discriminator(base_width=2, layers=6)))
     assert [c.out_channels for c in widest] == [2, 4, 8, 16, 16, 16, 16, 1]
 
 
@@ -35,7 +36,7 @@ def test_channels_are_normalised_in_groups() -> None:
     groups = {
         width: part.num_groups
         for width in (1, 6, 8, 64)
-        for part in PatchDiscriminator(base_width=width, layers=1).layers
+        for part in PatchDiscriminator(Discriminator(base_width=width, layers=1)).layers
         if isinstance(part, nn.GroupNorm)
     }  # the normalised layer is twice as wide
     assert groups == {1: 1, 6: 1, 8: 4, 64: 8}
@@ -43,10 +44,10 @@ def test_channels_are_normalised_in_groups() -> None:
 
 def test_weights_follow_from_the_seed() -> None:
     before = torch.random.get_rng_state()
-    judge = PatchDiscriminator(base_width=16, layers=2, seed=3)
+    judge = PatchDiscriminator(Discriminator(base_width=16, layers=2), seed=3)
     assert torch.equal(before, torch.random.get_rng_state())
-    again = PatchDiscriminator(base_width=16, layers=2, seed=3).state_dict()
-    other = convolutions(PatchDiscriminator(base_width=16, layers=2, seed=4))
+    again = PatchDiscriminator(Discriminator(base_width=16, layers=2), seed=3).state_dict()
+    other = convolutions(PatchDiscriminator(Discriminator(base_width=16, layers=2), seed=4))
     for name, value in judge.state_dict().items():
         assert torch.equal(value, again[name])
     for layer, otherwise in zip(convolutions(judge), other, strict=True):
@@ -56,7 +57,7 @@ def test_weights_follow_from_the_seed() -> None:
 
 
 def test_images_are_judged_alone() -> None:
-    judge = PatchDiscriminator(base_width=8, layers=2, seed=0)
+    judge = PatchDiscriminator(Discriminator(base_width=8, layers=2), seed=0)
     images = torch.stack([picture(16, 20, seed=i) for i in range(3)]) * 2 - 1
     scores = judge(images).detach()
     assert scores.shape == (3, 1, 2, 3)
@@ -67,7 +68,7 @@ def test_images_are_judged_alone() -> None:
 
 
 def test_small_images_are_refused() -> None:
-    judge = PatchDiscriminator(base_width=4, layers=2)
+    judge = PatchDiscriminator(Discriminator(base_width=4, layers=2))
     assert judge(torch.zeros(1, 3, 12, 12)).shape == (1, 1, 1, 1)
     with pytest.raises(
         ValueError, match=r"image: got \(12, 11\) px, expected sides of at least 12"

@@ -22,7 +22,6 @@ from vicl.evaluation.studies.variants import Asking, make_rows, measure
 from vicl.loading import load_model
 from vicl.models.devices import Device
 from vicl.models.floors import Copy
-from vicl.training.build import canvas_size
 from vicl.training.data.training_data import open_data
 from vicl.training.recipe.data import HeldOut, RecipeError
 from vicl.training.recipe.recipe import Recipe
@@ -143,7 +142,7 @@ def train_recipes(
         for share in shares:
             cut = at_budget(recipe, steps=steps, share=share)
             data = open_data(
-                cut.data, canvas_size(cut), seed=cut.seed, patch_size=cut.model.patch_size
+                cut.data, cut.model.canvas_size, seed=cut.seed, patch_size=cut.model.patch_size
             )
             path = train(cut, out / f"{cut.name}-{share:g}", resume=True, device=device)
             model = load_model(path, device=device)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 from jaxtyping import Float
 from PIL import Image
@@ -14,35 +15,29 @@ from torch import Tensor
 
 from vicl.images import ImageError
 from vicl.training.data.augmentation import centre
-from vicl.training.data.shards import Shards
 from vicl.training.data.sources import ImageFiles, Lane, in_fixed_order
-from vicl.training.data.streams import DatasetStream
+from vicl.training.data.streams import Source, Stream, count_images
 from vicl.training.recipe.data import RecipeError
-
-Opened: TypeAlias = ImageFiles | Shards | DatasetStream
-"""A source that was opened."""
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, eq=False)
 class HeldOutImages:
     """Images that training never sees, always in the same order.
 
-    Args:
+    Attributes:
         images: Reads one each; as many as are looked at.
         size: (height, width) to bring them to, in pixels.
         total: How many are held out in all, or None where that is not known.
     """
 
-    def __init__(
-        self, images: Sequence[partial[Image.Image]], size: tuple[int, int], total: int | None
-    ) -> None:
-        self._images = images
-        self._size = size
-        self.total = total
+    images: Sequence[partial[Image.Image]]
+    size: tuple[int, int]
+    total: int | None
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self.images)
 
     def load(self, index: int) -> Float[Tensor, "3 H W"]:
         """Read an image: the short side resized (bicubic), then the middle cut out.
@@ -63,15 +58,15 @@ class HeldOutImages:
             raise IndexError(f"index: got {index}, expected 0 to {len(self) - 1}")
         for place in range(index, index + len(self)):
             try:
-                image = self._images[place % len(self)]()
+                image = self.images[place % len(self)]()
             except ImageError as error:
                 _log.warning("held-out image left out: %s", error)
                 continue
-            return centre(image, self._size).float().div_(255)
+            return centre(image, self.size).float().div_(255)
         raise ImageError(f"held_out: none of the {len(self)} images can be decoded")
 
 
-def hold_out(held: list[Opened], count: int, size: tuple[int, int]) -> HeldOutImages:
+def hold_out(held: list[Source], count: int, size: tuple[int, int]) -> HeldOutImages:
     """Choose the images that are looked at, in turns from all sources.
 
     Args:
@@ -88,12 +83,10 @@ def hold_out(held: list[Opened], count: int, size: tuple[int, int]) -> HeldOutIm
     if held and not images:
         names = ", ".join(source.name for source in held)
         raise RecipeError(f"held_out: there are no images in {names}")
-    totals = [source.count for source in held]
-    total = None if None in totals else sum(count or 0 for count in totals)
-    return HeldOutImages(images, size, total)
+    return HeldOutImages(images, size, count_images(held))
 
 
-def _first(source: Opened, count: int) -> list[partial[Image.Image]]:
+def _first(source: Source, count: int) -> list[partial[Image.Image]]:
     """The first images of a source, of files in an order that adding others does not change."""
     if isinstance(source, ImageFiles):
         return [partial(source.open, index) for index in in_fixed_order(source)[:count]]
@@ -101,5 +94,5 @@ def _first(source: Opened, count: int) -> list[partial[Image.Image]]:
     return [partial(_decode, source, item) for item in itertools.islice(items, count)]
 
 
-def _decode(source: Shards | DatasetStream, item: Any) -> Image.Image:
+def _decode(source: Stream, item: Any) -> Image.Image:
     return source.decode(item).image

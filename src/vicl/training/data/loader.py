@@ -22,7 +22,8 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from vicl.files import FileError
 from vicl.training.data.augmentation import augment, pixels
 from vicl.training.data.mixture import Mixture
-from vicl.training.data.sources import Lane, Reader, Source
+from vicl.training.data.sources import Lane, Reader
+from vicl.training.data.streams import DatasetStream, Source
 from vicl.training.job import Seat
 from vicl.training.recipe.data import Augmentation
 from vicl.training.seeds import Purpose, numbers
@@ -68,13 +69,9 @@ class Pool:
 
     def readers(self, lane: Lane, skip: Sequence[int]) -> list[Reader]:
         """Begin to read all sources in one lane, which has read so many of each before."""
-        seeds = (
-            int(numbers(self.seed, Purpose.SOURCE, place).integers(2**63))
-            for place in range(len(self.sources))
-        )
         return [
-            source.reader(lane, seed, skipped)
-            for source, seed, skipped in zip(self.sources, seeds, skip, strict=True)
+            source.reader(lane, int(numbers(self.seed, Purpose.SOURCE, place).integers(2**63)), n)
+            for place, (source, n) in enumerate(zip(self.sources, skip, strict=True))
         ]
 
     def sample(
@@ -82,9 +79,9 @@ class Pool:
     ) -> tuple[UInt8[Tensor, "3 H W"], Bool[Tensor, "H W"] | None, tuple[str, ...]]:
         """Make a sample: its pixels, its hole, and what was wrong with files that it replaces."""
         source, draw = self.mixture.draw(number)
-        picture = readers[source].read(draw)
+        picture = readers[source](draw)
         size = picture.image.height, picture.image.width
-        if self.sources[source].generated and size == self.size:
+        if isinstance(self.sources[source], DatasetStream) and size == self.size:
             hole = None if picture.hole is None else torch.from_numpy(picture.hole)
             return pixels(picture.image), hole, picture.broken
         generator = numbers(self.seed, Purpose.AUGMENTATION, number)
@@ -156,7 +153,6 @@ def load(pool: Pool, seat: Seat, *, workers: int, prefetch: int, pin: bool) -> I
         Batches(pool, seat),
         batch_size=None,
         num_workers=workers,
-        collate_fn=_as_it_is,
         pin_memory=pin,
         worker_init_fn=_begin if workers else None,
         multiprocessing_context=_context() if workers else None,
@@ -196,7 +192,3 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch

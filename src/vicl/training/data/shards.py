@@ -16,7 +16,7 @@ import re
 import shutil
 import tarfile
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from vicl.files import display, open_plain, reason
 from vicl.images import IMAGE_SUFFIXES, ImageError, open_bytes, to_rgb
 from vicl.images.decoding import PARSER_ERRORS
 from vicl.training.data.sources import Lane, Picture
-from vicl.training.data.streams import StreamReader
+from vicl.training.data.streams import Stream
 from vicl.training.recipe.data import RecipeError, ShardSource
 from vicl.training.seeds import Purpose, numbers
 
@@ -45,7 +45,7 @@ class Member(NamedTuple):
     data: bytes
 
 
-class Shards:
+class Shards(Stream):
     """Tar shards.
 
     A lane reads its part of the shards; where there are fewer shards than lanes, it reads all of
@@ -53,18 +53,13 @@ class Shards:
     and images are shuffled among some hundred neighbours.
 
     Attributes:
-        name: What messages call them.
         urls: Paths and URLs.
-        count: How many images they hold, or None.
-        generated: See :class:`vicl.training.data.sources.Source`.
 
     Raises:
         FileError: If a shard on disk is missing.
         RecipeError: If a URL is neither http nor https, or WebDataset or (for URLs) the program
             curl is not installed.
     """
-
-    generated = False
 
     def __init__(self, source: ShardSource) -> None:
         self.name = f"shards {display(source.urls)}"
@@ -75,10 +70,6 @@ class Shards:
         """One line: how many shards, and images where that is known."""
         images = "" if self.count is None else f", {self.count} images"
         return f"{self.name}: {len(self.urls)} shards{images}"
-
-    def reader(self, lane: Lane, seed: int, skip: int) -> StreamReader:
-        """Begin to read a lane."""
-        return StreamReader(self, lane, seed, skip)
 
     def splits(self, lanes: int) -> bool:
         """Whether there is a shard for every lane."""
@@ -142,7 +133,7 @@ def read_shard(url: str) -> Iterator[Member | ImageError]:
         yield ImageError(f"{name}: cannot be read to its end ({reason(error)}); get a whole copy")
 
 
-def _members(raw: _Bytes, shard: str) -> Iterator[Member | ImageError]:
+def _members(raw: Any, shard: str) -> Iterator[Member | ImageError]:
     stream: Any = _Metered(raw)  # of tarfile's protocol for streams it has what is needed
     with tarfile.open(fileobj=stream, mode="r|") as tar:
         while (member := tar.next()) is not None:
@@ -163,11 +154,6 @@ def _members(raw: _Bytes, shard: str) -> Iterator[Member | ImageError]:
             raise tarfile.ReadError("a header is damaged")
 
 
-@runtime_checkable
-class _Bytes(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-
-
 class _Metered:
     """A stream of which only so much can be read: what is left is set anew for each member.
 
@@ -175,7 +161,7 @@ class _Metered:
     step over long after the stream's end.
     """
 
-    def __init__(self, stream: _Bytes) -> None:
+    def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._last = b""
         self._position = 0
@@ -198,7 +184,7 @@ class _Metered:
 
 
 @contextlib.contextmanager
-def _opened(url: str) -> Iterator[_Bytes]:
+def _opened(url: str) -> Iterator[Any]:
     """The bytes of a shard, inflated where it is compressed."""
     if _is_remote(url):
         from webdataset.gopen import gopen_curl
@@ -206,12 +192,9 @@ def _opened(url: str) -> Iterator[_Bytes]:
         raw = gopen_curl(url, "rb")
     else:
         raw = open_plain(url)
+    inflate = re.search(r"\.t?gz(\?.*)?$", url)
     with contextlib.closing(raw):
-        if re.search(r"\.t?gz(\?.*)?$", url):
-            with gzip.GzipFile(fileobj=raw, mode="rb") as inflated:
-                yield inflated
-        else:
-            yield raw
+        yield gzip.GzipFile(fileobj=raw, mode="rb") if inflate else raw
 
 
 def _is_remote(url: str) -> bool:

@@ -7,12 +7,14 @@ Files are read by number, in an order that does not depend on the lanes; see
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -50,51 +52,10 @@ class Picture(NamedTuple):
     hole: npt.NDArray[np.bool_] | None = None
 
 
-@runtime_checkable
-class Reader(Protocol):
-    """One source in one lane."""
+Reader: TypeAlias = Callable[[int], Picture]
+"""Reads, in one lane, the image for a draw: the number of draws before it, in all lanes.
 
-    def read(self, draw: int) -> Picture:
-        """Read the image for a draw: the number of draws from this source before it, in all lanes.
-
-        Raises:
-            ImageError: If nothing can be decoded.
-        """
-        ...
-
-
-@runtime_checkable
-class Source(Protocol):
-    """A source, opened."""
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        ...
-
-    @property
-    def count(self) -> int | None:
-        """How many images it has; None where that is not known."""
-        ...
-
-    @property
-    def generated(self) -> bool:
-        """Whether pictures that have the canvas' size already are taken as they are."""
-        ...
-
-    def describe(self) -> str:
-        """One line: what it is and how many images it has."""
-        ...
-
-    def reader(self, lane: Lane, seed: int, skip: int) -> Reader:
-        """Begin to read.
-
-        Args:
-            lane: Which part a source without numbers gives to this reader.
-            seed: Of the order; different for each source.
-            skip: How many images this lane has read before.
-        """
-        ...
+It raises an ImageError if nothing can be decoded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,13 +67,11 @@ class ImageFiles:
         folder: The folder that they are in.
         names: Their paths below it, as bytes of one width: every worker has a copy, and a list of
             a million strings would be several times as large.
-        generated: See :class:`Source`.
     """
 
     name: str
     folder: str
     names: npt.NDArray[Any]
-    generated: bool = False
 
     def __len__(self) -> int:
         return len(self.names)
@@ -135,39 +94,36 @@ class ImageFiles:
         return to_rgb(open_image(self.path(index)))
 
     def reader(self, lane: Lane, seed: int, skip: int) -> Reader:
-        """Begin to read: all lanes read by number."""
-        return FileReader(self, seed)
+        """Begin to read by number, as all lanes do: a permutation of all images in every epoch.
+
+        Args:
+            lane: Makes no difference.
+            seed: Of the order; different for each source.
+            skip: Makes no difference.
+        """
+
+        @functools.lru_cache(1)
+        def order(epoch: int) -> npt.NDArray[np.int64]:
+            return numbers(seed, Purpose.ORDER, epoch).permutation(len(self))
+
+        def read(draw: int) -> Picture:
+            epoch, place = divmod(draw, len(self))
+            index = int(order(epoch)[place])
+            others = numbers(seed, Purpose.REPLACEMENT, draw)
+            broken: list[str] = []
+            while len(broken) < MOST_BROKEN:
+                try:
+                    return Picture(self.open(index), tuple(broken))
+                except ImageError as error:
+                    broken.append(str(error))
+                    index = int(others.integers(len(self)))
+            raise too_many_broken(self.name, broken[-1])
+
+        return read
 
     def select(self, chosen: npt.NDArray[np.bool_]) -> ImageFiles:
         """Some of them."""
         return replace(self, names=self.names[chosen])
-
-
-class FileReader:
-    """Image files in a random order: another permutation of all of them in every epoch."""
-
-    def __init__(self, files: ImageFiles, seed: int) -> None:
-        self._files = files
-        self._seed = seed
-        self._epoch = -1
-        self._order: npt.NDArray[np.int64] = np.empty(0, np.int64)
-
-    def read(self, draw: int) -> Picture:
-        """Read the image of a draw, or others chosen by its number while they are broken."""
-        epoch, place = divmod(draw, len(self._files))
-        if epoch != self._epoch:
-            order = numbers(self._seed, Purpose.ORDER, epoch)
-            self._epoch, self._order = epoch, order.permutation(len(self._files))
-        index = int(self._order[place])
-        others = numbers(self._seed, Purpose.REPLACEMENT, draw)
-        broken: list[str] = []
-        while len(broken) < MOST_BROKEN:
-            try:
-                return Picture(self._files.open(index), tuple(broken))
-            except ImageError as error:
-                broken.append(str(error))
-                index = int(others.integers(len(self._files)))
-        raise too_many_broken(self._files.name, broken[-1])
 
 
 def too_many_broken(name: str, fault: str) -> ImageError:

@@ -9,30 +9,43 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from vicl.images import ImageError, open_image, to_pil, to_rgb, to_tensor
-from vicl.training.data.sources import MOST_BROKEN, Lane, Picture, too_many_broken
+from vicl.training.data.sources import (
+    MOST_BROKEN,
+    ImageFiles,
+    Lane,
+    Picture,
+    Reader,
+    too_many_broken,
+)
 
 _EMPTY_PASSES = 10
 """So many passes without an image, and reading ends with an error; a shard may well be empty."""
 
 
-@runtime_checkable
-class Stream(Protocol):
-    """What :class:`StreamReader` reads."""
+class Stream:
+    """Images that can only be read from the beginning.
 
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        ...
+    Attributes:
+        name: What messages call it.
+        count: How many images it has; None where that is not known.
+    """
+
+    name: str
+    count: int | None = None
+
+    def describe(self) -> str:
+        """One line: what it is and how many images it has."""
+        return self.name
 
     def splits(self, lanes: int) -> bool:
         """Whether it can be told to read one lane's part only."""
-        ...
+        raise NotImplementedError
 
     def items(self, lane: Lane, seed: int, epoch: int) -> Iterator[Any]:
         """Go through a lane's part once.
@@ -40,7 +53,7 @@ class Stream(Protocol):
         Returns:
             Images not yet decoded; an :class:`ImageError` in place of what could not be read.
         """
-        ...
+        raise NotImplementedError
 
     def decode(self, item: Any) -> Picture:
         """Decode an image.
@@ -48,38 +61,47 @@ class Stream(Protocol):
         Raises:
             ImageError: If it is broken.
         """
-        ...
+        raise NotImplementedError
 
+    def reader(self, lane: Lane, seed: int, skip: int) -> Reader:
+        """Begin to read a lane, `skip` images of which were read before."""
+        pictures = self._pictures(lane, seed, skip)
+        return lambda draw: next(pictures)
 
-class StreamReader:
-    """A stream in one lane."""
-
-    def __init__(self, stream: Stream, lane: Lane, seed: int, skip: int) -> None:
-        self._stream = stream
-        self._items = itertools.islice(endless(stream, lane, seed), skip, None)
-        self._ahead: deque[Any] = deque()
-
-    def read(self, draw: int) -> Picture:
-        """Read this lane's next image.
+    def _pictures(self, lane: Lane, seed: int, skip: int) -> Iterator[Picture]:
+        """A lane's images in turn.
 
         The next one that can be decoded stands in for a broken one, and comes again in its own
         turn: so an image's place in the stream does not depend on which others are broken, and
         passing over images needs no decoding.
         """
-        for place in range(MOST_BROKEN):
-            if place == len(self._ahead):
-                self._ahead.append(next(self._items))
-            item = self._ahead[place]
-            try:
-                if isinstance(item, ImageError):
-                    raise item
-                picture = self._stream.decode(item)
-            except ImageError as error:
-                self._ahead[place] = error
-                continue
-            own = self._ahead.popleft()
-            return picture._replace(broken=(str(own),) if isinstance(own, ImageError) else ())
-        raise too_many_broken(self._stream.name, str(self._ahead[-1]))
+        items = itertools.islice(endless(self, lane, seed), skip, None)
+        ahead: deque[Any] = deque()
+        while True:
+            for place in range(MOST_BROKEN):
+                if place == len(ahead):
+                    ahead.append(next(items))
+                try:
+                    if isinstance(ahead[place], ImageError):
+                        raise ahead[place]
+                    picture = self.decode(ahead[place])
+                    break
+                except ImageError as error:
+                    ahead[place] = error
+            else:
+                raise too_many_broken(self.name, str(ahead[-1]))
+            own = ahead.popleft()
+            yield picture._replace(broken=(str(own),) if isinstance(own, ImageError) else ())
+
+
+Source: TypeAlias = ImageFiles | Stream
+"""Where images come from, opened."""
+
+
+def count_images(sources: Iterable[Source]) -> int | None:
+    """How many images sources have together; None where one is not counted."""
+    counts = [source.count for source in sources]
+    return None if None in counts else sum(count or 0 for count in counts)
 
 
 def endless(stream: Stream, lane: Lane, seed: int) -> Iterator[Any]:
@@ -104,7 +126,7 @@ def endless(stream: Stream, lane: Lane, seed: int) -> Iterator[Any]:
     return itertools.islice(passes(Lane(0, 1)), lane.index, None, lane.count)
 
 
-class DatasetStream:
+class DatasetStream(Stream):
     """A dataset that the caller gives, such as a generator of synthetic figures.
 
     Every lane goes through all of it and takes each `count`-th image, so it has to give the same
@@ -124,20 +146,9 @@ class DatasetStream:
             without their holes.
     """
 
-    generated = True
-    count: int | None = None
-
     def __init__(self, name: str, dataset: Iterable[Any]) -> None:
         self.name = name
         self._dataset = dataset
-
-    def describe(self) -> str:
-        """One line: what it is."""
-        return self.name
-
-    def reader(self, lane: Lane, seed: int, skip: int) -> StreamReader:
-        """Begin to read a lane."""
-        return StreamReader(self, lane, seed, skip)
 
     def splits(self, lanes: int) -> bool:
         """Whether the dataset knows of lanes."""

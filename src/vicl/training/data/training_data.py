@@ -16,12 +16,12 @@ import numpy as np
 
 from vicl.figures.synthetic.generator import SyntheticFigures
 from vicl.files import display
-from vicl.training.data.held_out import HeldOutImages, Opened, hold_out
+from vicl.training.data.held_out import HeldOutImages, hold_out
 from vicl.training.data.loader import Batch, Pool, load
 from vicl.training.data.mixture import Mixture
 from vicl.training.data.shards import Shards
 from vicl.training.data.sources import ImageFiles, list_files, split
-from vicl.training.data.streams import DatasetStream
+from vicl.training.data.streams import DatasetStream, Source, count_images
 from vicl.training.job import Seat
 from vicl.training.recipe.data import (
     AnySource,
@@ -56,9 +56,7 @@ class TrainingData:
     @property
     def count(self) -> int | None:
         """How many images an epoch has: those of all sources; None where one is not counted."""
-        counts = [source.count for source in self.pool.sources]
-        known = [count for count in counts if count is not None]
-        return sum(known) if len(known) == len(counts) else None
+        return count_images(self.pool.sources)
 
     def describe(self) -> list[str]:
         """Lines that say what there is: a source each, and what is held out."""
@@ -75,31 +73,24 @@ class TrainingData:
         known = "" if total is None else f"{total} images, "
         return [*lines, f"held out: {known}{len(self.held_out)} of them looked at"]
 
-    def batches(
-        self, batch: int, *, rank: int = 0, world: int = 1, start: int = 0, pin: bool = False
-    ) -> Iterator[Batch]:
+    def batches(self, seat: Seat, *, pin: bool = False) -> Iterator[Batch]:
         """Make batches without end.
 
-        Of folders, what batch `k` of process `r` holds follows from the seed, `k`, `r`, `world`
-        and `batch`: its samples are number (k * world + r) * batch and the following, and the
-        first `count` samples are all images of a folder.  Shards and datasets are read in lanes,
-        one for each worker of each process: there the number of workers matters too.
+        Of folders, what batch `k` holds follows from the seed, `k` and the seat: its samples are
+        number `seat.first(k)` and the following, and the first `count` samples are all images of a
+        folder.  Shards and datasets are read in lanes, one for each worker of each process: there
+        the number of workers matters too.
 
         Workers are started afresh, not forked: a script that calls this needs the usual
         `if __name__ == "__main__":`, and datasets that can be pickled.
 
         Args:
-            batch: Images of a batch.
-            rank: Number of this process;
-            world: of so many.
-            start: Number of the first batch, as if the ones before had been read.
+            seat: Which batches to make; those before its first count as read.
             pin: Put batches where an accelerator can fetch them by itself.
 
         Raises:
-            ValueError: If the numbers do not fit together.
             FileError: On the way, if images cannot be read.
         """
-        seat = Seat(batch, rank, world, start)
         return load(self.pool, seat, workers=self.workers, prefetch=self.prefetch, pin=pin)
 
 
@@ -143,7 +134,7 @@ def open_data(
     )
 
 
-def _open(source: AnySource, size: tuple[int, int], patch_size: int, datasets: Datasets) -> Opened:
+def _open(source: AnySource, size: tuple[int, int], patch_size: int, datasets: Datasets) -> Source:
     if isinstance(source, ShardSource):
         return Shards(source)
     if isinstance(source, DatasetSource):
@@ -188,16 +179,16 @@ def _title(source: FiguresSource) -> str:
     return f"synthetic figures ({rules}; {', '.join([content, *folders])})"
 
 
-def _split(train: list[Opened], held: HeldOut) -> tuple[list[Opened], list[Opened]]:
+def _split(train: list[Source], held: HeldOut) -> tuple[list[Source], list[Source]]:
     """Hold out a fraction of every folder; streams are trained on whole."""
-    kept: list[Opened] = []
-    held_out: list[Opened] = []
+    kept: list[Source] = []
+    held_out: list[Source] = []
     for source in train:
         if isinstance(source, ImageFiles):
             source, apart = split(source, held.fraction, held.group)
             held_out.append(apart)
         kept.append(source)
-    if not any(len(apart) for apart in held_out if isinstance(apart, ImageFiles)):
+    if not count_images(held_out):
         raise RecipeError(
             f"held_out.fraction: got {held.fraction}, which holds out none of the images in "
             "folders; give a larger fraction, more images, or held_out.sources"
@@ -205,12 +196,12 @@ def _split(train: list[Opened], held: HeldOut) -> tuple[list[Opened], list[Opene
     return kept, held_out
 
 
-def _without(train: list[Opened], held: list[Opened]) -> list[Opened]:
+def _without(train: list[Source], held: list[Source]) -> list[Source]:
     """Leave held-out files out of training, also where folders lie in each other."""
     apart = {path for source in held if isinstance(source, ImageFiles) for path in _paths(source)}
     if not apart:
         return train
-    kept: list[Opened] = []
+    kept: list[Source] = []
     for source in train:
         if isinstance(source, ImageFiles):
             source = source.select(np.array([p not in apart for p in _paths(source)], np.bool_))

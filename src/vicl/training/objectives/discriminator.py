@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from vicl.models.initialisation import seeded
+from vicl.training.settings import Discriminator
 
 _SLOPE = 0.2
 _WIDEST = 8
@@ -30,16 +31,16 @@ class PatchDiscriminator(nn.Module):
         smallest: Least side of an image that it takes, in pixels.
     """
 
-    def __init__(self, *, base_width: int = 64, layers: int = 3, seed: int = 0) -> None:
+    def __init__(self, settings: Discriminator, *, seed: int = 0) -> None:
         """Build the network.
 
         Args:
-            base_width: Channels of its first layer; each further layer has twice as many, up to
-                eight times.
-            layers: Layers that halve the image; two that keep its size follow.
+            settings: Its width, which each further layer doubles up to eight times, and its layers
+                that halve the image; two that keep its size follow.
             seed: Of the random weights.
         """
         super().__init__()
+        base_width, layers = settings.base_width, settings.layers
         self.smallest = 3 * 2**layers
         widths = [base_width * min(2**i, _WIDEST) for i in range(layers + 1)]
         with seeded(seed):

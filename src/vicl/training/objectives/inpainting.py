@@ -57,7 +57,7 @@ class Inpainting(Objective):
         Args:
             image: RGB in [0, 1], on the model's device.
             hole: True = to fill, on the CPU.
-            step: Makes no difference.
+            step: Number of the optimiser step, counted from 0; makes no difference.
         """
         assert hole is not None  # recipes see to it
         if isinstance(self.model, CodeInpainter):

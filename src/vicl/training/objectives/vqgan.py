@@ -92,11 +92,7 @@ class VQGANObjective(Objective):
         self.seed = seed
         self.discriminator: PatchDiscriminator | None = None
         if loss.discriminator is not None:
-            self.discriminator = PatchDiscriminator(
-                base_width=loss.discriminator.base_width,
-                layers=loss.discriminator.layers,
-                seed=seed,
-            )
+            self.discriminator = PatchDiscriminator(loss.discriminator, seed=seed)
         # In a list, so that it is no part of what is trained, saved or shared between processes.
         self._perceptual: list[tuple[PerceptualDistance, float]] = []
         if loss.perceptual is not None:
@@ -108,9 +104,8 @@ class VQGANObjective(Objective):
 
     def parts(self) -> Mapping[str, nn.Module]:
         """See :meth:`Objective.parts`."""
-        if self.discriminator is None:
-            return {"model": self.model}
-        return {"model": self.model, "discriminator": self.discriminator}
+        judge = self.discriminator
+        return {"model": self.model} | ({} if judge is None else {"discriminator": judge})
 
     def forward(
         self,
@@ -118,12 +113,9 @@ class VQGANObjective(Objective):
         hole: Bool[Tensor, "b H W"] | None,
         step: int,
     ) -> Losses:
-        """Compute the losses of a batch.
+        """Compute the losses of a batch; `hole` makes no difference.
 
-        Args:
-            image: RGB in [0, 1], on the model's device.
-            hole: Makes no difference.
-            step: Number of the optimiser step, counted from 0.
+        See :meth:`vicl.training.objectives.inpainting.Inpainting.forward`.
         """
         latents = self.model.latents(image)
         if self.training and step < self.settings.quantise_after:
@@ -210,7 +202,8 @@ class VQGANObjective(Objective):
         sizes: list[Tensor] = []
         for pull in (toward, against):
             (gradient,) = torch.autograd.grad(drawn, last, pull * _SCALE, retain_graph=True)
-            sizes.append(_mean_over_processes(gradient.float() / _SCALE).norm())
+            whole = _sum_over_processes(gradient.float() / _SCALE)
+            sizes.append((whole / distributed.get_world_size() if _several() else whole).norm())
         return (sizes[0] / (sizes[1] + 1e-4)).clamp(0, _MOST)
 
     @torch.no_grad()
@@ -237,7 +230,8 @@ class VQGANObjective(Objective):
         """
         vectors = latents.permute(0, 2, 3, 1).flatten(0, 2).float().cpu().numpy()  # (b h w, c)
         codes = self.model.codebook.clone()
-        if _is_first_process() and bool(np.isfinite(vectors).all()):  # else the loss tells
+        first = not _several() or distributed.get_rank() == 0
+        if first and bool(np.isfinite(vectors).all()):  # else the loss tells
             distinct = np.unique(vectors, axis=0)
             count = min(len(codes), len(distinct))
             seed = int(numbers(self.seed, Purpose.REVIVAL, 0).integers(2**32))
@@ -280,26 +274,20 @@ def _with_gradient(value: Tensor, at: Tensor, gradient: Tensor) -> Tensor:
     return value + (product - product.detach())
 
 
+def _several() -> bool:
+    """Whether there are processes beside this one."""
+    return distributed.is_available() and distributed.is_initialized()
+
+
 def _sum_over_processes(tensor: Tensor) -> Tensor:
     """The sum, in place, of what each process has; the tensor itself where there is one."""
-    if distributed.is_available() and distributed.is_initialized():
+    if _several():
         distributed.all_reduce(tensor)
     return tensor
 
 
-def _mean_over_processes(tensor: Tensor) -> Tensor:
-    if distributed.is_available() and distributed.is_initialized():
-        return _sum_over_processes(tensor) / distributed.get_world_size()
-    return tensor
-
-
-def _is_first_process() -> bool:
-    there = distributed.is_available() and distributed.is_initialized()
-    return not there or distributed.get_rank() == 0
-
-
 def _from_first_process(tensor: Tensor) -> Tensor:
     """What the first process has, in place."""
-    if distributed.is_available() and distributed.is_initialized():
+    if _several():
         distributed.broadcast(tensor, 0)
     return tensor

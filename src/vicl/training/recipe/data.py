@@ -74,16 +74,9 @@ class FiguresSource(Part):
     stands (see :class:`vicl.training.masking.AnswerCell`).  Those that are trained on follow from
     the run's seed; those that are held out are others.
 
-    Attributes:
-        clean: Share of the figures that are clean grids; the others are pages.
-        layouts: "any" grid, or the "published" one alone: one example above, query and hole below.
-        mixture: Rule -> how often it is drawn; empty for the mixture for training.
-        families: Names of the kinds of content; None for those for training.
-        cutouts: A folder of pictures with transparency, whose things are used too; it and the
-            following are relative to where the command runs.
-        photographs: A folder of photographs, which are used too.
-        masks: A folder of label maps for these, of the same names.
-        fonts: A folder of fonts, in which text is written too.
+    Attributes, beside those of the figures (folders are relative to where the command runs):
+        mixture: Empty for the mixture for training.
+        families: None for those for training.
         weight: As for a folder.
     """
 
