@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-SEED = click.Option(["--seed"], type=click.IntRange(min=0), default=0, show_default=True)
+PATH = click.Path(path_type=Path)
+"""A file or a folder."""
+COUNT = click.IntRange(1)
+"""A number from 1 on."""
+
+SEED = click.Option(["--seed"], type=click.IntRange(min=0), default=0)
 DEVICE = click.Option(
-    ["--device"],
-    type=click.Choice(("auto", "cpu", "cuda", "mps")),
-    default="auto",
-    show_default=True,
+    ["--device"], type=click.Choice(("auto", "cpu", "cuda", "mps")), default="auto"
 )
 DTYPE = click.Option(
-    ["--dtype"],
-    type=click.Choice(("auto", "float32", "bfloat16")),
-    default="auto",
-    show_default=True,
+    ["--dtype"], type=click.Choice(("auto", "float32", "bfloat16")), default="auto"
 )
 DEBUG = click.Option(["--debug"], is_flag=True, help="Show traces with errors.")
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from vicl.cli.options import COUNT
+
 
 def _tile(value: str) -> int | str:
     """A number of pixels, or one of two words."""
@@ -27,7 +29,7 @@ SAMPLING = (
     ),
     click.Option(
         ["--top-k"],
-        type=click.IntRange(1),
+        type=COUNT,
         metavar="K",
         help="Draw among the K likeliest tokens of each place only.",
     ),
@@ -43,7 +45,7 @@ SAMPLING = (
 SETTINGS = (
     click.Option(
         ["--samples"],
-        type=click.IntRange(1),
+        type=COUNT,
         metavar="N",
         help="Give up to N different answers, best first.  [default: 1]",
     ),

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vicl.cli.options import DEBUG, DEVICE, DTYPE, SEED
+from vicl.cli.options import COUNT, DEBUG, DEVICE, DTYPE, PATH, SEED
 
 if TYPE_CHECKING:
     from vicl.canvas.layout import Order
     from vicl.canvas.rects import Fit
+    from vicl.engine import InContextModel, Inpainter
     from vicl.evaluation.datasets.generated.rules import SetName
+    from vicl.evaluation.studies.variants import Asking
     from vicl.models.devices import Device
 
 SHAPES = ("color", "shape", "size", "size+color", "shape+color", "size+shape")
@@ -34,9 +36,23 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
     return tuple(part.strip() for part in parts if part.strip())
 
 
+def models(beside: str, *, required: bool = False) -> click.Option:
+    """Models to ask; `beside` says which always run beside them."""
+    text = f"An engine, model folder or checkpoint, as for predict. Repeat for more. {beside}"
+    return click.Option(
+        ["--model", "models"], multiple=True, required=required, metavar="MODEL", help=text
+    )
+
+
+def data(*, required: bool) -> click.Option:
+    """Where the dataset is."""
+    text = "The dataset's folder, in whichever layout."
+    return click.Option(["--data", "root"], required=required, type=PATH, metavar="PATH", help=text)
+
+
 BATCH_SIZE = click.Option(
     ["--batch-size"],
-    type=click.IntRange(min=1),
+    type=COUNT,
     help="Canvases (or prompts, of a model without) given to a model at once; halved where the "
     "memory is full.  [default: 16 on a CPU, else 128]",
 )
@@ -44,29 +60,20 @@ WORKERS = click.Option(
     ["--workers"],
     type=click.IntRange(min=0),
     default=0,
-    show_default=True,
     help="Processes that score, and threads that load, beside this one.",
 )
 RESUME = click.Option(["--resume"], is_flag=True, help="Go on with the run in DIR.")
 COMMON = (
-    click.Option(
-        ["--model", "models"],
-        multiple=True,
-        metavar="MODEL",
-        help="An engine, model folder or checkpoint, as for predict. Repeat for more. The floors "
-        "copy and identity always run beside; for rules, analogies too.",
-    ),
+    models("The floors copy and identity always run beside; for rules, analogies too."),
     click.Option(
         ["--episodes", "count"],
-        type=click.IntRange(min=1),
+        type=COUNT,
         help="How many.  [default: every query once; 1000 with --published; shapes, and each set "
         "of rules: 100]",
     ),
     SEED,
     click.Option(
-        ["--examples"],
-        type=click.IntRange(min=1),
-        help="Examples of an episode.  [default: 1; shapes: 2]",
+        ["--examples"], type=COUNT, help="Examples of an episode.  [default: 1; shapes: 2]"
     ),
     click.Option(
         ["--list-episodes", "listing"],
@@ -89,14 +96,12 @@ COMMON = (
         ["--order"],
         type=click.Choice(("above", "left")),
         default="above",
-        show_default=True,
         help="Models with a canvas: examples above the query, or left of it.",
     ),
     click.Option(
         ["--fit"],
         type=click.Choice(("stretch", "pad", "crop")),
         default="stretch",
-        show_default=True,
         help="Models with a canvas: how images go into its square cells.",
     ),
     DEVICE,
@@ -113,13 +118,7 @@ COMMON = (
     DEBUG,
 )
 
-DATA = click.Option(
-    ["--data", "root"],
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="The dataset's folder, in whichever layout.",
-)
+DATA = data(required=True)
 PUBLISHED = click.Option(
     ["--published"], is_flag=True, help="The paper's protocol, for parity with papers."
 )
@@ -128,7 +127,7 @@ SOURCES = click.Option(
 )
 LPIPS = click.Option(
     ["--lpips"],
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Weights, to measure LPIPS too; `vicl download lpips-alex` gets them.",
 )
@@ -137,7 +136,6 @@ LARGEST = click.Option(
     ["--largest"],
     type=click.FloatRange(0, 1, min_open=True),
     default=0.2,
-    show_default=True,
     help="Share of the image that a query's box may cover; the paper's text has 0.5.",
 )
 CHANGES = click.Option(
@@ -157,7 +155,6 @@ CELL_SIZE = click.Option(
     ["--size"],
     type=click.IntRange(min=32),
     default=RULE_SIZE,
-    show_default=True,
     help="Side of a picture, in pixels; the default fills the cell of a 224-px canvas.",
 )
 EXTENDED = click.Option(
@@ -165,26 +162,26 @@ EXTENDED = click.Option(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """What a command was given; options that it lacks have their defaults."""
 
-    models: tuple[str, ...]
-    count: int | None
+    models: tuple[str, ...] = ()
+    count: int | None = None
     seed: int
-    examples: int | None
-    listing: str | None
-    replay: Path | None
-    trained_classes: tuple[str, ...] | None
-    order: Order
-    fit: Fit
+    examples: int | None = None
+    listing: str | None = None
+    replay: Path | None = None
+    trained_classes: tuple[str, ...] | None = None
+    order: Order = "above"
+    fit: Fit = "stretch"
     device: Device
-    dtype: str
-    batch_size: int | None
-    workers: int
+    dtype: str = "auto"
+    batch_size: int | None = None
+    workers: int = 0
     output: Path | None
-    resume: bool
-    debug: bool
+    resume: bool = False
+    debug: bool = False
     root: Path | None = None
     fold: int | None = None
     published: bool = False
@@ -195,3 +192,25 @@ class Options:
     extended: bool = False
     parts: tuple[SetName, ...] = ()
     size: int = RULE_SIZE
+
+    def load(self, *beside: str) -> dict[str, Inpainter | InContextModel]:
+        """The models by their names, after those that run beside them."""
+        from vicl.evaluation.running.engines import load_models
+
+        names = (*(name for name in beside if name not in self.models), *self.models)
+        return load_models(names, device=self.device, dtype=self.dtype)
+
+    def asking(self) -> Asking:
+        """Which episodes of a study, and how."""
+        from vicl.evaluation.studies.variants import Asking
+
+        return Asking(
+            count=self.count,
+            seed=self.seed,
+            batch_size=self.batch_size,
+            workers=self.workers,
+            out=self.output,
+            resume=self.resume,
+            progress=True,
+            options={"dtype": self.dtype},
+        )
