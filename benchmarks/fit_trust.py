@@ -39,8 +39,8 @@ from vicl.images import ImageError, find_images, open_image, resize, to_tensor
 from vicl.metrics import bootstrap_interval, iou, paired_interval
 from vicl.models.analogies import trust
 from vicl.models.analogies.cues import CUES, evidence, learn, log_odds
-from vicl.models.analogies.features import WORKING_SIZE, describe
 from vicl.models.analogies.masks import _cut
+from vicl.models.analogies.view import WORKING_SIZE, describe
 
 SIDE = 160  # Pixels; prompts are generated at this size and brought to the working size.
 HELD_OUT = 4  # Every so many-th photograph and cut-out is held out.
@@ -130,8 +130,11 @@ def _case(material: Material, rng: Random) -> Case:
         drawn = KINDS[kind][0](material, rng)
     planes = [torch.from_numpy(scene).permute(2, 0, 1) for scene in drawn]
     example, query = (_scene(some[:3], some[3:].expand(3, -1, -1)) for some in planes)
-    known = learn((describe(example[..., :3]),), (example[..., 3],), seed=0)
-    cues, statistics, area = evidence(known, describe(query[..., :3]))
+    shown, asked = (
+        describe(torch.from_numpy(scene[..., :3]).permute(2, 0, 1)) for scene in (example, query)
+    )
+    known = learn((shown,), (example[..., 3],), seed=0)
+    cues, statistics, area = evidence(known, asked)
     share = float(log_odds(np.asarray(area, np.float32)))
     return Case(kind, cues, statistics, share, example[..., 3] > 0.5, query[..., 3])
 

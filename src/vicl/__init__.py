@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vicl.canvas.layout import Canvas, Layout
-    from vicl.engine import Filled, InContextModel, Inpainter
+    from vicl.engine import Filled, InContextModel, Inpainter, Sampling
     from vicl.images import ImageError
     from vicl.loading import load_model
     from vicl.prompt import Example, Prompt
     from vicl.prompting.answer import Answer
     from vicl.prompting.canvas_model import CanvasModel
     from vicl.prompting.prompter import VisualPrompter, predict
+    from vicl.prompting.settings import PromptSettings
 
 __version__ = "0.1.0"
 
@@ -31,6 +32,8 @@ _HOMES = {
     "Inpainter": "engine",
     "Layout": "canvas.layout",
     "Prompt": "prompt",
+    "PromptSettings": "prompting.settings",
+    "Sampling": "engine",
     "VisualPrompter": "prompting.prompter",
     "load_model": "loading",
     "predict": "prompting.prompter",
@@ -47,6 +50,8 @@ __all__ = [
     "Inpainter",
     "Layout",
     "Prompt",
+    "PromptSettings",
+    "Sampling",
     "VisualPrompter",
     "__version__",
     "load_model",

@@ -1,7 +1,7 @@
-"""The protocols: what fills a hole, and what answers a prompt.
+"""The protocols: what fills a hole, what answers a prompt, what describes an image.
 
 An :class:`Inpainter` fills the hole of a canvas and knows nothing of tasks.  An
-:class:`InContextModel` answers a whole prompt.
+:class:`InContextModel` answers a whole prompt.  An :class:`Encoder` gives features.
 """
 
 from __future__ import annotations
@@ -69,18 +69,23 @@ class Sampling:
 
 
 @runtime_checkable
-class Inpainter(Protocol):
-    """Anything that fills holes: `f` of the paper."""
+class Named(Protocol):
+    """What says which one it is."""
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """What people call it, as `vicl models` lists it."""
         ...
 
     @property
     def weights_hash(self) -> str | None:
         """SHA-256 of its weights, in hex; None if it has none."""
         ...
+
+
+@runtime_checkable
+class Inpainter(Named, Protocol):
+    """Anything that fills holes: `f` of the paper."""
 
     @property
     def canvas_size(self) -> tuple[int, int]:
@@ -175,22 +180,48 @@ class Tokenizer(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What an encoder sees in a batch of images.
+
+    Attributes:
+        levels: On grids, finest first, float32: one a stride, `h` and `w` over it.
+        whole: Of each image as a whole.
+    """
+
+    levels: tuple[Float[Tensor, "b _c _h _w"], ...]
+    whole: Float[Tensor, "b d"]
+
+
 @runtime_checkable
-class InContextModel(Protocol):
+class Encoder(Named, Protocol):
+    """Anything that turns images into features."""
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pixels from one place of a level to the next, a level each; several may be equal."""
+        ...
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """How many features a place has, a level each."""
+        ...
+
+    def encode(self, image: Float[Tensor, "b 3 h w"]) -> Features:
+        """Encode RGB images in [0, 1]; each gets what it would get alone.
+
+        Raises:
+            ValueError: If `h` or `w` is not a multiple of every stride.
+        """
+        ...
+
+
+@runtime_checkable
+class InContextModel(Named, Protocol):
     """Anything that answers a prompt.
 
     The images of the prompts are drawn already: outputs are images, not annotations.
     """
-
-    @property
-    def name(self) -> str:
-        """As `vicl models` lists it."""
-        ...
-
-    @property
-    def weights_hash(self) -> str | None:
-        """SHA-256 of its weights, in hex; None if it has none."""
-        ...
 
     @property
     def max_size(self) -> int | None:

@@ -217,7 +217,7 @@ def test_the_configuration_of_a_model_says_it() -> None:
     with pytest.raises(ValidationError, match="less than or equal to 8"):
         Asking(spins=9)
     with pytest.raises(ValueError, match="expected 1 to 16"):
-        CanvasModel(Mirror(), spins=0)
+        CanvasModel(Mirror(), spins=17)
 
 
 def test_a_prompter_takes_and_keeps_it(tmp_path: Path) -> None:

@@ -138,4 +138,4 @@ def test_where_the_hole_must_be(model: Autoregressive) -> None:
     assert answer.image.shape == (3, 40, 40)
     moved = Layout.grid(1, canvas_size=SQUARE, patch_size=PATCH).arranged(2)
     with pytest.raises(ValueError, match="take an arrangement"):
-        CanvasModel(model, moved).answer([prompt])
+        CanvasModel(model, layout=moved).answer([prompt])

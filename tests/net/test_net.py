@@ -11,6 +11,7 @@ import pytest
 import torch
 from tests.net.record import CASES, DATA
 from tests.net.values import machine, recorded
+from threadpoolctl import threadpool_limits
 
 CHANGED: dict[str, str] = {}
 """Cases that are meant to differ from what was recorded, each with the reason."""
@@ -28,11 +29,12 @@ def net() -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Sums are taken in another order where there are more."""
+def threads() -> Iterator[None]:
+    """As when the net was made: sums are taken in another order where there are more, or fewer."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with threadpool_limits(2, user_api="blas"):
+        yield
     torch.set_num_threads(before)
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -124,7 +123,8 @@ def test_images_are_averaged_at_the_cell(kind: str) -> None:
     arrangements = (1, 3, 8)
     (answer,) = CanvasModel(inpainter, arrangements=arrangements, fuse="images").answer([prompt()])
     alone = [
-        CanvasModel(inpainter, GRID.arranged(a)).answer([prompt()])[0].cell for a in arrangements
+        CanvasModel(inpainter, layout=GRID.arranged(a)).answer([prompt()])[0].cell
+        for a in arrangements
     ]
     assert torch.allclose(answer.cell, sum(alone) / 3, atol=1e-6)
     assert torch.equal(GRID.crop(answer.canvas), answer.cell)
@@ -138,7 +138,8 @@ def test_every_example_may_have_a_canvas_of_its_own(model: Any) -> None:
     mean = torch.stack([to_tensor(one.cell) for one in singles]).mean(dim=0)
     assert torch.allclose(answer.cell, mean, atol=1e-6)
     thrice = Prompt([query.examples[0]] * 3, query.query)
-    (agreed,) = replace(ensemble, fuse="probabilities").answer([thrice])
+    each = CanvasModel(model, fuse="probabilities", examples_per_canvas=1)
+    (agreed,) = each.answer([thrice])
     assert same(agreed, singles[0])
 
 

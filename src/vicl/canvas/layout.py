@@ -364,9 +364,7 @@ class Layout:
         return self.answer.of(image)
 
 
-def _pairs(
-    cells: list[Rect],
-) -> tuple[tuple[Rect, ...], tuple[Rect, ...], Rect, Rect]:
+def _pairs(cells: list[Rect]) -> tuple[tuple[Rect, ...], tuple[Rect, ...], Rect, Rect]:
     """Split cells in reading order (input, output, ..., query, answer) by their role."""
     return tuple(cells[:-2:2]), tuple(cells[1:-2:2]), cells[-2], cells[-1]
 

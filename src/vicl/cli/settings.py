@@ -56,31 +56,33 @@ SETTINGS = (
         metavar="PX|auto|whole",
         help="Answer large queries in overlapping tiles of PX pixels, or whole.  [default: auto]",
     ),
-    click.Option(
-        ["--upsampling"],
-        type=click.Choice(("guided", "bicubic")),
-        help="How answers smaller than the query are enlarged.  [default: guided]",
+    choice(
+        "--upsampling",
+        ("guided", "bicubic"),
+        "How answers smaller than the query are enlarged.  [default: guided]",
     ),
-    click.Option(
-        ["--arrangements"],
-        type=click.IntRange(1, 8),
+    number(
+        "--arrangements",
+        1,
+        "Models with a canvas: ask in the first N of the grid's eight arrangements, and fuse the "
+        "answers.  [default: 1]",
+        most=8,
         metavar="N",
-        help="Models with a canvas: ask in the first N of the grid's eight arrangements, and fuse "
-        "the answers.  [default: 1]",
     ),
-    click.Option(
-        ["--fuse"],
-        type=click.Choice(("answers", "images", "probabilities", "logits", "product", "max")),
-        help="How the answers of several canvases become one.  [default: answers]",
+    choice(
+        "--fuse",
+        ("answers", "images", "probabilities", "logits", "product", "max"),
+        "How the answers of several canvases become one.  [default: answers]",
     ),
-    click.Option(
-        ["--spins"],
-        type=click.IntRange(1, 64),
-        metavar="N",
-        help="Models with a canvas: ask again with the pictures moved by parts of a patch, N times "
+    number(
+        "--spins",
+        1,
+        "Models with a canvas: ask again with the pictures moved by parts of a patch, N times "
         "along each axis.  [default: as the model says]",
+        most=64,
+        metavar="N",
     ),
-    click.Option(["--seed"], type=click.IntRange(0), metavar="N", help="[default: 0]"),
+    number("--seed", 0, "[default: 0]", metavar="N"),
 )
 """The options; none has a default of its own, since what a prompt file says comes before it."""
 

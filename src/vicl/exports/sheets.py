@@ -131,13 +131,7 @@ def _width(font: _Font, text: str) -> int:
 
 
 def _write(
-    pen: ImageDraw.ImageDraw,
-    at: tuple[int, int],
-    text: str,
-    *,
-    font: _Font,
-    room: int,
-    line: int,
+    pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, *, font: _Font, room: int, line: int
 ) -> None:
     for index, part in enumerate(text.split("\n")):
         short = part

@@ -14,14 +14,9 @@ from PIL import Image
 from torch import Tensor
 
 from vicl.files import display, reason
-from vicl.images.decoding import (
-    DEFAULT_LIMIT_PIXELS,
-    ImageError,
-    image_name,
-    open_image,
-)
+from vicl.images.decoding import DEFAULT_LIMIT_PIXELS, ImageError, image_name, open_image
 from vicl.images.encoding import WRITERS
-from vicl.images.modes import named_to_rgb
+from vicl.images.modes import to_rgb
 
 ImageLike: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor
 """What a person may give as an image; see :func:`to_tensor`."""
@@ -63,7 +58,7 @@ def to_tensor(
             f"image: got {type(image).__name__}, expected a path, a PIL image, a uint8 array "
             "HxW or HxWx3, or a float tensor 3xHxW in [0, 1]"
         )
-    return _rgb_to_tensor(named_to_rgb(decoded, name))
+    return _rgb_to_tensor(to_rgb(decoded, name=name))
 
 
 def to_pil(image: Float[Tensor, "3 h w"]) -> Image.Image:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from vicl.files import FileError, display, reason, write_atomic
 from vicl.images.decoding import PARSER_ERRORS, ImageError, quiet_pillow
-from vicl.images.modes import named_to_rgb
+from vicl.images.modes import to_rgb
 
 _FORMATS: Final[dict[str, tuple[str, frozenset[str], dict[str, Any]]]] = {
     ".png": ("PNG", frozenset({"1", "L", "LA", "I;16", "I;16B", "P", "RGB", "RGBA"}), {}),
@@ -72,7 +72,7 @@ def _encode(image: Image.Image, name: str, suffix: str) -> bytes:
     kind, modes, options = WRITERS[suffix]
     buffer = io.BytesIO()
     with quiet_pillow():
-        ready = image if image.mode in modes else named_to_rgb(image, name)
+        ready = image if image.mode in modes else to_rgb(image, name=name)
         try:
             ready.save(buffer, kind, **options)
         except PARSER_ERRORS as error:

@@ -9,7 +9,7 @@ from vicl.files import reason
 from vicl.images.decoding import PARSER_ERRORS, ImageError, image_name, quiet_pillow
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image, *, name: str | None = None) -> Image.Image:
     """Bring any mode to 8-bit RGB.
 
     Transparency goes over white.  16-bit grey is scaled, so that 65535 is white.  Mode `I` (32-bit
@@ -18,6 +18,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
     Args:
         image: Any PIL image; not changed.
+        name: What messages call it; None for its file where it knows it.
 
     Returns:
         An image of mode RGB, of the same size; the same object where nothing had to be done.
@@ -25,11 +26,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     Raises:
         ImageError: If the mode, or its range of values, has no agreed meaning as colours.
     """
-    return named_to_rgb(image, image_name(image))
-
-
-def named_to_rgb(image: Image.Image, name: str) -> Image.Image:
-    """Do :func:`to_rgb` for an image that messages call `name`."""
+    name = name or image_name(image)
     with quiet_pillow():
         try:
             if image.mode in ("I", "F") or image.mode.startswith("I;16"):

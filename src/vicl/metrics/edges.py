@@ -317,23 +317,9 @@ def edge_f(counts: Sequence[EdgeCounts]) -> EdgeF:
     return EdgeF(ods, ois)
 
 
-def image_f(counts: EdgeCounts, *, threshold: float | None = None) -> float:
-    """Compute the F-measure of one image alone.
-
-    Args:
-        counts: Of this image.
-        threshold: One of its thresholds; by default the best one for this image.
-
-    Raises:
-        ValueError: If `threshold` is not among those counted at.
-    """
-    f = _f(_table([counts])[0])[0]
-    if threshold is None:
-        return float(f.max())
-    where = np.flatnonzero(np.isclose(counts.thresholds, threshold))
-    if len(where) != 1:
-        raise ValueError(f"threshold: got {threshold}, expected one of {counts.thresholds}")
-    return float(f[where[0]])
+def image_f(counts: EdgeCounts) -> float:
+    """Compute the F-measure of one image alone, at the threshold that is best for it."""
+    return float(_f(_table([counts])[0])[0].max())
 
 
 def resampled_f(

@@ -67,17 +67,7 @@ def vgg16() -> Trunk:
 
     Its state dict has the names of the published weights: "features.0.weight" and so on.
     """
-    layers: list[nn.Module] = []
-    taps: list[int] = []
-    width = 3
-    for stage in _VGG16:
-        if taps:
-            layers.append(nn.MaxPool2d(2))
-        for wide in stage:
-            layers += [nn.Conv2d(width, wide, 3, padding=1), nn.ReLU()]
-            width = wide
-        taps.append(len(layers) - 1)
-    return Trunk(nn.Sequential(*layers), tuple(taps))
+    return _trunk([[(wide, 3, 1, 1) for wide in stage] for stage in _VGG16], pool=2, pooled=4)
 
 
 def alexnet() -> Trunk:
@@ -85,15 +75,23 @@ def alexnet() -> Trunk:
 
     Its state dict has the names of the published weights: "features.0.weight" and so on.
     """
+    return _trunk([[convolution] for convolution in _ALEXNET], pool=3, pooled=_POOLED)
+
+
+def _trunk(
+    stages: Sequence[Sequence[tuple[int, int, int, int]]], *, pool: int, pooled: int
+) -> Trunk:
+    """Stages of convolutions, looked at after each; `pooled` of them are pooled before the next."""
     layers: list[nn.Module] = []
     taps: list[int] = []
     width = 3
-    for index, (wide, side, stride, padding) in enumerate(_ALEXNET):
-        if 0 < index <= _POOLED:
-            layers.append(nn.MaxPool2d(3, stride=2))
-        layers += [nn.Conv2d(width, wide, side, stride, padding), nn.ReLU()]
+    for index, stage in enumerate(stages):
+        if 0 < index <= pooled:
+            layers.append(nn.MaxPool2d(pool, stride=2))
+        for wide, side, stride, padding in stage:
+            layers += [nn.Conv2d(width, wide, side, stride, padding), nn.ReLU()]
+            width = wide
         taps.append(len(layers) - 1)
-        width = wide
     return Trunk(nn.Sequential(*layers), tuple(taps))
 
 
@@ -240,14 +238,9 @@ class _Part:
             raise ModelError(
                 f"{display(checkpoint.path)}: holds no tensors by name; expected those of a network"
             )
-        return cls(
-            checkpoint,
-            {
-                str(name): value
-                for name, value in checkpoint.data.items()
-                if isinstance(value, TensorRef) and not _EXTRAS.match(str(name))
-            },
-        )
+        items = ((str(name), value) for name, value in checkpoint.data.items())
+        tensors = {n: v for n, v in items if isinstance(v, TensorRef) and not _EXTRAS.match(n)}
+        return cls(checkpoint, tensors)
 
 
 def _width(layers: list[nn.Module]) -> int:

@@ -113,12 +113,7 @@ class Interval:
 
 
 def bootstrap_statistic(
-    statistic: Statistic,
-    n: int,
-    *,
-    level: float = 0.95,
-    resamples: int = 10_000,
-    seed: int = 0,
+    statistic: Statistic, n: int, *, level: float = 0.95, resamples: int = 10_000, seed: int = 0
 ) -> Interval:
     """Compute the percentile bootstrap interval of any statistic of n things.
 

@@ -46,4 +46,4 @@ def taken_apart(
     """
     if not isinstance(model, CanvasModel):
         return model, {}
-    return model.inpainter, model.settings()
+    return model.inpainter, model.settings.given()

@@ -35,14 +35,21 @@ class PromptSettings(BaseModel):
             `benchmarks/resolution.py`.
         upsampling: How answers of an engine that sees less than the query's pixels are enlarged.
         sampling: For inpainters: how answers after the first are drawn; None as `Sampling()` says.
-        layout: For inpainters: the grid; None takes the general one.
-        fit: For inpainters: how images of other shapes go into the general grid's cells.
-        spins: For inpainters: see :class:`vicl.prompting.canvas_model.CanvasModel`.
-        arrangements: For inpainters: in which of the eight arrangements (1 to 8) of the grid a
-            prompt is asked; a number n is the first n of them.
-        fuse: For inpainters: how the answers become one; see :data:`vicl.prompting.fusing.Fusion`.
-        examples_per_canvas: For inpainters: how many examples stand on a canvas; None for as many
-            as fit.
+            The first is the likeliest at every place.
+        layout: For inpainters: the grid; None takes the general one for each prompt's number of
+            examples. More than it (or the canvas) holds are answered in groups.
+        fit: For inpainters: how images of other shapes go into the general grid's cells; a given
+            layout has its own.
+        spins: For inpainters: steps along each axis by which a view is asked again, moved by parts
+            of a patch (see :mod:`vicl.canvas.moves`): `spins` squared canvases. None: as the
+            inpainter says, where answers are fused, else 1.
+        arrangements: For inpainters: in which of the eight arrangements of the grid
+            (:mod:`vicl.canvas.arrangements`) a prompt is asked, the answer being drawn on the
+            canvas of the first; a number n is the first n of them.
+        fuse: For inpainters: how the views become one; see :data:`vicl.prompting.fusing.Fusion`.
+        examples_per_canvas: For inpainters: how many of a prompt's examples stand on a canvas, the
+            others on canvases of their own. None: as many as fit, shared out; where cells are
+            fused, evenly.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from functools import partial
+from typing import TypeVar, cast
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
 from vicl.canvas.layout import Canvas, Layout
 from vicl.canvas.moves import Move, mean_of_moved
 from vicl.canvas.rects import Rect
-from vicl.engine import Filled, Inpainter, Sampling, TokenInpainter, rank, same_picture
+from vicl.engine import Filled, Inpainter, TokenInpainter, rank, same_picture
 from vicl.images import to_tensor
-from vicl.images.upsampling import Upsampling, upsample
+from vicl.images.upsampling import upsample
 from vicl.models.tokens import hole_tokens
 from vicl.prompt import Prompt
 from vicl.prompting.batching import Chunks
 from vicl.prompting.fusing import (
     TOKEN_FUSIONS,
-    Fusion,
     TokenFusion,
     fuse_logits,
     mean_answer,
     mean_of_given,
 )
+from vicl.prompting.settings import PromptSettings
 from vicl.prompting.views import Member
+
+R = TypeVar("R")
 
 DRAWS_PER_SAMPLE = 4
 """How often an answer is drawn for each that was asked for, at most, before an engine that repeats
@@ -59,6 +61,8 @@ class _Cell:
 class _Scored:
     """What a canvas says of tokens: scores in the hole, and the likeliest of all places."""
 
+    ask: _Ask
+    inside: Bool[Tensor, " n"]
     logits: Float[Tensor, "p k"]
     tokens: Int[Tensor, " n"]
 
@@ -68,34 +72,24 @@ class Window:
 
     Args:
         inpainter: What fills the holes.
+        settings: How it is asked.
+        moves: Of each member's pictures; the first is none.
         prompts: As many as should be held at once.
         plan: Gives a prompt's members; raises a ValueError where it has none.
-        moves: Of each member's pictures; the first is none.
-        fuse: How views become one answer.
-        upsampling: How the cell's answer is brought to the query's size.
-        sampling: How answers after the first are drawn.
         chunks: How many canvases go through the inpainter at once.
     """
 
     def __init__(
         self,
         inpainter: Inpainter,
-        prompts: Sequence[Prompt],
-        *,
-        plan: Callable[[Prompt], list[Member]],
+        settings: PromptSettings,
         moves: Sequence[Move],
-        fuse: Fusion,
-        upsampling: Upsampling,
-        sampling: Sampling,
+        prompts: Sequence[Prompt],
+        plan: Callable[[Prompt], list[Member]],
         chunks: Chunks,
     ) -> None:
-        self._inpainter = inpainter
-        self._count = len(prompts)
-        self._moves = moves
-        self._fuse: Fusion = fuse
-        self._upsampling: Upsampling = upsampling
-        self._sampling = sampling
-        self._chunks = chunks
+        self._inpainter, self._settings, self._chunks = inpainter, settings, chunks
+        self._moves, self._count = moves, len(prompts)
         self._errors: dict[int, Exception] = {}
         self._members: dict[int, list[Member]] = {}
         self._queries: dict[int, Tensor] = {}
@@ -108,8 +102,8 @@ class Window:
 
     def answered(self, samples: int, seed: int) -> Iterator[Filled | Exception]:
         """Ask for all; gives the answers, in order."""
-        if self._fuse in TOKEN_FUSIONS:
-            found = {o: [f] for o, f in self._fused_tokens(self._fuse)}
+        if self._settings.fuse in TOKEN_FUSIONS:
+            found = {o: [f] for o, f in self._fused_tokens(self._settings.fuse)}
         else:
             found = self._fused_images(samples, seed)
         for owner in range(self._count):
@@ -130,7 +124,7 @@ class Window:
 
         These are compared with the likeliest answer without a move, not with a mean over moves.
         """
-        likeliest = self._filled(self._members, self._moves)
+        likeliest = self._run(self._members, self._moves, self._fill)
         found = {owner: [self._fused(owner, cells)] for owner, cells in likeliest.items()}
         if samples == 1:
             return found
@@ -143,40 +137,41 @@ class Window:
         for draw in range(1, DRAWS_PER_SAMPLE * samples):
             # Prompts that have as many answers as asked for are left alone.
             owners = [owner for owner, several in still.items() if len(several) < samples]
-            drawn = self._filled(owners, self._moves[:1], seed * 1_000_003 + draw)
+            fill = partial(self._fill, seed=seed * 1_000_003 + draw)
+            drawn = self._run(owners, self._moves[:1], fill)
             for owner, cells in drawn.items():
                 answer = self._fused(owner, cells)
                 if not any(same_picture(answer, other) for other in still[owner]):
                     still[owner].append(answer)
         return {owner: [found[owner][0], *still[owner][1:]] for owner in found}
 
-    def _filled(
-        self, owners: Iterable[int], moves: Sequence[Move], seed: int | None = None
-    ) -> dict[int, list[list[_Cell]]]:
-        """Fill the canvases of prompts: of each, of each member, the cells after each move.
+    def _run(
+        self,
+        owners: Iterable[int],
+        moves: Sequence[Move],
+        function: Callable[[Sequence[_Ask]], list[R]],
+    ) -> dict[int, list[list[R]]]:
+        """What a function makes of the canvases of prompts: of each, of each member, of each move.
 
-        Args:
-            owners: Which prompts.
-            moves: Which moves.
-            seed: Of what is drawn at random; None for the likeliest.
+        A prompt of which one canvas fails has its error instead.
         """
-        found: dict[int, list[list[_Cell]]] = {}
+        found: dict[int, list[list[R]]] = {}
         asks = self._asks([owner for owner in owners if owner not in self._errors], moves)
-        for ask, cell in self._chunks.run(asks, lambda chunk: self._fill(chunk, seed)):
-            if isinstance(cell, Exception):
-                self._errors.setdefault(ask.owner, cell)
+        for ask, result in self._chunks.run(asks, function):
+            if isinstance(result, Exception):
+                self._errors.setdefault(ask.owner, result)
             elif ask.owner not in self._errors:
                 members = found.setdefault(ask.owner, [[] for _ in self._members[ask.owner]])
-                members[ask.member].append(cell)
-        return {owner: cells for owner, cells in found.items() if owner not in self._errors}
+                members[ask.member].append(result)
+        return {owner: results for owner, results in found.items() if owner not in self._errors}
 
-    def _fill(self, asks: Sequence[_Ask], seed: int | None) -> list[_Cell]:
-        """Fill some canvases, and keep what is needed of them."""
+    def _fill(self, asks: Sequence[_Ask], *, seed: int | None = None) -> list[_Cell]:
+        """Fill some canvases, at random where there is a seed, and keep what is needed of them."""
         image, hole = _stacked(asks)
         filled = self._inpainter.inpaint(
             image,
             hole,
-            sampling=self._sampling,
+            sampling=self._settings.sampling,
             # A generator a canvas, so that its answer is the one that it gets alone.
             generators=None if seed is None else [Generator().manual_seed(seed) for _ in asks],
         )
@@ -198,7 +193,7 @@ class Window:
         """One answer of the cells of all members."""
         members = self._members[owner]
         means = [self._mean_of_moves(moved) for moved in cells]
-        if self._fuse == "answers":
+        if self._settings.fuse == "answers":
             return mean_answer(
                 [
                     self._enlarged(owner, member.layout, cell)
@@ -227,13 +222,14 @@ class Window:
     def _enlarged(self, owner: int, layout: Layout, cell: _Cell) -> Filled:
         """Bring a cell to the query's size, and show it on its canvas."""
         query, canvas, sure = self._queries[owner], cell.canvas, cell.confidence
+        method = self._settings.upsampling
         size = (query.shape[1], query.shape[2])
         if canvas is not None:
             canvas = canvas.clone()
             layout.answer.of(canvas)[:] = cell.image
 
         def enlarge(values: Tensor, part: Rect) -> Tensor:
-            return upsample(values, part.size, guide=part.of(query), method=self._upsampling)
+            return upsample(values, part.size, guide=part.of(query), method=method)
 
         return Filled(
             image=layout.undraw(cell.image, size, enlarge),
@@ -245,24 +241,14 @@ class Window:
 
     def _fused_tokens(self, fuse: TokenFusion) -> Iterator[tuple[int, Filled]]:
         """Draw, on each prompt's first canvas, the tokens that are likeliest by all of them."""
-        first: dict[int, _Ask] = {}
-        scored: dict[int, list[_Scored]] = defaultdict(list)
-        asks = self._asks([o for o in self._members if o not in self._errors], self._moves[:1])
-        for ask, scores in self._chunks.run(asks, self._score):
-            if isinstance(scores, Exception):
-                self._errors.setdefault(ask.owner, scores)
-            else:
-                first.setdefault(ask.owner, ask)
-                scored[ask.owner].append(scores)
         chosen = []
-        for owner, several in scored.items():
-            if owner in self._errors:
-                continue
+        for members in self._run(self._members, self._moves[:1], self._score).values():
+            several = [scored for (scored,) in members]
             fused = fuse_logits(torch.stack([one.logits for one in several]), fuse)  # (p, k)
             best, inside = fused.max(dim=-1)
             tokens = several[0].tokens.clone()
-            tokens[self._places([first[owner]])[0]] = inside
-            chosen.append((first[owner], tokens, best))
+            tokens[several[0].inside] = inside
+            chosen.append((several[0].ask, tokens, best))
         for (ask, _, best), canvas in self._chunks.run(chosen, self._decode):
             if isinstance(canvas, Exception):
                 self._errors[ask.owner] = canvas
@@ -272,10 +258,12 @@ class Window:
     @torch.no_grad()
     def _score(self, asks: Sequence[_Ask]) -> list[_Scored]:
         """Score the tokens of some canvases."""
-        logits = self._scorer.token_logits(*_stacked(asks)).float().cpu()  # (m, n, k)
+        image, hole = _stacked(asks)
+        logits = self._scorer.token_logits(image, hole).float().cpu()  # (m, n, k)
+        places = hole_tokens(hole, self._inpainter.patch_size)
         return [
-            _Scored(row[inside].clone(), row.argmax(dim=-1))
-            for row, inside in zip(logits, self._places(asks), strict=True)
+            _Scored(ask, inside, row[inside].clone(), row.argmax(dim=-1))
+            for ask, inside, row in zip(asks, places, logits, strict=True)
         ]
 
     @torch.no_grad()
@@ -302,12 +290,6 @@ class Window:
     def _scorer(self) -> TokenInpainter:
         """The inpainter, which fuses tokens: see `fuses_tokens`."""
         return cast(TokenInpainter, self._inpainter)
-
-    def _places(self, asks: Sequence[_Ask]) -> Tensor:
-        """The tokens in the holes, (m, n), True inside."""
-        return hole_tokens(
-            torch.stack([ask.canvas.hole for ask in asks]), self._inpainter.patch_size
-        )
 
 
 def _stacked(asks: Sequence[_Ask]) -> tuple[Tensor, Tensor]:

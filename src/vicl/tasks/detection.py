@@ -13,15 +13,9 @@ from torch import Tensor
 from vicl.images import DEFAULT_LIMIT_PIXELS, to_tensor
 from vicl.metrics import box_iou
 from vicl.prompt import Example
-from vicl.tasks.boxes import (
-    Box,
-    bounding_box,
-    component_boxes,
-    largest_component,
-    whole_pixels,
-)
+from vicl.tasks.boxes import Box, bounding_box, component_boxes, largest_component, whole_pixels
 from vicl.tasks.masks import read_labels
-from vicl.tasks.task import MarkedTask, Pictures, Reading
+from vicl.tasks.task import MarkedTask, Passes, Pictures, Reading
 
 
 @dataclass(frozen=True)
@@ -31,9 +25,7 @@ class DetectionTask(MarkedTask):
     name: str = "detection"
     metric: str = "box IoU"
 
-    def draw(
-        self, example: Example, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS
-    ) -> tuple[Example, ...]:
+    def draw(self, example: Example, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Passes:
         """See :meth:`Task.draw`.
 
         The annotation is a list of boxes (x0, y0, x1, y1) in pixels of the input, an (n, 4) array

@@ -13,7 +13,7 @@ from vicl.images import DEFAULT_LIMIT_PIXELS, to_tensor
 from vicl.metrics.edges import edge_counts, image_f, thin
 from vicl.metrics.pictures import PSNR_CEILING, psnr
 from vicl.prompt import Example
-from vicl.tasks.task import Pictures, Reading, check_frame
+from vicl.tasks.task import Passes, Pictures, Reading, check_frame
 
 _LUMA = (0.299, 0.587, 0.114)
 """Rec. 601 weights of red, green and blue, by which Pillow turns colour to gray."""
@@ -29,9 +29,7 @@ class ImageTask:
     passes: int = 1
     is_local: bool = True
 
-    def draw(
-        self, example: Example, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS
-    ) -> tuple[Example, ...]:
+    def draw(self, example: Example, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Passes:
         """See :meth:`Task.draw`; input and output may differ in size."""
         return (Example(*_pictures(example, limit_pixels)),)
 
@@ -54,9 +52,7 @@ class ColorizationTask(ImageTask):
 
     name: str = "colorization"
 
-    def draw(
-        self, example: Example, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS
-    ) -> tuple[Example, ...]:
+    def draw(self, example: Example, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Passes:
         """See :meth:`Task.draw`; the output is the colour image, the input any version of it."""
         picture, output = _pictures(example, limit_pixels)
         check_frame(picture, output, self.name)
@@ -74,9 +70,7 @@ class EdgesTask(ImageTask):
     name: str = "edges"
     metric: str = "edge F"
 
-    def draw(
-        self, example: Example, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS
-    ) -> tuple[Example, ...]:
+    def draw(self, example: Example, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Passes:
         """See :meth:`Task.draw`; the output is an edge map, brighter where the edge is stronger.
 
         Raises:

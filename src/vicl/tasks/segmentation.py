@@ -14,7 +14,7 @@ from vicl.metrics import iou
 from vicl.prompt import Example
 from vicl.tasks.masks import read_labels
 from vicl.tasks.palette import palette
-from vicl.tasks.task import MarkedTask, Pictures, Reading, check_frame
+from vicl.tasks.task import MarkedTask, Passes, Pictures, Reading, check_frame
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,7 @@ class SegmentationTask(MarkedTask):
         colours = [key if isinstance(key, tuple) else fixed[i] for i, key in enumerate(keys)]
         return torch.tensor(colours, dtype=torch.float32) / 255
 
-    def draw(
-        self, example: Example, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS
-    ) -> tuple[Example, ...]:
+    def draw(self, example: Example, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Passes:
         """See :meth:`Task.draw`; for what a mask may be see :mod:`vicl.tasks.masks`."""
         picture = to_tensor(example.input, limit_pixels=limit_pixels)
         labels = read_labels(example.output, self.marks, limit_pixels=limit_pixels).labels

@@ -22,6 +22,8 @@ from vicl.tasks.masks import Classes
 
 Pictures: TypeAlias = Sequence[Float[Tensor, "3 h w"]]
 """One picture a pass of a task, of one size."""
+Passes: TypeAlias = tuple[Example, ...]
+"""One example as it is drawn for each pass of a task."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +74,7 @@ class Task(Protocol):
         """Whether a part of a photograph can be answered without seeing the rest."""
         ...
 
-    def draw(
-        self, example: Example, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS
-    ) -> tuple[Example, ...]:
+    def draw(self, example: Example, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Passes:
         """Draw an example's input and annotation as images, once for each pass.
 
         Raises:

@@ -51,24 +51,24 @@ def canvas(*args: Any, **options: Any) -> CanvasModel:
 
 def test_an_inpainter_gets_its_grid() -> None:
     plain = canvas(Mirror(), "segmentation")
-    assert plain.layout is None  # the general grid, which shares out examples that do not fit
+    assert plain.settings.layout is None
     left = canvas(Mirror(), "segmentation", examples=2, order="left")
-    assert left.layout == Layout.grid(2, order="left")
+    assert left.settings.layout == Layout.grid(2, order="left")
     single = Mirror()
     single.most_examples = 1  # type: ignore[attr-defined]
     left = canvas(single, "segmentation", examples=2, order="left")
-    assert left.layout == Layout.grid(1, order="left")
+    assert left.settings.layout == Layout.grid(1, order="left")
     small = canvas(Mirror((32, 32), 4), "segmentation", examples=3, order="left")
-    assert small.layout == Layout.grid(1, canvas_size=(32, 32), patch_size=4, order="left")
+    assert small.settings.layout == Layout.grid(1, canvas_size=(32, 32), patch_size=4, order="left")
 
 
 def test_published_detection_shrinks_bilinearly() -> None:
     published = canvas(Mirror(), "detection", published=True)
-    assert published.layout is not None
-    assert published.layout.resampling == "bilinear"
-    assert published.layout.cells == Layout.paper(1).cells
+    assert published.settings.layout is not None
+    assert published.settings.layout.resampling == "bilinear"
+    assert published.settings.layout.cells == Layout.paper(1).cells
     segmentation = canvas(Mirror(), "segmentation", published=True)
-    assert segmentation.layout is None
+    assert segmentation.settings.layout is None
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_the_synthetic_study_stacks_its_examples(
     side: int, patch: int, layout: Layout | None
 ) -> None:
     engine = canvas(Mirror((side, side), patch), "image", examples=2, stacked=True)
-    assert engine.layout == layout
+    assert engine.settings.layout == layout
     assert engine.answer(prompts(1, examples=2))[0].image.shape == (3, 30, 40)
 
 

@@ -33,7 +33,7 @@ def test_a_model_that_reads_rows_wants_examples_above() -> None:
     # The first row is what the model answers on the usual grid.
     cases = [toy.load(episode) for episode in toy.episodes(8)]
     usual = CanvasModel(
-        Finder(noise=0.5, skill=skill), Layout.grid(canvas_size=(64, 64), patch_size=8)
+        Finder(noise=0.5, skill=skill), layout=Layout.grid(canvas_size=(64, 64), patch_size=8)
     )
     answers = usual.answer([case.prompt for case in cases])
     whole = [

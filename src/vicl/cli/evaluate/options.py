@@ -151,9 +151,10 @@ PARTS = click.Option(
     help="seen rules on new content, unseen rules, seen rules on unseen content. Repeat for more.  "
     "[default: all three]",
 )
-CELL_SIZE = click.Option(
-    ["--size"],
-    type=click.IntRange(min=32),
+CELL_SIZE = number(
+    "--size",
+    32,
+    "Side of a picture, in pixels; the default fills the cell of a 224-px canvas.",
     default=RULE_SIZE,
     help="Side of a picture, in pixels; the default fills the cell of a 224-px canvas.",
 )

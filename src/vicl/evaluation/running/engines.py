@@ -129,7 +129,7 @@ def device_of(engine: object) -> torch.device:
 def as_scored(engine: InContextModel, answer: Filled) -> Filled:
     """What is scored of an answer: its image, and its cell where that shows the whole query."""
     canvas = canvas_of(engine)
-    whole = canvas is None or (canvas.layout or canvas).fit == "stretch"
+    whole = canvas is None or (canvas.settings.layout or canvas.settings).fit == "stretch"
     return Filled(answer.image, cell=answer.cell if whole else None)
 
 

@@ -92,7 +92,7 @@ def run(
             f"got {len(engines)} engines, pictured={pictured}, expected at least 1 of each"
         )
     ways = [
-        _Way(name, engine, _layout(engine, examples).arranged(number), _named(number, arrangements))
+        _Way(name, engine, engine.grid(examples).arranged(number), _named(number, arrangements))
         for name, engine in engines.items()
         for number in arrangements
     ]
@@ -162,16 +162,6 @@ def regions(layout: Layout) -> dict[str, Bool[Tensor, " n"]]:
 
 def _per_patch(values: Float[Tensor, "H W"], patch_size: int) -> Float[Tensor, " n"]:
     return torch.nn.functional.avg_pool2d(values[None, None], patch_size).flatten()
-
-
-def _layout(engine: CanvasModel, examples: int) -> Layout:
-    """The grid on which an engine sees a prompt."""
-    return engine.layout or Layout.grid(
-        examples,
-        canvas_size=engine.inpainter.canvas_size,
-        patch_size=engine.inpainter.patch_size,
-        fit=engine.fit,
-    )
 
 
 def _named(arrangement: int, all_of_them: Sequence[int]) -> str:

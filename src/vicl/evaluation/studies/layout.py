@@ -55,7 +55,7 @@ def run(
             if reason:
                 notes.append(f"{engine}, {name}: not run ({reason}).")
             else:
-                variants.setdefault(name, {})[engine] = CanvasModel(inpainter, layout)
+                variants.setdefault(name, {})[engine] = CanvasModel(inpainter, layout=layout)
     scorer = scorer_for(dataset.measures)
     measured = measure(
         {

@@ -16,19 +16,15 @@ from vicl.figures.synthetic.generator import SyntheticFigures
 from vicl.figures.synthetic.rules import RULES
 
 
-def rule_sheet(
-    source: SyntheticFigures, rules: Iterable[str], *, columns: int = 6, cell: int = 224
-) -> Image.Image:
+def rule_sheet(source: SyntheticFigures, rules: Iterable[str]) -> Image.Image:
     """Draw rules with two rows each.
 
     Args:
         source: Whose content and seed are taken.
         rules: Names.
-        columns: Rules beside each other.
-        cell: Width and height of what a rule gets, in pixels.
 
     Returns:
-        The page, mode RGB.
+        The page, mode RGB; six rules stand beside each other.
 
     Raises:
         ValueError: If there is no rule, one is unknown, or none of the content suits one.
@@ -36,19 +32,17 @@ def rule_sheet(
     names = list(rules)
     layout = Layout.paper()
     pictures = [source.grid(name, 0, layout).image for name in names]
-    return _table(pictures, names, columns, cell)
+    return _table(pictures, names, columns=6, cell=224)
 
 
-def figure_sheet(
-    source: SyntheticFigures, count: int = 64, *, columns: int = 8, cell: int = 168
-) -> Image.Image:
-    """Draw the first figures of a source, with the names of their rules.
+def figure_sheet(source: SyntheticFigures) -> Image.Image:
+    """Draw the first 64 figures of a source, with the names of their rules.
 
     Raises:
-        ValueError: If `count` is not positive.
+        ValueError: If no rule of the source can be shown with its content.
     """
-    figures = [source.figure(index) for index in range(count)]
-    return _table([f.image for f in figures], [f.rule for f in figures], columns, cell)
+    figures = [source.figure(index) for index in range(64)]
+    return _table([f.image for f in figures], [f.rule for f in figures], columns=8, cell=168)
 
 
 def groups() -> dict[str, list[str]]:
@@ -60,10 +54,14 @@ def groups() -> dict[str, list[str]]:
 
 
 def _table(
-    pictures: Sequence[UInt8[np.ndarray, "_h _w 3"]], names: Sequence[str], columns: int, cell: int
+    pictures: Sequence[UInt8[np.ndarray, "_h _w 3"]],
+    names: Sequence[str],
+    *,
+    columns: int,
+    cell: int,
 ) -> Image.Image:
     if not pictures:
-        raise ValueError("sheet: got nothing to draw, expected at least one rule or figure")
+        raise ValueError("sheet: got nothing to draw, expected at least one rule")
     columns = min(columns, len(pictures))
     rows: list[list[Float[Tensor, "3 _ _"] | None]] = []
     captions: list[list[str | None]] = []

@@ -121,19 +121,17 @@ class SyntheticFigures(IterableDataset[Mapping[str, Any]]):
         """All settings, as plain values for JSON."""
         plain = {name: getattr(self, name) for name in _PLAIN}
         mixture = {"mixture": dict(self.mixture), "families": list(self.families)}
-        folders = {name: getattr(self, name) for name in _FOLDERS}
+        given = {name: getattr(self, name) for name in _FOLDERS}
+        folders = {name: None if path is None else str(path) for name, path in given.items()}
         licences = {f"{name}_licence": getattr(self, f"{name}_licence") for name in _LICENSED}
-        return {
-            **plain,
-            **mixture,
-            **{name: None if folder is None else str(folder) for name, folder in folders.items()},
-            **licences,
-        }
+        return {**plain, **mixture, **folders, **licences}
 
     @cached_property
     def _families(self) -> tuple[Family, ...]:
         known = {**FAMILIES, **HELD_OUT_FAMILIES}
         drawn = tuple(known[name] for name in self.families)
+        if self.fonts is not None:
+            drawn += (font_family(find_fonts(self.fonts), licence=self.fonts_licence),)
         cutouts = photographs = None
         if self.cutouts is not None:
             cutouts = CutOuts(self.cutouts, licence=self.cutouts_licence)
@@ -141,10 +139,7 @@ class SyntheticFigures(IterableDataset[Mapping[str, Any]]):
             photographs = Photographs(
                 self.photographs, masks=self.masks, licence=self.photographs_licence
             )
-        written: tuple[Family, ...] = ()
-        if self.fonts is not None:
-            written = (font_family(find_fonts(self.fonts), licence=self.fonts_licence),)
-        return (*drawn, *written, *file_families(cutouts, photographs))
+        return (*drawn, *file_families(cutouts, photographs))
 
     def check_folders(self) -> None:
         """Look at the folders now, not when the first figure is drawn.

@@ -164,16 +164,9 @@ def _margins(rng: Generator, size: tuple[int, int], line: int) -> tuple[Rect, li
             for row, text in enumerate(words)
         ]
     if min(size) >= 96 and chance(rng, 0.12):
+        words_up = heading(rng, 0, room=height, line=line)
+        texts.append((words_up, left, (top + bottom) // 3, line, True))
         left += line + 2
-        texts.append(
-            (
-                heading(rng, 0, room=height, line=line),
-                left - line - 2,
-                (top + bottom) // 3,
-                line,
-                True,
-            )
-        )
     if chance(rng, 0.15):  # white space, as beside a figure of another shape
         spare = int(rng.integers(0, min(size) // 4))
         if chance(rng, 0.5):

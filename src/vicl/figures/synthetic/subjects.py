@@ -98,12 +98,7 @@ class SubjectDrawer:
         return tuple(drawn[i % len(drawn)] for i in range(count)) if drawn else (rule,) * count
 
     def _draw_scenes(
-        self,
-        rng: Generator,
-        rules: Sequence[Rule],
-        values: Sequence[Values],
-        wish: Wish,
-        rows: int,
+        self, rng: Generator, rules: Sequence[Rule], values: Sequence[Values], wish: Wish, rows: int
     ) -> tuple[Scene, ...] | None:
         """Scenes of one family mostly; None if none can be had."""
         if not any(family.grants(wish) for family in self.families):

@@ -12,8 +12,9 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from vicl.models.analogies.features import GRID, WORKING_SIZE, View, blur, places
+from vicl.encoders.handmade import blur, places
 from vicl.models.analogies.matching import dissimilarity, transfer
+from vicl.models.analogies.view import GRID, WORKING_SIZE, View
 
 CUES: Final = (
     "place 3",
@@ -104,16 +105,13 @@ def evidence(
     coarse = [_shrink(blur(mask, 1.5)) for mask in known.masks]
     for colour, smoothing in ((0.3, 2.0), (0.0, 2.0), (0.05, 4.0)):
         carried = sum(
-            w * transfer(view, mask[None], query, colour=colour, smoothing=smoothing)[0]
+            w * transfer(view, mask, query, colour=colour, smoothing=smoothing)
             for w, view, mask in zip(weights, known.views, coarse, strict=True)
         )
         maps.append(_grow(np.asarray(carried, np.float32)))
     pixels = _flat([query.pixels])
     where = places(WORKING_SIZE, WORKING_SIZE).reshape(-1, 2)
-    for forest, features in (
-        (known.appearance, pixels),
-        (known.placed, with_place(pixels, where)),
-    ):
+    for forest, features in ((known.appearance, pixels), (known.placed, with_place(pixels, where))):
         chance = forest.predict_proba(features)[:, 1] if forest else np.full(len(pixels), area)
         maps.append(chance.reshape(WORKING_SIZE, WORKING_SIZE).astype(np.float32))
     trust = 4 * (known.standing_out - 0.5)
@@ -124,11 +122,7 @@ def evidence(
 
 
 def _statistics(
-    known: Knowledge,
-    query: View,
-    cues: Float[np.ndarray, "n s s"],
-    distance: float,
-    area: float,
+    known: Knowledge, query: View, cues: Float[np.ndarray, "n s s"], distance: float, area: float
 ) -> Float[np.ndarray, " m"]:
     """What tells how far each cue can be trusted, centred and scaled to about [-1, 1]."""
     appearance, place, moved = (
@@ -169,11 +163,7 @@ def with_place(
     return np.concatenate([features, where, where, where], axis=1)
 
 
-def _forest(
-    features: Float[np.ndarray, "n f"],
-    labels: Bool[np.ndarray, " n"],
-    seed: int,
-) -> Any:
+def _forest(features: Float[np.ndarray, "n f"], labels: Bool[np.ndarray, " n"], seed: int) -> Any:
     from sklearn.ensemble import ExtraTreesClassifier
 
     return ExtraTreesClassifier(

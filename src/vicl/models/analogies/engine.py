@@ -16,7 +16,6 @@ from torch import Tensor
 from vicl.engine import Filled, drawn, rank
 from vicl.images import resize, to_tensor
 from vicl.images.upsampling import upsample
-from vicl.models.analogies.features import WORKING_SIZE, View, describe
 from vicl.models.analogies.lines import LineKnowledge, answer_lines, learn_lines
 from vicl.models.analogies.masks import MaskAnswer, MaskKnowledge, answer_mask, learn_mask
 from vicl.models.analogies.matching import dissimilarity
@@ -28,6 +27,7 @@ from vicl.models.analogies.pictures import (
     learn_picture,
     told_by_colour,
 )
+from vicl.models.analogies.view import WORKING_SIZE, View, describe
 from vicl.prompt import Example, Prompt
 
 _REMEMBERED: Final = 4
@@ -136,21 +136,15 @@ def _learn(pairs: Sequence[tuple[Tensor, Tensor]], seed: int) -> _Taught:
     if kind.name == "picture":
         pictures = tuple(learn_picture(local, wanted, seed=seed))
         guesses = guesswork(pictures[0], local, wanted)
-        views = tuple(_view(image) for image in inputs) if guesses else ()
+        views = tuple(describe(image) for image in inputs) if guesses else ()
         return _Taught(kind, pictures=pictures, guesses=guesses, views=views)
-    views = tuple(_view(image) for image in inputs)
+    if len(kind.colours) == 1:
+        return _Taught(kind)
+    views = tuple(describe(image) for image in inputs)
     side = (WORKING_SIZE, WORKING_SIZE)
-    maps = [
-        shares(_array(resize(output, side)), kind.colours) if len(kind.colours) > 1 else None
-        for output in outputs
-    ]
-    classes = range(1 if len(kind.colours) == 2 else 0, len(kind.colours))
-    masks = tuple(
-        learn_mask(views, tuple(m[index] for m in maps if m is not None), seed=seed)
-        for index in classes
-        if maps[0] is not None
-    )
-    return _Taught(kind, masks=masks)
+    maps = [shares(_array(resize(output, side)), kind.colours) for output in outputs]
+    classes = list(zip(*maps, strict=True))[1 if len(kind.colours) == 2 else 0 :]
+    return _Taught(kind, masks=tuple(learn_mask(views, masks, seed=seed) for masks in classes))
 
 
 def _answer(taught: _Taught, query: Tensor, samples: int, seed: int) -> Filled:
@@ -167,7 +161,7 @@ def _answer(taught: _Taught, query: Tensor, samples: int, seed: int) -> Filled:
     if not taught.masks:  # one colour, whatever the input
         image = torch.from_numpy(taught.kind.colours[0])[:, None, None].expand(-1, *_size(query))
         return Filled(image.clone(), torch.ones(_size(query)), torch.zeros(()))
-    view = _view(query)
+    view = describe(query)
     found = [answer_mask(mask, view, samples=samples, seed=seed) for mask in taught.masks]
     count = min(len(answers) for answers in found)
     return rank(
@@ -183,7 +177,7 @@ def _share_of_guesses(taught: _Taught, query: Tensor) -> np.float32:
     """
     if not taught.guesses:
         return np.float32(1)
-    view = _view(query)
+    view = describe(query)
     distance = min(dissimilarity(known, view) for known in taught.views)
     likeness = float(np.interp(distance, _LIKE, (1, _GUESSED)))
     return np.float32(1 - taught.guesses * (1 - likeness))
@@ -226,10 +220,6 @@ def _draw_picture(image: Float[np.ndarray, "h w 3"], learned: Learned) -> Filled
         torch.full(image.shape[:2], confidence),
         torch.tensor(-learned.error / (2 * 0.05**2)),
     )
-
-
-def _view(image: Tensor) -> View:
-    return describe(_array(resize(image, (WORKING_SIZE, WORKING_SIZE))))
 
 
 def _limited(image: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import Float
 
-from vicl.models.analogies.features import blur
+from vicl.encoders.handmade import blur
 from vicl.models.analogies.local import surroundings
 
 _SAMPLES: Final = 8000

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float
 
-from vicl.models.analogies.features import blur, gradient, to_lab
+from vicl.encoders.handmade import blur, gradient, to_lab
 
 _PATCH: Final = 7
 

@@ -8,9 +8,10 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float
 
+from vicl.encoders.handmade import places
 from vicl.models.analogies.cues import Knowledge, evidence, learn, log_odds
-from vicl.models.analogies.features import View, places
 from vicl.models.analogies.trust import WAYS, weigh
+from vicl.models.analogies.view import View
 
 MARGIN: Final = 0.1
 """By how much a simpler way must beat the table, in mean IoU over the examples left out in turn:
@@ -66,9 +67,8 @@ def learn_mask(
         return MaskKnowledge(known, WAYS)
     gained = dict.fromkeys(WAYS, 0.0)
     for left in np.linspace(0, count - 1, min(count, _LEFT_OUT)).astype(int):
-        kept = [index for index in range(count) if index != left]
         others = learn(
-            tuple(views[index] for index in kept), tuple(masks[index] for index in kept), seed=seed
+            views[:left] + views[left + 1 :], masks[:left] + masks[left + 1 :], seed=seed
         )
         cues, statistics, area = evidence(others, views[left])
         truth = masks[left] > 0.5

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float
 
-from vicl.models.analogies.features import GRID, View
+from vicl.models.analogies.view import GRID, View
 
 REACH: Final = 8
 """Longest shift, in grid steps (a quarter of the image)."""
@@ -28,23 +28,23 @@ _TEMPERATURE: Final = 0.03
 
 def transfer(
     example: View,
-    masks: Float[np.ndarray, "k g g"],
+    mask: Float[np.ndarray, "g g"],
     query: View,
     *,
     colour: float,
     smoothing: float,
-) -> Float[np.ndarray, "k g g"]:
-    """Carry masks of the example over to the query.
+) -> Float[np.ndarray, "g g"]:
+    """Carry a mask of the example over to the query.
 
     Args:
-        example: The image that the masks belong to.
-        masks: In [0, 1], on the grid.
-        query: The image to carry them to.
+        example: The image that the mask belongs to.
+        mask: In [0, 1], on the grid.
+        query: The image to carry it to.
         colour: Weight of colour against shape in the cost.
         smoothing: Sigma of the Gaussian over the grid, in steps: how stiffly neighbours move.
 
     Returns:
-        The masks on the query's grid, in [0, 1].
+        The mask on the query's grid, in [0, 1].
     """
     from scipy import ndimage
 
@@ -68,8 +68,8 @@ def transfer(
     volume += (_STIFFNESS * distance)[:, :, None, None]
     votes = np.exp(-(volume - volume.min(axis=(0, 1))) / _TEMPERATURE)
     votes /= votes.sum(axis=(0, 1))
-    moved = masks[:, y[:, None, :, None], y[None, :, None, :]]  # (k, shift, shift, row, column)
-    carried = (votes * moved).sum(axis=(1, 2))
+    moved = mask[y[:, None, :, None], y[None, :, None, :]]  # (shift, shift, row, column)
+    carried = (votes * moved).sum(axis=(0, 1))
     return np.asarray(carried, np.float32)
 
 

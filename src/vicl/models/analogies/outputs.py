@@ -38,7 +38,6 @@ def kind_of(outputs: Sequence[Float[np.ndarray, "_h _w 3"]]) -> OutputKind:
     """Tell from the examples' outputs, RGB in [0, 1]."""
     pixels = np.concatenate([_thinned_out(output) for output in outputs])
     colours, covered = _palette(pixels)
-    picture = OutputKind("picture", np.zeros((0, 3), np.float32))
     if len(colours) == 1 and covered > 0.995:
         return OutputKind("mask", colours)
     ends = _ends(pixels, colours[0])
@@ -54,7 +53,7 @@ def kind_of(outputs: Sequence[Float[np.ndarray, "_h _w 3"]]) -> OutputKind:
     exact = float((apart < _EXACT).mean())
     if covered > 0.95 and exact > 0.85 and len(colours) <= _MOST_COLOURS:
         return OutputKind("mask", colours)
-    return picture
+    return OutputKind("picture", np.zeros((0, 3), np.float32))
 
 
 def amount(

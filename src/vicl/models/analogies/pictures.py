@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vicl.models.analogies import local
-
-Features = Callable[[Float[np.ndarray, "h w 3"]], Float[np.ndarray, "h w _"]]
 
 _SAMPLES: Final = 6000
 _TREES: Final = 20
@@ -55,7 +54,7 @@ class Method:
     """
 
     name: str
-    features: Features
+    features: Callable[[Float[np.ndarray, "h w 3"]], Float[np.ndarray, "h w _"]]
     forest: bool = False
     curves: bool = False
     residual: bool = False
@@ -76,13 +75,13 @@ class Learned:
     """A fitted method.
 
     Attributes:
-        method: The method; None answers with the query.
-        model: What was fitted.
+        method: The method; None answers with the query, and fits nothing.
+        model: Gives what was fitted.
         error: Mean squared error on held-out parts of the examples.
     """
 
     method: Method | None
-    model: Any
+    model: Callable[[], Any]
     error: float
 
 
@@ -99,14 +98,15 @@ def learn_picture(
     """
     chosen, part = _choose([image.shape[:2] for image in inputs], seed)
     source, target = (_gather(images, chosen) for images in (inputs, outputs))
-    found = [Learned(None, None, float(((source - target) ** 2).mean()))]
+    found = [Learned(None, lambda: None, float(((source - target) ** 2).mean()))]
     for method in METHODS:
         if min(learned.error for learned in found) < _GOOD:
             break
         features = _gather([method.features(image) for image in inputs], chosen)
         wanted = target - source if method.residual else target
         error = _held_out(method, features, part, source, target, seed)
-        model = _Later(method, features, wanted, seed)
+        # Fitted when it is first used: most methods are only tried.
+        model = cache(partial(_fit, method, features, wanted, seed, trees=_TREES))
         found.append(Learned(method, model, error))
     best = found[0]
     for learned in found[1:]:
@@ -166,8 +166,8 @@ def apply_picture(
     for top in range(0, height, rows):
         start, stop = max(0, top - _MARGIN), min(height, top + rows + _MARGIN)
         features = learned.method.features(query[start:stop])[top - start :][:rows]
-        flat = learned.model.predict(features.reshape(-1, features.shape[-1]))
-        bands.append(flat.reshape(*features.shape[:2], 3))
+        flat = learned.model().predict(features.reshape(-1, features.shape[-1]))
+        bands.append(np.asarray(flat, np.float32).reshape(*features.shape[:2], 3))
     guess = np.concatenate(bands)
     if learned.method.residual:
         guess = guess + query
@@ -196,27 +196,6 @@ def _held_out(
     return float(np.mean(wrong))
 
 
-class _Later:
-    """A method's final fit, made when it is first used: most methods are only tried."""
-
-    def __init__(
-        self,
-        method: Method,
-        features: Float[np.ndarray, "n f"],
-        target: Float[np.ndarray, "n 3"],
-        seed: int,
-    ) -> None:
-        self._make: Callable[[], Any] = lambda: _fit(method, features, target, seed, trees=_TREES)
-        self._model: Any = None
-
-    def predict(self, features: Float[np.ndarray, "m f"]) -> Float[np.ndarray, "m 3"]:
-        """See scikit-learn."""
-        if self._model is None:
-            self._model = self._make()
-            self._make = lambda: self._model  # lets the samples go
-        return np.asarray(self._model.predict(features), np.float32)
-
-
 class _Curves:
     """For each channel the mean output at each of its levels, with straight lines between."""
 
@@ -233,10 +212,8 @@ class _Curves:
 
     def predict(self, features: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
         """See scikit-learn."""
-        mapped = [
-            np.interp(features[:, channel] * (_LEVELS - 1), *self._curves[channel])
-            for channel in range(3)
-        ]
+        levels = features.T * (_LEVELS - 1)
+        mapped = [np.interp(own, *curve) for own, curve in zip(levels, self._curves, strict=True)]
         return np.stack(mapped, axis=1).astype(np.float32)
 
 
@@ -287,9 +264,5 @@ def _choose(
 def _gather(
     maps: Sequence[Float[np.ndarray, "_h _w c"]], chosen: Sequence[Int[np.ndarray, " _n"]]
 ) -> Float[np.ndarray, "m c"]:
-    return np.concatenate(
-        [
-            values.reshape(-1, values.shape[-1])[picked]
-            for values, picked in zip(maps, chosen, strict=True)
-        ]
-    )
+    pairs = zip(maps, chosen, strict=True)
+    return np.concatenate([values.reshape(-1, values.shape[-1])[some] for values, some in pairs])

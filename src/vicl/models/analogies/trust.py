@@ -47,10 +47,7 @@ WAYS: Final = ("all", *_FIXED)
 
 
 def weigh(
-    way: str,
-    cues: Float[np.ndarray, "n s s"],
-    statistics: Float[np.ndarray, " m"],
-    area: float,
+    way: str, cues: Float[np.ndarray, "n s s"], statistics: Float[np.ndarray, " m"], area: float
 ) -> Float[np.ndarray, "s s"]:
     """Add up the evidence.
 

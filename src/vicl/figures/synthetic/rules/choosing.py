@@ -81,34 +81,18 @@ def _part(scene: Scene, size: Size, values: Values) -> Pair:
     return Pair(shown.image, paint(mask, values["on"], values["off"]))
 
 
-@pairs(draw=_value("colour"), wish=divided, measure="iou", weight=2.0)
-def choose_colour(scene: Scene, size: Size, values: Values) -> Pair:
-    """A mask of the things of one colour."""
-    return _part(scene, size, values)
-
-
-@pairs(draw=_value("size"), wish=divided, measure="iou")
-def choose_size(scene: Scene, size: Size, values: Values) -> Pair:
-    """A mask of the things of one size."""
-    return _part(scene, size, values)
-
-
-@pairs(draw=_value("shape"), wish=divided, measure="iou", weight=2.0)
-def choose_shape(scene: Scene, size: Size, values: Values) -> Pair:
-    """A mask of the things of one shape."""
-    return _part(scene, size, values)
-
-
-@pairs(draw=_value("texture"), wish=divided, measure="iou")
-def choose_texture(scene: Scene, size: Size, values: Values) -> Pair:
-    """A mask of the things of one texture."""
-    return _part(scene, size, values)
-
-
-@pairs(draw=_value("position"), wish=divided, measure="iou")
-def choose_position(scene: Scene, size: Size, values: Values) -> Pair:
-    """A mask of the things in one half of the picture."""
-    return _part(scene, size, values)
+_CHOICES: tuple[tuple[Attribute, float, str], ...] = (
+    ("colour", 2.0, "A mask of the things of one colour"),
+    ("size", 1.0, "A mask of the things of one size"),
+    ("shape", 2.0, "A mask of the things of one shape"),
+    ("texture", 1.0, "A mask of the things of one texture"),
+    ("position", 1.0, "A mask of the things in one half of the picture"),
+)
+for _attribute, _weight, _what in _CHOICES:
+    pairs(
+        draw=_value(_attribute), wish=divided, measure="iou", weight=_weight,
+        name=f"choose-{_attribute}", what=_what,
+    )(_part)  # fmt: skip
 
 
 def _any_value(rng: Generator) -> Values:
@@ -225,10 +209,7 @@ def draw_scribble(
 
 
 def _stroke(
-    image: UInt8[np.ndarray, "h w 3"],
-    points: list[tuple[int, int]],
-    colour: list[int],
-    radius: int,
+    image: UInt8[np.ndarray, "h w 3"], points: list[tuple[int, int]], colour: list[int], radius: int
 ) -> UInt8[np.ndarray, "h w 3"]:
     """A line through points (x, y), in a colour with a rim."""
     canvas = Image.fromarray(image)

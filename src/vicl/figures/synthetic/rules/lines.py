@@ -85,32 +85,21 @@ def _edges(detector: str) -> Draw:
     return draw
 
 
-@pairs(draw=_edges("gradient"), wish=ANYTHING, measure="f", weight=2.0)
-def edges_soft(scene: Scene, size: Size, values: Values) -> Pair:
-    """Edges, the brighter the stronger they are."""
+def _with_edges(scene: Scene, size: Size, values: Values) -> Pair:
     image = render(scene, size).image
     return Pair(image, edge_map(image, values))
 
 
-@pairs(draw=_edges("canny"), wish=ANYTHING, measure="f", weight=1.5)
-def edges_thin(scene: Scene, size: Size, values: Values) -> Pair:
-    """Edges as thin lines."""
-    image = render(scene, size).image
-    return Pair(image, edge_map(image, values))
-
-
-@pairs(draw=_edges("threshold"), wish=ANYTHING, measure="f")
-def edges_thick(scene: Scene, size: Size, values: Values) -> Pair:
-    """Edges as thick lines."""
-    image = render(scene, size).image
-    return Pair(image, edge_map(image, values))
-
-
-@pairs(draw=_edges("difference"), wish=ANYTHING, measure="f")
-def edges_sketch(scene: Scene, size: Size, values: Values) -> Pair:
-    """The dark side of each edge, as a pencil would draw it."""
-    image = render(scene, size).image
-    return Pair(image, edge_map(image, values))
+for _name, _detector, _weight, _what in (
+    ("soft", "gradient", 2.0, "Edges, the brighter the stronger they are"),
+    ("thin", "canny", 1.5, "Edges as thin lines"),
+    ("thick", "threshold", 1.0, "Edges as thick lines"),
+    ("sketch", "difference", 1.0, "The dark side of each edge, as a pencil would draw it"),
+):
+    pairs(
+        draw=_edges(_detector), wish=ANYTHING, measure="f", weight=_weight,
+        name=f"edges-{_name}", what=_what,
+    )(_with_edges)  # fmt: skip
 
 
 def edge_map(image: UInt8[np.ndarray, "h w 3"], values: Values) -> UInt8[np.ndarray, "h w 3"]:

@@ -6,6 +6,14 @@ Source of the paper's tasks: Bar et al. 2022, arXiv:2209.00647, section 4 (synth
 from __future__ import annotations
 
 from vicl.figures.synthetic.rules import (
+    choosing,
+    colour,
+    geometry,
+    lines,
+    masks,
+    restoration,
+    shading,
+    tone,
     unseen,
 )
 from vicl.figures.synthetic.rules.composition import compose
@@ -13,6 +21,12 @@ from vicl.figures.synthetic.rules.paper import PAPER_TASKS
 from vicl.figures.synthetic.rules.rule import RULES, Rule, Values, register
 from vicl.figures.synthetic.scenes.palette import distance
 from vicl.figures.synthetic.scenes.scene import Scene, Thing
+
+GROUPS = tuple(
+    module.__name__.rpartition(".")[2]
+    for module in (masks, choosing, lines, colour, tone, restoration, geometry, shading)
+)
+"""Names of the files whose functions are the rules that training may show."""
 
 TRAINING_COMPOSITIONS = (
     ("recolour", "resize"),

@@ -123,21 +123,27 @@ def pairs(
     measure: Measure = "psnr",
     weight: float = 1.0,
     plain: bool = True,
+    name: str = "",
+    what: str = "",
 ) -> Callable[[Apply], Apply]:
-    """Make a rule of a function (scene, size, values) -> pair; its name is the function's."""
+    """Make a rule of a function (scene, size, values) -> pair.
+
+    Its name is the function's, and what it is the first line of the docstring, where several rules
+    do not share the function.
+    """
 
     def add(function: Apply) -> Apply:
-        register(_rule(function, draw, wish, function, measure, weight, plain=plain))
+        rule = _rule(
+            function, draw, wish, function, measure, weight, plain=plain, name=name, what=what
+        )
+        register(rule)
         return function
 
     return add
 
 
 def changes(
-    *,
-    draw: Draw = _nothing,
-    wish: Wish | Callable[[Values], Wish],
-    weight: float = 1.0,
+    *, draw: Draw = _nothing, wish: Wish | Callable[[Values], Wish], weight: float = 1.0
 ) -> Callable[[Change], Change]:
     """Make a rule of a function (scene, values) -> scene."""
 
@@ -153,10 +159,7 @@ def changes(
 
 
 def filters(
-    *,
-    draw: Draw = _nothing,
-    wish: Wish | Callable[[Values], Wish] = ANYTHING,
-    weight: float = 1.0,
+    *, draw: Draw = _nothing, wish: Wish | Callable[[Values], Wish] = ANYTHING, weight: float = 1.0
 ) -> Callable[[Filter], Filter]:
     """Make a rule of a function (picture, values) -> picture of the same size."""
 
@@ -182,13 +185,15 @@ def _rule(
     plain: bool = True,
     change: Change | None = None,
     filter: Filter | None = None,
+    name: str = "",
+    what: str = "",
 ) -> Rule:
-    what = (function.__doc__ or "").strip().split("\n")[0].rstrip(".")
+    what = what or (function.__doc__ or "").strip().split("\n")[0].rstrip(".")
     if not what:
         raise ValueError(f"rule {function.__name__}: has no docstring, expected one line on it")
     asked: Callable[[Values], Wish] = wish if callable(wish) else lambda values: wish
     return Rule(
-        name=function.__name__.replace("_", "-"),
+        name=name or function.__name__.replace("_", "-"),
         group=function.__module__.rpartition(".")[2],
         what=what,
         draw=draw,

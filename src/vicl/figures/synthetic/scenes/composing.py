@@ -137,12 +137,7 @@ def _draw_plans(
 
 
 def _draw_plan(
-    rng: Generator,
-    wish: Wish,
-    style: Style,
-    matches: bool,
-    behind: tuple[Rgb, ...],
-    crowded: int,
+    rng: Generator, wish: Wish, style: Style, matches: bool, behind: tuple[Rgb, ...], crowded: int
 ) -> _Plan:
     asked = wish.attribute
     shapes = style.shapes

@@ -10,10 +10,7 @@ from numpy.random import Generator
 from vicl.figures.synthetic.scenes.composing import compose
 from vicl.figures.synthetic.scenes.lettering import BUNDLED_LICENCE
 from vicl.figures.synthetic.scenes.scene import SHAPES, TEXTURES, Family, Scene, Wish
-from vicl.figures.synthetic.scenes.styles import Style
-
-GENERATED_LICENCE = "Apache-2.0"
-"""Of what is drawn from numbers alone: that of the program."""
+from vicl.figures.synthetic.scenes.styles import GENERATED_LICENCE, Style
 
 _CALM = ("plain", "gradient", "clouds", "noise", "paper")
 _BUSY = ("gradient", "noise", "clouds", "stripes", "checks", "dots", "paper")
@@ -36,8 +33,6 @@ def styled(name: str, style: Style, *, weight: float = 1.0, licence: str = "") -
     return Family(name, draw, style.grants, " AND ".join(filter(None, terms)), weight)
 
 
-_OWN = (GENERATED_LICENCE,)
-
 _TEXT = Style(
     shapes=("text",),
     textures=("plain", "plain", "plain", "gradient", "stripes"),
@@ -50,10 +45,8 @@ _TEXT = Style(
 FAMILIES: Mapping[str, Family] = {
     family.name: family
     for family in (
-        styled(
-            "flat", Style(backgrounds=("plain", "plain", "gradient"), licences=_OWN), weight=2.0
-        ),
-        styled("textured", Style(textures=TEXTURES, backgrounds=("plain", *_BUSY), licences=_OWN)),
+        styled("flat", Style(backgrounds=("plain", "plain", "gradient")), weight=2.0),
+        styled("textured", Style(textures=TEXTURES, backgrounds=("plain", *_BUSY))),
         styled(
             "solid",
             Style(
@@ -63,7 +56,6 @@ FAMILIES: Mapping[str, Family] = {
                 shading=(0.5, 0.9),
                 shadow=(0.25, 0.6),
                 camera=0.6,
-                licences=_OWN,
             ),
             weight=2.0,
         ),
@@ -77,7 +69,6 @@ FAMILIES: Mapping[str, Family] = {
                 reliefs=("flat", "dome"),
                 shading=(0.0, 0.8),
                 camera=0.3,
-                licences=_OWN,
             ),
         ),
         styled(
@@ -89,7 +80,6 @@ FAMILIES: Mapping[str, Family] = {
                 closeness=0.6,
                 shadow=(0.4, 0.7),
                 camera=0.3,
-                licences=_OWN,
             ),
         ),
         styled("text", replace(_TEXT, licences=(GENERATED_LICENCE, BUNDLED_LICENCE))),
@@ -105,7 +95,6 @@ FAMILIES: Mapping[str, Family] = {
                 shading=(0.0, 0.7),
                 shadow=(0.0, 0.5),
                 camera=0.4,
-                licences=_OWN,
             ),
         ),
         styled(
@@ -119,7 +108,6 @@ FAMILIES: Mapping[str, Family] = {
                 shading=(0.3, 0.7),
                 shadow=(0.0, 0.4),
                 camera=0.7,
-                licences=_OWN,
             ),
         ),
         styled(
@@ -131,7 +119,6 @@ FAMILIES: Mapping[str, Family] = {
                 closeness=0.7,
                 shadow=(0.0, 0.5),
                 outlined=1.0,
-                licences=_OWN,
             ),
         ),
     )
@@ -152,7 +139,6 @@ HELD_OUT_FAMILIES: Mapping[str, Family] = {
                 shading=(0.3, 0.6),
                 camera=0.8,
                 outlined=0.5,
-                licences=_OWN,
             ),
         ),
         styled(
@@ -164,7 +150,6 @@ HELD_OUT_FAMILIES: Mapping[str, Family] = {
                 things=(1, 4),
                 camera=0.2,
                 outlined=0.5,
-                licences=_OWN,
             ),
         ),
     )

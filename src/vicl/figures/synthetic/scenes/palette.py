@@ -78,24 +78,24 @@ def backdrop(rng: Generator, avoid: str) -> tuple[Rgb, Rgb]:
         rng: Source of chance.
         avoid: Name of a colour from which both stay apart; "" for none.
     """
+    white, black = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
+
+    def any_tone() -> Rgb:
+        return tone(rng, pick(rng, tuple(COLOURS)))
+
     while True:
         kind = rng.random()
         if kind < 0.25:
-            first = second = (1.0, 1.0, 1.0)
-            second = mix(first, tone(rng, pick(rng, tuple(COLOURS))), 0.25)
+            first, second = white, mix(white, any_tone(), 0.25)
         elif kind < 0.6:
-            first = mix(
-                tone(rng, pick(rng, tuple(COLOURS))), (1.0, 1.0, 1.0), between(rng, 0.5, 0.8)
-            )
-            second = mix(first, tone(rng, pick(rng, tuple(COLOURS))), between(rng, 0.2, 0.4))
+            first = mix(any_tone(), white, between(rng, 0.5, 0.8))
+            second = mix(first, any_tone(), between(rng, 0.2, 0.4))
         elif kind < 0.8:
-            first = mix(
-                tone(rng, pick(rng, tuple(COLOURS))), (0.0, 0.0, 0.0), between(rng, 0.6, 0.85)
-            )
-            second = mix(first, tone(rng, pick(rng, tuple(COLOURS))), between(rng, 0.1, 0.3))
+            first = mix(any_tone(), black, between(rng, 0.6, 0.85))
+            second = mix(first, any_tone(), between(rng, 0.1, 0.3))
         else:
-            first = tone(rng, pick(rng, tuple(COLOURS)))
-            second = mix(first, tone(rng, pick(rng, tuple(COLOURS))), between(rng, 0.2, 0.5))
+            first = any_tone()
+            second = mix(first, any_tone(), between(rng, 0.2, 0.5))
         if not avoid or stands_out(COLOURS[avoid], (first, second)):
             return first, second
 

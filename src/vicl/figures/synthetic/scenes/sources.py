@@ -18,7 +18,7 @@ from PIL import Image
 
 from vicl.figures.synthetic.scenes.chance import between, fresh_seed, often, pick
 from vicl.figures.synthetic.scenes.composing import draw_camera
-from vicl.figures.synthetic.scenes.families import GENERATED_LICENCE, styled
+from vicl.figures.synthetic.scenes.families import styled
 from vicl.figures.synthetic.scenes.scene import (
     Background,
     Family,
@@ -90,7 +90,6 @@ class CutOuts:
             shadow=(0.0, 0.5),
             camera=0.4,
             cutouts=self.draw,
-            licences=(GENERATED_LICENCE,),
         )
         return styled("cut-outs", style, weight=3.0, licence=self.licence)
 
@@ -164,10 +163,9 @@ class Photographs:
             things = (Thing("region", (0.5, 0.5), 0.5, surface, picture=region),)
         camera = draw_camera(rng, Style(camera=0.1))
         background = Background("picture", Surface((0.5, 0.5, 0.5)), picture)
-        licences = (self.licence,)
         return Scene(
             things, background, camera=camera, seed=fresh_seed(rng), family="photographs",
-            licences=licences,
+            licences=(self.licence,),
         )  # fmt: skip
 
     def _settle(self, rng: Generator, wish: Wish) -> Wish:
@@ -252,7 +250,6 @@ def cutouts_over(cutouts: CutOuts, photographs: Photographs) -> Family:
         camera=0.4,
         cutouts=cutouts.draw,
         photographs=photographs.draw,
-        licences=(GENERATED_LICENCE,),
     )
     licence = " AND ".join(dict.fromkeys([cutouts.licence, photographs.licence]))
     return styled("cut-outs over photographs", style, weight=2.0, licence=licence)

@@ -9,6 +9,9 @@ from numpy.random import Generator
 
 from vicl.figures.synthetic.scenes.scene import SHAPES, Picture, Wish
 
+GENERATED_LICENCE = "Apache-2.0"
+"""Of what is drawn from numbers alone: that of the program."""
+
 _LOOK_ALIKES = (
     ("circle", "ellipse", "hexagon", "pentagon"),
     ("square", "diamond", "bar"),
@@ -61,7 +64,7 @@ class Style:
     fonts: tuple[str, ...] = ("",)
     cutouts: Supply | None = None
     photographs: Supply | None = None
-    licences: tuple[str, ...] = ()
+    licences: tuple[str, ...] = (GENERATED_LICENCE,)
 
     def grants(self, wish: Wish) -> bool:
         """Whether scenes of this style can be what a rule needs."""

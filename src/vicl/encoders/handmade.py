@@ -1,70 +1,71 @@
 """What is known of an image before anything is learned: colours, texture, saliency, shape.
 
-Masks are answered at a working size to which every image is stretched, so that one place means the
-same in all of them.  Arrays are float32, channels last; colours are CIELAB over 50.
+Arrays are float32, channels last; colours are CIELAB over 50.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
+from torch import Tensor
 
-WORKING_SIZE: Final = 128
-"""Side of the square that images are stretched to, in pixels."""
+from vicl.engine import Features
 
-GRID: Final = 32
-"""Descriptors stand on a grid of so many rows and columns."""
+_STEP: Final = 4
+"""Descriptors stand so many pixels apart."""
 
 _ORIENTATIONS: Final = 8
 _SEGMENTS: Final = 200
 
+SHAPES: Final = 9 * _ORIENTATIONS
+"""So many channels of the coarse level are oriented gradients; colours follow."""
 
-@dataclass(frozen=True, eq=False)
-class View:
-    """An image at the working size, described.
 
-    Attributes:
-        pixels: Appearance of each pixel: colour at several scales, relative to the image's mean,
-            gradients, texture, saliency.
-        colours: The colour part alone, for learning within one image.
-        inside: How little a pixel's region is connected to the border, [0, 1].
-        contrast: How much its region differs from the background around it, [0, 1].
-        shapes: Oriented gradients around each grid point.
-        tints: Colours around each grid point.
-        histogram: Share of the pixels in each bin of colour; sums to 1.
+class HandMade:
+    """Features that nobody trained, at a pixel and around every fourth one.
+
+    The first level has a pixel's Lab, the same at several scales and relative to the image's mean,
+    gradients, texture, and last how it stands out: how little its region is connected to the
+    border, and how much it differs from the background around it, each in [0, 1].  The second has
+    oriented gradients and then colours, in 3x3 cells around each point.  Of the whole image it
+    gives the share of the pixels in each of 512 bins of colour.
     """
 
-    pixels: Float[np.ndarray, "s s f"]
-    colours: Float[np.ndarray, "s s c"]
-    inside: Float[np.ndarray, "s s"]
-    contrast: Float[np.ndarray, "s s"]
-    shapes: Float[np.ndarray, "g g d"]
-    tints: Float[np.ndarray, "g g e"]
-    histogram: Float[np.ndarray, " b"]
+    name = "handmade"
+    weights_hash: str | None = None
+    strides: tuple[int, ...] = (1, _STEP)
+    channels: tuple[int, ...] = (31, SHAPES + 9 * 3)
+
+    def encode(self, image: Float[Tensor, "b 3 h w"]) -> Features:
+        """See :meth:`vicl.engine.Encoder.encode`."""
+        height, width = image.shape[2:]
+        if height % _STEP or width % _STEP:
+            raise ValueError(
+                f"image: got {height}x{width} pixels, expected sides that are multiples of {_STEP}"
+            )
+        each = [_described(one) for one in image.detach().permute(0, 2, 3, 1).cpu().numpy()]
+        pixels, points, whole = (
+            torch.from_numpy(np.stack(part)).to(image.device) for part in zip(*each, strict=True)
+        )
+        return Features((pixels.permute(0, 3, 1, 2), points.permute(0, 3, 1, 2)), whole)
 
 
-def describe(image: Float[np.ndarray, "s s 3"]) -> View:
-    """Describe an RGB image in [0, 1] of the working size."""
-    lab = to_lab(image)
-    inside, contrast = saliency(lab)
-    shapes, tints = descriptors(lab)
+def _described(
+    image: Float[np.ndarray, "h w 3"],
+) -> tuple[Float[np.ndarray, "h w f"], Float[np.ndarray, "gh gw d"], Float[np.ndarray, " n"]]:
+    lab = to_lab(np.ascontiguousarray(image))
     bins, _ = np.histogramdd(
         np.clip(lab.reshape(-1, 3), [0, -1, -1], [2, 1, 1]),
         bins=8,
         range=[(0, 2), (-1, 1), (-1, 1)],
     )
-    pixels = [*_appearance(lab), inside[..., None], contrast[..., None]]
-    return View(
-        pixels=np.concatenate(pixels, axis=-1, dtype=np.float32),
-        colours=np.concatenate([blur(lab, sigma) for sigma in (1.0, 3.0, 8.0)], axis=-1),
-        inside=inside,
-        contrast=contrast,
-        shapes=shapes,
-        tints=tints,
-        histogram=(bins.ravel() / lab[..., 0].size).astype(np.float32),
+    return (
+        np.concatenate([*_appearance(lab), *_saliency(lab)], axis=-1, dtype=np.float32),
+        _descriptors(lab),
+        (bins.ravel() / lab[..., 0].size).astype(np.float32),
     )
 
 
@@ -134,9 +135,7 @@ def gradient(
     return down, across
 
 
-def saliency(
-    lab: Float[np.ndarray, "h w 3"],
-) -> tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
+def _saliency(lab: Float[np.ndarray, "h w 3"]) -> list[Float[np.ndarray, "h w 1"]]:
     """Find what stands out: not connected to the border, and unlike the background near it.
 
     Returns:
@@ -153,7 +152,7 @@ def saliency(
     )
     count = int(segments.max()) + 1
     if count < 2:
-        return np.zeros(segments.shape, np.float32), np.zeros(segments.shape, np.float32)
+        return [np.zeros((*segments.shape, 1), np.float32)] * 2
     colours = _segment_means(lab * 5, segments, count)
     centres = _segment_means(places(*segments.shape), segments, count)
     apart = np.linalg.norm(colours[:, None] - colours[None], axis=-1)
@@ -166,10 +165,7 @@ def saliency(
     near = np.exp(-((centres[:, None] - centres[None]) ** 2).sum(axis=-1) / (2 * 0.25**2))
     contrast = (apart * near * background).sum(axis=1) / near.sum(axis=1)
     contrast /= contrast.max() + 1e-6
-    return (
-        (1 - background)[segments].astype(np.float32),
-        contrast[segments].astype(np.float32),
-    )
+    return [of[segments].astype(np.float32)[..., None] for of in (1 - background, contrast)]
 
 
 def _segment_means(
@@ -208,35 +204,29 @@ def _geodesic(
     return distances
 
 
-def descriptors(
-    lab: Float[np.ndarray, "s s 3"],
-) -> tuple[Float[np.ndarray, "g g d"], Float[np.ndarray, "g g e"]]:
-    """Histograms of oriented gradients, and colours, in 3x3 cells around each grid point.
+def _descriptors(lab: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "gh gw d"]:
+    """Histograms of oriented gradients, and colours, in 3x3 cells around each point.
 
     Source: Dalal, Triggs, CVPR 2005 (gradients without sign, clipped norm), sampled densely.
     """
-    size = lab.shape[0]
-    step = size / GRID
     down, across = gradient(lab[..., 0], 1.0)
     magnitude = np.hypot(down, across)
     position = np.arctan2(down, across) % np.pi / np.pi * _ORIENTATIONS
     lower = np.floor(position).astype(np.int64) % _ORIENTATIONS
     upper = (lower + 1) % _ORIENTATIONS
     fraction = (position - np.floor(position)).astype(np.float32)
-    votes = np.zeros((size, size, _ORIENTATIONS), np.float32)
+    votes = np.zeros((*magnitude.shape, _ORIENTATIONS), np.float32)
     np.put_along_axis(votes, lower[..., None], (magnitude * (1 - fraction))[..., None], axis=-1)
     np.put_along_axis(votes, upper[..., None], (magnitude * fraction)[..., None], axis=-1)
-    votes, tints = blur(votes, 0.8 * step), blur(lab, 0.8 * step)
-    centres = (np.arange(GRID) + 0.5) * step - 0.5
-    shapes, colours = [], []
-    for shift_y in (-1, 0, 1):
-        for shift_x in (-1, 0, 1):
-            rows, columns = (
-                np.clip(np.rint(centres + shift * 1.6 * step), 0, size - 1).astype(np.int64)
-                for shift in (shift_y, shift_x)
-            )
-            shapes.append(votes[np.ix_(rows, columns)])
-            colours.append(tints[np.ix_(rows, columns)])
-    shape = np.concatenate(shapes, axis=-1)
+    votes, tints = blur(votes, 0.8 * _STEP), blur(lab, 0.8 * _STEP)
+    rows, columns = (
+        [
+            np.clip(np.rint(np.arange((_STEP - 1) / 2, side, _STEP) + shift), 0, side - 1)
+            for shift in (-1.6 * _STEP, 0, 1.6 * _STEP)
+        ]
+        for side in lab.shape[:2]
+    )
+    cells = [np.ix_(y.astype(int), x.astype(int)) for y in rows for x in columns]
+    shape = np.concatenate([votes[cell] for cell in cells], axis=-1)
     shape = shape / (np.linalg.norm(shape, axis=-1, keepdims=True) + np.float32(0.15))
-    return np.minimum(shape, np.float32(0.3)), np.concatenate(colours, axis=-1)
+    return np.concatenate([np.minimum(shape, np.float32(0.3)), *(tints[c] for c in cells)], axis=-1)

@@ -1,0 +1,1 @@
+"""From an image to features: one file an encoder, each a :class:`vicl.engine.Encoder`."""
