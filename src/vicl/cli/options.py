@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 PATH = click.Path(path_type=Path)
-"""A file or a folder."""
 COUNT = click.IntRange(1)
-"""A number from 1 on."""
 
-SEED = click.Option(["--seed"], type=click.IntRange(min=0), default=0)
-DEVICE = click.Option(
-    ["--device"], type=click.Choice(("auto", "cpu", "cuda", "mps")), default="auto"
-)
-DTYPE = click.Option(
-    ["--dtype"], type=click.Choice(("auto", "float32", "bfloat16")), default="auto"
-)
+
+def number(
+    names: str, least: int, help: str | None = None, *, most: int | None = None, **more: Any
+) -> click.Option:
+    """An option of a whole number, at least `least`; `names` are those that `click` takes."""
+    return click.Option(names.split(), type=click.IntRange(least, most), help=help, **more)
+
+
+def choice(
+    names: str, values: Sequence[str], help: str | None = None, default: str | None = None
+) -> click.Option:
+    """An option of one of some words."""
+    return click.Option(names.split(), type=click.Choice(values), default=default, help=help)
+
+
+SEED = number("--seed", 0, default=0)
+DEVICE = choice("--device", ("auto", "cpu", "cuda", "mps"), default="auto")
+DTYPE = choice("--dtype", ("auto", "float32", "bfloat16"), default="auto")
 DEBUG = click.Option(["--debug"], is_flag=True, help="Show traces with errors.")
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from vicl.cli.options import COUNT
+from vicl.cli.options import choice, number
 
 
 def _tile(value: str) -> int | str:
@@ -27,12 +27,7 @@ SAMPLING = (
         help="Of drawn answers: below 1 nearer to the likeliest, above 1 more varied.  "
         "[default: 1]",
     ),
-    click.Option(
-        ["--top-k"],
-        type=COUNT,
-        metavar="K",
-        help="Draw among the K likeliest tokens of each place only.",
-    ),
+    number("--top-k", 1, "Draw among the K likeliest tokens of each place only.", metavar="K"),
     click.Option(
         ["--coherent"],
         is_flag=True,
@@ -43,11 +38,8 @@ SAMPLING = (
 """What makes the one setting `sampling`."""
 
 SETTINGS = (
-    click.Option(
-        ["--samples"],
-        type=COUNT,
-        metavar="N",
-        help="Give up to N different answers, best first.  [default: 1]",
+    number(
+        "--samples", 1, "Give up to N different answers, best first.  [default: 1]", metavar="N"
     ),
     *SAMPLING,
     click.Option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vicl.cli.options import COUNT, DEBUG, DEVICE, DTYPE, PATH, SEED
+from vicl.cli.options import DEBUG, DEVICE, DTYPE, PATH, SEED, choice, number
 
 if TYPE_CHECKING:
     from vicl.canvas.layout import Order
@@ -50,31 +50,26 @@ def data(*, required: bool) -> click.Option:
     return click.Option(["--data", "root"], required=required, type=PATH, metavar="PATH", help=text)
 
 
-BATCH_SIZE = click.Option(
-    ["--batch-size"],
-    type=COUNT,
-    help="Canvases (or prompts, of a model without) given to a model at once; halved where the "
-    "memory is full.  [default: 16 on a CPU, else 128]",
+BATCH_SIZE = number(
+    "--batch-size",
+    1,
+    "Canvases (or prompts, of a model without) given to a model at once; halved where the memory "
+    "is full.  [default: 16 on a CPU, else 128]",
 )
-WORKERS = click.Option(
-    ["--workers"],
-    type=click.IntRange(min=0),
-    default=0,
-    help="Processes that score, and threads that load, beside this one.",
+WORKERS = number(
+    "--workers", 0, "Processes that score, and threads that load, beside this one.", default=0
 )
 RESUME = click.Option(["--resume"], is_flag=True, help="Go on with the run in DIR.")
 COMMON = (
     models("The floors copy and identity always run beside; for rules, analogies too."),
-    click.Option(
-        ["--episodes", "count"],
-        type=COUNT,
-        help="How many.  [default: every query once; 1000 with --published; shapes, and each set "
-        "of rules: 100]",
+    number(
+        "--episodes count",
+        1,
+        "How many.  [default: every query once; 1000 with --published; shapes, and each set of "
+        "rules: 100]",
     ),
     SEED,
-    click.Option(
-        ["--examples"], type=COUNT, help="Examples of an episode.  [default: 1; shapes: 2]"
-    ),
+    number("--examples", 1, "Examples of an episode.  [default: 1; shapes: 2]"),
     click.Option(
         ["--list-episodes", "listing"],
         metavar="FILE|-",
@@ -92,17 +87,17 @@ COMMON = (
         metavar="NAME,...|@FILE",
         help="Classes that the models' training saw; results are then told apart by it.",
     ),
-    click.Option(
-        ["--order"],
-        type=click.Choice(("above", "left")),
-        default="above",
-        help="Models with a canvas: examples above the query, or left of it.",
+    choice(
+        "--order",
+        ("above", "left"),
+        "Models with a canvas: examples above the query, or left of it.",
+        "above",
     ),
-    click.Option(
-        ["--fit"],
-        type=click.Choice(("stretch", "pad", "crop")),
-        default="stretch",
-        help="Models with a canvas: how images go into its square cells.",
+    choice(
+        "--fit",
+        ("stretch", "pad", "crop"),
+        "Models with a canvas: how images go into its square cells.",
+        "stretch",
     ),
     DEVICE,
     DTYPE,
@@ -156,7 +151,6 @@ CELL_SIZE = number(
     32,
     "Side of a picture, in pixels; the default fills the cell of a 224-px canvas.",
     default=RULE_SIZE,
-    help="Side of a picture, in pixels; the default fills the cell of a 224-px canvas.",
 )
 EXTENDED = click.Option(
     ["--extended"], is_flag=True, help="Also four tasks that the paper names as failing."

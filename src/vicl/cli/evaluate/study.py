@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
-from inspect import cleandoc
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vicl.cli.evaluate.study_given import COMMON, MODELS, RUN, Given
 from vicl.cli.failing import failing
-from vicl.cli.options import COUNT
+from vicl.cli.options import number
 
 if TYPE_CHECKING:
     from vicl.evaluation.studies.table import StudyTable
@@ -38,12 +37,11 @@ def _shares(_: click.Context, __: click.Parameter, value: str) -> tuple[float, .
 
 
 def _examples(default: int, *, least: int = 1, name: str = "--examples") -> click.Option:
-    return click.Option(
-        [name, "examples"],
-        type=click.IntRange(least),
-        default=default,
-        help="Examples of an episode.",
-    )
+    return number(f"{name} examples", least, "Examples of an episode.", default=default)
+
+
+def _several(name: str, default: str, help: str, read: Any, metavar: str = "N,...") -> click.Option:
+    return click.Option([name], default=default, callback=read, metavar=metavar, help=help)
 
 
 @click.group()
@@ -54,29 +52,25 @@ def study() -> None:
 _Study = Callable[..., "StudyTable"]
 
 
-def _command(name: str, *own: click.Option, answered: bool = True) -> Callable[[_Study], _Study]:
-    """Make a function a command, whose help is its docstring: what it is, and after a colon more.
+def _command(
+    name: str, text: str, *own: click.Option, answered: bool = True
+) -> Callable[[_Study], click.Command]:
+    """Make a function a command.
 
     Args:
         name: Of the command.
-        own: The options that it has beside those of all studies; what these hold is given by name.
+        text: What it is about, and after a colon what is varied.
+        own: The options that it has beside those of all studies.
         answered: Whether its variants are answered and scored.
     """
-
-    def made(function: _Study) -> _Study:
-        text = cleandoc(function.__doc__ or "")
-        command = click.Command(
-            name,
-            params=[*own, *COMMON, *(RUN if answered else ())],
-            callback=partial(_run, function),
-            short_help=text.partition(":")[0],
-            help=f"{text}\n\nPrints the table, with bootstrap 95% intervals. The exit code is 0, or 2 "
-            "for wrong usage or a study that failed, 130 after Ctrl-C.",
-        )
-        study.add_command(command)
-        return function
-
-    return made
+    made = study.command(
+        name,
+        params=[*own, *COMMON, *(RUN if answered else ())],
+        short_help=text.partition(":")[0],
+        help=f"{text}\n\nPrints the table, with bootstrap 95% intervals. The exit code is 0, or "
+        "2 for wrong usage or a study that failed, 130 after Ctrl-C.",
+    )
+    return lambda function: made(partial(_run, function))
 
 
 def _run(function: _Study, **options: Any) -> None:
@@ -92,64 +86,72 @@ def _run(function: _Study, **options: Any) -> None:
     click.echo(f"figure: {given.output / 'figure.png'}", err=True)
 
 
-@_command("layout", MODELS, _examples(1))
+@_command(
+    "layout",
+    "Layout of the prompt: order, columns, gap and the size of the cells; for models with a "
+    "canvas.",
+    MODELS,
+    _examples(1),
+)
 def _layout(given: Given) -> StudyTable:
-    """Layout of the prompt: order, columns, gap and the size of the cells; for models with a
-    canvas.
-    """
     from vicl.evaluation.studies.layout import run
 
     dataset = given.dataset()
     return run(given.inpainters(), dataset, given.asking(), examples=given.examples)
 
 
-@_command("mask-style", MODELS, _examples(1))
+@_command(
+    "mask-style",
+    "Style of the masks: white on black, its inverse, other colours, stripes, outlines; for "
+    "segmentation and detection.",
+    MODELS,
+    _examples(1),
+)
 def _mask_style(given: Given) -> StudyTable:
-    """Style of the masks: white on black, its inverse, other colours, stripes, outlines; for
-    segmentation and detection.
-    """
     from vicl.evaluation.studies.mask_style import run
 
     dataset = given.dataset()
     return run(given.engines(), dataset, given.asking(), examples=given.examples)
 
 
-@_command("examples", MODELS, _examples(7, least=2, name="--most"))
+@_command(
+    "examples",
+    "Number and choice of examples: the first one, two, ... of an episode's examples, and "
+    "each of them alone.",
+    MODELS,
+    _examples(7, least=2, name="--most"),
+)
 def _most(given: Given) -> StudyTable:
-    """Number and choice of examples: the first one, two, ... of an episode's examples, and each of
-    them alone.
-    """
     from vicl.evaluation.studies.examples import run
 
     return run(given.engines(), given.dataset(), given.asking(), most=given.examples)
 
 
-@_command("ensembling", MODELS, _examples(5, least=2))
+@_command(
+    "ensembling",
+    "Several canvases, one answer: over arrangements and over examples, fused in five ways; "
+    "for models with a canvas.",
+    MODELS,
+    _examples(5, least=2),
+)
 def _ensembling(given: Given) -> StudyTable:
-    """Several canvases, one answer: over arrangements and over examples, fused in five ways; for
-    models with a canvas.
-    """
     from vicl.evaluation.studies.ensembling import run
 
     dataset = given.dataset()
     return run(given.inpainters(), dataset, given.asking(), examples=given.examples)
 
 
-_ARRANGEMENTS = click.Option(
-    ["--arrangements"],
-    default="1",
-    callback=_numbers,
-    metavar="N,...",
-    help="Of the grid, among 1 to 8.",
+@_command(
+    "attention",
+    "Where the hole's tokens look: by the parts of the layout, and drawn over canvases; for "
+    "transformers.",
+    MODELS,
+    _examples(1),
+    _several("--arrangements", "1", "Of the grid, among 1 to 8.", _numbers),
+    number("--pictured", 1, "Episodes that are drawn.", default=3),
+    answered=False,
 )
-_PICTURED = click.Option(["--pictured"], type=COUNT, default=3, help="Episodes that are drawn.")
-
-
-@_command("attention", MODELS, _examples(1), _ARRANGEMENTS, _PICTURED, answered=False)
 def _attention(given: Given, *, arrangements: tuple[int, ...], pictured: int) -> StudyTable:
-    """Where the hole's tokens look: by the parts of the layout, and drawn over canvases; for
-    transformers.
-    """
     from vicl.evaluation.studies.attention import run
     from vicl.images import save_image
     from vicl.prompting.canvas_model import CanvasModel
@@ -169,15 +171,11 @@ def _attention(given: Given, *, arrangements: tuple[int, ...], pictured: int) ->
 
 @_command(
     "fine-tuning",
+    "Fine-tuning against prompting: the same weights, fine-tuned on a few labelled images or "
+    "shown them as examples; for MAE and MAE-VQGAN.",
     MODELS,
-    click.Option(
-        ["--shots"],
-        default="1,4,16",
-        callback=_numbers,
-        metavar="N,...",
-        help="Labelled images of a class.",
-    ),
-    click.Option(["--steps"], type=COUNT, default=200, help="Of fine-tuning."),
+    _several("--shots", "1,4,16", "Labelled images of a class.", _numbers),
+    number("--steps", 1, "Of fine-tuning.", default=200),
     click.Option(
         ["--lr"],
         type=click.FloatRange(0, min_open=True),
@@ -186,9 +184,6 @@ def _attention(given: Given, *, arrangements: tuple[int, ...], pictured: int) ->
     ),
 )
 def _fine_tuning(given: Given, *, shots: tuple[int, ...], **settings: Any) -> StudyTable:
-    """Fine-tuning against prompting: the same weights, fine-tuned on a few labelled images or shown
-    them as examples; for MAE and MAE-VQGAN.
-    """
     from vicl.evaluation.studies.fine_tuned import FineTuning
     from vicl.evaluation.studies.fine_tuning import run
 
@@ -198,6 +193,8 @@ def _fine_tuning(given: Given, *, shots: tuple[int, ...], **settings: Any) -> St
 
 @_command(
     "training-data",
+    "Training data and its amount: checkpoints that were trained on different data, or "
+    "recipes trained here, all for the same number of steps, on all or some of their images.",
     click.Option(
         ["--checkpoint", "checkpoints"],
         nargs=3,
@@ -218,14 +215,8 @@ def _fine_tuning(given: Given, *, shots: tuple[int, ...], **settings: Any) -> St
         metavar="KEY=VALUE",
         help="Change one key of all recipes. Repeat for more.",
     ),
-    click.Option(["--steps"], type=COUNT, default=1000, help="For which each recipe is trained."),
-    click.Option(
-        ["--shares"],
-        default="1",
-        callback=_shares,
-        metavar="X,...",
-        help="Of a recipe's images: a run for each.",
-    ),
+    number("--steps", 1, "For which each recipe is trained.", default=1000),
+    _several("--shares", "1", "Of a recipe's images: a run for each.", _shares, "X,..."),
     _examples(1),
 )
 def _training_data(
@@ -236,9 +227,6 @@ def _training_data(
     overrides: tuple[str, ...],
     **training: Any,
 ) -> StudyTable:
-    """Training data and its amount: checkpoints that were trained on different data, or recipes
-    trained here, all for the same number of steps, on all or some of their images.
-    """
     from vicl.evaluation.studies.training_data import Checkpoint, run, train_recipes
     from vicl.loading import load_model
     from vicl.training.recipe.files import load_recipe

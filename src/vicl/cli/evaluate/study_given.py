@@ -19,7 +19,7 @@ from vicl.cli.evaluate.options import (
     data,
     models,
 )
-from vicl.cli.options import COUNT, DEBUG, DEVICE, DTYPE, SEED
+from vicl.cli.options import DEBUG, DEVICE, DTYPE, SEED, choice, number
 
 if TYPE_CHECKING:
     from vicl.engine import InContextModel, Inpainter
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 
 MODELS = models("Copy always runs beside.", required=True)
 COMMON = (
-    click.Option(
-        ["--task"],
-        type=click.Choice(("segmentation", "detection", "colorization", "edges", "image")),
-        default="segmentation",
-        help="What the episodes ask for.",
+    choice(
+        "--task",
+        ("segmentation", "detection", "colorization", "edges", "image"),
+        "What the episodes ask for.",
+        "segmentation",
     ),
     data(required=False),
     FOLD,
     SOURCES,
-    click.Option(
-        ["--shapes", "change"],
-        type=click.Choice(SHAPES),
-        help="Instead of --data: episodes of this task of the synthetic study.",
+    choice(
+        "--shapes change",
+        SHAPES,
+        "Instead of --data: episodes of this task of the synthetic study.",
     ),
-    click.Option(["--episodes", "count"], type=COUNT, default=100),
+    number("--episodes count", 1, default=100),
     SEED,
     DEVICE,
     DTYPE,
