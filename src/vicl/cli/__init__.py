@@ -16,7 +16,13 @@ from vicl.cli.predict import predict
 from vicl.cli.train import train
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "show_default": True,
+    }
+)
 @click.version_option(vicl.__version__, prog_name="vicl")
 def main() -> None:
     """Visual in-context learning: show an example pair, give an image, get its answer.

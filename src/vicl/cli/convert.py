@@ -10,20 +10,21 @@ from typing import Any
 import click
 
 from vicl.cli.failing import failing
+from vicl.cli.options import PATH
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("source", type=PATH)
+@click.argument("out", type=PATH)
 @click.option(
     "--vqgan",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="last.ckpt",
     help="The VQGAN's own file, where SOURCE does not hold it.",
 )
 @click.option(
     "--vqgan-config",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="model.yaml",
     help="The VQGAN's configuration, to be checked against its weights.",
 )
@@ -38,7 +39,7 @@ from vicl.cli.failing import failing
     "--licence",
     default="unknown",
     metavar="TEXT",
-    help="Of the weights, for the model card.  [default: unknown]",
+    help="Of the weights, for the model card.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace a model folder that is there.")
 @failing(1)

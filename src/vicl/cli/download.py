@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vicl.cli.failing import failing
+from vicl.cli.options import PATH
 from vicl.files.progress import transfers
 
 if TYPE_CHECKING:
@@ -25,15 +26,12 @@ if TYPE_CHECKING:
 @click.option("--sha256", metavar="HEX", help="The checkpoint's hash, from a source you trust.")
 @click.option("--url", metavar="URL", help="Another address of the checkpoint.")
 @click.option(
-    "--index",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Another list of models than the package's own.",
+    "--index", type=PATH, metavar="FILE", help="Another list of models than the package's own."
 )
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FOLDER",
     help="Where the model goes.  [default: the cache, where --model NAME finds it]",
 )

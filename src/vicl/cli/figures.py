@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vicl.cli.failing import failing
-from vicl.cli.options import SEED, options
+from vicl.cli.options import COUNT, PATH, SEED, options
 from vicl.files.progress import progress
 
 if TYPE_CHECKING:
@@ -31,40 +31,41 @@ _CONTENT = (
 )
 
 
+def _licence(name: str) -> click.Option:
+    return click.Option(
+        [name],
+        default="not stated",
+        show_default=False,
+        metavar="TEXT",
+        help="For the metadata.",
+    )
+
+
 @figures.command()
-@click.argument("out", type=click.Path(path_type=Path))
-@click.option("--count", type=click.IntRange(min=1), default=10_000, show_default=True)
-@click.option(
-    "--size", type=int, default=224, show_default=True, help="Side of a figure, in pixels."
-)
-@click.option(
-    "--patch-size", type=int, default=16, show_default=True, help="Of the model, in pixels."
-)
+@click.argument("out", type=PATH)
+@click.option("--count", type=COUNT, default=10_000)
+@click.option("--size", type=int, default=224, help="Side of a figure, in pixels.")
+@click.option("--patch-size", type=int, default=16, help="Of the model, in pixels.")
 @options(SEED)
 @click.option(
     "--clean",
     type=click.FloatRange(0, 1),
     default=0.6,
-    show_default=True,
     help="Share of clean grids; the others are pages.",
 )
 @options(*_CONTENT)
-@click.option("--cutouts-licence", default="not stated", metavar="TEXT", help="For the metadata.")
-@click.option(
-    "--photographs-licence", default="not stated", metavar="TEXT", help="For the metadata."
-)
+@options(_licence("--cutouts-licence"), _licence("--photographs-licence"))
 @click.option("--fonts", type=_FOLDER, metavar="DIR", help="Fonts (.ttf, .otf) for text.")
-@click.option("--fonts-licence", default="not stated", metavar="TEXT", help="For the metadata.")
+@options(_licence("--fonts-licence"))
 @click.option(
     "--format",
     "form",
     type=click.Choice(("shards", "folder")),
     default="shards",
-    show_default=True,
     help="WebDataset tar files, or an image and a JSON file a figure.",
 )
-@click.option("--encoding", type=click.Choice(("jpg", "png")), default="jpg", show_default=True)
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--encoding", type=click.Choice(("jpg", "png")), default="jpg")
+@click.option("--workers", type=COUNT, default=1)
 @failing(1, stopped="stopped; start again to go on")
 def synthesize(
     out: Path, count: int, form: Form, encoding: Encoding, workers: int, **content: Any
@@ -87,7 +88,7 @@ def synthesize(
 
 
 @figures.command()
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=PATH)
 @options(SEED)
 @options(*_CONTENT)
 @click.option(

@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+PATH = click.Path(path_type=Path)
+COUNT = click.IntRange(1)
+
 
 def number(
-    names: str, least: int, help: str | None = None, *, default: int | None = None, **more: Any
+    names: str, least: int, help: str | None = None, *, most: int | None = None, **more: Any
 ) -> click.Option:
     """An option of a whole number, at least `least`; `names` are those that `click` takes."""
-    return click.Option(
-        names.split(),
-        type=click.IntRange(min=least, max=more.pop("most", None)),
-        default=default,
-        show_default=default is not None,
-        help=help,
-        **more,
-    )
+    return click.Option(names.split(), type=click.IntRange(least, most), help=help, **more)
 
 
 def choice(
     names: str, values: Sequence[str], help: str | None = None, default: str | None = None
 ) -> click.Option:
     """An option of one of some words."""
-    return click.Option(
-        names.split(),
-        type=click.Choice(values),
-        default=default,
-        show_default=default is not None,
-        help=help,
-    )
+    return click.Option(names.split(), type=click.Choice(values), default=default, help=help)
 
 
 SEED = number("--seed", 0, default=0)

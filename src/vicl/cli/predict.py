@@ -13,7 +13,7 @@ import click
 
 from vicl.cli.failing import failing, tell
 from vicl.cli.inputs import find_queries
-from vicl.cli.options import DEBUG, DEVICE, options
+from vicl.cli.options import COUNT, DEBUG, DEVICE, PATH, options
 from vicl.cli.settings import SAMPLING, SETTINGS, settings_of
 from vicl.files.progress import progress
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from vicl.exports.writers import Writer
     from vicl.prompting.answer import Answer
     from vicl.prompting.prompter import VisualPrompter
-
-_FILE = click.Path(path_type=Path)
 
 
 @click.command()
@@ -50,13 +48,13 @@ _FILE = click.Path(path_type=Path)
 @click.option("--model", metavar="NAME|FOLDER", help="The engine; `vicl models` lists them.")
 @click.option(
     "--prompt",
-    type=_FILE,
+    type=PATH,
     metavar="F.vicl",
     help="Take examples, task and engine from a prompt file.",
 )
 @click.option("--any-model", is_flag=True, help="With --prompt: accept another model or weights.")
 @click.option(
-    "--save-prompt", type=_FILE, metavar="F.vicl", help="Save the prompt for other images."
+    "--save-prompt", type=PATH, metavar="F.vicl", help="Save the prompt for other images."
 )
 @click.option(
     "--expected-score",
@@ -64,20 +62,19 @@ _FILE = click.Path(path_type=Path)
     help="First measure the prompt on its own examples, two or more, by leaving one out.",
 )
 @click.option(
-    "-o", "--output", type=_FILE, metavar="OUT", help="A file for one query, else a folder."
+    "-o", "--output", type=PATH, metavar="OUT", help="A file for one query, else a folder."
 )
 @click.option(
     "--format",
     "format_",
     type=click.Choice(("png", "coco", "coco-polygons", "yolo", "yolo-boxes", "labelme")),
     default="png",
-    show_default=True,
     help="Of segmentation and detection answers; the others are pictures.",
 )
 @click.option("--canvas", is_flag=True, help="Also write NAME.canvas.png: the filled grid.")
 @click.option(
     "--contact-sheet",
-    type=_FILE,
+    type=PATH,
     metavar="FILE",
     help="Draw the examples and the first 50 answers on one page.",
 )
@@ -85,13 +82,12 @@ _FILE = click.Path(path_type=Path)
 @click.option("--skip-existing", is_flag=True, help="Leave queries whose output exists: resume.")
 @click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 @options(*SETTINGS)
-@click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True, metavar="N")
+@click.option("--batch-size", type=COUNT, default=16, metavar="N")
 @options(DEVICE)
 @click.option(
     "--limit-pixels",
-    type=click.IntRange(1),
+    type=COUNT,
     default=64_000_000,
-    show_default=True,
     metavar="N",
     help="Refuse images with more pixels.",
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vicl.cli.failing import failing
-from vicl.cli.options import DEBUG, DEVICE, options
+from vicl.cli.options import DEBUG, DEVICE, PATH, options
 
 if TYPE_CHECKING:
     from vicl.models.devices import Device
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="Folder of the run.  [default: runs/NAME, by the recipe's name]",
 )

@@ -83,10 +83,7 @@ def _evaluate_all(asked: Asked, options: Options) -> list[Results]:
     if options.listing is not None:
         _list(options.listing, [episode for _, episodes in chosen for episode in episodes])
         return []
-    from vicl.evaluation.running.engines import load_models
-
-    beside = tuple(name for name in asked.beside if name not in options.models)
-    models = load_models((*beside, *options.models), device=options.device, dtype=options.dtype)
+    models = options.load(*asked.beside)
     lpips = None
     if options.lpips is not None:
         from vicl.metrics.perceptual import load_lpips

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vicl.cli.options import DEBUG, DEVICE, DTYPE, SEED, choice, number
+from vicl.cli.options import DEBUG, DEVICE, DTYPE, PATH, SEED, choice, number
 
 if TYPE_CHECKING:
     from vicl.canvas.layout import Order
     from vicl.canvas.rects import Fit
+    from vicl.engine import InContextModel, Inpainter
     from vicl.evaluation.datasets.generated.rules import SetName
+    from vicl.evaluation.studies.variants import Asking
     from vicl.models.devices import Device
 
 SHAPES = ("color", "shape", "size", "size+color", "shape+color", "size+shape")
@@ -34,6 +36,20 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
     return tuple(part.strip() for part in parts if part.strip())
 
 
+def models(beside: str, *, required: bool = False) -> click.Option:
+    """Models to ask; `beside` says which always run beside them."""
+    text = f"An engine, model folder or checkpoint, as for predict. Repeat for more. {beside}"
+    return click.Option(
+        ["--model", "models"], multiple=True, required=required, metavar="MODEL", help=text
+    )
+
+
+def data(*, required: bool) -> click.Option:
+    """Where the dataset is."""
+    text = "The dataset's folder, in whichever layout."
+    return click.Option(["--data", "root"], required=required, type=PATH, metavar="PATH", help=text)
+
+
 BATCH_SIZE = number(
     "--batch-size",
     1,
@@ -45,13 +61,7 @@ WORKERS = number(
 )
 RESUME = click.Option(["--resume"], is_flag=True, help="Go on with the run in DIR.")
 COMMON = (
-    click.Option(
-        ["--model", "models"],
-        multiple=True,
-        metavar="MODEL",
-        help="An engine, model folder or checkpoint, as for predict. Repeat for more. The floors "
-        "copy and identity always run beside; for rules, analogies too.",
-    ),
+    models("The floors copy and identity always run beside; for rules, analogies too."),
     number(
         "--episodes count",
         1,
@@ -103,13 +113,7 @@ COMMON = (
     DEBUG,
 )
 
-DATA = click.Option(
-    ["--data", "root"],
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="The dataset's folder, in whichever layout.",
-)
+DATA = data(required=True)
 PUBLISHED = click.Option(
     ["--published"], is_flag=True, help="The paper's protocol, for parity with papers."
 )
@@ -118,7 +122,7 @@ SOURCES = click.Option(
 )
 LPIPS = click.Option(
     ["--lpips"],
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Weights, to measure LPIPS too; `vicl download lpips-alex` gets them.",
 )
@@ -127,7 +131,6 @@ LARGEST = click.Option(
     ["--largest"],
     type=click.FloatRange(0, 1, min_open=True),
     default=0.2,
-    show_default=True,
     help="Share of the image that a query's box may cover; the paper's text has 0.5.",
 )
 CHANGES = click.Option(
@@ -154,26 +157,26 @@ EXTENDED = click.Option(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """What a command was given; options that it lacks have their defaults."""
 
-    models: tuple[str, ...]
-    count: int | None
+    models: tuple[str, ...] = ()
+    count: int | None = None
     seed: int
-    examples: int | None
-    listing: str | None
-    replay: Path | None
-    trained_classes: tuple[str, ...] | None
-    order: Order
-    fit: Fit
+    examples: int | None = None
+    listing: str | None = None
+    replay: Path | None = None
+    trained_classes: tuple[str, ...] | None = None
+    order: Order = "above"
+    fit: Fit = "stretch"
     device: Device
-    dtype: str
-    batch_size: int | None
-    workers: int
+    dtype: str = "auto"
+    batch_size: int | None = None
+    workers: int = 0
     output: Path | None
-    resume: bool
-    debug: bool
+    resume: bool = False
+    debug: bool = False
     root: Path | None = None
     fold: int | None = None
     published: bool = False
@@ -184,3 +187,25 @@ class Options:
     extended: bool = False
     parts: tuple[SetName, ...] = ()
     size: int = RULE_SIZE
+
+    def load(self, *beside: str) -> dict[str, Inpainter | InContextModel]:
+        """The models by their names, after those that run beside them."""
+        from vicl.evaluation.running.engines import load_models
+
+        names = (*(name for name in beside if name not in self.models), *self.models)
+        return load_models(names, device=self.device, dtype=self.dtype)
+
+    def asking(self) -> Asking:
+        """Which episodes of a study, and how."""
+        from vicl.evaluation.studies.variants import Asking
+
+        return Asking(
+            count=self.count,
+            seed=self.seed,
+            batch_size=self.batch_size,
+            workers=self.workers,
+            out=self.output,
+            resume=self.resume,
+            progress=True,
+            options={"dtype": self.dtype},
+        )
