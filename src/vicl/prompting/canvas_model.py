@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 from vicl.canvas.layout import Layout
@@ -13,8 +13,7 @@ from vicl.prompt import Prompt
 from vicl.prompting.batching import AT_ONCE, Chunks, unbroken
 from vicl.prompting.fusing import TOKEN_FUSIONS, fuses_tokens
 from vicl.prompting.settings import PromptSettings
-from vicl.prompting.views import Member, arranged, even_share, most_examples, shared_out
-from vicl.prompting.window import Window
+from vicl.prompting.window import Member, Window
 
 
 class CanvasModel:
@@ -152,3 +151,48 @@ class CanvasModel:
                 "a canvas"
             )
         return shared_out(prompt, count // each)
+
+
+def most_examples(inpainter: Inpainter) -> int:
+    """How many examples the general grid shows an inpainter at once.
+
+    As many as fit on its canvas, or as it says that it was trained on.
+    """
+    fitting = Layout.largest(inpainter.canvas_size, patch_size=inpainter.patch_size)
+    return min(fitting, inpainter.most_examples or fitting)
+
+
+def even_share(inpainter: Inpainter, examples: int) -> int:
+    """How many of so many examples a canvas is to show, if each is to show as many.
+
+    All; or, where fewer fit or the inpainter was trained on fewer, the most that share them out
+    evenly.
+    """
+    most = max(1, min(most_examples(inpainter), examples))
+    return max(n for n in range(1, most + 1) if examples % n == 0)
+
+
+def shared_out(prompt: Prompt, rounds: int) -> list[Prompt]:
+    """The prompt's examples in so many groups, as even as can be, each with the query."""
+    count = len(prompt.examples)
+    cuts = [count * index // rounds for index in range(rounds + 1)]
+    return [Prompt(prompt.examples[start:stop], prompt.query) for start, stop in pairwise(cuts)]
+
+
+def arranged(base: Layout, arrangements: Sequence[int]) -> list[Layout]:
+    """A layout in several arrangements.
+
+    Raises:
+        ValueError: If one of them would turn a canvas that is not square.
+    """
+    layouts = [base.arranged(number) for number in arrangements]
+    if any(
+        (layout.canvas_size, layout.answer.size, layout.hole.size)
+        != (base.canvas_size, base.answer.size, base.hole.size)
+        for layout in layouts
+    ):
+        raise ValueError(
+            f"arrangements: {tuple(arrangements)} turn a grid that is not square on its side; take "
+            "arrangements among 1 to 4"
+        )
+    return layouts

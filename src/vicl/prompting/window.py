@@ -28,13 +28,29 @@ from vicl.prompting.fusing import (
     mean_of_given,
 )
 from vicl.prompting.settings import PromptSettings
-from vicl.prompting.views import Member
 
 R = TypeVar("R")
 
 DRAWS_PER_SAMPLE = 4
 """How often an answer is drawn for each that was asked for, at most, before an engine that repeats
 itself is taken to have no more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A share of a prompt's examples on one layout: a view for each of the moves.
+
+    Attributes:
+        prompt: The share, and the query.
+        layout: With as many examples.
+    """
+
+    prompt: Prompt
+    layout: Layout
+
+    def canvases(self, moves: Sequence[Move]) -> Iterator[Canvas]:
+        """The canvas of each move; pictures are brought to their cells once."""
+        return self.layout.compose_moved(self.prompt, moves)
 
 
 @dataclass(frozen=True, eq=False)

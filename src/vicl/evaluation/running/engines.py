@@ -21,10 +21,9 @@ from vicl.models.registry import ENGINES
 from vicl.models.tokens import hole_tokens
 from vicl.prompt import Prompt
 from vicl.prompting import asking
-from vicl.prompting.canvas_model import CanvasModel
+from vicl.prompting.canvas_model import CanvasModel, even_share, most_examples
 from vicl.prompting.settings import PromptSettings
 from vicl.prompting.tiling import LargeQueries
-from vicl.prompting.views import even_share, most_examples
 from vicl.tasks import TaskName, get_task
 
 FLOORS: dict[str, InContextModel] = {floor.name: floor for floor in (Copy(), Identity())}
