@@ -170,7 +170,7 @@ def _load_checkpoint(path: Path, device: Device, dtype: str) -> Pretrained:
     from vicl.storage.folder import weights_hash
 
     place, kind = pick_device(device), pick_dtype(dtype)
-    model = read_published(path).model
+    model = read_published(path)
     model.name = path.stem
     # What the converted folder would have, so that a prompt made with either suits the other.
     model.weights_hash = weights_hash(model)

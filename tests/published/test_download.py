@@ -114,10 +114,10 @@ def answer(request: BaseHTTPRequestHandler, state: Server) -> None:
 
 def get(server: Server, folder: Path, name: str = "/w", **options: Any) -> bytes:
     waits: list[float] = []
-    found = fetch(server.address + name, folder / "w.pth", wait=waits.append, **options)
+    fetch(server.address + name, folder / "w.pth", wait=waits.append, **options)
     assert [p.name for p in folder.iterdir()] == ["w.pth"]
     assert all(0 < seconds <= 30 for seconds in waits)
-    return found.path.read_bytes()
+    return (folder / "w.pth").read_bytes()
 
 
 def test_a_file_comes_once(server: Server, tmp_path: Path) -> None:
@@ -270,8 +270,8 @@ def test_proxies_come_from_the_environment(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", server.address)
-    found = fetch("http://weights.example/w", tmp_path / "w.pth", sha256=SHA256)
-    assert found.path.read_bytes() == DATA
+    fetch("http://weights.example/w", tmp_path / "w.pth", sha256=SHA256)
+    assert (tmp_path / "w.pth").read_bytes() == DATA
     assert server.asked[0][2] == "weights.example"
 
 
@@ -508,4 +508,4 @@ def test_models_and_doctor_show_what_is_here(
         if r
     ]
     assert {r["name"]: r.get("weights_hash") for r in rows}[name] == digest.hexdigest()
-    assert read_published(source).model.config == tiny_config()
+    assert read_published(source).config == tiny_config()

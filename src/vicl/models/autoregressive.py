@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
 from vicl.engine import Sampling
@@ -22,6 +22,7 @@ from vicl.models.batches import send
 from vicl.models.code_inpainter import ChosenCodes, CodeInpainter
 from vicl.models.configs import CodeConfig
 from vicl.models.initialisation import initialise_transformer
+from vicl.models.shapes import Codes, Hidden, Hole, Holes, Images
 from vicl.models.tokens import GREY, check_generators, choose_tokens, token_pixels
 from vicl.models.vit import Cache, Transformer, patchify, sincos_positions
 
@@ -65,12 +66,7 @@ class Autoregressive(CodeInpainter):
         positions = sincos_positions(config.grid, width, extra_tokens=0)
         self.register_buffer("positions", positions, persistent=False)
 
-    def loss_on_codes(
-        self,
-        image: Float[Tensor, "b 3 H W"],
-        hole: Bool[Tensor, "b H W"],
-        codes: Int[Tensor, "b n"],
-    ) -> Float[Tensor, ""]:
+    def loss_on_codes(self, image: Images, hole: Hole, codes: Codes) -> Float[Tensor, ""]:
         """Cross-entropy over the holes' patches, every code given the true ones before it.
 
         With a hole everywhere that is the loss of the published model. The hole may be anywhere.
@@ -78,23 +74,16 @@ class Autoregressive(CodeInpainter):
         """
         return self._cross_entropy(self._read(codes), self._holes(image, hole), codes)
 
-    def _hidden(
-        self, image: Float[Tensor, "b 3 H W"], holes: Bool[Tensor, "b n"]
-    ) -> Float[Tensor, "b n d"]:
+    def _hidden(self, image: Images, holes: Holes) -> Hidden:
         return self._read(self._name(image, holes))
 
-    def _name(
-        self, image: Float[Tensor, "b 3 H W"], holes: Bool[Tensor, "b n"]
-    ) -> Int[Tensor, "b n"]:
+    def _name(self, image: Images, holes: Holes) -> Codes:
         """The codes of canvases with grey holes."""
         hole = token_pixels(send(holes, image.device), self.config.grid, self.patch_size)
         return self.tokenizer.encode(image.masked_fill(hole[:, None], GREY)).flatten(1)
 
     def _read(
-        self,
-        codes: Int[Tensor, "b n"],
-        places: slice = slice(None),
-        caches: Sequence[Cache] | None = None,
+        self, codes: Codes, places: slice = slice(None), caches: Sequence[Cache] | None = None
     ) -> Float[Tensor, "b m d"]:
         """Run the transformer.
 
@@ -110,8 +99,8 @@ class Autoregressive(CodeInpainter):
 
     def _answer(
         self,
-        image: Float[Tensor, "b 3 H W"],
-        holes: Bool[Tensor, "b n"],
+        image: Images,
+        holes: Holes,
         sampling: Sampling | None,
         generators: Sequence[Generator] | None,
     ) -> ChosenCodes:
@@ -152,11 +141,11 @@ class Autoregressive(CodeInpainter):
 
     def _complete(
         self,
-        codes: Int[Tensor, "b n"],
-        holes: Bool[Tensor, "b n"],
+        codes: Codes,
+        holes: Holes,
         sampling: Sampling | None,
         generators: Sequence[Generator] | None,
-    ) -> tuple[Int[Tensor, "b n"], Float[Tensor, "b n"]]:
+    ) -> tuple[Codes, Float[Tensor, "b n"]]:
         """Choose the holes' codes one by one, each with regard to all before it."""
         codes = codes.clone()
         chosen = torch.zeros_like(codes, dtype=torch.float32)

@@ -9,13 +9,13 @@ Source: Bao, Dong, Piao and Wei 2021, arXiv:2106.08254, section 2.
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vicl.models.batches import send
 from vicl.models.code_inpainter import CodeInpainter
 from vicl.models.configs import CodeConfig
 from vicl.models.initialisation import initialise_transformer
+from vicl.models.shapes import Hidden, Holes, Images
 from vicl.models.vit import (
     PatchEmbed,
     Transformer,
@@ -53,9 +53,7 @@ class BEiT(CodeInpainter):
         initialise_transformer(self)
         self.register_buffer("positions", sincos_positions(config.grid, width), persistent=False)
 
-    def _hidden(
-        self, image: Float[Tensor, "b 3 H W"], holes: Bool[Tensor, "b n"]
-    ) -> Float[Tensor, "b n d"]:
+    def _hidden(self, image: Images, holes: Holes) -> Hidden:
         hidden = send(holes, image.device)[..., None]  # (b, n, 1)
         # Blank before the embedding too: what is no number would come back through its gradient.
         patches = patchify(image, self.patch_size).masked_fill(hidden, 0.0)

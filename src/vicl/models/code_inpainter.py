@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -14,6 +14,7 @@ from vicl.canvas.rects import Rect
 from vicl.engine import Filled, Sampling
 from vicl.models.configs import CodeConfig
 from vicl.models.inpainter import LearnedInpainter
+from vicl.models.shapes import Codes, Hidden, Hole, Holes, Images, Vectors
 from vicl.models.tokens import choose_tokens, paste, token_pixels
 from vicl.models.vqgan import VQGAN
 
@@ -32,7 +33,7 @@ class ChosenCodes(NamedTuple):
             one after the other.
     """
 
-    codes: Int[Tensor, "b n"]
+    codes: Codes
     log_probs: Float[Tensor, "b n"]
     logits: Float[Tensor, "b n k"] | None
 
@@ -64,9 +65,7 @@ class CodeInpainter(LearnedInpainter):
         self.tokenizer = VQGAN(config.tokenizer, seed=seed).requires_grad_(False)
         self.decode_region: DecodeRegion = decode_region
 
-    def token_logits(
-        self, image: Float[Tensor, "b 3 H W"], hole: Bool[Tensor, "b H W"]
-    ) -> Float[Tensor, "b n k"]:
+    def token_logits(self, image: Images, hole: Hole) -> Float[Tensor, "b n k"]:
         """Score every code at every place of the canvas, in raster order.
 
         Args:
@@ -83,12 +82,7 @@ class CodeInpainter(LearnedInpainter):
             self._holes(image, hole),
         )
 
-    def decode(
-        self,
-        tokens: Int[Tensor, "b n"],
-        image: Float[Tensor, "b 3 H W"],
-        hole: Bool[Tensor, "b H W"],
-    ) -> Float[Tensor, "b 3 H W"]:
+    def decode(self, tokens: Codes, image: Images, hole: Hole) -> Images:
         """Draw tokens, and set what they show into the holes.
 
         Args:
@@ -100,12 +94,7 @@ class CodeInpainter(LearnedInpainter):
         codes = tokens.to(self.device).view(-1, *self.config.grid)
         return self._draw(self.tokenizer.vectors(codes), image, hole)
 
-    def _draw(
-        self,
-        vectors: Float[Tensor, "b c h w"],
-        image: Float[Tensor, "b 3 H W"],
-        hole: Bool[Tensor, "b H W"],
-    ) -> Float[Tensor, "b 3 H W"]:
+    def _draw(self, vectors: Vectors, image: Images, hole: Hole) -> Images:
         """Draw vectors of codes, and set what they show into the holes."""
         home = image.device
         image, hole = image.to(self.device), hole.to(self.device)
@@ -123,8 +112,8 @@ class CodeInpainter(LearnedInpainter):
     @torch.no_grad()
     def inpaint(
         self,
-        image: Float[Tensor, "b 3 H W"],
-        hole: Bool[Tensor, "b H W"],
+        image: Images,
+        hole: Hole,
         *,
         sampling: Sampling | None = None,
         generators: Sequence[Generator] | None = None,
@@ -146,30 +135,17 @@ class CodeInpainter(LearnedInpainter):
             log_likelihood=chosen.sum(dim=1).to(home),
         )
 
-    def _vectors(
-        self, answer: ChosenCodes, image: Float[Tensor, "b 3 H W"], holes: Bool[Tensor, "b n"]
-    ) -> Float[Tensor, "b c h w"]:
+    def _vectors(self, answer: ChosenCodes, image: Images, holes: Holes) -> Vectors:
         """What is drawn of an answer: vectors of codes for all places."""
         return self.tokenizer.vectors(answer.codes.view(-1, *self.config.grid))
 
-    def loss(
-        self,
-        image: Float[Tensor, "b 3 H W"],
-        hole: Bool[Tensor, "b H W"],
-        *,
-        target: Float[Tensor, "b 3 H W"] | None = None,
-    ) -> Float[Tensor, ""]:
+    def loss(self, image: Images, hole: Hole, *, target: Images | None = None) -> Float[Tensor, ""]:
         """Cross-entropy of the tokenizer's codes of `target`; see :meth:`LearnedInpainter.loss`."""
         with torch.no_grad():
             codes = self.tokenizer.encode(image if target is None else target).flatten(1)
         return self.loss_on_codes(image, hole, codes)
 
-    def loss_on_codes(
-        self,
-        image: Float[Tensor, "b 3 H W"],
-        hole: Bool[Tensor, "b H W"],
-        codes: Int[Tensor, "b n"],
-    ) -> Float[Tensor, ""]:
+    def loss_on_codes(self, image: Images, hole: Hole, codes: Codes) -> Float[Tensor, ""]:
         """Cross-entropy of codes that are known already, over the holes' patches of the batch.
 
         Args:
@@ -183,16 +159,14 @@ class CodeInpainter(LearnedInpainter):
         holes = self._holes(image, hole)
         return self._cross_entropy(self._hidden(image, holes), holes, codes)
 
-    def _hidden(
-        self, image: Float[Tensor, "b 3 H W"], holes: Bool[Tensor, "b n"]
-    ) -> Float[Tensor, "b n d"]:
+    def _hidden(self, image: Images, holes: Holes) -> Hidden:
         """What the head turns into scores, of all places; `holes` are on the CPU."""
         raise NotImplementedError
 
     def _answer(
         self,
-        image: Float[Tensor, "b 3 H W"],
-        holes: Bool[Tensor, "b n"],
+        image: Images,
+        holes: Holes,
         sampling: Sampling | None,
         generators: Sequence[Generator] | None,
     ) -> ChosenCodes:
@@ -203,9 +177,7 @@ class CodeInpainter(LearnedInpainter):
         )
         return ChosenCodes(codes, log_probs, None if generators else logits)
 
-    def _cross_entropy(
-        self, hidden: Float[Tensor, "b n d"], holes: Bool[Tensor, "b n"], codes: Int[Tensor, "b n"]
-    ) -> Float[Tensor, ""]:
+    def _cross_entropy(self, hidden: Hidden, holes: Holes, codes: Codes) -> Float[Tensor, ""]:
         """Only the holes' places are scored."""
         places = self._places(holes)
         logits = self.head(hidden.flatten(0, 1)[places])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
 
 from vicl.engine import Filled, Sampling
@@ -13,6 +13,7 @@ from vicl.models.batches import one_by_one, send
 from vicl.models.configs import Asking, CanvasConfig
 from vicl.models.initialisation import seeded
 from vicl.models.pretrained import Pretrained
+from vicl.models.shapes import Hole, Holes, Images
 from vicl.models.tokens import hole_tokens, paste
 
 
@@ -89,13 +90,7 @@ class LearnedInpainter(Pretrained, nn.Module):
         """Type of the weights."""
         return next(self.parameters()).dtype
 
-    def loss(
-        self,
-        image: Float[Tensor, "b 3 H W"],
-        hole: Bool[Tensor, "b H W"],
-        *,
-        target: Float[Tensor, "b 3 H W"] | None = None,
-    ) -> Float[Tensor, ""]:
+    def loss(self, image: Images, hole: Hole, *, target: Images | None = None) -> Float[Tensor, ""]:
         """What training minimises, a mean over the holes' patches of the batch.
 
         Args:
@@ -109,7 +104,7 @@ class LearnedInpainter(Pretrained, nn.Module):
         """
         raise NotImplementedError
 
-    def _holes(self, image: Tensor, hole: Tensor) -> Bool[Tensor, "b n"]:
+    def _holes(self, image: Tensor, hole: Tensor) -> Holes:
         """The holes as patches, on the CPU, after a check of the sizes."""
         for name, got in (("image", tuple(image.shape[-2:])), ("hole", tuple(hole.shape[-2:]))):
             if got != self.canvas_size:
@@ -119,7 +114,7 @@ class LearnedInpainter(Pretrained, nn.Module):
                 )
         return hole_tokens(hole.cpu(), self.patch_size)
 
-    def _places(self, holes: Bool[Tensor, "b n"]) -> Int[Tensor, " m"]:
+    def _places(self, holes: Holes) -> Int[Tensor, " m"]:
         """Indices of the holes' patches among all patches of the batch, on the device.
 
         Raises:
@@ -137,12 +132,7 @@ class LearnedInpainter(Pretrained, nn.Module):
         """
         return self.device.type == "cpu" and not torch.is_grad_enabled()
 
-    def _each(
-        self,
-        function: Callable[..., Tensor],
-        image: Float[Tensor, "b 3 H W"],
-        holes: Bool[Tensor, "b n"],
-    ) -> Tensor:
+    def _each(self, function: Callable[..., Tensor], image: Images, holes: Holes) -> Tensor:
         """Apply `function` to canvases and holes, one at a time where that matters."""
         if self._alone():
             return one_by_one(function, image, holes)
@@ -155,8 +145,8 @@ class PixelInpainter(LearnedInpainter):
     @torch.no_grad()
     def inpaint(
         self,
-        image: Float[Tensor, "b 3 H W"],
-        hole: Bool[Tensor, "b H W"],
+        image: Images,
+        hole: Hole,
         *,
         sampling: Sampling | None = None,
         generators: Sequence[Generator] | None = None,
@@ -167,8 +157,6 @@ class PixelInpainter(LearnedInpainter):
         drawn = self._each(self._draw, image, self._holes(image, hole))
         return Filled(paste(drawn, image, hole).to(home))
 
-    def _draw(
-        self, image: Float[Tensor, "b 3 H W"], holes: Bool[Tensor, "b n"]
-    ) -> Float[Tensor, "b 3 H W"]:
+    def _draw(self, image: Images, holes: Holes) -> Images:
         """Draw whole canvases in [0, 1], of which the holes are taken."""
         raise NotImplementedError

@@ -12,13 +12,14 @@ Source: He, Chen, Xie, Li, Dollár and Girshick 2021, arXiv:2111.06377, section 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from vicl.models.configs import MaskedAutoencoderConfig
 from vicl.models.inpainter import PixelInpainter
 from vicl.models.masked_autoencoder import MaskedAutoencoder
+from vicl.models.shapes import Hole, Holes, Images
 from vicl.models.vit import imagenet_denormalise, imagenet_normalise, patchify, unpatchify
 
 VARIANCE_EPS = 1e-6
@@ -59,13 +60,7 @@ class MAE(MaskedAutoencoder, PixelInpainter):
     def _outputs(self) -> int:
         return self._pixels + (2 if self.config.normalise_patches else 0)
 
-    def loss(
-        self,
-        image: Float[Tensor, "b 3 H W"],
-        hole: Bool[Tensor, "b H W"],
-        *,
-        target: Float[Tensor, "b 3 H W"] | None = None,
-    ) -> Float[Tensor, ""]:
+    def loss(self, image: Images, hole: Hole, *, target: Images | None = None) -> Float[Tensor, ""]:
         """Mean squared error in the holes; see :meth:`LearnedInpainter.loss`.
 
         With `normalise_patches` that of the normalised pixels, plus that of mean and logarithm of
@@ -91,9 +86,7 @@ class MAE(MaskedAutoencoder, PixelInpainter):
         deviation = (pixels.var(dim=1, keepdim=True) + VARIANCE_EPS).sqrt()
         return torch.cat([(pixels - mean) / deviation, mean, deviation.log()], dim=1)
 
-    def _draw(
-        self, image: Float[Tensor, "b 3 H W"], holes: Bool[Tensor, "b n"]
-    ) -> Float[Tensor, "b 3 H W"]:
+    def _draw(self, image: Images, holes: Holes) -> Images:
         found = self.head(self._hidden(image, holes)).float()
         pixels = found[..., : self._pixels]
         if self.config.normalise_patches:

@@ -9,12 +9,11 @@ Source: Bar, Gandelsman, Darrell, Globerson and Efros 2022, arXiv:2209.00647, se
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from vicl.models.code_inpainter import ChosenCodes, CodeInpainter
 from vicl.models.configs import CodeConfig, MaskedAutoencoderConfig
 from vicl.models.masked_autoencoder import MaskedAutoencoder
+from vicl.models.shapes import Codes, Hole, Holes, Images, Vectors
 from vicl.models.tokens import GREY, token_pixels
 
 
@@ -52,9 +51,7 @@ class MAEVQGAN(MaskedAutoencoder, CodeInpainter):
     def _outputs(self) -> int:
         return self.config.tokenizer.codebook_size
 
-    def _vectors(
-        self, answer: ChosenCodes, image: Float[Tensor, "b 3 H W"], holes: Bool[Tensor, "b n"]
-    ) -> Float[Tensor, "b c h w"]:
+    def _vectors(self, answer: ChosenCodes, image: Images, holes: Holes) -> Vectors:
         if self.asking.drawing == "likeliest":
             return super()._vectors(answer, image, holes)
         if answer.logits is None:
@@ -66,12 +63,7 @@ class MAEVQGAN(MaskedAutoencoder, CodeInpainter):
             inside = mean.view(len(mean), *self.config.grid, -1).permute(0, 3, 1, 2)
         return self._around(inside, image, holes)
 
-    def decode(
-        self,
-        tokens: Int[Tensor, "b n"],
-        image: Float[Tensor, "b 3 H W"],
-        hole: Bool[Tensor, "b H W"],
-    ) -> Float[Tensor, "b 3 H W"]:
+    def decode(self, tokens: Codes, image: Images, hole: Hole) -> Images:
         """See :meth:`CodeInpainter.decode`.
 
         With `drawing` "expected" tokens outside the hole do not matter: what is there is drawn.
@@ -83,12 +75,7 @@ class MAEVQGAN(MaskedAutoencoder, CodeInpainter):
         vectors = self._around(inside, image.to(self.device), self._holes(image, hole))
         return self._draw(vectors, image, hole)
 
-    def _around(
-        self,
-        inside: Float[Tensor, "b c h w"],
-        image: Float[Tensor, "b 3 H W"],
-        holes: Bool[Tensor, "b n"],
-    ) -> Float[Tensor, "b c h w"]:
+    def _around(self, inside: Vectors, image: Images, holes: Holes) -> Vectors:
         """Vectors for the holes, and elsewhere those of what is there, seen with grey holes."""
         holes = holes.to(inside.device)
         hidden = token_pixels(holes, self.config.grid, self.patch_size)

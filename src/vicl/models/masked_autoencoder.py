@@ -9,13 +9,14 @@ Source: He, Chen, Xie, Li, Dollár and Girshick 2021, arXiv:2111.06377, section 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from vicl.models.batches import by_count, send
 from vicl.models.configs import MaskedAutoencoderConfig
 from vicl.models.initialisation import initialise_transformer
 from vicl.models.inpainter import LearnedInpainter
+from vicl.models.shapes import Hidden, Hole, Holes, Images
 from vicl.models.vit import (
     PatchEmbed,
     Transformer,
@@ -59,9 +60,7 @@ class MaskedAutoencoder(LearnedInpainter):
             table = sincos_positions(config.grid, size, cells=config.position_cells)
             self.register_buffer(name, table, persistent=False)
 
-    def features(
-        self, image: Float[Tensor, "b 3 H W"], hole: Bool[Tensor, "b H W"]
-    ) -> Float[Tensor, "b n d"]:
+    def features(self, image: Images, hole: Hole) -> Hidden:
         """What the decoder says of all places, in raster order, for another head than its own.
 
         Args:
@@ -74,9 +73,7 @@ class MaskedAutoencoder(LearnedInpainter):
         """
         return self._hidden(image, self._holes(image, hole))
 
-    def _hidden(
-        self, image: Float[Tensor, "b 3 H W"], holes: Bool[Tensor, "b n"]
-    ) -> Float[Tensor, "b n d"]:
+    def _hidden(self, image: Images, holes: Holes) -> Hidden:
         """Run encoder and decoder; gives the decoder's tokens of all places.
 
         Args:
@@ -95,9 +92,7 @@ class MaskedAutoencoder(LearnedInpainter):
             return hidden[0]
         return torch.cat(hidden)[send(torch.cat(order).argsort(), image.device)]
 
-    def _run(
-        self, patches: Float[Tensor, "b v p"], places: Int[Tensor, "b v"]
-    ) -> Float[Tensor, "b n d"]:
+    def _run(self, patches: Float[Tensor, "b v p"], places: Int[Tensor, "b v"]) -> Hidden:
         """Encode visible patches and decode all places."""
         b = len(patches)
         normed = imagenet_normalise(patches).to(self.dtype)

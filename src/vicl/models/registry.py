@@ -74,22 +74,12 @@ class Engine:
     weights: str = "none"
 
 
-def _analogies() -> InContextModel:
+def _untrained(name: str) -> InContextModel:
     from vicl.models.analogies import Analogies
+    from vicl.models.floors import Copy, Identity
 
-    return Analogies()
-
-
-def _copy() -> InContextModel:
-    from vicl.models.floors import Copy
-
-    return Copy()
-
-
-def _identity() -> InContextModel:
-    from vicl.models.floors import Identity
-
-    return Identity()
+    models: tuple[InContextModel, ...] = (Analogies(), Copy(), Identity())
+    return next(model for model in models if model.name == name)
 
 
 ENGINES: tuple[Engine, ...] = (
@@ -101,13 +91,17 @@ ENGINES: tuple[Engine, ...] = (
     ),
     Engine(
         "analogies",
-        _analogies,
+        functools.partial(_untrained, "analogies"),
         "learns from your examples at prompt time: edges, recolouring, denoising, separable masks",
     ),
-    Engine("copy", _copy, "the answer is the example's output: the floor to beat"),
+    Engine(
+        "copy",
+        functools.partial(_untrained, "copy"),
+        "the answer is the example's output: the floor to beat",
+    ),
     Engine(
         "identity",
-        _identity,
+        functools.partial(_untrained, "identity"),
         "the answer is the query: the floor for colorization and restoration",
     ),
 )

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Generator, Tensor
 
 from vicl.engine import Sampling
+from vicl.models.shapes import Codes, Hole, Holes, Images
 
 GREY = 0.5
 """What a tokenizer is shown where a hole is."""
 
 
-def hole_tokens(hole: Bool[Tensor, "b H W"], patch_size: int) -> Bool[Tensor, "b n"]:
+def hole_tokens(hole: Hole, patch_size: int) -> Holes:
     """Say which patches, in raster order, the holes are made of.
 
     Raises:
@@ -39,22 +40,18 @@ def token_pixels(
     return pixels.repeat_interleave(patch_size, dim=2)
 
 
-def paste(
-    drawn: Float[Tensor, "b 3 H W"],
-    image: Float[Tensor, "b 3 H W"],
-    hole: Bool[Tensor, "b H W"],
-) -> Float[Tensor, "b 3 H W"]:
+def paste(drawn: Images, image: Images, hole: Hole) -> Images:
     """Set drawn pixels into the holes; the others stay as they are, bit for bit."""
     return torch.where(hole[:, None], drawn.to(image.dtype), image)
 
 
 def choose_tokens(
     logits: Float[Tensor, "b n k"],
-    holes: Bool[Tensor, "b n"],
+    holes: Holes,
     *,
     sampling: Sampling | None = None,
     generators: Sequence[Generator] | None = None,
-) -> tuple[Int[Tensor, "b n"], Float[Tensor, "b n"]]:
+) -> tuple[Codes, Float[Tensor, "b n"]]:
     """Choose a token at every place: the likeliest, or in the holes a random one.
 
     Args:

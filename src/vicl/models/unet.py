@@ -26,6 +26,7 @@ from torch.nn import functional as F  # noqa: N812
 from vicl.models.batches import send
 from vicl.models.configs import CanvasConfig, Size
 from vicl.models.inpainter import PixelInpainter
+from vicl.models.shapes import Hole, Holes, Images
 from vicl.models.tokens import token_pixels
 
 LEAK = 0.2
@@ -107,7 +108,7 @@ class UNet(PixelInpainter):
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
 
-    def forward(self, x: Float[Tensor, "b 4 H W"]) -> Float[Tensor, "b 3 H W"]:
+    def forward(self, x: Float[Tensor, "b 4 H W"]) -> Images:
         """Draw canvases in [-1, 1] from canvases in [-1, 1] and their holes."""
         beside: list[Tensor] = []
         for conv in self.down:
@@ -120,13 +121,7 @@ class UNet(PixelInpainter):
                 x = torch.cat([F.relu(x), beside.pop()], dim=1)
         return torch.tanh(x)
 
-    def loss(
-        self,
-        image: Float[Tensor, "b 3 H W"],
-        hole: Bool[Tensor, "b H W"],
-        *,
-        target: Float[Tensor, "b 3 H W"] | None = None,
-    ) -> Float[Tensor, ""]:
+    def loss(self, image: Images, hole: Hole, *, target: Images | None = None) -> Float[Tensor, ""]:
         """Mean squared error in the holes, in units of [-1, 1]; see :meth:`LearnedInpainter.loss`.
 
         A mean over pixels, so that a large hole counts more than a small one.
@@ -138,21 +133,17 @@ class UNet(PixelInpainter):
         where = self._pixels(holes)
         return torch.where(where, (drawn - clean).square(), 0.0).sum() / count
 
-    def _draw(
-        self, image: Float[Tensor, "b 3 H W"], holes: Bool[Tensor, "b n"]
-    ) -> Float[Tensor, "b 3 H W"]:
+    def _draw(self, image: Images, holes: Holes) -> Images:
         return (self._run(image, holes) + 1) / 2
 
-    def _run(
-        self, image: Float[Tensor, "b 3 H W"], holes: Bool[Tensor, "b n"]
-    ) -> Float[Tensor, "b 3 H W"]:
+    def _run(self, image: Images, holes: Holes) -> Images:
         """Draw canvases in [-1, 1], float32; what is under the holes is not looked at."""
         where = self._pixels(holes)
         shown = (2 * image - 1).masked_fill(where, 0.0)
         drawn: Tensor = self(torch.cat([shown, where.to(shown.dtype)], dim=1).to(self.dtype))
         return drawn.float()
 
-    def _pixels(self, holes: Bool[Tensor, "b n"]) -> Bool[Tensor, "b 1 H W"]:
+    def _pixels(self, holes: Holes) -> Bool[Tensor, "b 1 H W"]:
         """The holes as pixels, on the device."""
         pixels = token_pixels(holes, self.config.grid, self.patch_size)
         return send(pixels, self.device)[:, None]

@@ -23,6 +23,7 @@ from vicl.models.batches import one_by_one
 from vicl.models.configs import VQGANConfig
 from vicl.models.initialisation import initialise_convolutions, seeded
 from vicl.models.pretrained import Pretrained
+from vicl.models.shapes import Images, Vectors
 
 NORM_EPS = 1e-6
 PART_MARGIN = 4
@@ -315,7 +316,7 @@ class VQGAN(Pretrained, nn.Module):
         """Where the weights are."""
         return self.codebook.device
 
-    def latents(self, image: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c h w"]:
+    def latents(self, image: Images) -> Vectors:
         """What the encoder makes of images in [0, 1], before the codebook; float32.
 
         Args:
@@ -328,7 +329,7 @@ class VQGAN(Pretrained, nn.Module):
         latents: Tensor = self.to_code(self.encoder(scaled))
         return latents.float()
 
-    def nearest(self, latents: Float[Tensor, "b c h w"]) -> Int[Tensor, "b h w"]:
+    def nearest(self, latents: Vectors) -> Int[Tensor, "b h w"]:
         """The code of each latent: the nearest by squared distance."""
         z = latents.permute(0, 2, 3, 1)  # (b, h, w, codebook_dim)
         codes = self.codebook.float()
@@ -336,9 +337,7 @@ class VQGAN(Pretrained, nn.Module):
         distances: Tensor = codes.square().sum(dim=1) - 2 * (z @ codes.T)
         return distances.argmin(dim=-1)
 
-    def render(
-        self, vectors: Float[Tensor, "b c h w"], part: Rect | None = None
-    ) -> Float[Tensor, "b 3 H W"]:
+    def render(self, vectors: Vectors, part: Rect | None = None) -> Images:
         """Draw vectors of the codebook, or others near them.
 
         Args:
@@ -351,7 +350,7 @@ class VQGAN(Pretrained, nn.Module):
         drawn: Tensor = self.decoder(self.from_code(vectors.to(self.codebook.dtype)), part)
         return drawn.float()
 
-    def encode(self, image: Float[Tensor, "b 3 H W"], *, at_once: int = 1) -> Int[Tensor, "b h w"]:
+    def encode(self, image: Images, *, at_once: int = 1) -> Int[Tensor, "b h w"]:
         """Name the code of each patch of images in [0, 1], sides multiples of the patch's.
 
         Args:
@@ -361,9 +360,7 @@ class VQGAN(Pretrained, nn.Module):
         """
         return one_by_one(lambda some: self.nearest(self.latents(some)), image, at_once=at_once)
 
-    def decode(
-        self, tokens: Int[Tensor, "b h w"], part: Rect | None = None
-    ) -> Float[Tensor, "b 3 H W"]:
+    def decode(self, tokens: Int[Tensor, "b h w"], part: Rect | None = None) -> Images:
         """Draw codes as images in [0, 1], float32.
 
         Args:
@@ -374,13 +371,11 @@ class VQGAN(Pretrained, nn.Module):
         """
         return self.draw(self.vectors(tokens), part)
 
-    def vectors(self, tokens: Int[Tensor, "b h w"]) -> Float[Tensor, "b c h w"]:
+    def vectors(self, tokens: Int[Tensor, "b h w"]) -> Vectors:
         """The vectors of codes."""
         return F.embedding(tokens, self.codebook).permute(0, 3, 1, 2)
 
-    def draw(
-        self, vectors: Float[Tensor, "b c h w"], part: Rect | None = None
-    ) -> Float[Tensor, "b 3 H W"]:
+    def draw(self, vectors: Vectors, part: Rect | None = None) -> Images:
         """Draw vectors of codes, or means of some, as images in [0, 1], float32.
 
         Args:

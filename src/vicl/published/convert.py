@@ -50,19 +50,6 @@ class TokenizerMissingError(ModelError):
     """A checkpoint without its VQGAN, which is to be given beside it."""
 
 
-@dataclass(frozen=True, eq=False)
-class Converted:
-    """A model read from published files.
-
-    Attributes:
-        model: With its weights, float32, on the CPU.
-        origins: The files that it comes from, with their hashes.
-    """
-
-    model: Pretrained
-    origins: tuple[Origin, ...]
-
-
 def convert(
     source: str | os.PathLike[str],
     out: str | os.PathLike[str],
@@ -94,10 +81,11 @@ def convert(
         KeysError: If the weights do not fit the architecture; it lists every difference.
         ModelError: If the files contradict one another, or the folder cannot be made.
     """
-    found = read_published(source, vqgan=vqgan, vqgan_config=vqgan_config, heads=heads)
+    origins = [Origin.of(path, hash_file(path)) for path in (source, vqgan) if path is not None]
+    model = read_published(source, vqgan=vqgan, vqgan_config=vqgan_config, heads=heads)
     name = Path(os.path.realpath(out)).name
-    card = converted_card(found.model, name, found.origins, licence)
-    save_folder(found.model, out, card=card, overwrite=overwrite)
+    card = converted_card(model, name, origins, licence)
+    save_folder(model, out, card=card, overwrite=overwrite)
     return Path(out)
 
 
@@ -107,9 +95,8 @@ def read_published(
     vqgan: str | os.PathLike[str] | None = None,
     vqgan_config: str | os.PathLike[str] | None = None,
     heads: tuple[int, int] | None = None,
-) -> Converted:
-    """Read a published checkpoint into a model in memory; see :func:`convert`."""
-    origins = [Origin.of(path, hash_file(path)) for path in (source, vqgan) if path is not None]
+) -> Pretrained:
+    """Read a published checkpoint into a model on the CPU, float32; see :func:`convert`."""
     with ExitStack() as stack:
         parts = [_Part.open(source, stack)]
         if vqgan is not None:
@@ -135,7 +122,7 @@ def read_published(
             check_yaml(vqgan_config, tokenizer)
         model = (VQGAN if alone else MAEVQGAN).empty(config)
         _fill(model, parts, shapes, "tokenizer." if alone else "")
-    return Converted(model.eval(), tuple(origins))
+    return model.eval()
 
 
 @dataclass(frozen=True, eq=False)

@@ -277,7 +277,7 @@ def _get(model: Published, file: PublishedFile, options: Options) -> Path:
         raise DownloadError(f"{file.name}: no direct address is known. {manual}")
     report = options.progress
     try:
-        found = fetch(
+        got = fetch(
             url or "",
             path,
             sha256=sha256,
@@ -286,10 +286,8 @@ def _get(model: Published, file: PublishedFile, options: Options) -> Path:
         )
     except DownloadError as error:
         raise DownloadError(f"{error}. {manual}") from error
-    if known.get(file.name) != found.sha256:
-        write_atomic(
-            path.parent / "sha256.json", json.dumps({**known, file.name: found.sha256}).encode()
-        )
+    if known.get(file.name) != got:
+        write_atomic(path.parent / "sha256.json", json.dumps({**known, file.name: got}).encode())
     return path
 
 

@@ -16,7 +16,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -46,14 +45,6 @@ class _UnreachableError(Exception):
         self.offline = offline
 
 
-@dataclass(frozen=True)
-class Fetched:
-    """A file that is here now, and its SHA-256 in hex."""
-
-    path: Path
-    sha256: str
-
-
 def fetch(
     url: str,
     path: Path,
@@ -62,8 +53,8 @@ def fetch(
     size: int | None = None,
     progress: Callable[[int, int | None], None] | None = None,
     wait: Callable[[float], None] = time.sleep,
-) -> Fetched:
-    """Get a file, unless it is there already.
+) -> str:
+    """Get a file, unless it is there already; gives its SHA-256 in hex.
 
     Args:
         url: http or https.
@@ -77,7 +68,7 @@ def fetch(
         DownloadError: If it cannot be had, or is not what it should be; a wrong one is removed.
     """
     if path.exists():
-        return _checked(path, path, sha256, size, keep=True)
+        return _checked(path, sha256, size, keep=True)
     if urlsplit(url).scheme not in ("http", "https"):
         raise DownloadError(f"{display(url)}: got an address that is neither http nor https")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,9 +87,10 @@ def fetch(
                     f"kept in {display(part)}, and the next try goes on from there"
                 ) from error
             wait(min(pause * 2 ** (failures - 1), 30.0))
-    result = _checked(part, path, sha256, size, keep=False)
+    got = _checked(part, sha256, size, keep=False)
+    part.replace(path)
     _notes(part).unlink(missing_ok=True)
-    return result
+    return got
 
 
 def _receive(
@@ -214,10 +206,8 @@ def _check_answer(answer: Any, url: str, total: int | None, size: int | None) ->
         )
 
 
-def _checked(
-    found: Path, path: Path, sha256: str | None, size: int | None, *, keep: bool
-) -> Fetched:
-    """Compare a whole file with what it should be, and give it its final name."""
+def _checked(found: Path, sha256: str | None, size: int | None, *, keep: bool) -> str:
+    """Compare a whole file with what it should be; gives its hash."""
     got = hash_file(found)
     length = _length(found)
     fault = None
@@ -233,9 +223,7 @@ def _checked(
         raise DownloadError(
             f"{display(found)}: {fault}; it is not the published file, or it was damaged; {advice}"
         )
-    if found != path:
-        found.replace(path)
-    return Fetched(path, got)
+    return got
 
 
 def _opener() -> urllib.request.OpenerDirector:

@@ -15,20 +15,15 @@ from vicl.files import display
 
 def plain_card(model: nn.Module, name: str) -> str:
     """A model card that says what is known without being told: the architecture."""
-    return "\n".join(
-        (
-            "---",
-            "library_name: vicl",
-            "---",
-            f"# {display(name)}",
-            "",
-            f"A {type(model).__name__} saved by vicl. Its data, training and licence were not "
-            "recorded.",
-            "",
-            architecture_table(model),
-            "",
-        )
-    )
+    how = " saved by vicl. Its data, training and licence were not recorded."
+    return _card(model, name, how, ())
+
+
+def _card(model: nn.Module, name: str, how: str, more: Sequence[str], *fields: str) -> str:
+    """The parts that cards have in common: the head with `fields`, how it came about, its size."""
+    head = ("---", "library_name: vicl", *fields, "---", f"# {display(name)}", "")
+    said = (f"A {type(model).__name__}{how}", "", *more, architecture_table(model), "")
+    return "\n".join((*head, *said))
 
 
 def architecture_table(model: nn.Module) -> str:
@@ -66,31 +61,19 @@ def converted_card(
     """
     terms = " ".join(licence.split())[:2000] or "unknown"
     files = [f"| {_cell(o.name)} | {o.size:,} | {o.sha256} |" for o in origins]
-    # The hub's field takes names of its own list only; the words stand in the text.
-    return "\n".join(
-        (
-            "---",
-            "library_name: vicl",
-            f"license: {'unknown' if terms == 'unknown' else 'other'}",
-            "---",
-            f"# {display(name)}",
-            "",
-            f"A {type(model).__name__}, converted by `vicl convert` from files that others "
-            "published. No figure was measured on it here.",
-            "",
-            f"Licence of the weights: {terms}",
-            "",
-            "| file | bytes | SHA-256 |",
-            "|---|---|---|",
-            *files,
-            "",
-            "Source of MAE-VQGAN: Bar, Gandelsman, Darrell, Globerson and Efros 2022, "
-            "arXiv:2209.00647; of VQGAN: Esser, Rombach and Ommer 2021, arXiv:2012.09841.",
-            "",
-            architecture_table(model),
-            "",
-        )
+    how = (
+        ", converted by `vicl convert` from files that others published. No figure was measured on "
+        "it here."
     )
+    source = (
+        "Source of MAE-VQGAN: Bar, Gandelsman, Darrell, Globerson and Efros 2022, "
+        "arXiv:2209.00647; of VQGAN: Esser, Rombach and Ommer 2021, arXiv:2012.09841."
+    )
+    table = ("| file | bytes | SHA-256 |", "|---|---|---|", *files, "")
+    # The hub's field takes names of its own list only; the words stand in the text.
+    listed = f"license: {'unknown' if terms == 'unknown' else 'other'}"
+    more = (f"Licence of the weights: {terms}", "", *table, source, "")
+    return _card(model, name, how, more, listed)
 
 
 def _cell(text: str) -> str:

@@ -126,14 +126,7 @@ def read_pickle(
         return machine.run()
     except PickleError:
         raise
-    except (
-        ValueError,
-        IndexError,
-        KeyError,
-        OverflowError,
-        TypeError,
-        struct.error,
-    ) as error:
+    except (ValueError, LookupError, OverflowError, TypeError, struct.error) as error:
         words = " ".join(str(error).split())[:100]
         raise PickleError(f"is not a sound pickle ({type(error).__name__}: {words})") from error
 
@@ -147,6 +140,17 @@ _PUSHED = frozenset(
     )
 )
 """Opcodes that push their argument."""
+
+_MADE: Mapping[str, Callable[[], object]] = {
+    "NONE": lambda: None,
+    "NEWTRUE": lambda: True,
+    "NEWFALSE": lambda: False,
+    "EMPTY_LIST": list,
+    "EMPTY_DICT": dict,
+    "EMPTY_TUPLE": tuple,
+    "EMPTY_SET": lambda: Placeholder("builtins.set"),
+}
+"""What opcodes without an argument push."""
 
 _DICTS = frozenset(
     ("collections.OrderedDict", "collections.defaultdict", "builtins.dict", "__builtin__.dict")
@@ -181,16 +185,16 @@ class _Machine:
             if opcode is None:
                 raise PickleError(f"is not a pickle: unknown opcode {byte!r}")
             name = opcode.name
-            handler = None if name in _PUSHED else getattr(self, f"op_{name.lower()}", None)
-            if name not in _PUSHED and name != "STOP" and handler is None:
+            handler = getattr(self, f"op_{name.lower()}", None)
+            if handler is None and name != "STOP" and name not in _PUSHED | _MADE.keys():
                 raise PickleError(f"uses {name}, which no checkpoint needs")
             argument = None if opcode.arg is None else opcode.arg.reader(source)
             if name == "STOP":
                 return self.stack.pop()
-            if handler is None:
-                self.stack.append(argument)
-            else:
+            if handler is not None:
                 handler(argument)
+            else:
+                self.stack.append(_MADE[name]() if name in _MADE else argument)
 
     def charge(self, steps: int) -> None:
         self.steps += steps
@@ -229,7 +233,7 @@ class _Machine:
             for index in range(0, len(items), 2):
                 target[_key(items[index])] = items[index + 1]
 
-    # Numbers and strings push themselves (see run); then, what has an effect of its own.
+    # Numbers, strings and constants are pushed (see run); here, what has an effect of its own.
 
     def op_proto(self, version: int) -> None:
         if version > 5:
@@ -237,15 +241,6 @@ class _Machine:
 
     def op_frame(self, _: int) -> None:
         """Frames only say how to buffer."""
-
-    def op_none(self, _: None) -> None:
-        self.stack.append(None)
-
-    def op_newtrue(self, _: None) -> None:
-        self.stack.append(True)
-
-    def op_newfalse(self, _: None) -> None:
-        self.stack.append(False)
 
     def op_mark(self, _: None) -> None:
         self.marks.append(self.stack)
@@ -262,18 +257,6 @@ class _Machine:
 
     def op_dup(self, _: None) -> None:
         self.stack.append(self.stack[-1])
-
-    def op_empty_list(self, _: None) -> None:
-        self.stack.append([])
-
-    def op_empty_dict(self, _: None) -> None:
-        self.stack.append({})
-
-    def op_empty_tuple(self, _: None) -> None:
-        self.stack.append(())
-
-    def op_empty_set(self, _: None) -> None:
-        self.stack.append(Placeholder("builtins.set"))
 
     def op_list(self, _: None) -> None:
         items = self.marked()
