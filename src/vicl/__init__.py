@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vicl.canvas.layout import Canvas, Layout
     from vicl.engine import Filled, InContextModel, Inpainter, Sampling
+    from vicl.exports.answers import Answer
     from vicl.images import ImageError
     from vicl.loading import load_model
     from vicl.prompt import Example, Prompt
-    from vicl.prompting.answer import Answer
     from vicl.prompting.canvas_model import CanvasModel
     from vicl.prompting.prompter import VisualPrompter, predict
     from vicl.prompting.settings import PromptSettings
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Answer": "prompting.answer",
+    "Answer": "exports.answers",
     "Canvas": "canvas.layout",
     "CanvasModel": "prompting.canvas_model",
     "Example": "prompt",

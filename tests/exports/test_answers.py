@@ -1,48 +1,30 @@
-"""Answers as annotations, rows and contact sheets; what they are is read by attributes only."""
+"""Answers as annotations, rows and contact sheets."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 import numpy as np
 import pytest
-from jaxtyping import Float, UInt8
 from PIL import Image
 from tests.pictures import picture
 
 import vicl
-from vicl.exports.answers import AnswerSheet, Query, as_annotation, as_row
+from vicl.exports.answers import Answer, AnswerSheet, Query, as_annotation, as_row
 from vicl.images import open_image, save_image, to_pil
 from vicl.prompt import Example
 from vicl.tasks.boxes import Box
-
-
-@dataclass(frozen=True)
-class Stranger:
-    """An answer that is no `vicl.Answer`."""
-
-    image: Image.Image
-    confidence: Float[np.ndarray, "h w"] | None = None
-    likelihood: float | None = None
-    mask: UInt8[np.ndarray, "h w"] | None = None
-    scores: Float[np.ndarray, "k h w"] | None = None
-    classes: tuple[str, ...] = ()
-    boxes: tuple[Box, ...] = ()
-    alternatives: tuple[Stranger, ...] = ()
-
 
 GREY = Image.new("RGB", (40, 30), (90, 90, 90))
 LEAF = Query(Path("photos/sub/leaf.jpg"), PurePath("sub/leaf.jpg"))
 
 
-@pytest.mark.parametrize("kind", [Stranger, vicl.Answer])
-def test_an_annotation_is_what_the_answer_says(kind: type[Stranger]) -> None:
+def test_an_annotation_is_what_the_answer_says() -> None:
     mask = np.ones((30, 40), np.uint8)
     confidence = np.full((30, 40), 0.5, np.float32)
     box = Box((1.0, 2.0, 3.0, 4.0), 1)
-    answer = kind(GREY, mask=mask, classes=("leaf",), boxes=(box,), confidence=confidence)
+    answer = Answer(GREY, mask=mask, classes=("leaf",), boxes=(box,), confidence=confidence)
     found = as_annotation("sub/leaf.jpg", answer)
     assert (found.file_name, found.size, found.classes) == ("sub/leaf.jpg", (30, 40), ("leaf",))
     assert found.mask is mask
@@ -53,13 +35,13 @@ def test_an_annotation_is_what_the_answer_says(kind: type[Stranger]) -> None:
 def test_a_row_of_a_mask() -> None:
     mask = np.zeros((30, 40), np.uint8)
     mask[:15] = 2
-    answer = Stranger(
+    answer = Answer(
         GREY,
         mask=mask,
         classes=("leaf", "stem"),
         likelihood=-3.5,
         confidence=np.full((30, 40), 0.25, np.float32),
-        alternatives=(Stranger(GREY),),
+        alternatives=(Answer(GREY),),
     )
     row = as_row(LEAF, answer, Path("out/leaf.png"))
     assert json.loads(json.dumps(row)) == {
@@ -76,11 +58,11 @@ def test_a_row_of_a_mask() -> None:
 def test_a_row_of_boxes_and_one_of_a_picture() -> None:
     scores = np.zeros((1, 30, 40), np.float32)
     box = Box((1.0, 2.0, 3.0, 4.0), 1, 0.75)
-    row = as_row(LEAF, Stranger(GREY, scores=scores, classes=("cat",), boxes=(box,)), None)
+    row = as_row(LEAF, Answer(GREY, scores=scores, classes=("cat",), boxes=(box,)), None)
     assert row["boxes"] == [{"class": "cat", "box": [1.0, 2.0, 3.0, 4.0], "score": 0.75}]
-    nothing = as_row(LEAF, Stranger(GREY, scores=scores, classes=("cat",)), None)
+    nothing = as_row(LEAF, Answer(GREY, scores=scores, classes=("cat",)), None)
     assert nothing["boxes"] == []
-    assert as_row(LEAF, Stranger(GREY), None) == {"query": str(LEAF.path), "size": [30, 40]}
+    assert as_row(LEAF, Answer(GREY), None) == {"query": str(LEAF.path), "size": [30, 40]}
 
 
 def test_a_sheet_shows_the_first_answers_and_holds_them_small(tmp_path: Path) -> None:
@@ -89,7 +71,7 @@ def test_a_sheet_shows_the_first_answers_and_holds_them_small(tmp_path: Path) ->
     examples = [Example(picture(20, 20, seed=2), picture(20, 20, seed=3))]
     sheet = AnswerSheet(examples, most=2)
     for _ in range(3):
-        sheet.add(Query(path, PurePath("large.png")), Stranger(to_pil(picture(600, 900, seed=4))))
+        sheet.add(Query(path, PurePath("large.png")), Answer(to_pil(picture(600, 900, seed=4))))
     assert len(sheet.queries) == 2
     held = [image.shape for row in sheet._pictures for image in row]
     assert held == [(3, 20, 20)] * 2 + [(3, 341, 512)] * 4
@@ -103,4 +85,4 @@ def test_a_sheet_refuses_a_query_over_the_limit(tmp_path: Path) -> None:
     save_image(GREY, tmp_path / "q.png")
     sheet = AnswerSheet([], limit_pixels=100)
     with pytest.raises(vicl.ImageError, match="limit"):
-        sheet.add(Query(tmp_path / "q.png", PurePath("q.png")), Stranger(GREY))
+        sheet.add(Query(tmp_path / "q.png", PurePath("q.png")), Answer(GREY))

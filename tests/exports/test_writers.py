@@ -8,10 +8,9 @@ from pathlib import Path, PurePath
 import numpy as np
 import pytest
 from PIL import Image
-from tests.exports.test_answers import Stranger
 
 from vicl.exports import ExportError
-from vicl.exports.answers import Query
+from vicl.exports.answers import Answer, Query
 from vicl.exports.writers import FORMATS, open_writer
 from vicl.images import open_image, save_image
 
@@ -23,10 +22,10 @@ def query(folder: Path, name: str) -> Query:
     return Query(folder / name, PurePath(name))
 
 
-def leaf() -> Stranger:
+def leaf() -> Answer:
     mask = np.zeros((30, 40), np.uint8)
     mask[5:20, 5:30] = 1
-    return Stranger(GREY, mask=mask, classes=("leaf",))
+    return Answer(GREY, mask=mask, classes=("leaf",))
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -44,7 +43,7 @@ def test_every_format_writes_where_it_says(tmp_path: Path, format: str) -> None:
 
 def test_alternatives_stand_beside(tmp_path: Path) -> None:
     asked = query(tmp_path, "a.png")
-    answer = Stranger(GREY, alternatives=(Stranger(GREY), Stranger(GREY)))
+    answer = Answer(GREY, alternatives=(Answer(GREY), Answer(GREY)))
     with open_writer(tmp_path / "answer.png", [asked]) as writer:
         assert writer.write(asked, answer) == tmp_path / "answer.png"
     for name in ("answer.png", "answer.2.png", "answer.3.png"):

@@ -16,10 +16,10 @@ from tests.models.kinds import KINDS
 
 import vicl
 from vicl.engine import Sampling
+from vicl.exports.answers import Answer
 from vicl.files.packaged import PHOTOS as PHOTOS
 from vicl.files.packaged import WEIGHTS as WEIGHTS
 from vicl.images import to_tensor as to_tensor
-from vicl.prompting.answer import Answer
 from vicl.prompting.prompter import VisualPrompter
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden.vicl"

@@ -18,9 +18,8 @@ from vicl.cli.settings import SAMPLING, SETTINGS, settings_of
 from vicl.files.progress import progress
 
 if TYPE_CHECKING:
-    from vicl.exports.answers import AnswerSheet, Query
+    from vicl.exports.answers import Answer, AnswerSheet, Query
     from vicl.exports.writers import Writer
-    from vicl.prompting.answer import Answer
     from vicl.prompting.prompter import VisualPrompter
 
 

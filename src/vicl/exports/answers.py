@@ -1,4 +1,4 @@
-"""What is told of an answer: an annotation, a row of JSON, a line of a contact sheet."""
+"""The answer to a query, and what is told of it: an annotation, a row of JSON, a row of a sheet."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -37,44 +37,42 @@ class Query:
     relative: PurePath
 
 
-@runtime_checkable
-class Answered(Protocol):
-    """What is read of an answer here; see :class:`vicl.Answer`."""
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What came out for one query; everything at the query's own size (h, w).
 
-    @property
-    def image(self) -> Image.Image:
-        """RGB, at the query's size."""
+    Attributes:
+        image: RGB. A mask or boxes are drawn clean; other tasks give the engine's picture.
+        confidence: How sure the engine is, float32 (h, w) in [0, 1]; None if it cannot say.
+        likelihood: Log-likelihood, for ranking answers to one query; None if the engine has none.
+        mask: Segmentation: class numbers, uint8 (h, w), 0 = background.
+        scores: Segmentation and detection: float32 (classes, h, w) in [0, 1].
+        classes: Their names, in the order of their numbers from 1.
+        boxes: Detection: xyxy in pixels of the query, class number and score.
+        edges: Edges: float32 (h, w) in [0, 1].
+        cell: The first pass's answer as inpainted; None for engines without a canvas.
+        canvas: The first pass's filled canvas; None for engines without one.
+        alternatives: Further answers, best first, where `samples` asked for them.
+        index: Which query it answers, counted from 0.
+        source: The query's file, where it was one.
+    """
 
-    @property
-    def confidence(self) -> Float[np.ndarray, "h w"] | None:
-        """Of each pixel, in [0, 1]."""
-
-    @property
-    def likelihood(self) -> float | None:
-        """Its logarithm."""
-
-    @property
-    def mask(self) -> UInt8[np.ndarray, "h w"] | None:
-        """Class numbers, 0 is the background."""
-
-    @property
-    def scores(self) -> Float[np.ndarray, "k h w"] | None:
-        """Of the classes, in [0, 1]."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of class 1 and up; empty where the task has none."""
-
-    @property
-    def boxes(self) -> tuple[Box, ...]:
-        """Objects found."""
-
-    @property
-    def alternatives(self) -> Sequence[Answered]:
-        """Further answers, best first."""
+    image: Image.Image
+    confidence: Float[np.ndarray, "h w"] | None = None
+    likelihood: float | None = None
+    mask: UInt8[np.ndarray, "h w"] | None = None
+    scores: Float[np.ndarray, "k h w"] | None = None
+    classes: tuple[str, ...] = ()
+    boxes: tuple[Box, ...] = ()
+    edges: Float[np.ndarray, "h w"] | None = None
+    cell: Image.Image | None = None
+    canvas: Image.Image | None = None
+    alternatives: tuple[Answer, ...] = ()
+    index: int = 0
+    source: Path | None = None
 
 
-def as_annotation(file_name: str, answer: Answered) -> Annotation:
+def as_annotation(file_name: str, answer: Answer) -> Annotation:
     """An answer as the exports take it."""
     return Annotation(
         file_name,
@@ -86,7 +84,7 @@ def as_annotation(file_name: str, answer: Answered) -> Annotation:
     )
 
 
-def as_row(query: Query, answer: Answered, written: Path | None) -> dict[str, Any]:
+def as_row(query: Query, answer: Answer, written: Path | None) -> dict[str, Any]:
     """An answer in numbers, for JSON; `written` is the file that holds it, if one does."""
     row: dict[str, Any] = {"query": str(query.path)}
     if written is not None:
@@ -132,7 +130,7 @@ class AnswerSheet:
         self._pictures = [[to_tensor(e.input), to_tensor(e.output)] for e in examples]
         self._labels = ["example"] * len(self._pictures)
 
-    def add(self, query: Query, answer: Answered) -> None:
+    def add(self, query: Query, answer: Answer) -> None:
         """Take a query and its answer, made small: neither is held at its own size."""
         if len(self.queries) == self.most:
             return

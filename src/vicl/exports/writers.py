@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TypeAlias
 
 from vicl.exports.annotation import ExportError
-from vicl.exports.answers import Answered, Query, as_annotation
+from vicl.exports.answers import Answer, Query, as_annotation
 from vicl.exports.coco import CocoStyle
 from vicl.exports.coco_writer import CocoWriter
 from vicl.exports.labelme import write_labelme
@@ -19,20 +19,6 @@ from vicl.exports.yolo import write_yolo, write_yolo_classes
 from vicl.images import save_image
 
 FORMATS = ("png", "coco", "coco-polygons", "yolo", "yolo-boxes", "labelme")
-
-
-@runtime_checkable
-class Writer(Protocol):
-    """Writes answers as they come."""
-
-    def done(self, query: Query) -> bool:
-        """Whether the query's output is there already."""
-
-    def write(self, query: Query, answer: Answered) -> Path:
-        """Write an answer; gives the file that holds it."""
-
-    def beside(self, query: Query, word: str) -> Path:
-        """Name a PNG file that goes with the query's output: `name.word.png`."""
 
 
 @contextmanager
@@ -114,10 +100,10 @@ class FileWriter:
                 raise ExportError(f"{target} is one of the inputs; give another --output")
 
     def done(self, query: Query) -> bool:
-        """See :class:`Writer`."""
+        """Whether the query's output is there already."""
         return self.targets[query.path].exists()
 
-    def write(self, query: Query, answer: Answered) -> Path:
+    def write(self, query: Query, answer: Answer) -> Path:
         """Write an answer and its alternatives (`.2`, `.3`, ... before the suffix)."""
         target = self.targets[query.path]
         if not self.started:
@@ -128,7 +114,7 @@ class FileWriter:
         return target
 
     def beside(self, query: Query, word: str) -> Path:
-        """See :class:`Writer`."""
+        """Name a PNG file that goes with the query's output: `name.word.png`."""
         return _beside(self.targets[query.path].with_suffix(".png"), word)
 
     def _start(self) -> None:
@@ -139,7 +125,7 @@ class FileWriter:
         elif self.format == "png" and len(self.classes) > 1:
             write_label_map(self.folder, self.classes)
 
-    def _write(self, target: Path, query: Query, answer: Answered) -> None:
+    def _write(self, target: Path, query: Query, answer: Answer) -> None:
         if self.format == "png":
             if answer.mask is not None and target.suffix.lower() == ".png":
                 mask_png(answer.mask, target, classes=self.classes, inputs=self.sources)
@@ -162,17 +148,21 @@ class CocoFile:
         self.coco = coco
 
     def done(self, query: Query) -> bool:
-        """See :class:`Writer`."""
+        """Whether the query's output is there already."""
         return query.relative.as_posix() in self.coco.done
 
-    def write(self, query: Query, answer: Answered) -> Path:
-        """Append an answer."""
+    def write(self, query: Query, answer: Answer) -> Path:
+        """Append an answer; gives the file that holds it."""
         self.coco.add(as_annotation(query.relative.as_posix(), answer))
         return self.coco.path
 
     def beside(self, query: Query, word: str) -> Path:
-        """See :class:`Writer`."""
+        """Name a PNG file that goes with the query's output: `name.word.png`."""
         return _beside((self.coco.path.parent / query.relative).with_suffix(".png"), word)
+
+
+Writer: TypeAlias = FileWriter | CocoFile
+"""Writes answers as they come."""
 
 
 def _beside(path: Path, word: str) -> Path:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from vicl.canvas.layout import Layout
 from vicl.engine import Filled, InContextModel, Inpainter
+from vicl.exports.answers import Answer
 from vicl.images import (
     DEFAULT_LIMIT_PIXELS,
     ImageLike,
@@ -30,9 +31,9 @@ from vicl.images import (
 )
 from vicl.loading import BEST_FOR_TASK, load_model
 from vicl.prompt import Example, ExampleLike, Prompt, as_examples
-from vicl.prompting.answer import Answer, ExpectedScore
 from vicl.prompting.asking import as_engine, taken_apart
 from vicl.prompting.batching import AT_ONCE, FAULTS, answers, unbroken
+from vicl.prompting.expected import ExpectedScore
 from vicl.prompting.prompt_file import SavedPrompt, load_prompt, save_prompt
 from vicl.prompting.settings import PromptSettings
 from vicl.tasks import Task, draw_examples, get_task
