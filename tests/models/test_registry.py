@@ -117,7 +117,7 @@ def _row(before: str, toy: str) -> tuple[str, str]:
 
 def test_rows_say_what_their_classes_say() -> None:
     for name, row in kinds().items():
-        assert name == row.name == row.model.kind
+        assert name == row.model.kind
         assert hasattr(row.model, "inpaint") == (row.objective == "inpainting")
         assert row.use
     assert {kind.model.kind for kind in KINDS.values()} == kinds().keys() - {"vqgan"}

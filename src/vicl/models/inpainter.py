@@ -25,8 +25,6 @@ class LearnedInpainter(Pretrained, nn.Module):
 
     Attributes:
         config: The architecture.
-        name: What people call it.
-        weights_hash: SHA-256 of the weights' file; None until weights are loaded.
     """
 
     config: CanvasConfig

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from vicl.engine import InContextModel
-    from vicl.models.configs import Config
     from vicl.models.pretrained import Pretrained
 
 
@@ -30,16 +29,6 @@ class Kind:
     use: str
     objective: Literal["inpainting", "vqgan"] = "inpainting"
 
-    @property
-    def name(self) -> str:
-        """What `config.json` and recipes call it."""
-        return self.model.kind
-
-    @property
-    def config(self) -> type[Config]:
-        """Of its configurations."""
-        return self.model.config_class
-
 
 @functools.cache
 def kinds() -> dict[str, Kind]:
@@ -54,7 +43,7 @@ def kinds() -> dict[str, Kind]:
         Kind(unet.UNet, "a convolutional encoder-decoder over pixels"),
         Kind(vqgan.VQGAN, "the tokenizer of those that predict codes", objective="vqgan"),
     )
-    return {row.name: row for row in rows}
+    return {row.model.kind: row for row in rows}
 
 
 @dataclass(frozen=True)

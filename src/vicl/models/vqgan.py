@@ -273,8 +273,6 @@ class VQGAN(Pretrained, nn.Module):
     Attributes:
         config: What it was built from.
         codebook: Vectors of the codes (codebook_size, codebook_dim).
-        name: What people call it.
-        weights_hash: SHA-256 of the weights' file; None until weights are loaded.
     """
 
     kind = "vqgan"

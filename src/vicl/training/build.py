@@ -56,7 +56,7 @@ def build_model(recipe: Recipe) -> Any:
 
 def has_tokenizer(recipe: Recipe) -> bool:
     """Whether the model of a recipe predicts the codes of a tokenizer that it names."""
-    return issubclass(recipe.kind.config, CodeConfig)
+    return issubclass(recipe.kind.model.config_class, CodeConfig)
 
 
 def model_config(recipe: Recipe, tokenizer: VQGANConfig | None) -> Config:
@@ -69,7 +69,7 @@ def model_config(recipe: Recipe, tokenizer: VQGANConfig | None) -> Config:
     Raises:
         RecipeError: If the two do not go together.
     """
-    config_class = recipe.kind.config
+    config_class = recipe.kind.model.config_class
     numbers = recipe.model.model_dump(include=set(config_class.model_fields))
     if tokenizer is not None:
         numbers["tokenizer"] = tokenizer

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from vicl.encoders.handmade import blur, places
 from vicl.models.analogies.matching import dissimilarity, transfer
+from vicl.models.analogies.shapes import Map, Samples
 from vicl.models.analogies.view import GRID, WORKING_SIZE, View
 
 CUES: Final = (
@@ -51,7 +52,7 @@ class Knowledge:
     """
 
     views: tuple[View, ...]
-    masks: tuple[Float[np.ndarray, "s s"], ...]
+    masks: tuple[Map, ...]
     areas: tuple[float, ...]
     appearance: Any
     placed: Any
@@ -59,9 +60,7 @@ class Knowledge:
     compactness: float
 
 
-def learn(
-    views: tuple[View, ...], masks: tuple[Float[np.ndarray, "s s"], ...], *, seed: int
-) -> Knowledge:
+def learn(views: tuple[View, ...], masks: tuple[Map, ...], *, seed: int) -> Knowledge:
     """Learn one class from examples at the working size."""
     from sklearn.metrics import roc_auc_score
 
@@ -145,7 +144,7 @@ def _statistics(
     return np.clip(np.array(numbers, np.float32), -3, 3)
 
 
-def _correlation(first: Float[np.ndarray, "s s"], second: Float[np.ndarray, "s s"]) -> float:
+def _correlation(first: Map, second: Map) -> float:
     if first.std() < 1e-6 or second.std() < 1e-6:
         return 0.0
     return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
@@ -156,14 +155,12 @@ def log_odds(chance: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s"]:
     return np.asarray(np.log((chance + 0.02) / (1.02 - chance)), np.float32)
 
 
-def with_place(
-    features: Float[np.ndarray, "n f"], where: Float[np.ndarray, "n 2"]
-) -> Float[np.ndarray, "n g"]:
+def with_place(features: Samples, where: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n g"]:
     """Append the place, three times so that a forest's random draw of features often has it."""
     return np.concatenate([features, where, where, where], axis=1)
 
 
-def _forest(features: Float[np.ndarray, "n f"], labels: Bool[np.ndarray, " n"], seed: int) -> Any:
+def _forest(features: Samples, labels: Bool[np.ndarray, " n"], seed: int) -> Any:
     from sklearn.ensemble import ExtraTreesClassifier
 
     return ExtraTreesClassifier(
@@ -186,19 +183,17 @@ def _balanced(truth: Bool[np.ndarray, " n"], rng: np.random.Generator) -> Int[np
     return np.concatenate(picked)
 
 
-def _flat(maps: list[Float[np.ndarray, "s s f"]]) -> Float[np.ndarray, "n f"]:
+def _flat(maps: list[Float[np.ndarray, "s s f"]]) -> Samples:
     return np.concatenate([values.reshape(-1, values.shape[-1]) for values in maps])
 
 
-def _shrink(values: Float[np.ndarray, "s s"]) -> Float[np.ndarray, "g g"]:
+def _shrink(values: Map) -> Float[np.ndarray, "g g"]:
     step = WORKING_SIZE // GRID
     return np.asarray(values.reshape(GRID, step, GRID, step).mean(axis=(1, 3)))
 
 
-def _grow(values: Float[np.ndarray, "g g"]) -> Float[np.ndarray, "s s"]:
+def _grow(values: Float[np.ndarray, "g g"]) -> Map:
     from scipy import ndimage
 
-    grown: Float[np.ndarray, "s s"] = ndimage.zoom(
-        values, WORKING_SIZE // GRID, order=1, grid_mode=True, mode="nearest"
-    )
+    grown: Map = ndimage.zoom(values, WORKING_SIZE // GRID, order=1, grid_mode=True, mode="nearest")
     return grown

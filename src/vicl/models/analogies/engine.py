@@ -10,7 +10,6 @@ from typing import Final
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from vicl.engine import Filled, drawn, rank
@@ -27,6 +26,7 @@ from vicl.models.analogies.pictures import (
     learn_picture,
     told_by_colour,
 )
+from vicl.models.analogies.shapes import RGB
 from vicl.models.analogies.view import WORKING_SIZE, View, describe
 from vicl.prompt import Example, Prompt
 
@@ -213,7 +213,7 @@ def _draw_lines(taught: _Taught, lines: LineKnowledge, query: Tensor) -> Filled:
     )
 
 
-def _draw_picture(image: Float[np.ndarray, "h w 3"], learned: Learned) -> Filled:
+def _draw_picture(image: RGB, learned: Learned) -> Filled:
     confidence = float(np.clip(1 - 3 * learned.error**0.5, 0, 1))
     return Filled(
         torch.from_numpy(image).permute(2, 0, 1).contiguous(),
@@ -230,7 +230,7 @@ def _limited(image: Tensor) -> Tensor:
     return resize(image, (height, width))
 
 
-def _array(image: Tensor) -> Float[np.ndarray, "h w 3"]:
+def _array(image: Tensor) -> RGB:
     return np.ascontiguousarray(image.detach().cpu().permute(1, 2, 0).numpy())
 
 

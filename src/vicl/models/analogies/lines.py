@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from vicl.encoders.handmade import blur
 from vicl.models.analogies.local import surroundings
+from vicl.models.analogies.shapes import RGB, RGBs
 
 _SAMPLES: Final = 8000
 _TREES: Final = 30
@@ -43,10 +44,7 @@ class LineKnowledge:
 
 
 def learn_lines(
-    inputs: Sequence[Float[np.ndarray, "_h _w 3"]],
-    amounts: Sequence[Float[np.ndarray, "_h _w"]],
-    *,
-    seed: int,
+    inputs: RGBs, amounts: Sequence[Float[np.ndarray, "_h _w"]], *, seed: int
 ) -> LineKnowledge:
     """Learn from as many pixels with a mark as without one."""
     from scipy import ndimage
@@ -72,9 +70,7 @@ def learn_lines(
     return LineKnowledge(model, share, strong)
 
 
-def answer_lines(
-    learned: LineKnowledge, query: Float[np.ndarray, "h w 3"]
-) -> Float[np.ndarray, "h w"]:
+def answer_lines(learned: LineKnowledge, query: RGB) -> Float[np.ndarray, "h w"]:
     """Strength of the mark at each pixel, [0, 1].
 
     It is scaled so that about as many pixels are strong as in the examples, but by no more than
@@ -86,7 +82,7 @@ def answer_lines(
     return np.clip(strength * (_STRONG / max(limit, 1e-6)), 0, 1).astype(np.float32)
 
 
-def _strength(model: Any, image: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
+def _strength(model: Any, image: RGB) -> Float[np.ndarray, "h w"]:
     features = surroundings(image)
     flat = model.predict(features.reshape(-1, features.shape[-1]))
     smooth = blur(flat.reshape(image.shape[:2]).astype(np.float32), _BLUR)

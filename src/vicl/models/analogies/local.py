@@ -8,11 +8,12 @@ import numpy as np
 from jaxtyping import Float
 
 from vicl.encoders.handmade import blur, gradient, to_lab
+from vicl.models.analogies.shapes import RGB
 
 _PATCH: Final = 7
 
 
-def colour_terms(image: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 20"]:
+def colour_terms(image: RGB) -> Float[np.ndarray, "h w 20"]:
     """All products of up to three channels: 1, r, g, b, rr, rg, ..., bbb."""
     red, green, blue = (image[..., channel] for channel in range(3))
     with_one = [np.ones_like(red), red, green, blue]
@@ -25,19 +26,19 @@ def colour_terms(image: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 20
     return np.stack(terms, axis=-1).astype(np.float32)
 
 
-def itself(image: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
+def itself(image: RGB) -> RGB:
     """RGB as it is."""
     return image
 
 
-def colours(image: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 7"]:
+def colours(image: RGB) -> Float[np.ndarray, "h w 7"]:
     """The pixel itself: RGB, brightest, darkest, their difference, mean."""
     high, low = image.max(axis=-1), image.min(axis=-1)
     more = np.stack([high, low, high - low, image.mean(axis=-1)], axis=-1)
     return np.concatenate([image, more], axis=-1, dtype=np.float32)
 
 
-def filters(image: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w f"]:
+def filters(image: RGB) -> Float[np.ndarray, "h w f"]:
     """A bank of filters for each channel: its 7x7 patch, blurs, medians, total variation.
 
     A ridge regression on them is a learned linear filter (sharpening, blurring, Wiener's), and,
@@ -69,7 +70,7 @@ def filters(image: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w f"]:
     return np.concatenate([*patch, *blurs, *medians, *variations], axis=-1, dtype=np.float32)
 
 
-def surroundings(image: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w f"]:
+def surroundings(image: RGB) -> Float[np.ndarray, "h w f"]:
     """Colours and gradients at several scales: for what is no linear filter, such as edges."""
     lab = to_lab(image)
     found = [lab, *(blur(lab, sigma) for sigma in (1.5, 4.0, 10.0))]

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float
 
 from vicl.encoders.handmade import places
 from vicl.models.analogies.cues import Knowledge, evidence, learn, log_odds
+from vicl.models.analogies.shapes import Map
 from vicl.models.analogies.trust import WAYS, weigh
 from vicl.models.analogies.view import View
 
@@ -52,14 +52,12 @@ class MaskAnswer:
         score: Expected IoU of the cut, [0, 1].
     """
 
-    evidence: Float[np.ndarray, "s s"]
-    chance: Float[np.ndarray, "s s"]
+    evidence: Map
+    chance: Map
     score: float
 
 
-def learn_mask(
-    views: tuple[View, ...], masks: tuple[Float[np.ndarray, "s s"], ...], *, seed: int
-) -> MaskKnowledge:
+def learn_mask(views: tuple[View, ...], masks: tuple[Map, ...], *, seed: int) -> MaskKnowledge:
     """Learn a class; with several examples, choose how to weigh cues by leaving one out."""
     known = learn(views, masks, seed=seed)
     count = len(views)
@@ -99,7 +97,7 @@ def answer_mask(
     return answers
 
 
-def _cut(evidence: Float[np.ndarray, "s s"]) -> MaskAnswer:
+def _cut(evidence: Map) -> MaskAnswer:
     """Cut where the expected IoU is greatest, if the log-odds are to be believed.
 
     The expected IoU of the `n` likeliest pixels is about the sum of their chances over `n` plus
@@ -116,9 +114,7 @@ def _cut(evidence: Float[np.ndarray, "s s"]) -> MaskAnswer:
     return MaskAnswer(moved.astype(np.float32), chance.astype(np.float32), float(expected[best]))
 
 
-def _refined(
-    query: View, evidence: Float[np.ndarray, "s s"], seed: int
-) -> Float[np.ndarray, "s s"]:
+def _refined(query: View, evidence: Map, seed: int) -> Map:
     """Let the query's own colours and places correct the evidence, a few times.
 
     A forest learns the present answer from colour and place; with large leaves it can only keep

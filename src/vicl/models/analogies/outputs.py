@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
 from jaxtyping import Float
+
+from vicl.models.analogies.shapes import RGB, Colours, Ends, RGBs
 
 _NEAR: Final = 0.12
 """Colours closer than this (Euclidean, RGB) are one: JPEG and resizing move them so far."""
@@ -34,7 +35,7 @@ class OutputKind:
     colours: Float[np.ndarray, "k 3"]
 
 
-def kind_of(outputs: Sequence[Float[np.ndarray, "_h _w 3"]]) -> OutputKind:
+def kind_of(outputs: RGBs) -> OutputKind:
     """Tell from the examples' outputs, RGB in [0, 1]."""
     pixels = np.concatenate([_thinned_out(output) for output in outputs])
     colours, covered = _palette(pixels)
@@ -56,16 +57,12 @@ def kind_of(outputs: Sequence[Float[np.ndarray, "_h _w 3"]]) -> OutputKind:
     return OutputKind("picture", np.zeros((0, 3), np.float32))
 
 
-def amount(
-    output: Float[np.ndarray, "h w 3"], colours: Float[np.ndarray, "2 3"]
-) -> Float[np.ndarray, "h w"]:
+def amount(output: RGB, colours: Ends) -> Float[np.ndarray, "h w"]:
     """How far each pixel lies from the first colour to the second, [0, 1]."""
     return _along(output.reshape(-1, 3), colours).reshape(output.shape[:2])
 
 
-def shares(
-    output: Float[np.ndarray, "h w 3"], colours: Float[np.ndarray, "k 3"]
-) -> Float[np.ndarray, "k h w"]:
+def shares(output: RGB, colours: Float[np.ndarray, "k 3"]) -> Float[np.ndarray, "k h w"]:
     """One map a colour: 1 where it is the nearest; soft between two colours."""
     if len(colours) == 2:
         second = amount(output, colours)
@@ -75,12 +72,12 @@ def shares(
     return np.stack([nearest == index for index in range(len(colours))]).astype(np.float32)
 
 
-def _thinned_out(output: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "n 3"]:
+def _thinned_out(output: RGB) -> Colours:
     step = max(1, round(max(output.shape[:2]) / 160))
     return output[step // 2 :: step, step // 2 :: step].reshape(-1, 3)
 
 
-def _palette(pixels: Float[np.ndarray, "n 3"]) -> tuple[Float[np.ndarray, "k 3"], float]:
+def _palette(pixels: Colours) -> tuple[Float[np.ndarray, "k 3"], float]:
     """The most frequent colours, and the share of the pixels near one of them."""
     left = pixels
     colours: list[Float[np.ndarray, " 3"]] = []
@@ -96,9 +93,7 @@ def _palette(pixels: Float[np.ndarray, "n 3"]) -> tuple[Float[np.ndarray, "k 3"]
     return np.array(colours, np.float32), 1 - len(left) / len(pixels)
 
 
-def _ends(
-    pixels: Float[np.ndarray, "n 3"], first: Float[np.ndarray, " 3"]
-) -> Float[np.ndarray, "2 3"]:
+def _ends(pixels: Colours, first: Float[np.ndarray, " 3"]) -> Ends:
     """The most frequent colour and the one farthest from it, not counting a few strays."""
     apart = np.linalg.norm(pixels - first, axis=1)
     limit = np.sort(apart)[-max(1, round(0.002 * len(apart)))]
@@ -106,15 +101,13 @@ def _ends(
     return np.stack([first, far.mean(axis=0) if len(far) else first]).astype(np.float32)
 
 
-def _along(
-    pixels: Float[np.ndarray, "n 3"], ends: Float[np.ndarray, "2 3"]
-) -> Float[np.ndarray, " n"]:
+def _along(pixels: Colours, ends: Ends) -> Float[np.ndarray, " n"]:
     way = ends[1] - ends[0]
     share = (pixels - ends[0]) @ way / max(float(way @ way), 1e-9)
     return np.asarray(np.clip(share, 0, 1))
 
 
-def _is_thin(output: Float[np.ndarray, "h w 3"], ends: Float[np.ndarray, "2 3"]) -> bool:
+def _is_thin(output: RGB, ends: Ends) -> bool:
     """Whether little of the marks survives an opening of about a hundredth of the image."""
     from scipy import ndimage
 

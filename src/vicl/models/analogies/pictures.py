@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vicl.models.analogies import local
+from vicl.models.analogies.shapes import RGB, Colours, RGBs, Samples
 
 _SAMPLES: Final = 6000
 _TREES: Final = 20
@@ -54,7 +55,7 @@ class Method:
     """
 
     name: str
-    features: Callable[[Float[np.ndarray, "h w 3"]], Float[np.ndarray, "h w _"]]
+    features: Callable[[RGB], Float[np.ndarray, "h w _"]]
     forest: bool = False
     curves: bool = False
     residual: bool = False
@@ -85,12 +86,7 @@ class Learned:
     error: float
 
 
-def learn_picture(
-    inputs: Sequence[Float[np.ndarray, "_h _w 3"]],
-    outputs: Sequence[Float[np.ndarray, "_h _w 3"]],
-    *,
-    seed: int,
-) -> list[Learned]:
+def learn_picture(inputs: RGBs, outputs: RGBs, *, seed: int) -> list[Learned]:
     """Fit every method and order them, best first.
 
     With several examples each half of them is predicted from the other; with one, the black
@@ -117,12 +113,7 @@ def learn_picture(
     return [replace(best, error=min(item.error for item in found)), *others]
 
 
-def told_by_colour(
-    inputs: Sequence[Float[np.ndarray, "_h _w 3"]],
-    outputs: Sequence[Float[np.ndarray, "_h _w 3"]],
-    *,
-    seed: int,
-) -> bool:
+def told_by_colour(inputs: RGBs, outputs: RGBs, *, seed: int) -> bool:
     """Whether a pixel's own colour alone tells its output, as in a thresholded photograph.
 
     That is so if curves or a colour table, learned in one part of the examples, explain all but
@@ -138,11 +129,7 @@ def told_by_colour(
     return False
 
 
-def guesswork(
-    learned: Learned,
-    inputs: Sequence[Float[np.ndarray, "_h _w 3"]],
-    outputs: Sequence[Float[np.ndarray, "_h _w 3"]],
-) -> float:
+def guesswork(learned: Learned, inputs: RGBs, outputs: RGBs) -> float:
     """How far colours are made up, in [0, 1]: only where the inputs are gray and outputs are not.
 
     0 if the method explains the output (a palette laid over gray values), 1 if it leaves as much
@@ -154,9 +141,7 @@ def guesswork(
     return float(np.interp(learned.error, _LAW, (0, 1)))
 
 
-def apply_picture(
-    learned: Learned, query: Float[np.ndarray, "h w 3"]
-) -> Float[np.ndarray, "h w 3"]:
+def apply_picture(learned: Learned, query: RGB) -> RGB:
     """Answer a query at its own size, in bands of rows, so that features need little memory."""
     if learned.method is None:
         return query
@@ -176,10 +161,10 @@ def apply_picture(
 
 def _held_out(
     method: Method,
-    features: Float[np.ndarray, "n f"],
+    features: Samples,
     part: Bool[np.ndarray, " n"],
-    source: Float[np.ndarray, "n 3"],
-    target: Float[np.ndarray, "n 3"],
+    source: Colours,
+    target: Colours,
     seed: int,
 ) -> float:
     """Mean squared error on each half of the samples, learned from the other."""
@@ -199,7 +184,7 @@ def _held_out(
 class _Curves:
     """For each channel the mean output at each of its levels, with straight lines between."""
 
-    def fit(self, features: Float[np.ndarray, "n 3"], target: Float[np.ndarray, "n 3"]) -> _Curves:
+    def fit(self, features: Colours, target: Colours) -> _Curves:
         """See scikit-learn."""
         levels = np.rint(features * (_LEVELS - 1)).astype(np.int64)
         self._curves = []
@@ -210,21 +195,14 @@ class _Curves:
             self._curves.append((known, sums[known] / counts[known]))
         return self
 
-    def predict(self, features: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+    def predict(self, features: Colours) -> Colours:
         """See scikit-learn."""
         levels = features.T * (_LEVELS - 1)
         mapped = [np.interp(own, *curve) for own, curve in zip(levels, self._curves, strict=True)]
         return np.stack(mapped, axis=1).astype(np.float32)
 
 
-def _fit(
-    method: Method,
-    features: Float[np.ndarray, "n f"],
-    target: Float[np.ndarray, "n 3"],
-    seed: int,
-    *,
-    trees: int,
-) -> Any:
+def _fit(method: Method, features: Samples, target: Colours, seed: int, *, trees: int) -> Any:
     if method.curves:
         return _Curves().fit(features, target)
     if method.forest:

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vicl.models.analogies.cues import CUES, log_odds
+from vicl.models.analogies.shapes import Map
 
 # fmt: off
 _TABLE: Final = np.array([
@@ -48,7 +49,7 @@ WAYS: Final = ("all", *_FIXED)
 
 def weigh(
     way: str, cues: Float[np.ndarray, "n s s"], statistics: Float[np.ndarray, " m"], area: float
-) -> Float[np.ndarray, "s s"]:
+) -> Map:
     """Add up the evidence.
 
     Args:

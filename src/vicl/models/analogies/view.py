@@ -17,6 +17,7 @@ from torch import Tensor
 from vicl.encoders.handmade import SHAPES, HandMade, blur
 from vicl.engine import Encoder
 from vicl.images import resize
+from vicl.models.analogies.shapes import Map
 
 _ENCODER: Final[Encoder] = HandMade()
 
@@ -44,12 +45,12 @@ class View:
     histogram: Float[np.ndarray, " b"]
 
     @property
-    def inside(self) -> Float[np.ndarray, "s s"]:
+    def inside(self) -> Map:
         """How little a pixel's region is connected to the border, [0, 1]."""
         return self.pixels[..., -2]
 
     @property
-    def contrast(self) -> Float[np.ndarray, "s s"]:
+    def contrast(self) -> Map:
         """How much its region differs from the background around it, [0, 1]."""
         return self.pixels[..., -1]
 

@@ -71,10 +71,12 @@ class _Crops(Checked):
 def section(kind: Kind) -> type[Checked]:
     """What a recipe says of a model: its configuration, and what its kind has beside it."""
     bases: list[type[Checked]] = [_Crops] if kind.objective == "vqgan" else [_Asked]
-    if issubclass(kind.config, CodeConfig):
+    if issubclass(kind.model.config_class, CodeConfig):
         bases.insert(0, _OverCodes)
-    fields: dict[str, Any] = {"kind": (Literal[kind.name], ...)}
-    return create_model(kind.config.__name__, __base__=(*bases, kind.config), **fields)
+    fields: dict[str, Any] = {"kind": (Literal[kind.model.kind], ...)}
+    return create_model(
+        kind.model.config_class.__name__, __base__=(*bases, kind.model.config_class), **fields
+    )
 
 
 if TYPE_CHECKING:

@@ -111,7 +111,7 @@ class Recipe(Part):
                     "ema: would average codes from before vqgan.quantise_after; give null"
                 )
         everything = any(isinstance(masking, Everything) for masking in self.masking)
-        if everything and not self.kind.config.causal:
+        if everything and not self.kind.model.config_class.causal:
             raise ValueError(
                 f"masking: got all, which leaves a {self.model.kind} nothing to see; it is for "
                 "autoregressive"
