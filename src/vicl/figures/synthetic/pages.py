@@ -14,7 +14,8 @@ from numpy.random import Generator
 
 from vicl.canvas.rects import Rect
 from vicl.figures.synthetic.captions import caption, heading, label
-from vicl.figures.synthetic.rules.drawing import chance, pick
+from vicl.figures.synthetic.rules.drawing import pick
+from vicl.figures.synthetic.scenes.chance import often
 from vicl.figures.synthetic.scenes.rendering import LEAST_SIDE
 
 Pixels = tuple[int, int, int]
@@ -98,13 +99,13 @@ def plan_page(rng: Generator, size: tuple[int, int]) -> Plan:
 
 def _draw_plan(rng: Generator, size: tuple[int, int]) -> Plan:
     shown, number, abreast = _counts(rng, size)
-    lines = chance(rng, 0.7)
+    lines = often(rng, 0.7)
     long, wide = (number, abreast * shown) if lines else (abreast * shown, number)
     line = max(7, round(0.042 * min(size)))
     frame, texts = _margins(rng, size, line)
     gaps = (_gap(rng, size), _gap(rng, size))
-    arrows = chance(rng, 0.12) and gaps[0] >= 5
-    names = chance(rng, 0.3) and min(size) >= 96
+    arrows = often(rng, 0.12) and gaps[0] >= 5
+    names = often(rng, 0.3) and min(size) >= 96
     frame = _narrowed(rng, frame, long, wide)
     if names:
         frame = Rect(frame.top + line + 4, frame.left, frame.height - line - 4, frame.width)
@@ -127,12 +128,12 @@ def _draw_plan(rng: Generator, size: tuple[int, int]) -> Plan:
         lines=lines,
         paper=paper,
         ink=ink,
-        border=0 if chance(rng, 0.7) else 1 + int(rng.integers(2)),
+        border=0 if often(rng, 0.7) else 1 + int(rng.integers(2)),
         texts=tuple(texts),
         labels=_labels(rng, len(rects), shown),
         arrows=arrows,
-        inset=_inset(rng) if chance(rng, 0.08) else None,
-        quality=int(rng.integers(25, 95)) if chance(rng, 0.4) else None,
+        inset=_inset(rng) if often(rng, 0.08) else None,
+        quality=int(rng.integers(25, 95)) if often(rng, 0.4) else None,
     )
 
 
@@ -152,10 +153,10 @@ _Text = tuple[str, int, int, int, bool]
 def _margins(rng: Generator, size: tuple[int, int], line: int) -> tuple[Rect, list[_Text]]:
     """The part of a page that is left for pictures, and the text around it."""
     height, width = size
-    edge = 0 if chance(rng, 0.3) else int(rng.integers(1, max(2, min(size) // 16)))
+    edge = 0 if often(rng, 0.3) else int(rng.integers(1, max(2, min(size) // 16)))
     top, left, bottom, right = edge, edge, height - edge, width - edge
     texts: list[_Text] = []
-    if min(size) >= 96 and chance(rng, 0.25):
+    if min(size) >= 96 and often(rng, 0.25):
         rows = 1 + int(rng.integers(3))
         bottom -= rows * (line + 2) + 5
         words = caption(rng, rows, room=right - left, line=line)
@@ -163,13 +164,13 @@ def _margins(rng: Generator, size: tuple[int, int], line: int) -> tuple[Rect, li
             (text, left, bottom + 2 + row * (line + 2), line, False)
             for row, text in enumerate(words)
         ]
-    if min(size) >= 96 and chance(rng, 0.12):
+    if min(size) >= 96 and often(rng, 0.12):
         words_up = heading(rng, 0, room=height, line=line)
         texts.append((words_up, left, (top + bottom) // 3, line, True))
         left += line + 2
-    if chance(rng, 0.15):  # white space, as beside a figure of another shape
+    if often(rng, 0.15):  # white space, as beside a figure of another shape
         spare = int(rng.integers(0, min(size) // 4))
-        if chance(rng, 0.5):
+        if often(rng, 0.5):
             bottom -= spare
         else:
             right -= spare
@@ -186,16 +187,16 @@ def _narrowed(rng: Generator, frame: Rect, long: int, wide: int) -> Rect:
 
 def _gap(rng: Generator, size: tuple[int, int]) -> int:
     """Pixels between neighbouring pictures."""
-    if chance(rng, 0.15):
+    if often(rng, 0.15):
         return 0
-    return int(rng.integers(1, 4) if chance(rng, 0.6) else rng.integers(3, 3 + min(size) // 18))
+    return int(rng.integers(1, 4) if often(rng, 0.6) else rng.integers(3, 3 + min(size) // 18))
 
 
 def _cuts(rng: Generator, start: int, length: int, parts: int, gap: int) -> list[tuple[int, int]]:
     """(start, length) of each cell along one side; of unequal lengths on some pages."""
     gap = min(gap, max(0, length // parts - 9))
     room = length - gap * (parts - 1)
-    if chance(rng, 0.75):
+    if often(rng, 0.75):
         # To the pixel, so that one drawing gives input and output; what is left over is margin.
         ends = room // parts * np.arange(1, parts + 1)
     else:
@@ -234,10 +235,10 @@ def _colours(rng: Generator) -> tuple[Pixels, Pixels]:
 
 def _labels(rng: Generator, scenes: int, shown: int) -> tuple[tuple[str, ...], ...]:
     """What is written onto each picture: a letter, on some pages."""
-    if not chance(rng, 0.2):
+    if not often(rng, 0.2):
         return ((("",) * shown),) * scenes
     style = int(rng.integers(4))
-    by_scene = chance(rng, 0.3)
+    by_scene = often(rng, 0.3)
     return tuple(
         tuple(
             label(scene if by_scene else scene * shown + part, style)

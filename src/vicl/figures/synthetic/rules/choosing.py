@@ -6,23 +6,24 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import PIL.Image
 from jaxtyping import UInt8
 from numpy.random import Generator
-from PIL import Image, ImageDraw
+from PIL import ImageDraw
 
 from vicl.figures.synthetic.rules.drawing import (
     bounds,
     draw_ink,
     draw_levels,
-    grow,
     paint,
     pick,
     pixels,
     row_rng,
     seen,
+    shrink,
     union,
 )
-from vicl.figures.synthetic.rules.rule import Draw, Pair, Size, Values, changes, pairs
+from vicl.figures.synthetic.rules.rule import Apply, Draw, Image, Pair, Size, Values, changes, pairs
 from vicl.figures.synthetic.scenes.rendering import render
 from vicl.figures.synthetic.scenes.scene import (
     COLOURS,
@@ -126,39 +127,8 @@ def _dull(thing: Thing) -> Thing:
     return replace(thing, size=min(thing.size, 0.07), opacity=0.35, relief="flat")
 
 
-_SEVERAL = Wish(things=(2, 5))
-
-
 def _marking(rng: Generator) -> Values:
     return {**draw_ink(rng), "mark": draw_levels(rng)}
-
-
-@pairs(draw=_marking, wish=_SEVERAL, measure="iou", weight=1.5, plain=False)
-def marked_dot(scene: Scene, size: Size, values: Values) -> Pair:
-    """A mask of the thing that has a dot on it."""
-    return _marked(scene, size, values, draw_dot)
-
-
-@pairs(draw=_marking, wish=_SEVERAL, measure="iou", weight=1.5, plain=False)
-def marked_box(scene: Scene, size: Size, values: Values) -> Pair:
-    """A mask of the thing that has a box around it."""
-    return _marked(scene, size, values, draw_box)
-
-
-@pairs(draw=_marking, wish=_SEVERAL, measure="iou", weight=1.5, plain=False)
-def marked_scribble(scene: Scene, size: Size, values: Values) -> Pair:
-    """A mask of the thing that has a scribble on it."""
-    return _marked(scene, size, values, draw_scribble)
-
-
-_Mark = Callable[[Rendered, int, Generator, list[int]], UInt8[np.ndarray, "h w 3"]]
-
-
-def _marked(scene: Scene, size: Size, values: Values, mark: _Mark) -> Pair:
-    shown = render(scene, size)
-    number = marked_number(scene, shown)
-    image = mark(shown, number, row_rng(scene, _MARK), values["mark"])
-    return Pair(image, paint(shown.visible[number], values["on"], values["off"]))
 
 
 def marked_number(scene: Scene, shown: Rendered) -> int:
@@ -167,18 +137,14 @@ def marked_number(scene: Scene, shown: Rendered) -> int:
     return pick(row_rng(scene, _MARKED), options)
 
 
-def draw_dot(
-    shown: Rendered, number: int, rng: Generator, colour: list[int]
-) -> UInt8[np.ndarray, "h w 3"]:
+def draw_dot(shown: Rendered, number: int, rng: Generator, colour: list[int]) -> Image:
     """A dot with a rim that shows on every colour, well inside a thing."""
-    size = (shown.image.shape[0], shown.image.shape[1])
+    size = shown.image.shape
     y, x = pick(rng, inner_points(shown.visible[number], pixels(size, 0.03)))
     return _stroke(shown.image, [(x, y)], colour, pixels(size, 0.035))
 
 
-def draw_box(
-    shown: Rendered, number: int, rng: Generator, colour: list[int]
-) -> UInt8[np.ndarray, "h w 3"]:
+def draw_box(shown: Rendered, number: int, rng: Generator, colour: list[int]) -> Image:
     """A loose frame with a rim that shows on every colour."""
     size = (shown.image.shape[0], shown.image.shape[1])
     box = bounds(shown.visible[number] >= 128) or (0, 0, *size)
@@ -187,7 +153,7 @@ def draw_box(
     top, left = max(0, box[0] - int(space[0])), max(0, box[1] - int(space[1]))
     bottom = min(size[0] - 1, box[2] + int(space[2]))
     right = min(size[1] - 1, box[3] + int(space[3]))
-    canvas = Image.fromarray(shown.image)
+    canvas = PIL.Image.fromarray(shown.image)
     pen = ImageDraw.Draw(canvas)
     width = pixels(size, 0.018)
     outer = (left - 1, top - 1, right + 1, bottom + 1)
@@ -196,11 +162,9 @@ def draw_box(
     return np.asarray(canvas)
 
 
-def draw_scribble(
-    shown: Rendered, number: int, rng: Generator, colour: list[int]
-) -> UInt8[np.ndarray, "h w 3"]:
+def draw_scribble(shown: Rendered, number: int, rng: Generator, colour: list[int]) -> Image:
     """A stroke through a thing that stays on it, as far as the thing is not bent."""
-    size = (shown.image.shape[0], shown.image.shape[1])
+    size = shown.image.shape
     points = inner_points(shown.visible[number], pixels(size, 0.03))
     drawn = [pick(rng, points) for _ in range(5)]
     axis = int(rng.integers(2))
@@ -208,11 +172,9 @@ def draw_scribble(
     return _stroke(shown.image, [(x, y) for y, x in ordered], colour, pixels(size, 0.012))
 
 
-def _stroke(
-    image: UInt8[np.ndarray, "h w 3"], points: list[tuple[int, int]], colour: list[int], radius: int
-) -> UInt8[np.ndarray, "h w 3"]:
+def _stroke(image: Image, points: list[tuple[int, int]], colour: list[int], radius: int) -> Image:
     """A line through points (x, y), in a colour with a rim."""
-    canvas = Image.fromarray(image)
+    canvas = PIL.Image.fromarray(image)
     pen = ImageDraw.Draw(canvas)
     for reach, ink in ((radius + 1, _rim(colour)), (radius, (colour[0], colour[1], colour[2]))):
         if len(points) > 1:
@@ -220,6 +182,30 @@ def _stroke(
         for x, y in (points[0], points[-1]):
             pen.ellipse((x - reach, y - reach, x + reach, y + reach), ink)
     return np.asarray(canvas)
+
+
+_Mark = Callable[[Rendered, int, Generator, list[int]], Image]
+
+
+def _marked(mark: _Mark) -> Apply:
+    def apply(scene: Scene, size: Size, values: Values) -> Pair:
+        shown = render(scene, size)
+        number = marked_number(scene, shown)
+        image = mark(shown, number, row_rng(scene, _MARK), values["mark"])
+        return Pair(image, paint(shown.visible[number], values["on"], values["off"]))
+
+    return apply
+
+
+for _name, _mark, _what in (
+    ("dot", draw_dot, "a dot on it"),
+    ("box", draw_box, "a box around it"),
+    ("scribble", draw_scribble, "a scribble on it"),
+):
+    pairs(
+        draw=_marking, wish=Wish(things=(2, 5)), measure="iou", weight=1.5, plain=False,
+        name=f"marked-{_name}", what=f"A mask of the thing that has {_what}",
+    )(_marked(_mark))  # fmt: skip
 
 
 def _rim(colour: list[int]) -> tuple[int, int, int]:
@@ -230,8 +216,7 @@ def _rim(colour: list[int]) -> tuple[int, int, int]:
 def inner_points(layer: UInt8[np.ndarray, "h w"], margin: int) -> list[tuple[int, int]]:
     """Points (y, x) inside a thing, away from its border where it is thick enough."""
     for distance in range(margin, -1, -1):
-        bare = 255 - grow(255 - layer, distance)
-        found = np.argwhere(bare >= 128)
+        found = np.argwhere(shrink(layer, distance) >= 128)
         if len(found):
             step = max(1, len(found) // 64)  # a few dozen are enough to pick from
             return [(int(y), int(x)) for y, x in found[::step]]

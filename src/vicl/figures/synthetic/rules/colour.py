@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -13,15 +11,16 @@ from PIL import Image, ImageDraw
 
 from vicl.figures.synthetic.rules.choosing import divided, inner_points
 from vicl.figures.synthetic.rules.drawing import (
-    chance,
     coloured,
     draw_colour_pair,
     pick,
     pixels,
     row_rng,
     seen,
+    union,
 )
-from vicl.figures.synthetic.rules.rule import Pair, Size, Values, changes, filters, pairs
+from vicl.figures.synthetic.rules.rule import COLOURED, Pair, Size, Values, changes, filters, pairs
+from vicl.figures.synthetic.scenes.chance import often
 from vicl.figures.synthetic.scenes.rendering import render
 from vicl.figures.synthetic.scenes.scene import COLOURS, Scene, Surface, Thing, Wish, attribute_of
 
@@ -80,7 +79,7 @@ def _washed(surface: Surface, values: Values) -> Surface:
     return replace(surface, colour=colour, second=paler)
 
 
-@pairs(wish=Wish(things=(0, 6), coloured=True), weight=1.5, plain=False)
+@pairs(wish=COLOURED, weight=1.5, plain=False)
 def colourise_naturally(scene: Scene, size: Size, values: Values) -> Pair:
     """A gray picture gets its own colours back, as far as they can be known."""
     image = render(scene, size).image
@@ -97,7 +96,7 @@ def colour_hints(scene: Scene, size: Size, values: Values) -> Pair:
     """A gray picture with dots of colour gets its colours back."""
     shown = render(scene, size)
     rng = row_rng(scene, _HINTS)
-    bare = 255 - np.minimum(shown.visible.sum(axis=0, dtype=np.uint16), 255).astype(np.uint8)
+    bare = 255 - union(shown.visible)
     layers = [shown.visible[number] for number in seen(shown)]
     canvas = Image.fromarray(gray_of(shown.image))
     pen = ImageDraw.Draw(canvas)
@@ -110,7 +109,7 @@ def colour_hints(scene: Scene, size: Size, values: Values) -> Pair:
     return Pair(np.asarray(canvas), shown.image)
 
 
-@filters(wish=Wish(things=(0, 6), coloured=True))
+@filters(wish=COLOURED)
 def grayscale(image: UInt8[np.ndarray, "h w 3"], values: Values) -> UInt8[np.ndarray, "h w 3"]:
     """The picture loses its colours."""
     return gray_of(image)
@@ -164,7 +163,7 @@ _TURNS = (60, 170, 190, 210, 300)
 """Degrees by which hues turn: those that would make green things blue are left out."""
 
 
-@filters(draw=lambda rng: {"degrees": pick(rng, _TURNS)}, wish=Wish(things=(0, 6), coloured=True))
+@filters(draw=lambda rng: {"degrees": pick(rng, _TURNS)}, wish=COLOURED)
 def hue(image: UInt8[np.ndarray, "h w 3"], values: Values) -> UInt8[np.ndarray, "h w 3"]:
     """All hues turn by one angle."""
     parts = Image.fromarray(image).convert("HSV").split()
@@ -177,16 +176,14 @@ _SWAPS = ((1, 0, 2), (2, 1, 0))
 """Orders of channels; green stays where it is, or becomes red, but never blue."""
 
 
-@filters(
-    draw=lambda rng: {"order": list(pick(rng, _SWAPS))}, wish=Wish(things=(0, 6), coloured=True)
-)
+@filters(draw=lambda rng: {"order": list(pick(rng, _SWAPS))}, wish=COLOURED)
 def swap_channels(image: UInt8[np.ndarray, "h w 3"], values: Values) -> UInt8[np.ndarray, "h w 3"]:
     """Two of red, green and blue change places."""
     return np.ascontiguousarray(image[..., values["order"]])
 
 
 def _levels(rng: Generator) -> Values:
-    gray = chance(rng, 0.25)
+    gray = often(rng, 0.25)
     return {"levels": int(rng.integers(3 if gray else 2, 5)), "gray": gray}
 
 
@@ -207,19 +204,13 @@ def _duotone(rng: Generator) -> Values:
 @filters(draw=_duotone)
 def duotone(image: UInt8[np.ndarray, "h w 3"], values: Values) -> UInt8[np.ndarray, "h w 3"]:
     """Gray levels become shades between two colours."""
-    table = _ramp((tuple(values["dark"]), tuple(values["light"])))
+    table = ramp([values["dark"], values["light"]])
     gray = Image.fromarray(image).convert("L")
     return table.take(np.asarray(gray), axis=0)
 
 
-@lru_cache(maxsize=64)
-def _ramp(stops: tuple[tuple[Any, ...], ...]) -> UInt8[np.ndarray, "256 3"]:
-    """A table of colours that goes through some at equal steps."""
+def ramp(stops: list[list[int]]) -> UInt8[np.ndarray, "256 3"]:
+    """A table of 256 colours that goes through some, dark to light levels, at equal steps."""
     at = np.linspace(0, 255, len(stops))
     channels = [np.interp(np.arange(256), at, [s[c] for s in stops]) for c in range(3)]
     return np.stack(channels, axis=1).round().astype(np.uint8)
-
-
-def ramp(stops: list[list[int]]) -> UInt8[np.ndarray, "256 3"]:
-    """A table of 256 colours that goes through some, dark to light levels, at equal steps."""
-    return _ramp(tuple(tuple(stop) for stop in stops))

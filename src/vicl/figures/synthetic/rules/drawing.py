@@ -11,7 +11,9 @@ from jaxtyping import Bool, UInt8
 from numpy.random import Generator
 from PIL import Image
 
-from vicl.figures.synthetic.scenes.scene import COLOURS, Rendered, Rgb, Scene, Thing
+from vicl.figures.synthetic.scenes.backgrounds import levels
+from vicl.figures.synthetic.scenes.chance import often
+from vicl.figures.synthetic.scenes.scene import COLOURS, Rendered, Scene, Thing
 
 _T = TypeVar("_T")
 
@@ -33,11 +35,6 @@ def pick(rng: Generator, options: Sequence[_T]) -> _T:
     return options[int(rng.integers(len(options)))]
 
 
-def chance(rng: Generator, share: float) -> bool:
-    """True in this share of the draws."""
-    return bool(rng.random() < share)
-
-
 def between(rng: Generator, low: float, high: float) -> float:
     """A number of three digits after the point, each as likely."""
     return round(float(rng.uniform(low, high)), 3)
@@ -45,8 +42,8 @@ def between(rng: Generator, low: float, high: float) -> float:
 
 def draw_levels(rng: Generator) -> Levels:
     """A colour: one of those with names, or any."""
-    if chance(rng, 0.5):
-        return to_levels(COLOURS[pick(rng, tuple(COLOURS))])
+    if often(rng, 0.5):
+        return list(levels(COLOURS[pick(rng, tuple(COLOURS))]))
     return [int(v) for v in rng.integers(0, 256, 3)]
 
 
@@ -55,7 +52,7 @@ _VIVID = ("red", "orange", "yellow", "green", "cyan", "pink", "white")
 
 def draw_vivid(rng: Generator) -> Levels:
     """A colour for lines over pictures, which are darker and paler than these mostly."""
-    return to_levels(COLOURS[pick(rng, _VIVID)])
+    return list(levels(COLOURS[pick(rng, _VIVID)]))
 
 
 def draw_colour_pair(rng: Generator, far: int = _FAR) -> tuple[Levels, Levels]:
@@ -67,8 +64,8 @@ def draw_colour_pair(rng: Generator, far: int = _FAR) -> tuple[Levels, Levels]:
             return first, second
 
 
-def draw_ink_pair(rng: Generator) -> tuple[Levels, Levels]:
-    """Two colours for a mask: not green or blue on white.
+def draw_ink_pair(rng: Generator) -> dict[str, Any]:
+    """Any two colours of a mask, "on" and "off", but not green or blue on white.
 
     Else the mask of a green circle, or its box, would be an answer of the paper's synthetic study,
     which is held out.
@@ -76,7 +73,7 @@ def draw_ink_pair(rng: Generator) -> tuple[Levels, Levels]:
     while True:
         on, off = draw_colour_pair(rng)
         if not (min(off) >= 190 and max(on[1], on[2]) >= 120 and on[0] <= 110):
-            return on, off
+            return {"on": on, "off": off}
 
 
 def draw_ink(rng: Generator) -> dict[str, Any]:
@@ -86,13 +83,7 @@ def draw_ink(rng: Generator) -> dict[str, Any]:
         return {"on": WHITE, "off": BLACK}
     if kind < 0.7:
         return {"on": BLACK, "off": WHITE}
-    on, off = draw_ink_pair(rng)
-    return {"on": on, "off": off}
-
-
-def to_levels(colour: Rgb) -> Levels:
-    """From shares to whole levels."""
-    return [round(255 * share) for share in colour]
+    return draw_ink_pair(rng)
 
 
 def row_rng(scene: Scene, purpose: int) -> Generator:
@@ -122,16 +113,6 @@ def over(
     canvas = Image.fromarray(image)
     canvas.paste((colour[0], colour[1], colour[2]), mask=Image.fromarray(coverage))
     return np.asarray(canvas)
-
-
-def mix(
-    front: UInt8[np.ndarray, "h w 3"],
-    back: UInt8[np.ndarray, "h w 3"],
-    coverage: UInt8[np.ndarray, "h w"],
-) -> UInt8[np.ndarray, "h w 3"]:
-    """One picture over another."""
-    mask = Image.fromarray(coverage)
-    return np.asarray(Image.composite(Image.fromarray(front), Image.fromarray(back), mask))
 
 
 def union(layers: UInt8[np.ndarray, "n h w"]) -> UInt8[np.ndarray, "h w"]:
@@ -187,9 +168,9 @@ def seen(rendered: Rendered, share: float = SEEN) -> list[int]:
     return [number for number, total in enumerate(sums) if total >= least]
 
 
-def pixels(size: tuple[int, int], share: float) -> int:
+def pixels(size: Sequence[int], share: float) -> int:
     """A share of the cell's shorter side in whole pixels, at least one."""
-    return max(1, round(share * min(size)))
+    return max(1, round(share * min(size[:2])))
 
 
 def coloured(thing: Thing, name: str) -> Thing:

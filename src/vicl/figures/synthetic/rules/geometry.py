@@ -10,13 +10,14 @@ from jaxtyping import UInt8
 from numpy.random import Generator
 from PIL import Image
 
-from vicl.figures.synthetic.rules.drawing import between, chance, pick
+from vicl.figures.synthetic.rules.drawing import between, pick
 from vicl.figures.synthetic.rules.rule import Values, changes, filters
+from vicl.figures.synthetic.scenes.chance import often
 from vicl.figures.synthetic.scenes.scene import SHAPES, Scene, Wish
 
 
 def _factor(rng: Generator) -> Values:
-    low, high = (0.4, 0.58) if chance(rng, 0.5) else (1.35, 1.8)
+    low, high = (0.4, 0.58) if often(rng, 0.5) else (1.35, 1.8)
     return {"factor": between(rng, low, high)}
 
 
@@ -34,13 +35,8 @@ def resize(scene: Scene, values: Values) -> Scene:
 )
 def reshape(scene: Scene, values: Values) -> Scene:
     """All things take one shape, upright."""
-    return replace(
-        scene,
-        things=tuple(
-            replace(thing, shape=values["shape"], angle=0.0, aspect=1.0, mirrored=False)
-            for thing in scene.things
-        ),
-    )
+    upright = {"shape": values["shape"], "angle": 0.0, "aspect": 1.0, "mirrored": False}
+    return replace(scene, things=tuple(replace(thing, **upright) for thing in scene.things))
 
 
 @filters(draw=lambda rng: {"axis": pick(rng, ("x", "x", "y"))})
@@ -78,13 +74,9 @@ def _step(rng: Generator) -> Values:
 @changes(draw=_step, wish=Wish(things=(1, 2), movable=True, apart=True))
 def move(scene: Scene, values: Values) -> Scene:
     """All things move by one step."""
-    return replace(
-        scene,
-        things=tuple(
-            replace(t, centre=(t.centre[0] + values["y"], t.centre[1] + values["x"]))
-            for t in scene.things
-        ),
-    )
+    y, x = values["y"], values["x"]
+    moved = (replace(t, centre=(t.centre[0] + y, t.centre[1] + x)) for t in scene.things)
+    return replace(scene, things=tuple(moved))
 
 
 @filters()

@@ -24,11 +24,9 @@ from vicl.figures.synthetic.rules.drawing import (
     rims,
     union,
 )
-from vicl.figures.synthetic.rules.rule import ANYTHING, Draw, Pair, Size, Values, pairs
+from vicl.figures.synthetic.rules.rule import SOME, Draw, Pair, Size, Values, pairs
 from vicl.figures.synthetic.scenes.rendering import render
-from vicl.figures.synthetic.scenes.scene import Scene, Wish
-
-_SOME = Wish(things=(1, 4))
+from vicl.figures.synthetic.scenes.scene import Scene
 
 _WEAK = 150.0
 """A gradient (of Sobel's operator, on levels of 0 to 255) that is no strong edge anywhere."""
@@ -36,7 +34,7 @@ _WEAK = 150.0
 
 @pairs(
     draw=lambda rng: {**draw_ink(rng), "width": between(rng, 0.012, 0.05)},
-    wish=_SOME,
+    wish=SOME,
     measure="f",
     weight=2.0,
 )
@@ -47,7 +45,7 @@ def outline(scene: Scene, size: Size, values: Values) -> Pair:
     return Pair(shown.image, paint(lines, values["on"], values["off"]))
 
 
-@pairs(draw=lambda rng: {"colour": draw_vivid(rng), "width": between(rng, 0.02, 0.05)}, wish=_SOME)
+@pairs(draw=lambda rng: {"colour": draw_vivid(rng), "width": between(rng, 0.02, 0.05)}, wish=SOME)
 def drawn_outline(scene: Scene, size: Size, values: Values) -> Pair:
     """The borders of the things are drawn into the picture."""
     shown = render(scene, size)
@@ -63,7 +61,7 @@ def _drawing(rng: Generator) -> Values:
     return {"line": line, "paper": paper, "fill": fill, "width": between(rng, 0.012, 0.03)}
 
 
-@pairs(draw=_drawing, wish=_SOME, weight=1.5, plain=False)
+@pairs(draw=_drawing, wish=SOME, weight=1.5, plain=False)
 def fill_drawing(scene: Scene, size: Size, values: Values) -> Pair:
     """A line drawing whose closed parts are filled with one colour."""
     shown = render(scene, size)
@@ -97,7 +95,7 @@ for _name, _detector, _weight, _what in (
     ("sketch", "difference", 1.0, "The dark side of each edge, as a pencil would draw it"),
 ):
     pairs(
-        draw=_edges(_detector), wish=ANYTHING, measure="f", weight=_weight,
+        draw=_edges(_detector), measure="f", weight=_weight,
         name=f"edges-{_name}", what=_what,
     )(_with_edges)  # fmt: skip
 
@@ -109,9 +107,8 @@ def edge_map(image: UInt8[np.ndarray, "h w 3"], values: Values) -> UInt8[np.ndar
     where that is over 0.35; "canny", scikit-image's; "difference", a difference of two blurs,
     its dark side.
     """
-    size = (image.shape[0], image.shape[1])
     gray = Image.fromarray(image).convert("L")
-    sigma = max(0.5, values["blur"] * min(size))
+    sigma = max(0.5, values["blur"] * min(image.shape[:2]))
     if values["detector"] == "canny":
         light = np.asarray(gray, np.float32) / 255
         found = feature.canny(  # type: ignore[no-untyped-call]

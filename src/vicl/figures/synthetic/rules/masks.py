@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import UInt8
-from numpy.random import Generator
 from PIL import Image, ImageDraw
 
 from vicl.figures.synthetic.rules.drawing import (
@@ -19,35 +18,25 @@ from vicl.figures.synthetic.rules.drawing import (
     pixels,
     union,
 )
-from vicl.figures.synthetic.rules.rule import Pair, Size, Values, pairs
+from vicl.figures.synthetic.rules.rule import SOME, Draw, Pair, Size, Values, pairs
 from vicl.figures.synthetic.scenes.rendering import render
 from vicl.figures.synthetic.scenes.scene import Rendered, Scene, Wish
 
-_SOME = Wish(things=(1, 4))
 
-
-@pairs(draw=lambda rng: {"on": WHITE, "off": BLACK}, wish=_SOME, measure="iou", weight=4.0)
-def mask(scene: Scene, size: Size, values: Values) -> Pair:
-    """The things are white, everything else is black."""
+def _mask(scene: Scene, size: Size, values: Values) -> Pair:
     shown = render(scene, size)
     return Pair(shown.image, paint(union(shown.visible), values["on"], values["off"]))
 
 
-@pairs(draw=lambda rng: {"on": BLACK, "off": WHITE}, wish=_SOME, measure="iou")
-def mask_inverse(scene: Scene, size: Size, values: Values) -> Pair:
-    """The things are black, everything else is white."""
-    return mask(scene, size, values)
-
-
-def _two(rng: Generator) -> Values:
-    on, off = draw_ink_pair(rng)
-    return {"on": on, "off": off}
-
-
-@pairs(draw=_two, wish=_SOME, measure="iou", weight=2.0)
-def mask_colours(scene: Scene, size: Size, values: Values) -> Pair:
-    """The things have one colour, everything else another."""
-    return mask(scene, size, values)
+_MASKS: tuple[tuple[str, Draw, float, str], ...] = (
+    ("mask", lambda rng: {"on": WHITE, "off": BLACK}, 4.0,
+     "The things are white, everything else is black"),
+    ("mask-inverse", lambda rng: {"on": BLACK, "off": WHITE}, 1.0,
+     "The things are black, everything else is white"),
+    ("mask-colours", draw_ink_pair, 2.0, "The things have one colour, everything else another"),
+)  # fmt: skip
+for _name, _draw, _weight, _what in _MASKS:
+    pairs(draw=_draw, wish=SOME, measure="iou", weight=_weight, name=_name, what=_what)(_mask)
 
 
 @pairs(draw=draw_ink, wish=Wish(things=(1, 3)), measure="iou", weight=2.0)

@@ -12,8 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vicl.figures.synthetic.rules.drawing import row_rng
-from vicl.figures.synthetic.rules.rule import Apply, Pair, Rule, Size, Values, register
-from vicl.figures.synthetic.scenes.rendering import render
+from vicl.figures.synthetic.rules.rule import Apply, Pair, Size, Values, pairs, render_both
 from vicl.figures.synthetic.scenes.scene import Background, Rgb, Scene, Surface, Thing, Wish
 
 SIDE = 224
@@ -59,20 +58,11 @@ def _apply(changed: tuple[str, ...]) -> Apply:
             thing = replace(thing, shape="square")
         if "size" in changed:
             thing = replace(thing, size=SMALL / SIDE)
-        after = replace(before, things=(thing,))
-        return Pair(render(before, size).image, render(after, size).image)
+        return render_both(before, replace(before, things=(thing,)), size)
 
     return apply
 
 
 for _name, _changed in PAPER_TASKS.items():
-    register(
-        Rule(
-            name=_name,
-            group="paper",
-            what="A green shape on white changes its " + " and its ".join(_changed),
-            draw=lambda rng: {},
-            wish=lambda values: Wish(things=(1, 1)),
-            apply=_apply(_changed),
-        )
-    )
+    _what = "A green shape on white changes its " + " and its ".join(_changed)
+    pairs(wish=Wish(things=(1, 1)), name=_name, what=_what)(_apply(_changed))

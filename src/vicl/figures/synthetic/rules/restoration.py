@@ -10,12 +10,11 @@ from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFilter
 
 from vicl.figures.synthetic.rules.drawing import between, draw_levels, over, pick, pixels, row_rng
-from vicl.figures.synthetic.rules.rule import Pair, Size, Values, filters, pairs
+from vicl.figures.synthetic.rules.rule import COLOURED, Pair, Size, Values, filters, pairs
 from vicl.figures.synthetic.scenes.rendering import render
-from vicl.figures.synthetic.scenes.scene import Scene, Wish
+from vicl.figures.synthetic.scenes.scene import Scene
 
 _NOISE, _HOLES = 31, 32
-_COLOURED = Wish(things=(0, 6), coloured=True)
 
 
 @filters(draw=lambda rng: {"radius": between(rng, 0.02, 0.05)})
@@ -130,7 +129,7 @@ def clear_fog(scene: Scene, size: Size, values: Values) -> Pair:
     return Pair(np.asarray(Image.fromarray(image).point(fog.tolist() * 3)), image)
 
 
-@pairs(draw=lambda rng: {"quality": int(rng.integers(8, 20))}, wish=_COLOURED, plain=False)
+@pairs(draw=lambda rng: {"quality": int(rng.integers(8, 20))}, wish=COLOURED, plain=False)
 def undo_jpeg(scene: Scene, size: Size, values: Values) -> Pair:
     """A picture that was stored too small loses its blocks."""
     image = render(scene, size).image

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -99,6 +100,12 @@ RULES: dict[str, Rule] = {}
 ANYTHING = Wish(things=(0, 6))
 """The wish of rules that care for pixels only: photographs without masks will do."""
 
+COLOURED = Wish(things=(0, 6), coloured=True)
+"""Of those that care for colours, too."""
+
+SOME = Wish(things=(1, 4))
+"""Of those that show where things are."""
+
 
 def register(rule: Rule) -> Rule:
     """Add a rule to :data:`RULES`.
@@ -112,17 +119,15 @@ def register(rule: Rule) -> Rule:
     return rule
 
 
-def _nothing(rng: Generator) -> Values:
-    return {}
-
-
 def pairs(
     *,
-    draw: Draw = _nothing,
+    draw: Draw = lambda rng: {},
     wish: Wish | Callable[[Values], Wish] = ANYTHING,
     measure: Measure = "psnr",
     weight: float = 1.0,
     plain: bool = True,
+    change: Change | None = None,
+    filter: Filter | None = None,
     name: str = "",
     what: str = "",
 ) -> Callable[[Apply], Apply]:
@@ -133,75 +138,68 @@ def pairs(
     """
 
     def add(function: Apply) -> Apply:
-        rule = _rule(
-            function, draw, wish, function, measure, weight, plain=plain, name=name, what=what
+        said = what or (function.__doc__ or "").strip().split("\n")[0].rstrip(".")
+        if not said:
+            raise ValueError(f"rule {function.__name__}: has no docstring, expected one line on it")
+        register(
+            Rule(
+                name=name or function.__name__.replace("_", "-"),
+                group=function.__module__.rpartition(".")[2],
+                what=said,
+                draw=draw,
+                wish=wish if callable(wish) else lambda values: wish,
+                apply=function,
+                measure=measure,
+                weight=weight,
+                plain=plain,
+                change=change,
+                filter=filter,
+            )
         )
-        register(rule)
         return function
 
     return add
 
 
 def changes(
-    *, draw: Draw = _nothing, wish: Wish | Callable[[Values], Wish], weight: float = 1.0
+    *,
+    draw: Draw = lambda rng: {},
+    wish: Wish | Callable[[Values], Wish],
+    weight: float = 1.0,
 ) -> Callable[[Change], Change]:
     """Make a rule of a function (scene, values) -> scene."""
 
     def add(function: Change) -> Change:
+        @wraps(function)
         def apply(scene: Scene, size: Size, values: Values) -> Pair:
-            after = render(function(scene, values), size)
-            return Pair(render(scene, size).image, after.image)
+            return render_both(scene, function(scene, values), size)
 
-        register(_rule(function, draw, wish, apply, "psnr", weight, change=function))
+        pairs(draw=draw, wish=wish, weight=weight, change=function)(apply)
         return function
 
     return add
 
 
 def filters(
-    *, draw: Draw = _nothing, wish: Wish | Callable[[Values], Wish] = ANYTHING, weight: float = 1.0
+    *,
+    draw: Draw = lambda rng: {},
+    wish: Wish | Callable[[Values], Wish] = ANYTHING,
+    weight: float = 1.0,
 ) -> Callable[[Filter], Filter]:
     """Make a rule of a function (picture, values) -> picture of the same size."""
 
     def add(function: Filter) -> Filter:
+        @wraps(function)
         def apply(scene: Scene, size: Size, values: Values) -> Pair:
             image = render(scene, size).image
             return Pair(image, function(image, values))
 
-        register(_rule(function, draw, wish, apply, "psnr", weight, filter=function))
+        pairs(draw=draw, wish=wish, weight=weight, filter=function)(apply)
         return function
 
     return add
 
 
-def _rule(
-    function: Callable[..., object],
-    draw: Draw,
-    wish: Wish | Callable[[Values], Wish],
-    apply: Apply,
-    measure: Measure,
-    weight: float,
-    *,
-    plain: bool = True,
-    change: Change | None = None,
-    filter: Filter | None = None,
-    name: str = "",
-    what: str = "",
-) -> Rule:
-    what = what or (function.__doc__ or "").strip().split("\n")[0].rstrip(".")
-    if not what:
-        raise ValueError(f"rule {function.__name__}: has no docstring, expected one line on it")
-    asked: Callable[[Values], Wish] = wish if callable(wish) else lambda values: wish
-    return Rule(
-        name=name or function.__name__.replace("_", "-"),
-        group=function.__module__.rpartition(".")[2],
-        what=what,
-        draw=draw,
-        wish=asked,
-        apply=apply,
-        measure=measure,
-        weight=weight,
-        plain=plain,
-        change=change,
-        filter=filter,
-    )
+def render_both(before: Scene, after: Scene, size: Size) -> Pair:
+    """A pair of two scenes."""
+    return Pair(render(before, size).image, render(after, size).image)

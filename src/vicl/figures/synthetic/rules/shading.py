@@ -9,8 +9,9 @@ import numpy as np
 from numpy.random import Generator
 
 from vicl.figures.synthetic.rules.colour import ramp
-from vicl.figures.synthetic.rules.drawing import between, chance, draw_colour_pair, pick
-from vicl.figures.synthetic.rules.rule import Pair, Size, Values, pairs
+from vicl.figures.synthetic.rules.drawing import between, draw_colour_pair, pick
+from vicl.figures.synthetic.rules.rule import Pair, Size, Values, pairs, render_both
+from vicl.figures.synthetic.scenes.chance import often
 from vicl.figures.synthetic.scenes.rendering import geometry, render
 from vicl.figures.synthetic.scenes.scene import Light, Rgb, Scene, Wish
 
@@ -40,11 +41,11 @@ def _angle(rng: Generator) -> float:
 
 
 def _ramp(rng: Generator) -> Values:
-    if chance(rng, 0.7):
+    if often(rng, 0.7):
         stops = [[0, 0, 0], [255, 255, 255]]
     else:
         stops = [list(colour) for colour in draw_colour_pair(rng, 360)]
-    if chance(rng, 0.3):
+    if often(rng, 0.3):
         stops.reverse()
     return {"stops": stops, "relief": pick(rng, _RAISED)}
 
@@ -82,7 +83,7 @@ def light(scene: Scene, size: Size, values: Values) -> Pair:
     """Flat things become solid, lit from one side."""
     flat = raised(scene, "flat", Light())
     lit = raised(scene, values["relief"], Light(values["angle"], 0.9, 0.4))
-    return Pair(render(flat, size).image, render(lit, size).image)
+    return render_both(flat, lit, size)
 
 
 @pairs(
@@ -103,7 +104,7 @@ def shadow(scene: Scene, size: Size, values: Values) -> Pair:
     """Things cast a shadow to one side."""
     flat = raised(scene, "flat", Light())
     cast = raised(scene, "flat", Light(values["angle"], 0.0, values["shadow"]))
-    return Pair(render(flat, size).image, render(cast, size).image)
+    return render_both(flat, cast, size)
 
 
 def _turned(rng: Generator) -> Values:
@@ -117,4 +118,4 @@ def relight(scene: Scene, size: Size, values: Values) -> Pair:
     before, after = (
         raised(scene, values["relief"], Light(values[key], 0.9, 0.4)) for key in ("from", "to")
     )
-    return Pair(render(before, size).image, render(after, size).image)
+    return render_both(before, after, size)

@@ -7,12 +7,11 @@ from jaxtyping import UInt8
 from numpy.random import Generator
 from PIL import Image, ImageEnhance
 
-from vicl.figures.synthetic.rules.drawing import between, chance
-from vicl.figures.synthetic.rules.rule import Filter, Pair, Size, Values, filters, pairs
+from vicl.figures.synthetic.rules.drawing import between
+from vicl.figures.synthetic.rules.rule import COLOURED, Filter, Pair, Size, Values, filters, pairs
+from vicl.figures.synthetic.scenes.chance import often
 from vicl.figures.synthetic.scenes.rendering import render
-from vicl.figures.synthetic.scenes.scene import Scene, Wish
-
-_COLOURED = Wish(things=(0, 6), coloured=True)
+from vicl.figures.synthetic.scenes.scene import Scene
 
 
 def by_table(image: UInt8[np.ndarray, "h w 3"], table: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
@@ -24,7 +23,7 @@ def by_table(image: UInt8[np.ndarray, "h w 3"], table: np.ndarray) -> UInt8[np.n
 
 def _either(rng: Generator, low: tuple[float, float], high: tuple[float, float]) -> float:
     """A number out of one of two ranges: nothing that cannot be seen."""
-    return between(rng, *(low if chance(rng, 0.5) else high))
+    return between(rng, *(low if often(rng, 0.5) else high))
 
 
 @filters(draw=lambda rng: {"factor": _either(rng, (0.35, 0.6), (1.5, 2.2))})
@@ -45,7 +44,7 @@ def gamma(image: UInt8[np.ndarray, "h w 3"], values: Values) -> UInt8[np.ndarray
     return by_table(image, 255 * (np.arange(256) / 255) ** values["gamma"])
 
 
-@filters(draw=lambda rng: {"factor": _either(rng, (0.2, 0.5), (1.8, 3.0))}, wish=_COLOURED)
+@filters(draw=lambda rng: {"factor": _either(rng, (0.2, 0.5), (1.8, 3.0))}, wish=COLOURED)
 def saturation(image: UInt8[np.ndarray, "h w 3"], values: Values) -> UInt8[np.ndarray, "h w 3"]:
     """Colours are stronger, or weaker."""
     return np.asarray(ImageEnhance.Color(Image.fromarray(image)).enhance(values["factor"]))
@@ -56,20 +55,16 @@ def _cast(rng: Generator) -> Values:
     return {"factors": [strong[i] for i in rng.permutation(3)]}
 
 
-def _with_cast(image: UInt8[np.ndarray, "h w 3"], values: Values) -> UInt8[np.ndarray, "h w 3"]:
-    return by_table(image, np.arange(256) * np.asarray(values["factors"])[:, None])
-
-
 @filters(draw=_cast)
 def colour_cast(image: UInt8[np.ndarray, "h w 3"], values: Values) -> UInt8[np.ndarray, "h w 3"]:
     """The picture is seen in coloured light."""
-    return _with_cast(image, values)
+    return by_table(image, np.arange(256) * np.asarray(values["factors"])[:, None])
 
 
 @pairs(draw=_cast, plain=False)
 def white_balance(scene: Scene, size: Size, values: Values) -> Pair:
     """A picture in coloured light is set right."""
-    return _undone(scene, size, values, _with_cast)
+    return _undone(scene, size, values, colour_cast)
 
 
 @pairs(draw=lambda rng: {"factor": between(rng, 0.18, 0.4)}, plain=False)

@@ -18,7 +18,6 @@ from vicl.figures.synthetic.rules.drawing import (
     coloured,
     draw_ink,
     grow,
-    mix,
     paint,
     pick,
     pixels,
@@ -32,7 +31,7 @@ from vicl.figures.synthetic.scenes.scene import Scene, Wish
 
 _ODD = 41
 _UNLIKE = (("red", "blue"), ("green", "purple"), ("yellow", "blue"), ("cyan", "red"))
-_SOME = Wish(things=(1, 3))
+_FEW = Wish(things=(1, 3))
 
 
 @filters()
@@ -73,7 +72,7 @@ def odd_one_out(scene: Scene, size: Size, values: Values) -> Pair:
     return Pair(shown.image, paint(shown.visible[number], values["on"], values["off"]))
 
 
-@pairs(draw=draw_ink, wish=_SOME, measure="iou")
+@pairs(draw=draw_ink, wish=_FEW, measure="iou")
 def hull(scene: Scene, size: Size, values: Values) -> Pair:
     """A mask of the smallest bulging shape around all things."""
     shown = render(scene, size)
@@ -84,7 +83,7 @@ def hull(scene: Scene, size: Size, values: Values) -> Pair:
     return Pair(shown.image, paint(found.astype(np.uint8) * 255, values["on"], values["off"]))
 
 
-@pairs(draw=draw_ink, wish=_SOME, measure="f")
+@pairs(draw=draw_ink, wish=_FEW, measure="f")
 def skeleton(scene: Scene, size: Size, values: Values) -> Pair:
     """The middle lines of the things."""
     shown = render(scene, size)
@@ -123,8 +122,9 @@ def centres(scene: Scene, size: Size, values: Values) -> Pair:
     return Pair(shown.image, paint(np.asarray(canvas), values["on"], values["off"]))
 
 
-@pairs(wish=_SOME)
+@pairs(wish=_FEW)
 def colour_pop(scene: Scene, size: Size, values: Values) -> Pair:
     """The things keep their colours, the rest turns gray."""
     shown = render(scene, size)
-    return Pair(shown.image, mix(shown.image, gray_of(shown.image), union(shown.visible)))
+    layers = (shown.image, gray_of(shown.image), union(shown.visible))
+    return Pair(shown.image, np.asarray(Image.composite(*map(Image.fromarray, layers))))
