@@ -10,40 +10,31 @@ from typing import Any
 import click
 
 from vicl.cli.failing import failing
-from vicl.cli.options import PATH
+from vicl.cli.options import PATH, flag, options, path, text
 
 
 @click.command()
 @click.argument("source", type=PATH)
 @click.argument("out", type=PATH)
-@click.option(
-    "--vqgan",
-    type=PATH,
-    metavar="last.ckpt",
-    help="The VQGAN's own file, where SOURCE does not hold it.",
+@options(
+    path("--vqgan", "last.ckpt", "The VQGAN's own file, where SOURCE does not hold it."),
+    path(
+        "--vqgan-config",
+        "model.yaml",
+        "The VQGAN's configuration, to be checked against its weights.",
+    ),
+    text(
+        "--heads",
+        "ENCODER DECODER",
+        "Attention heads, for widths that no published model has.",
+        nargs=2,
+        type=click.IntRange(1, 1024),
+    ),
+    text("--licence", "TEXT", "Of the weights, for the model card.", default="unknown"),
+    flag("--overwrite", "Replace a model folder that is there."),
 )
-@click.option(
-    "--vqgan-config",
-    type=PATH,
-    metavar="model.yaml",
-    help="The VQGAN's configuration, to be checked against its weights.",
-)
-@click.option(
-    "--heads",
-    nargs=2,
-    type=click.IntRange(1, 1024),
-    metavar="ENCODER DECODER",
-    help="Attention heads, for widths that no published model has.",
-)
-@click.option(
-    "--licence",
-    default="unknown",
-    metavar="TEXT",
-    help="Of the weights, for the model card.",
-)
-@click.option("--overwrite", is_flag=True, help="Replace a model folder that is there.")
 @failing(1)
-def convert(source: Path, out: Path, **options: Any) -> None:
+def convert(source: Path, out: Path, **given: Any) -> None:
     """Turn a published MAE-VQGAN checkpoint SOURCE (.pth) into the model folder OUT.
 
     SOURCE may also be a VQGAN alone (last.ckpt): its folder is the tokenizer of training recipes.
@@ -55,7 +46,7 @@ def convert(source: Path, out: Path, **options: Any) -> None:
     from vicl.storage.folder import KeysError
 
     try:
-        folder = convert_checkpoint(source, out, **options)
+        folder = convert_checkpoint(source, out, **given)
     except KeysError as error:
         click.echo(f"error: {error.report()}", err=True)
         sys.exit(1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vicl.cli.failing import failing
-from vicl.cli.options import PATH, SEED, options
+from vicl.cli.options import SEED, options, path
 from vicl.files.packaged import PHOTOS
 
 if TYPE_CHECKING:
@@ -19,8 +19,7 @@ ENGINES = ("default", "analogies", "copy", "identity")
 
 
 @click.command()
-@click.option("-o", "--output", type=PATH, default=Path("vicl-demo.png"), help="The contact sheet.")
-@options(SEED)
+@options(path("-o --output", None, "The contact sheet.", default=Path("vicl-demo.png")), SEED)
 @failing(1)
 def demo(output: Path, seed: int) -> None:
     """Segmentation, edges, colorization and a negative, each beside the floors.

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 from typing import Any
 
 import click
@@ -52,15 +53,12 @@ def _report() -> dict[str, dict[str, Any]]:
     engines = {}
     for engine in ENGINES:
         weights = load_model(engine.name).weights_hash
-        engines[engine.name] = f"weights {engine.weights}" + (
-            f", sha256 {weights}" if weights else ""
-        )
+        hashed = f", sha256 {weights}" if weights else ""
+        engines[engine.name] = f"weights {engine.weights}{hashed}"
     models = {}
     for name in published():
-        folder = downloaded(name)
-        models[name] = (
-            "not here" if folder is None else f"sha256 {hash_file(folder / 'model.safetensors')}"
-        )
+        here = downloaded(name)
+        models[name] = f"sha256 {hash_file(here / 'model.safetensors')}" if here else "not here"
     return {
         "system": {
             "python": platform.python_version(),
@@ -87,11 +85,6 @@ def _version(package: str) -> str:
 
 def _requirement(line: str) -> tuple[str, str | None]:
     """Name and extra of a line such as `pycocotools>=2.0; extra == "coco"`."""
-    requirement, _, marker = line.partition(";")
-    name = requirement.strip()
-    for index, character in enumerate(name):
-        if not (character.isalnum() or character in "-_."):
-            name = name[:index]
-            break
-    extra = marker.partition("extra ==")[2].strip(" '\"") or None
-    return name, extra
+    found = re.match(r"\s*([\w.-]+)[^;]*(?:.*extra == ['\"]([\w.-]+))?", line)
+    assert found is not None  # the packages' own metadata
+    return found[1], found[2]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vicl.cli.failing import failing
-from vicl.cli.options import PATH
+from vicl.cli.options import flag, options, path, text
 from vicl.files.progress import transfers
 
 if TYPE_CHECKING:
@@ -18,33 +18,28 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--list", "as_list", is_flag=True, help="List what there is, and stop.")
-@click.option("--accept-licence", is_flag=True, help="Accept the licence that is shown.")
-@click.option(
-    "--unverified", is_flag=True, help="Take files whose hash nobody has recorded as they come."
-)
-@click.option("--sha256", metavar="HEX", help="The checkpoint's hash, from a source you trust.")
-@click.option("--url", metavar="URL", help="Another address of the checkpoint.")
-@click.option(
-    "--index", type=PATH, metavar="FILE", help="Another list of models than the package's own."
-)
-@click.option(
-    "-o",
-    "--output",
-    type=PATH,
-    metavar="FOLDER",
-    help="Where the model goes.  [default: the cache, where --model NAME finds it]",
+@options(
+    flag("--list as_list", "List what there is, and stop."),
+    flag("--accept-licence", "Accept the licence that is shown."),
+    flag("--unverified", "Take files whose hash nobody has recorded as they come."),
+    text("--sha256", "HEX", "The checkpoint's hash, from a source you trust."),
+    text("--url", "URL", "Another address of the checkpoint."),
+    path("--index", "FILE", "Another list of models than the package's own."),
+    path(
+        "-o --output",
+        "FOLDER",
+        "Where the model goes.  [default: the cache, where --model NAME finds it]",
+    ),
 )
 @failing(1, stopped="stopped; start again to go on")
 def download(
     name: str | None,
     as_list: bool,
     accept_licence: bool,
-    unverified: bool,
     sha256: str | None,
-    url: str | None,
     index: Path | None,
     output: Path | None,
+    **how: Any,
 ) -> None:
     """Fetch the published weights NAME, check them, and convert them to a model folder.
 
@@ -69,7 +64,7 @@ def download(
         folder = fetch_and_convert(
             models[name],
             out=output,
-            options=Options(url=url, sha256=sha256, unverified=unverified, progress=report),
+            options=Options(sha256=sha256, progress=report, **how),
         )
     click.echo(str(folder))
     if folder.is_file():

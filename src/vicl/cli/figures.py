@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vicl.cli.failing import failing
-from vicl.cli.options import COUNT, PATH, SEED, options
+from vicl.cli.options import PATH, SEED, choice, number, options, path, text
 from vicl.files.progress import progress
 
 if TYPE_CHECKING:
     from vicl.figures.shards import Encoding, Form
-    from vicl.figures.synthetic.generator import SyntheticFigures
 
 
 @click.group()
@@ -23,49 +22,43 @@ def figures() -> None:
 
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 _CONTENT = (
-    click.Option(["--cutouts"], type=_FOLDER, metavar="DIR", help="Pictures with transparency."),
-    click.Option(["--photographs"], type=_FOLDER, metavar="DIR", help="Photographs."),
-    click.Option(
-        ["--masks"], type=_FOLDER, metavar="DIR", help="Masks of these, of the same names."
-    ),
+    path("--cutouts", "DIR", "Pictures with transparency.", type=_FOLDER),
+    path("--photographs", "DIR", "Photographs.", type=_FOLDER),
+    path("--masks", "DIR", "Masks of these, of the same names.", type=_FOLDER),
 )
 
 
 def _licence(name: str) -> click.Option:
-    return click.Option(
-        [name],
-        default="not stated",
-        show_default=False,
-        metavar="TEXT",
-        help="For the metadata.",
-    )
+    return text(name, "TEXT", "For the metadata.", default="not stated", show_default=False)
 
 
 @figures.command()
 @click.argument("out", type=PATH)
-@click.option("--count", type=COUNT, default=10_000)
-@click.option("--size", type=int, default=224, help="Side of a figure, in pixels.")
-@click.option("--patch-size", type=int, default=16, help="Of the model, in pixels.")
-@options(SEED)
-@click.option(
-    "--clean",
-    type=click.FloatRange(0, 1),
-    default=0.6,
-    help="Share of clean grids; the others are pages.",
+@options(
+    number("--count", 1, default=10_000),
+    click.Option(["--size"], type=int, default=224, help="Side of a figure, in pixels."),
+    click.Option(["--patch-size"], type=int, default=16, help="Of the model, in pixels."),
+    SEED,
+    click.Option(
+        ["--clean"],
+        type=click.FloatRange(0, 1),
+        default=0.6,
+        help="Share of clean grids; the others are pages.",
+    ),
+    *_CONTENT,
+    _licence("--cutouts-licence"),
+    _licence("--photographs-licence"),
+    path("--fonts", "DIR", "Fonts (.ttf, .otf) for text.", type=_FOLDER),
+    _licence("--fonts-licence"),
+    choice(
+        "--format form",
+        ("shards", "folder"),
+        "WebDataset tar files, or an image and a JSON file a figure.",
+        "shards",
+    ),
+    choice("--encoding", ("jpg", "png"), default="jpg"),
+    number("--workers", 1, default=1),
 )
-@options(*_CONTENT)
-@options(_licence("--cutouts-licence"), _licence("--photographs-licence"))
-@click.option("--fonts", type=_FOLDER, metavar="DIR", help="Fonts (.ttf, .otf) for text.")
-@options(_licence("--fonts-licence"))
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(("shards", "folder")),
-    default="shards",
-    help="WebDataset tar files, or an image and a JSON file a figure.",
-)
-@click.option("--encoding", type=click.Choice(("jpg", "png")), default="jpg")
-@click.option("--workers", type=COUNT, default=1)
 @failing(1, stopped="stopped; start again to go on")
 def synthesize(
     out: Path, count: int, form: Form, encoding: Encoding, workers: int, **content: Any
@@ -83,16 +76,14 @@ def synthesize(
         written = write_figures(
             source, out, count, form=form, encoding=encoding, workers=workers, progress=advance
         )
-    for path in written:
-        click.echo(str(path))
+    for file in written:
+        click.echo(str(file))
 
 
 @figures.command()
 @click.argument("out", type=PATH)
-@options(SEED)
-@options(*_CONTENT)
-@click.option(
-    "--rule", "rules", multiple=True, metavar="NAME", help="Only this rule. Repeat for more."
+@options(
+    SEED, *_CONTENT, text("--rule rules", "NAME", "Only this rule. Repeat for more.", multiple=True)
 )
 @failing(1, stopped="stopped; start again to go on")
 def sheet(out: Path, rules: tuple[str, ...], **content: Any) -> None:
@@ -104,11 +95,11 @@ def sheet(out: Path, rules: tuple[str, ...], **content: Any) -> None:
     from vicl.figures.synthetic.generator import SyntheticFigures
     from vicl.images import save_image
 
-    source: SyntheticFigures = SyntheticFigures(**content)
+    source = SyntheticFigures(**content)
     shown = {"chosen": list(rules)} if rules else groups()
-    for name, names in shown.items():
-        save_image(rule_sheet(source, names), out / f"rules-{name}.png")
-        click.echo(str(out / f"rules-{name}.png"))
+    sheets = {f"rules-{name}.png": rule_sheet(source, names) for name, names in shown.items()}
     if not rules:
-        save_image(figure_sheet(source), out / "figures.png")
-        click.echo(str(out / "figures.png"))
+        sheets["figures.png"] = figure_sheet(source)
+    for name, page in sheets.items():
+        save_image(page, out / name)
+        click.echo(str(out / name))

@@ -26,10 +26,25 @@ def choice(
     return click.Option(names.split(), type=click.Choice(values), default=default, help=help)
 
 
+def text(names: str, metavar: str | None, help: str | None = None, **more: Any) -> click.Option:
+    """An option of words, or of what `type` makes of them."""
+    return click.Option(names.split(), metavar=metavar, help=help, **more)
+
+
+def path(names: str, metavar: str | None, help: str | None = None, **more: Any) -> click.Option:
+    """An option of a file or a folder, of whichever `type`."""
+    return text(names, metavar, help, **({"type": PATH} | more))
+
+
+def flag(names: str, help: str) -> click.Option:
+    """An option that is given or not."""
+    return click.Option(names.split(), is_flag=True, help=help)
+
+
 SEED = number("--seed", 0, default=0)
 DEVICE = choice("--device", ("auto", "cpu", "cuda", "mps"), default="auto")
 DTYPE = choice("--dtype", ("auto", "float32", "bfloat16"), default="auto")
-DEBUG = click.Option(["--debug"], is_flag=True, help="Show traces with errors.")
+DEBUG = flag("--debug", "Show traces with errors.")
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

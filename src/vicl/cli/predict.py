@@ -13,84 +13,63 @@ import click
 
 from vicl.cli.failing import failing, tell
 from vicl.cli.inputs import find_queries
-from vicl.cli.options import COUNT, DEBUG, DEVICE, PATH, options
+from vicl.cli.options import DEBUG, DEVICE, choice, flag, number, options, path, text
 from vicl.cli.settings import SAMPLING, SETTINGS, settings_of
 from vicl.files.progress import progress
 
 if TYPE_CHECKING:
-    from vicl.exports.answers import Answer, AnswerSheet, Query
+    from vicl.exports.answers import Answer, Query
     from vicl.exports.writers import Writer
     from vicl.prompting.prompter import VisualPrompter
 
 
 @click.command()
 @click.argument("queries", nargs=-1, metavar="QUERY...")
-@click.option(
-    "--example",
-    "examples",
-    nargs=2,
-    multiple=True,
-    metavar="IN OUT",
-    help="An example: an image and its output. Repeat for more.",
+@options(
+    text(
+        "--example examples",
+        "IN OUT",
+        "An example: an image and its output. Repeat for more.",
+        nargs=2,
+        multiple=True,
+    ),
+    choice(
+        "--task",
+        ("image", "segmentation", "detection", "edges", "colorization"),
+        "What the outputs are.  [default: image]",
+    ),
+    text(
+        "--classes",
+        "LIST",
+        "name=#rrggbb,... or name=value,...: what marks each class in the examples' masks.",
+    ),
+    flag("--palette", "Draw all classes in one prompt, by their colours."),
+    text("--model", "NAME|FOLDER", "The engine; `vicl models` lists them."),
+    path("--prompt", "F.vicl", "Take examples, task and engine from a prompt file."),
+    flag("--any-model", "With --prompt: accept another model or weights."),
+    path("--save-prompt", "F.vicl", "Save the prompt for other images."),
+    flag(
+        "--expected-score",
+        "First measure the prompt on its own examples, two or more, by leaving one out.",
+    ),
+    path("-o --output", "OUT", "A file for one query, else a folder."),
+    choice(
+        "--format format_",
+        ("png", "coco", "coco-polygons", "yolo", "yolo-boxes", "labelme"),
+        "Of segmentation and detection answers; the others are pictures.",
+        "png",
+    ),
+    flag("--canvas", "Also write NAME.canvas.png: the filled grid."),
+    path("--contact-sheet", "FILE", "Draw the examples and the first 50 answers on one page."),
+    flag("--json as_json", "Print one JSON object a query."),
+    flag("--skip-existing", "Leave queries whose output exists: resume."),
+    flag("--overwrite", "Replace outputs that exist."),
+    *SETTINGS,
+    number("--batch-size", 1, default=16, metavar="N"),
+    DEVICE,
+    number("--limit-pixels", 1, "Refuse images with more pixels.", default=64_000_000, metavar="N"),
+    DEBUG,
 )
-@click.option(
-    "--task",
-    type=click.Choice(("image", "segmentation", "detection", "edges", "colorization")),
-    help="What the outputs are.  [default: image]",
-)
-@click.option(
-    "--classes",
-    metavar="LIST",
-    help="name=#rrggbb,... or name=value,...: what marks each class in the examples' masks.",
-)
-@click.option("--palette", is_flag=True, help="Draw all classes in one prompt, by their colours.")
-@click.option("--model", metavar="NAME|FOLDER", help="The engine; `vicl models` lists them.")
-@click.option(
-    "--prompt",
-    type=PATH,
-    metavar="F.vicl",
-    help="Take examples, task and engine from a prompt file.",
-)
-@click.option("--any-model", is_flag=True, help="With --prompt: accept another model or weights.")
-@click.option(
-    "--save-prompt", type=PATH, metavar="F.vicl", help="Save the prompt for other images."
-)
-@click.option(
-    "--expected-score",
-    is_flag=True,
-    help="First measure the prompt on its own examples, two or more, by leaving one out.",
-)
-@click.option(
-    "-o", "--output", type=PATH, metavar="OUT", help="A file for one query, else a folder."
-)
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(("png", "coco", "coco-polygons", "yolo", "yolo-boxes", "labelme")),
-    default="png",
-    help="Of segmentation and detection answers; the others are pictures.",
-)
-@click.option("--canvas", is_flag=True, help="Also write NAME.canvas.png: the filled grid.")
-@click.option(
-    "--contact-sheet",
-    type=PATH,
-    metavar="FILE",
-    help="Draw the examples and the first 50 answers on one page.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a query.")
-@click.option("--skip-existing", is_flag=True, help="Leave queries whose output exists: resume.")
-@click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
-@options(*SETTINGS)
-@click.option("--batch-size", type=COUNT, default=16, metavar="N")
-@options(DEVICE)
-@click.option(
-    "--limit-pixels",
-    type=COUNT,
-    default=64_000_000,
-    metavar="N",
-    help="Refuse images with more pixels.",
-)
-@options(DEBUG)
 def predict(queries: tuple[str, ...], **given: Any) -> None:
     """Answer each QUERY as the examples show.
 
@@ -106,6 +85,9 @@ def predict(queries: tuple[str, ...], **given: Any) -> None:
 def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
     """Answer the queries; gives how many failed."""
     _check(arguments, given)
+    from vicl.exports.answers import AnswerSheet, as_row
+    from vicl.images import save_image
+
     queries = find_queries(arguments)
     prompter = _prompter(given)
     with ExitStack() as stack:
@@ -121,9 +103,20 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
             click.echo(f"saved the prompt: {given['save_prompt']}", err=True)
         if not queries:
             return 0
-        sheet = _sheet(prompter, given)
-        failed = _answer(prompter, pending, _taker(prompter, writer, sheet, given), given)
-    if sheet is not None and sheet.queries:
+        sheet = AnswerSheet(prompter.passes[0], limit_pixels=given["limit_pixels"])
+
+        def take(query: Query, answer: Answer) -> str:
+            """Do with an answer what was asked for; gives the line to print."""
+            written = None if writer is None else writer.write(query, answer)
+            if given["canvas"] and writer is not None:
+                canvas = prompter.canvas(query.path, answer)
+                save_image(canvas, writer.beside(query, "canvas"), inputs=[query.path])
+            if given["contact_sheet"] is not None:
+                sheet.add(query, answer)
+            return json.dumps(as_row(query, answer, written)) if given["as_json"] else str(written)
+
+        failed = _answer(prompter, pending, take, given)
+    if sheet.queries:
         sheet.save(given["contact_sheet"])
         click.echo(f"contact sheet: {given['contact_sheet']}", err=True)
     skipped = len(queries) - len(pending)
@@ -218,41 +211,11 @@ def _pending(
     return [query for query in queries if query not in there]
 
 
-def _sheet(prompter: VisualPrompter, given: Mapping[str, Any]) -> AnswerSheet | None:
-    from vicl.exports.answers import AnswerSheet
-
-    if given["contact_sheet"] is None:
-        return None
-    return AnswerSheet(prompter.passes[0], limit_pixels=given["limit_pixels"])
-
-
-Take = Callable[["Query", "Answer"], str]
-"""Does with an answer what was asked for, and gives the line to print."""
-
-
-def _taker(
-    prompter: VisualPrompter,
-    writer: Writer | None,
-    sheet: AnswerSheet | None,
-    given: Mapping[str, Any],
-) -> Take:
-    from vicl.exports.answers import as_row
-    from vicl.images import save_image
-
-    def take(query: Query, answer: Answer) -> str:
-        written = None if writer is None else writer.write(query, answer)
-        if given["canvas"] and writer is not None:
-            canvas = prompter.canvas(query.path, answer)
-            save_image(canvas, writer.beside(query, "canvas"), inputs=[query.path])
-        if sheet is not None:
-            sheet.add(query, answer)
-        return json.dumps(as_row(query, answer, written)) if given["as_json"] else str(written)
-
-    return take
-
-
 def _answer(
-    prompter: VisualPrompter, queries: Sequence[Query], take: Take, given: Mapping[str, Any]
+    prompter: VisualPrompter,
+    queries: Sequence[Query],
+    take: Callable[[Query, Answer], str],
+    given: Mapping[str, Any],
 ) -> int:
     """Answer queries as they come, whatever becomes of single ones; gives how many failed."""
     failed = 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from vicl.cli.options import choice, number
+from vicl.cli.options import choice, number, text
 
 
 def _tile(value: str) -> int | str:
@@ -42,11 +42,11 @@ SETTINGS = (
         "--samples", 1, "Give up to N different answers, best first.  [default: 1]", metavar="N"
     ),
     *SAMPLING,
-    click.Option(
-        ["--tile"],
+    text(
+        "--tile",
+        "PX|auto|whole",
+        "Answer large queries in overlapping tiles of PX pixels, or whole.  [default: auto]",
         type=_tile,
-        metavar="PX|auto|whole",
-        help="Answer large queries in overlapping tiles of PX pixels, or whole.  [default: auto]",
     ),
     choice(
         "--upsampling",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vicl.cli.failing import failing
-from vicl.cli.options import DEBUG, DEVICE, PATH, options
+from vicl.cli.options import DEBUG, DEVICE, flag, options, path, text
 
 if TYPE_CHECKING:
     from vicl.models.devices import Device
@@ -18,25 +18,19 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("recipe", metavar="RECIPE")
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change one key of the recipe, such as optimiser.lr=1e-4. Repeat for more.",
+@options(
+    text(
+        "--set overrides",
+        "KEY=VALUE",
+        "Change one key of the recipe, such as optimiser.lr=1e-4. Repeat for more.",
+        multiple=True,
+    ),
+    path("-o --output", "DIR", "Folder of the run.  [default: runs/NAME, by the recipe's name]"),
+    flag("--resume", "Go on with the run in DIR."),
+    flag("--dry-run", "Print the whole recipe and what it would take; train nothing."),
+    DEVICE,
+    DEBUG,
 )
-@click.option(
-    "-o",
-    "--output",
-    type=PATH,
-    metavar="DIR",
-    help="Folder of the run.  [default: runs/NAME, by the recipe's name]",
-)
-@click.option("--resume", is_flag=True, help="Go on with the run in DIR.")
-@click.option(
-    "--dry-run", is_flag=True, help="Print the whole recipe and what it would take; train nothing."
-)
-@options(DEVICE, DEBUG)
 def train(
     recipe: str,
     overrides: tuple[str, ...],

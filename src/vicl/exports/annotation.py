@@ -69,13 +69,16 @@ class Annotation:
             raise ExportError(f"{where}: size: got {self.size}, expected (height, width) from 1")
         object.__setattr__(self, "size", (int(self.size[0]), int(self.size[1])))
         object.__setattr__(self, "classes", check_classes(self.classes))
+        for what, values in (("mask", self.mask), ("confidence", self.confidence)):
+            if values is not None and values.shape != self.size:
+                raise ExportError(
+                    f"{where}: {what}: got shape {values.shape}, expected the image's (height, "
+                    f"width) = {self.size}"
+                )
         if self.mask is not None:
-            _check_map(f"{where}: mask", self.mask, self.size)
             check_mask_values(f"{where}: mask", self.mask, len(self.classes))
-        if self.confidence is not None:
-            _check_map(f"{where}: confidence", self.confidence, self.size)
-            if not np.isfinite(self.confidence).all():
-                raise ExportError(f"{where}: confidence: got NaN or infinity, expected numbers")
+        if self.confidence is not None and not np.isfinite(self.confidence).all():
+            raise ExportError(f"{where}: confidence: got NaN or infinity, expected numbers")
         for box in self.boxes:
             self._check_box(box)
 
@@ -103,13 +106,6 @@ def _check_name(name: str) -> None:
         raise ExportError(
             "file_name: got an empty name or one that is not valid text, expected a name that can "
             "be written as UTF-8; rename the image"
-        )
-
-
-def _check_map(what: str, values: np.ndarray, size: tuple[int, int]) -> None:
-    if values.shape != size:
-        raise ExportError(
-            f"{what}: got shape {values.shape}, expected the image's (height, width) = {size}"
         )
 
 

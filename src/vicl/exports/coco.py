@@ -23,7 +23,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
 from vicl.exports.annotation import Annotation, ExportError, check_classes, clipped_boxes
-from vicl.exports.regions import Instances, Region, find_regions
+from vicl.exports.regions import Instances, find_regions
 from vicl.exports.rle import Rle, pixels_to_rle
 from vicl.files import display, reason, write_atomic
 
@@ -113,11 +113,8 @@ def coco_annotations(
     """
     if style not in ("rle", "uncompressed_rle", "polygon"):
         raise ExportError(f"style: got {style!r}, expected 'rle', 'uncompressed_rle' or 'polygon'")
-    found: list[CocoAnnotation] = []
-    if annotation.mask is None:
-        for box in clipped_boxes(annotation):
-            entry = _entry(box.label, box.box, score=box.score)
-            found.append(entry)
+    boxes = clipped_boxes(annotation) if annotation.mask is None else ()
+    found = [_entry(box.label, box.box, score=box.score) for box in boxes]
     for region in find_regions(
         annotation,
         instances=instances,
@@ -127,7 +124,11 @@ def coco_annotations(
     ):
         entry = _entry(region.label, region.box, score=region.score)
         entry["area"] = float(len(region.pixels))
-        entry["segmentation"] = _segmentation(region, annotation.size, style)
+        if style == "polygon":
+            entry["segmentation"] = [path.ravel().tolist() for path in region.polygons]
+        else:
+            compress = style == "rle"
+            entry["segmentation"] = pixels_to_rle(region.pixels, annotation.size, compress=compress)
         found.append(entry)
     for number, entry in enumerate(found, start=first_id):
         entry["id"], entry["image_id"] = number, image_id
@@ -151,14 +152,6 @@ def _entry(
     if score is not None:
         entry["score"] = score
     return entry
-
-
-def _segmentation(
-    region: Region, size: tuple[int, int], style: CocoStyle
-) -> Rle | list[list[float]]:
-    if style == "polygon":
-        return [path.ravel().tolist() for path in region.polygons]
-    return pixels_to_rle(region.pixels, size, compress=style == "rle")
 
 
 def coco_dataset(

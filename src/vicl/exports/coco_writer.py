@@ -28,13 +28,7 @@ from vicl.files.journal import Journal
 
 
 class _Header(TypedDict):
-    """First line of a partial file.
-
-    Attributes:
-        vicl_coco_partial: Version of the format.
-        classes: Names of class 1 and up.
-        keep: Whether the images of an existing final file belong to the result.
-    """
+    """First line of a partial file; `keep` says whether a final file's images belong to it."""
 
     vicl_coco_partial: int
     classes: list[str]
@@ -173,9 +167,13 @@ class CocoWriter:
             self.partial.unlink()
 
     def _refuse_earlier_work(self) -> None:
+        try:
+            unfinished = self.partial.read_bytes().count(b"\n") > 1  # the first is the header
+        except OSError:  # it is not there, or opening it will say what is wrong
+            unfinished = False
         if self.path.exists():
             found, what = self.path, "exists"
-        elif self._partial_images():
+        elif unfinished:
             found, what = self.partial, "holds unfinished work"
         else:
             return
@@ -183,13 +181,6 @@ class CocoWriter:
             f"{display(found)}: {what}; pass resume=True to go on after its images, or "
             "overwrite=True to start anew"
         )
-
-    def _partial_images(self) -> int:
-        """Count the images in the partial file: a line each, after the first."""
-        try:
-            return max(self.partial.read_bytes().count(b"\n") - 1, 0)
-        except OSError:  # it is not there, or opening it will say what is wrong
-            return 0
 
     def _take_up(self, *, keep: bool) -> None:
         """Read what earlier runs left.

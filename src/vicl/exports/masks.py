@@ -66,12 +66,8 @@ def mask_png(
 ) -> None:
     """Write a mask as PNG; see :func:`mask_image` for its kinds and for the arguments.
 
-    Args:
-        mask: Class of each pixel.
-        path: Ends in ``.png``: other formats blur or lose the numbers.
-        classes: Names of class 1 and up.
-        colours: RGB of class 1 and up.
-        inputs: Files that must not be overwritten.
+    `path` ends in ``.png``: other formats blur or lose the numbers. `inputs` are files that must
+    not be overwritten.
 
     Raises:
         ValueError: If something does not fit; the message says what to do.

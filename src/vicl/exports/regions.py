@@ -74,9 +74,11 @@ def find_regions(
         else:
             parts = [(path,) for path in traced]
         for index, (pixels, box) in enumerate(_split(labels)):
-            part = parts[index] if polygons else ()
-            score = _score(annotation, pixels)
-            found.append(Region(int(label), pixels, box, part, score))
+            score = None
+            if annotation.confidence is not None:
+                x, y = np.divmod(pixels, annotation.size[0])
+                score = float(annotation.confidence[y, x].mean(dtype=np.float64))
+            found.append(Region(int(label), pixels, box, parts[index] if polygons else (), score))
     return found
 
 
@@ -109,10 +111,3 @@ def _split(
     for group, (rows, columns) in zip(np.split(pixels[order], ends[:-1]), boxes, strict=True):
         x0, y0, x1, y1 = columns.start, rows.start, columns.stop, rows.stop
         yield group, (float(x0), float(y0), float(x1), float(y1))
-
-
-def _score(annotation: Annotation, pixels: Int[np.ndarray, " n"]) -> float | None:
-    if annotation.confidence is None:
-        return None
-    x, y = np.divmod(pixels, annotation.size[0])
-    return float(annotation.confidence[y, x].mean(dtype=np.float64))

@@ -107,7 +107,12 @@ class FileWriter:
         """Write an answer and its alternatives (`.2`, `.3`, ... before the suffix)."""
         target = self.targets[query.path]
         if not self.started:
-            self._start()
+            # What tells readers the classes' names, once the first answer is there.
+            self.started = True
+            if self.format in ("yolo", "yolo-boxes"):
+                write_yolo_classes(self.folder, self.classes)
+            elif self.format == "png" and len(self.classes) > 1:
+                write_label_map(self.folder, self.classes)
         for number, alternative in enumerate(answer.alternatives, start=2):
             self._write(_beside(target, str(number)), query, alternative)
         self._write(target, query, answer)
@@ -116,14 +121,6 @@ class FileWriter:
     def beside(self, query: Query, word: str) -> Path:
         """Name a PNG file that goes with the query's output: `name.word.png`."""
         return _beside(self.targets[query.path].with_suffix(".png"), word)
-
-    def _start(self) -> None:
-        """Write what tells readers the classes' names, once the first answer is there."""
-        self.started = True
-        if self.format in ("yolo", "yolo-boxes"):
-            write_yolo_classes(self.folder, self.classes)
-        elif self.format == "png" and len(self.classes) > 1:
-            write_label_map(self.folder, self.classes)
 
     def _write(self, target: Path, query: Query, answer: Answer) -> None:
         if self.format == "png":

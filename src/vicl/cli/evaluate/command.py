@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from vicl.engine import InContextModel, Inpainter
     from vicl.evaluation.episodes import Dataset, Episode
     from vicl.evaluation.running.results import Results
-    from vicl.metrics.perceptual import PerceptualDistance
 
 
 @dataclass(frozen=True)
@@ -81,20 +80,22 @@ def _evaluate_all(asked: Asked, options: Options) -> list[Results]:
         raise click.UsageError("--list-episodes answers none, so there is nothing for --output")
     chosen = _draw(asked, options)
     if options.listing is not None:
-        _list(options.listing, [episode for _, episodes in chosen for episode in episodes])
+        from vicl.evaluation.episodes import write_listing
+        from vicl.files import write_atomic
+
+        text = write_listing([episode for _, episodes in chosen for episode in episodes])
+        if options.listing == "-":
+            click.echo(text, nl=False)
+        else:
+            write_atomic(options.listing, text.encode())
         return []
     models = options.load(*asked.beside)
-    lpips = None
-    if options.lpips is not None:
-        from vicl.metrics.perceptual import load_lpips
-
-        lpips = load_lpips(options.lpips)
     runs = []
     for dataset, episodes in chosen:
         out = options.output
         if out is not None and asked.apart:
             out /= dataset.name.rpartition(" ")[2]
-        results = _evaluate(options, models, lpips, dataset, episodes, out)
+        results = _evaluate(options, models, dataset, episodes, out)
         runs.append(results)
         if results.failures:
             click.echo(f"{len(results.failures)} of {results.asked} episodes failed", err=True)
@@ -156,7 +157,6 @@ def _renamed(episode: Episode, dataset: Dataset) -> Episode:
 def _evaluate(
     options: Options,
     models: Mapping[str, Inpainter | InContextModel],
-    lpips: PerceptualDistance | None,
     dataset: Dataset,
     episodes: Sequence[Episode],
     out: Path | None,
@@ -168,6 +168,7 @@ def _evaluate(
     from vicl.evaluation.running.runner import evaluate
     from vicl.evaluation.scoring.scorers import scorer_for
     from vicl.files import hash_file
+    from vicl.metrics.perceptual import load_lpips
 
     examples = max(len(episode.examples) for episode in episodes)
     asked = {
@@ -183,6 +184,7 @@ def _evaluate(
         for name, model in models.items()
     }
     engines = with_floors(asked)
+    lpips = None if options.lpips is None else load_lpips(options.lpips)
     results = evaluate(
         engines,
         dataset,
@@ -217,14 +219,3 @@ def _evaluate(
     if out is not None:
         click.echo(f"all of it: {out / 'index.html'}", err=True)
     return results
-
-
-def _list(target: str, episodes: Sequence[Episode]) -> None:
-    from vicl.evaluation.episodes import write_listing
-    from vicl.files import write_atomic
-
-    text = write_listing(episodes)
-    if target == "-":
-        click.echo(text, nl=False)
-    else:
-        write_atomic(target, text.encode())

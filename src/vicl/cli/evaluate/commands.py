@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -30,25 +31,20 @@ if TYPE_CHECKING:
     from vicl.tasks import TaskName
 
 
-def _files(task: TaskName) -> Callable[[Options, int], Sequence[Dataset]]:
-    """Open a dataset of files."""
+def _files(task: TaskName, options: Options, examples: int) -> list[Dataset]:
+    from vicl.evaluation.datasets import open_dataset
 
-    def opened(options: Options, examples: int) -> list[Dataset]:
-        from vicl.evaluation.datasets import open_dataset
-
-        assert options.root is not None  # the option is required
-        dataset = open_dataset(
-            task,
-            options.root,
-            fold=options.fold,
-            published=options.published,
-            sources=options.sources,
-            largest=options.largest,
-            examples=examples,
-        )
-        return [dataset]
-
-    return opened
+    assert options.root is not None  # the option is required
+    dataset = open_dataset(
+        task,
+        options.root,
+        fold=options.fold,
+        published=options.published,
+        sources=options.sources,
+        largest=options.largest,
+        examples=examples,
+    )
+    return [dataset]
 
 
 def _shapes(options: Options, _: int) -> list[Dataset]:
@@ -86,35 +82,35 @@ COMMANDS = (
         "segmentation",
         "Masks of one class",
         "Pascal-5i, a folder of inputs/ and targets/, or one with a manifest.",
-        Asked(_files("segmentation")),
+        Asked(partial(_files, "segmentation")),
         *(DATA, FOLD, PUBLISHED, SOURCES),
     ),
     evaluate_command(
         "detection",
         "The box of one object",
         "VOC 2012, a folder with boxes or masks, or one with a manifest.",
-        Asked(_files("detection")),
+        Asked(partial(_files, "detection")),
         *(DATA, PUBLISHED, SOURCES, LARGEST),
     ),
     evaluate_command(
         "colorization",
         "Gray to colour",
         "any folder of photographs, or one with a manifest.",
-        Asked(_files("colorization")),
+        Asked(partial(_files, "colorization")),
         *(DATA, PUBLISHED, SOURCES, LPIPS),
     ),
     evaluate_command(
         "edges",
         "Edges, by the Berkeley benchmark",
         "BSDS500, a folder of inputs/ and targets/, or one with a manifest.",
-        Asked(_files("edges")),
+        Asked(partial(_files, "edges")),
         *(DATA, SOURCES),
     ),
     evaluate_command(
         "image",
         "Any change of an image",
         "a folder of inputs/ and targets/ with the same names.",
-        Asked(_files("image")),
+        Asked(partial(_files, "image")),
         *(DATA, LPIPS),
     ),
     evaluate_command(

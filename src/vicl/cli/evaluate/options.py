@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vicl.cli.options import DEBUG, DEVICE, DTYPE, PATH, SEED, choice, number
+from vicl.cli.options import DEBUG, DEVICE, DTYPE, SEED, choice, flag, number, path, text
 
 if TYPE_CHECKING:
     from vicl.canvas.layout import Order
@@ -38,16 +38,20 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
 
 def models(beside: str, *, required: bool = False) -> click.Option:
     """Models to ask; `beside` says which always run beside them."""
-    text = f"An engine, model folder or checkpoint, as for predict. Repeat for more. {beside}"
-    return click.Option(
-        ["--model", "models"], multiple=True, required=required, metavar="MODEL", help=text
-    )
+    words = f"An engine, model folder or checkpoint, as for predict. Repeat for more. {beside}"
+    return text("--model models", "MODEL", words, multiple=True, required=required)
 
 
 def data(*, required: bool) -> click.Option:
     """Where the dataset is."""
-    text = "The dataset's folder, in whichever layout."
-    return click.Option(["--data", "root"], required=required, type=PATH, metavar="PATH", help=text)
+    words = "The dataset's folder, in whichever layout."
+    return path("--data root", "PATH", words, required=required)
+
+
+def folder(text: str, *, required: bool = False) -> click.Option:
+    """The folder that all is written to."""
+    kind = click.Path(path_type=Path, file_okay=False)
+    return path("-o --output", "DIR", text, required=required, type=kind)
 
 
 BATCH_SIZE = number(
@@ -59,7 +63,7 @@ BATCH_SIZE = number(
 WORKERS = number(
     "--workers", 0, "Processes that score, and threads that load, beside this one.", default=0
 )
-RESUME = click.Option(["--resume"], is_flag=True, help="Go on with the run in DIR.")
+RESUME = flag("--resume", "Go on with the run in DIR.")
 COMMON = (
     models("The floors copy and identity always run beside; for rules, analogies too."),
     number(
@@ -70,22 +74,22 @@ COMMON = (
     ),
     SEED,
     number("--examples", 1, "Examples of an episode.  [default: 1; shapes: 2]"),
-    click.Option(
-        ["--list-episodes", "listing"],
-        metavar="FILE|-",
-        help="Only list the episodes there, as JSON lines; - prints them.",
+    text(
+        "--list-episodes listing",
+        "FILE|-",
+        "Only list the episodes there, as JSON lines; - prints them.",
     ),
-    click.Option(
-        ["--replay"],
+    path(
+        "--replay",
+        "FILE",
+        "Take the episodes from such a list; a run's folder has one, listing.jsonl.",
         type=click.Path(path_type=Path, exists=True, dir_okay=False),
-        metavar="FILE",
-        help="Take the episodes from such a list; a run's folder has one, listing.jsonl.",
     ),
-    click.Option(
-        ["--trained-classes"],
+    text(
+        "--trained-classes",
+        "NAME,...|@FILE",
+        "Classes that the models' training saw; results are then told apart by it.",
         callback=_names,
-        metavar="NAME,...|@FILE",
-        help="Classes that the models' training saw; results are then told apart by it.",
     ),
     choice(
         "--order",
@@ -103,41 +107,29 @@ COMMON = (
     DTYPE,
     BATCH_SIZE,
     WORKERS,
-    click.Option(
-        ["-o", "--output"],
-        type=click.Path(path_type=Path, file_okay=False),
-        metavar="DIR",
-        help="Folder for results.json, episodes.jsonl, contact sheets and index.html.",
-    ),
+    folder("Folder for results.json, episodes.jsonl, contact sheets and index.html."),
     RESUME,
     DEBUG,
 )
 
 DATA = data(required=True)
-PUBLISHED = click.Option(
-    ["--published"], is_flag=True, help="The paper's protocol, for parity with papers."
+PUBLISHED = flag("--published", "The paper's protocol, for parity with papers.")
+SOURCES = text("--sources", "NAME,...", "Only these parts of the dataset.", callback=_names)
+LPIPS = path(
+    "--lpips", "FILE", "Weights, to measure LPIPS too; `vicl download lpips-alex` gets them."
 )
-SOURCES = click.Option(
-    ["--sources"], callback=_names, metavar="NAME,...", help="Only these parts of the dataset."
-)
-LPIPS = click.Option(
-    ["--lpips"],
-    type=PATH,
-    metavar="FILE",
-    help="Weights, to measure LPIPS too; `vicl download lpips-alex` gets them.",
-)
-FOLD = click.Option(["--fold"], type=click.IntRange(0, 3), help="Of Pascal-5i.")
+FOLD = number("--fold", 0, "Of Pascal-5i.", most=3)
 LARGEST = click.Option(
     ["--largest"],
     type=click.FloatRange(0, 1, min_open=True),
     default=0.2,
     help="Share of the image that a query's box may cover; the paper's text has 0.5.",
 )
-CHANGES = click.Option(
-    ["--task", "changes"],
+CHANGES = text(
+    "--task changes",
+    "NAME",
+    f"Of the study: {', '.join(SHAPES)}. Repeat for more.  [default: all six]",
     multiple=True,
-    metavar="NAME",
-    help=f"Of the study: {', '.join(SHAPES)}. Repeat for more.  [default: all six]",
 )
 PARTS = click.Option(
     ["--set", "parts"],
@@ -152,9 +144,7 @@ CELL_SIZE = number(
     "Side of a picture, in pixels; the default fills the cell of a 224-px canvas.",
     default=RULE_SIZE,
 )
-EXTENDED = click.Option(
-    ["--extended"], is_flag=True, help="Also four tasks that the paper names as failing."
-)
+EXTENDED = flag("--extended", "Also four tasks that the paper names as failing.")
 
 
 @dataclass(frozen=True, kw_only=True)

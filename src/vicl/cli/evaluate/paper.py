@@ -11,30 +11,25 @@ import click
 
 from vicl.cli.evaluate.options import BATCH_SIZE, LPIPS, RESUME, WORKERS, Options, models
 from vicl.cli.failing import failing
-from vicl.cli.options import COUNT, DEVICE, PATH, SEED, options
+from vicl.cli.options import DEVICE, SEED, number, options, path
 
 
 @click.command()
-@options(models("The floors copy and identity, and analogies, are always in the table."))
-@click.option(
-    "--data",
-    "root",
-    required=True,
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    metavar="ROOT",
-    help="Folder with VOC 2012 (VOCdevkit/VOC2012) and ImageNet's validation photographs "
-    "(imagenet/val). What is missing is left out of the table, with the reason.",
+@options(
+    models("The floors copy and identity, and analogies, are always in the table."),
+    path(
+        "--data root",
+        "ROOT",
+        "Folder with VOC 2012 (VOCdevkit/VOC2012) and ImageNet's validation photographs "
+        "(imagenet/val). What is missing is left out of the table, with the reason.",
+        required=True,
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+    ),
+    number("--episodes count", 1, "A column; 1000 are the published protocol.", default=1000),
+    *(SEED, BATCH_SIZE, WORKERS, LPIPS, DEVICE),
+    path("-o --output", "DIR", required=True),
+    RESUME,
 )
-@click.option(
-    "--episodes",
-    "count",
-    type=COUNT,
-    default=1000,
-    help="A column; 1000 are the published protocol.",
-)
-@options(SEED, BATCH_SIZE, WORKERS, LPIPS, DEVICE)
-@click.option("-o", "--output", required=True, type=PATH, metavar="DIR")
-@options(RESUME)
 def paper(root: Path, **given: Any) -> None:
     """Run the paper's table 1: what the data allows, by the published protocol.
 

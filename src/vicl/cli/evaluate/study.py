@@ -11,7 +11,7 @@ import click
 
 from vicl.cli.evaluate.study_given import COMMON, MODELS, RUN, Given
 from vicl.cli.failing import failing
-from vicl.cli.options import number
+from vicl.cli.options import number, text
 
 if TYPE_CHECKING:
     from vicl.evaluation.studies.table import StudyTable
@@ -41,7 +41,7 @@ def _examples(default: int, *, least: int = 1, name: str = "--examples") -> clic
 
 
 def _several(name: str, default: str, help: str, read: Any, metavar: str = "N,...") -> click.Option:
-    return click.Option([name], default=default, callback=read, metavar=metavar, help=help)
+    return text(name, metavar, help, default=default, callback=read)
 
 
 @click.group()
@@ -195,25 +195,25 @@ def _fine_tuning(given: Given, *, shots: tuple[int, ...], **settings: Any) -> St
     "training-data",
     "Training data and its amount: checkpoints that were trained on different data, or "
     "recipes trained here, all for the same number of steps, on all or some of their images.",
-    click.Option(
-        ["--checkpoint", "checkpoints"],
+    text(
+        "--checkpoint checkpoints",
+        "WORDS IMAGES MODEL",
+        "What it was trained on, on how many images (- if unknown), and where it is. Repeat for "
+        "more.",
         nargs=3,
         multiple=True,
-        metavar="WORDS IMAGES MODEL",
-        help="What it was trained on, on how many images (- if unknown), and where it is. "
-        "Repeat for more.",
     ),
-    click.Option(
-        ["--recipe", "recipes"],
+    text(
+        "--recipe recipes",
+        "RECIPE",
+        "To train, in DIR/runs; what is there already is gone on with. Repeat for more.",
         multiple=True,
-        metavar="RECIPE",
-        help="To train, in DIR/runs; what is there already is gone on with. Repeat for more.",
     ),
-    click.Option(
-        ["--set", "overrides"],
+    text(
+        "--set overrides",
+        "KEY=VALUE",
+        "Change one key of all recipes. Repeat for more.",
         multiple=True,
-        metavar="KEY=VALUE",
-        help="Change one key of all recipes. Repeat for more.",
     ),
     number("--steps", 1, "For which each recipe is trained.", default=1000),
     _several("--shares", "1", "Of a recipe's images: a run for each.", _shares, "X,..."),

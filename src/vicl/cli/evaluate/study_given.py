@@ -17,6 +17,7 @@ from vicl.cli.evaluate.options import (
     WORKERS,
     Options,
     data,
+    folder,
     models,
 )
 from vicl.cli.options import DEBUG, DEVICE, DTYPE, SEED, choice, number
@@ -46,12 +47,9 @@ COMMON = (
     SEED,
     DEVICE,
     DTYPE,
-    click.Option(
-        ["-o", "--output"],
+    folder(
+        "Folder for table.json, table.md, figure.svg and figure.png, and for the run.",
         required=True,
-        type=click.Path(path_type=Path, file_okay=False),
-        metavar="DIR",
-        help="Folder for table.json, table.md, figure.svg and figure.png, and for the run.",
     ),
     DEBUG,
 )
