@@ -11,11 +11,11 @@ import io
 import json
 import multiprocessing
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from PIL import Image
 
@@ -34,14 +34,6 @@ SHARD_FIGURES = 1000
 
 _SETTINGS = "figures.json"
 """Beside the shards: what they were made of."""
-
-
-class _Block(NamedTuple):
-    """Figures that one process writes."""
-
-    number: int
-    start: int
-    stop: int
 
 
 def write_figures(
@@ -76,25 +68,25 @@ def write_figures(
     if count < 1 or workers < 1:
         raise ValueError(f"got count={count}, workers={workers}; expected at least 1 of each")
     _check_settings({**source.settings(), "count": count, "form": form, "encoding": encoding}, out)
-    blocks = [
-        _Block(number, start, min(count, start + SHARD_FIGURES))
+    blocks = {
+        out / f"figures-{number:06d}.tar": range(start, min(count, start + SHARD_FIGURES))
         for number, start in enumerate(range(0, count, SHARD_FIGURES))
-    ]
-    write = partial(_write_block, source, out, form=form, encoding=encoding)
+    }
+    write = partial(_write_shard if form == "shards" else _write_files, source, encoding)
     told = progress or (lambda done: None)
     if workers == 1 or len(blocks) == 1:
-        for block in blocks:
-            write(block)
-            told(block.stop - block.start)
+        for path, block in blocks.items():
+            write(path, block)
+            told(len(block))
     else:
         # Started afresh, not forked: the caller may hold threads.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            waiting = {pool.submit(write, block): block for block in blocks}
+            waiting = {pool.submit(write, path, block): block for path, block in blocks.items()}
             for future in as_completed(waiting):
                 future.result()
-                told(waiting[future].stop - waiting[future].start)
-    return [_shard(out, block) for block in blocks] if form == "shards" else [out]
+                told(len(waiting[future]))
+    return list(blocks) if form == "shards" else [out]
 
 
 def _check_settings(settings: dict[str, Any], out: Path) -> None:
@@ -117,40 +109,34 @@ def _check_settings(settings: dict[str, Any], out: Path) -> None:
     write_atomic(path, (json.dumps(settings, indent=1) + "\n").encode())
 
 
-def _shard(out: Path, block: _Block) -> Path:
-    return out / f"figures-{block.number:06d}.tar"
-
-
-def _write_block(
-    source: SyntheticFigures, out: Path, block: _Block, *, form: Form, encoding: Encoding
-) -> None:
-    if form == "shards":
-        path = _shard(out, block)
-        if not path.exists():
-            with open_atomic(path) as stream, tarfile.open(fileobj=stream, mode="w") as tar:
-                for name, data in _members(source, block, encoding):
-                    tar.addfile(_header(name, len(data)), io.BytesIO(data))
+def _write_shard(source: SyntheticFigures, encoding: Encoding, path: Path, block: range) -> None:
+    if path.exists():
         return
-    for index in range(block.start, block.stop):
-        note = out / f"{_name(index)}.json"
-        if note.exists():  # it is written last
+    with open_atomic(path) as stream, tarfile.open(fileobj=stream, mode="w") as tar:
+        for index in block:
+            for name, data in _files(source, encoding, index):
+                # Its header says nothing of when and by whom the shard was written.
+                header = tarfile.TarInfo(name)
+                header.size, header.mode = len(data), 0o644
+                tar.addfile(header, io.BytesIO(data))
+
+
+def _write_files(source: SyntheticFigures, encoding: Encoding, path: Path, block: range) -> None:
+    """Write what would be a shard as files beside it."""
+    for index in block:
+        if (path.parent / f"{index:09d}.json").exists():  # it is written last
             continue
-        for name, data in _members(source, _Block(0, index, index + 1), encoding):
-            write_atomic(out / name, data)
+        for name, data in _files(source, encoding, index):
+            write_atomic(path.parent / name, data)
 
 
-def _name(index: int) -> str:
-    return f"{index:09d}"
-
-
-def _members(
-    source: SyntheticFigures, block: _Block, encoding: Encoding
-) -> Iterator[tuple[str, bytes]]:
-    """Names and contents, image first."""
-    for index in range(block.start, block.stop):
-        figure = source.figure(index)
-        yield f"{_name(index)}.{encoding}", encode(figure, encoding)
-        yield f"{_name(index)}.json", json.dumps(figure.metadata()).encode()
+def _files(source: SyntheticFigures, encoding: Encoding, index: int) -> list[tuple[str, bytes]]:
+    """Names and contents of a figure, image first."""
+    figure = source.figure(index)
+    return [
+        (f"{index:09d}.{encoding}", encode(figure, encoding)),
+        (f"{index:09d}.json", json.dumps(figure.metadata()).encode()),
+    ]
 
 
 def encode(figure: Figure, encoding: Encoding) -> bytes:
@@ -162,11 +148,3 @@ def encode(figure: Figure, encoding: Encoding) -> bytes:
     else:
         image.save(buffer, "JPEG", quality=95, subsampling=0)
     return buffer.getvalue()
-
-
-def _header(name: str, size: int) -> tarfile.TarInfo:
-    """A header that says nothing of when and by whom a shard was written."""
-    header = tarfile.TarInfo(name)
-    header.size = size
-    header.mode = 0o644
-    return header

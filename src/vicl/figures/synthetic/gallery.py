@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
@@ -14,6 +13,7 @@ from vicl.canvas.layout import Layout
 from vicl.exports.sheets import contact_sheet
 from vicl.figures.synthetic.generator import SyntheticFigures
 from vicl.figures.synthetic.rules import RULES
+from vicl.images import to_tensor
 
 
 def rule_sheet(source: SyntheticFigures, rules: Iterable[str]) -> Image.Image:
@@ -63,15 +63,13 @@ def _table(
     if not pictures:
         raise ValueError("sheet: got nothing to draw, expected at least one rule")
     columns = min(columns, len(pictures))
-    rows: list[list[Float[Tensor, "3 _ _"] | None]] = []
-    captions: list[list[str | None]] = []
-    for first in range(0, len(pictures), columns):
-        some = pictures[first : first + columns]
-        empty = columns - len(some)
-        rows.append([*map(_tensor, some), *[None] * empty])
-        captions.append([*names[first : first + columns], *[None] * empty])
-    return contact_sheet(rows, headers=[""] * columns, captions=captions, cell=cell)
-
-
-def _tensor(picture: UInt8[np.ndarray, "h w 3"]) -> Float[Tensor, "3 h w"]:
-    return torch.from_numpy(picture.copy()).permute(2, 0, 1).float() / 255
+    spare = [None] * (-len(pictures) % columns)
+    shown: list[Float[Tensor, "3 _ _"] | None] = [*map(to_tensor, pictures), *spare]
+    captions: list[str | None] = [*names, *spare]
+    starts = range(0, len(shown), columns)
+    return contact_sheet(
+        [shown[start : start + columns] for start in starts],
+        headers=[""] * columns,
+        captions=[captions[start : start + columns] for start in starts],
+        cell=cell,
+    )

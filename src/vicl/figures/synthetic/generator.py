@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import UInt8
 from numpy.random import Generator
 from torch.utils.data import IterableDataset, get_worker_info
 
@@ -30,9 +31,9 @@ from vicl.figures.synthetic.scenes.scene import Family, Scene
 from vicl.figures.synthetic.scenes.sources import NOT_STATED, CutOuts, Photographs, file_families
 from vicl.figures.synthetic.subjects import Subject, SubjectDrawer
 
-_PLAIN = ("size", "patch_size", "seed", "clean", "layouts")
 _FOLDERS = ("cutouts", "photographs", "masks", "fonts")
-_LICENSED = ("cutouts", "photographs", "fonts")
+
+_KNOWN = {**FAMILIES, **HELD_OUT_FAMILIES}
 
 _LANES_APART = 1 << 40
 """So many figures lie between where the lanes of one seed and those of the next begin."""
@@ -50,10 +51,10 @@ class SyntheticFigures(IterableDataset[Mapping[str, Any]]):
         size: Side of a figure, in pixels, a multiple of `patch_size`.
         patch_size: Of the model that is trained, in pixels: holes consist of whole patches.
         seed: Not negative.
-        mixture: Rule -> how often it is drawn beside the others.
         clean: Share of the figures that are clean grids; the others are pages.
         layouts: Of clean grids: "any", or the "published" one alone: one example above, the query
             below it, the answer at its right.
+        mixture: Rule -> how often it is drawn beside the others.
         families: Names of the kinds of content, of training or held out.
         cutouts: A folder of pictures with transparency, whose things are used too.
         photographs: A folder of photographs, which are used too.
@@ -71,9 +72,9 @@ class SyntheticFigures(IterableDataset[Mapping[str, Any]]):
     size: int = 224
     patch_size: int = 16
     seed: int = 0
-    mixture: Mapping[str, float] = field(default_factory=lambda: dict(TRAINING_MIXTURE))
     clean: float = 0.6
     layouts: Literal["any", "published"] = "any"
+    mixture: Mapping[str, float] = field(default_factory=lambda: dict(TRAINING_MIXTURE))
     families: Sequence[str] = tuple(FAMILIES)
     cutouts: str | Path | None = None
     photographs: str | Path | None = None
@@ -101,12 +102,11 @@ class SyntheticFigures(IterableDataset[Mapping[str, Any]]):
                 f"mixture: got {wrong or dict(self.mixture)}, expected names of rules with weights "
                 f"above 0; the rules are {', '.join(RULES)}"
             )
-        known = {**FAMILIES, **HELD_OUT_FAMILIES}
-        strange = [name for name in self.families if name not in known]
+        strange = [name for name in self.families if name not in _KNOWN]
         if strange or not (self.families or self.cutouts or self.photographs or self.fonts):
             raise ValueError(
                 f"families: got {strange or list(self.families)}, expected some of "
-                f"{', '.join(known)}"
+                f"{', '.join(_KNOWN)}"
             )
         if self.masks is not None and self.photographs is None:
             raise ValueError(
@@ -119,17 +119,14 @@ class SyntheticFigures(IterableDataset[Mapping[str, Any]]):
 
     def settings(self) -> dict[str, Any]:
         """All settings, as plain values for JSON."""
-        plain = {name: getattr(self, name) for name in _PLAIN}
-        mixture = {"mixture": dict(self.mixture), "families": list(self.families)}
-        given = {name: getattr(self, name) for name in _FOLDERS}
-        folders = {name: None if path is None else str(path) for name, path in given.items()}
-        licences = {f"{name}_licence": getattr(self, f"{name}_licence") for name in _LICENSED}
-        return {**plain, **mixture, **folders, **licences}
+        given = self.__getstate__()
+        folders = {name: str(given[name]) for name in _FOLDERS if given[name] is not None}
+        listed = {"mixture": dict(self.mixture), "families": list(self.families)}
+        return {**given, **listed, **folders}
 
     @cached_property
     def _families(self) -> tuple[Family, ...]:
-        known = {**FAMILIES, **HELD_OUT_FAMILIES}
-        drawn = tuple(known[name] for name in self.families)
+        drawn = tuple(_KNOWN[name] for name in self.families)
         if self.fonts is not None:
             drawn += (font_family(find_fonts(self.fonts), licence=self.fonts_licence),)
         cutouts = photographs = None
@@ -166,9 +163,9 @@ class SyntheticFigures(IterableDataset[Mapping[str, Any]]):
         """
         rng = np.random.default_rng([self.seed, index])
         if rng.random() < self.clean:
-            if self.layouts == "published":
-                return self._grid(rng, index, self._published)
-            layout = draw_layout(rng, (self.size, self.size), self.patch_size)
+            layout = self._published
+            if self.layouts == "any":
+                layout = draw_layout(rng, (self.size, self.size), self.patch_size)
             return self._grid(rng, index, layout)
         return self._page(rng, index)
 
@@ -187,28 +184,15 @@ class SyntheticFigures(IterableDataset[Mapping[str, Any]]):
         """
         if rule not in RULES:
             raise ValueError(f"rule: got {rule!r}, expected one of {', '.join(RULES)}")
-        place = layout or self._published
         rng = np.random.default_rng([self.seed, index, zlib.crc32(rule.encode())])
-        only = replace(self, mixture={rule: 1.0})
-        return only._grid(rng, index, place)
+        return replace(self, mixture={rule: 1.0})._grid(rng, index, layout or self._published)
 
     def _grid(self, rng: Generator, index: int, layout: Layout) -> Figure:
         subject = self.subjects.draw(rng, rules=1, rows=layout.examples + 1)
         size = layout.answer.size
         rule, values = subject.rules[0], subject.values[0]
         image = draw_grid(layout, [rule.apply(scene, size, values) for scene in subject.scenes])
-        return Figure(
-            image=image,
-            kind="grid",
-            laws=_laws(subject),
-            cells=grid_cells(layout),
-            answer=layout.answer,
-            hole=layout.hole,
-            families=tuple(scene.family for scene in subject.scenes),
-            licences=_licences(subject.scenes),
-            seed=self.seed,
-            index=index,
-        )
+        return self._figure(image, "grid", subject, grid_cells(layout), index, layout=layout)
 
     def _page(self, rng: Generator, index: int) -> Figure:
         plan = plan_page(rng, (self.size, self.size))
@@ -218,19 +202,33 @@ class SyntheticFigures(IterableDataset[Mapping[str, Any]]):
             _draw_row(scene, plan, row, subject) for row, scene in enumerate(subject.scenes)
         ]
         texts = (BUNDLED_LICENCE,) if plan.texts or any(map(any, plan.labels)) else ()
+        cells = tuple(
+            Cell(rect, row, "output" if part else "input", max(0, part - 1))
+            for row, rects in enumerate(plan.rects)
+            for part, rect in enumerate(rects)
+        )
+        return self._figure(draw_page(plan, pictures), "page", subject, cells, index, texts)
+
+    def _figure(
+        self,
+        image: UInt8[np.ndarray, "H W 3"],
+        kind: Literal["grid", "page"],
+        subject: Subject,
+        cells: tuple[Cell, ...],
+        index: int,
+        licences: Sequence[str] = (),
+        layout: Layout | None = None,
+    ) -> Figure:
+        shown = (name for scene in subject.scenes for name in scene.licences)
         return Figure(
-            image=draw_page(plan, pictures),
-            kind="page",
-            laws=_laws(subject),
-            cells=tuple(
-                Cell(rect, row, "output" if part else "input", max(0, part - 1))
-                for row, rects in enumerate(plan.rects)
-                for part, rect in enumerate(rects)
-            ),
-            answer=None,
-            hole=None,
+            image=image,
+            kind=kind,
+            laws=tuple(map(Law, (rule.name for rule in subject.rules), subject.values)),
+            cells=cells,
+            answer=None if layout is None else layout.answer,
+            hole=None if layout is None else layout.hole,
             families=tuple(scene.family for scene in subject.scenes),
-            licences=_licences(subject.scenes, *texts),
+            licences=tuple(sorted({*licences, *shown})),
             seed=self.seed,
             index=index,
         )
@@ -294,11 +292,3 @@ def _draw_row(scene: Scene, plan: Plan, row: int, subject: Subject) -> list[np.n
         )
     ]
     return [first.input, *outputs]
-
-
-def _laws(subject: Subject) -> tuple[Law, ...]:
-    return tuple(Law(r.name, v) for r, v in zip(subject.rules, subject.values, strict=True))
-
-
-def _licences(scenes: Sequence[Scene], *more: str) -> tuple[str, ...]:
-    return tuple(sorted({*more, *(name for scene in scenes for name in scene.licences)}))

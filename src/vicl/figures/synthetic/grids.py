@@ -11,7 +11,6 @@ from numpy.random import Generator
 
 from vicl.canvas.arrangements import ARRANGEMENTS
 from vicl.canvas.layout import Layout, Order
-from vicl.canvas.rects import Rect
 from vicl.figures.figure import Cell
 from vicl.figures.synthetic.rules.rule import Pair
 
@@ -42,8 +41,6 @@ def draw_layout(rng: Generator, canvas_size: tuple[int, int], patch_size: int) -
     if examples == 2 and fits_paper and rng.random() < _PUBLISHED:
         return _layout(canvas_size, patch_size, 2, "above", arrangement, published=True)
     order: Order = "above" if arrangement < 5 or canvas_size[0] != canvas_size[1] else "left"
-    if order == "left":  # arrangements 5 to 8 are those of the other order
-        arrangement -= 4
     return _layout(canvas_size, patch_size, examples, order, arrangement)
 
 
@@ -60,7 +57,8 @@ def _layout(
     if published:
         return Layout.paper(examples).arranged(arrangement)
     grid = Layout.grid(examples, canvas_size=canvas_size, patch_size=patch_size, order=order)
-    # Of canvases that are not square, only the arrangements that keep their shape.
+    # Arrangements 5 to 8 are those of the other order; on canvases that are not square, only the
+    # ones that keep their shape are shown.
     return grid.arranged(arrangement if arrangement < 5 else arrangement - 4)
 
 
@@ -86,13 +84,6 @@ def draw_grid(layout: Layout, pairs: Sequence[Pair]) -> UInt8[np.ndarray, "H W 3
         (*layout.inputs, layout.query), (*layout.outputs, layout.answer), pairs, strict=True
     )
     for before, after, pair in rects:
-        set_rect(canvas, before, pair.input)
-        set_rect(canvas, after, pair.output)
+        for rect, picture in ((before, pair.input), (after, pair.output)):
+            canvas[rect.top : rect.bottom, rect.left : rect.right] = picture
     return canvas
-
-
-def set_rect(
-    canvas: UInt8[np.ndarray, "H W 3"], rect: Rect, picture: UInt8[np.ndarray, "h w 3"]
-) -> None:
-    """Draw a picture of a rectangle's size into it."""
-    canvas[rect.top : rect.bottom, rect.left : rect.right] = picture

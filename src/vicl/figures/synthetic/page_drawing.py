@@ -61,13 +61,13 @@ def _draw_inset(picture: Image.Image, inset: Inset) -> None:
     width, height = picture.size
     half_w, half_h = inset.part * width / 2, inset.part * height / 2
     x, y = inset.x * width, inset.y * height
-    box = tuple(round(v) for v in (x - half_w, y - half_h, x + half_w, y + half_h))
+    box = (round(x - half_w), round(y - half_h), round(x + half_w), round(y + half_h))
     size = (max(2, round(inset.shown * width)), max(2, round(inset.shown * height)))
-    part = picture.crop((box[0], box[1], box[2], box[3])).resize(size, Image.Resampling.BICUBIC)
+    part = picture.crop(box).resize(size, Image.Resampling.BICUBIC)
     left = 0 if inset.corner % 2 == 0 else width - size[0]
     top = 0 if inset.corner < 2 else height - size[1]
     pen = ImageDraw.Draw(picture)
-    pen.rectangle((box[0], box[1], box[2], box[3]), None, inset.colour)
+    pen.rectangle(box, None, inset.colour)
     picture.paste(part, (left, top))
     pen.rectangle((left, top, left + size[0] - 1, top + size[1] - 1), None, inset.colour)
 

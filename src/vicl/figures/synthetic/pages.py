@@ -6,7 +6,6 @@ A page is planned here, so that pictures can be drawn at the size of their cells
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +18,9 @@ from vicl.figures.synthetic.scenes.chance import often
 from vicl.figures.synthetic.scenes.rendering import LEAST_SIDE
 
 Pixels = tuple[int, int, int]
+
+Text = tuple[str, int, int, int, bool]
+"""What is written, and where: text, left, top, pixels high, turned by a quarter."""
 
 _LINES = (*(1,) * 6, *(2,) * 28, *(3,) * 12, *(4,) * 4, 5, 6)
 _SHOWN = (*(2,) * 30, 3, 3, 4, 4, 5, 6)
@@ -57,11 +59,10 @@ class Plan:
     Attributes:
         size: (height, width) in pixels.
         rects: One tuple a scene: its input and its outputs.
-        lines: Scenes stand in rows (True) or in columns (False).
         paper: Colour of the page.
         ink: Of its text and arrows.
         border: Width of the frames around pictures, 0 for none.
-        texts: What is written, and where: text, left, top, pixels high, turned by a quarter.
+        texts: What is written, and where.
         labels: Written onto each picture, "" for nothing; one tuple a scene.
         arrows: Between the pictures of a scene.
         inset: In each picture, or None.
@@ -70,11 +71,10 @@ class Plan:
 
     size: tuple[int, int]
     rects: tuple[tuple[Rect, ...], ...]
-    lines: bool
     paper: Pixels
     ink: Pixels
     border: int
-    texts: tuple[tuple[str, int, int, int, bool], ...]
+    texts: tuple[Text, ...]
     labels: tuple[tuple[str, ...], ...]
     arrows: bool
     inset: Inset | None
@@ -116,8 +116,11 @@ def _draw_plan(rng: Generator, size: tuple[int, int]) -> Plan:
             (heading(rng, column, room=room, line=line), left, frame.top - line - 4, line, False)
             for column, (left, room) in enumerate(lefts)
         ]
+    cells = [[Rect(top, left, high, wide) for left, wide in lefts] for top, high in tops]
+    if not lines:
+        cells = [list(column) for column in zip(*cells, strict=True)]
     rects = tuple(
-        tuple(_cell(tops, lefts, at, place * shown + part, lines=lines) for part in range(shown))
+        tuple(cells[at][place * shown + part] for part in range(shown))
         for at in range(number)
         for place in range(abreast)
     )
@@ -125,7 +128,6 @@ def _draw_plan(rng: Generator, size: tuple[int, int]) -> Plan:
     return Plan(
         size=size,
         rects=rects,
-        lines=lines,
         paper=paper,
         ink=ink,
         border=0 if often(rng, 0.7) else 1 + int(rng.integers(2)),
@@ -147,15 +149,12 @@ def _counts(rng: Generator, size: tuple[int, int]) -> tuple[int, int, int]:
     return shown, number, abreast
 
 
-_Text = tuple[str, int, int, int, bool]
-
-
-def _margins(rng: Generator, size: tuple[int, int], line: int) -> tuple[Rect, list[_Text]]:
+def _margins(rng: Generator, size: tuple[int, int], line: int) -> tuple[Rect, list[Text]]:
     """The part of a page that is left for pictures, and the text around it."""
     height, width = size
     edge = 0 if often(rng, 0.3) else int(rng.integers(1, max(2, min(size) // 16)))
     top, left, bottom, right = edge, edge, height - edge, width - edge
-    texts: list[_Text] = []
+    texts: list[Text] = []
     if min(size) >= 96 and often(rng, 0.25):
         rows = 1 + int(rng.integers(3))
         bottom -= rows * (line + 2) + 5
@@ -209,18 +208,6 @@ def _cuts(rng: Generator, start: int, length: int, parts: int, gap: int) -> list
     ]
 
 
-def _cell(
-    tops: Sequence[tuple[int, int]],
-    lefts: Sequence[tuple[int, int]],
-    line: int,
-    place: int,
-    *,
-    lines: bool,
-) -> Rect:
-    row, column = (line, place) if lines else (place, line)
-    return Rect(tops[row][0], lefts[column][0], tops[row][1], lefts[column][1])
-
-
 def _colours(rng: Generator) -> tuple[Pixels, Pixels]:
     """Of a page and of its ink."""
     kind = rng.random()
@@ -229,8 +216,8 @@ def _colours(rng: Generator) -> tuple[Pixels, Pixels]:
     if kind < 0.87:
         return (0, 0, 0), (255, 255, 255)
     level = 256 - int(rng.integers(1, 50))
-    tint = tuple(max(0, level - int(v)) for v in rng.integers(0, 30, 3))
-    return (tint[0], tint[1], tint[2]), (20, 20, 20)
+    red, green, blue = (max(0, level - int(v)) for v in rng.integers(0, 30, 3))
+    return (red, green, blue), (20, 20, 20)
 
 
 def _labels(rng: Generator, scenes: int, shown: int) -> tuple[tuple[str, ...], ...]:
@@ -239,13 +226,10 @@ def _labels(rng: Generator, scenes: int, shown: int) -> tuple[tuple[str, ...], .
         return ((("",) * shown),) * scenes
     style = int(rng.integers(4))
     by_scene = often(rng, 0.3)
+    if by_scene:
+        return tuple((label(scene, style), *("",) * (shown - 1)) for scene in range(scenes))
     return tuple(
-        tuple(
-            label(scene if by_scene else scene * shown + part, style)
-            if not by_scene or part == 0
-            else ""
-            for part in range(shown)
-        )
+        tuple(label(scene * shown + part, style) for part in range(shown))
         for scene in range(scenes)
     )
 

@@ -51,10 +51,6 @@ class SubjectDrawer:
         shares: np.ndarray = weights / weights[-1]
         return shares
 
-    @cached_property
-    def _names(self) -> tuple[str, ...]:
-        return tuple(self.mixture)
-
     def draw(self, rng: Generator, *, rules: int, rows: int) -> Subject:
         """Draw rules and scenes that fit each other.
 
@@ -80,16 +76,15 @@ class SubjectDrawer:
                 return Subject(drawn, values, scenes)
         content = ", ".join(family.name for family in self.families)
         raise ValueError(
-            f"figures: no rule of the mixture ({', '.join(self._names)}) could be shown with "
+            f"figures: no rule of the mixture ({', '.join(self.mixture)}) could be shown with "
             f"{content}; give more rules or more families"
         )
 
     def _draw_rules(self, rng: Generator, count: int) -> tuple[Rule, ...]:
         """One rule of the mixture, or several that start from the same input."""
-        drawn: list[Rule] = []
+        names, drawn = tuple(self.mixture), list[Rule]()
         for _ in range(20 * count):
-            name = self._names[int(np.searchsorted(self._shares, rng.random(), side="right"))]
-            rule = RULES[name]
+            rule = RULES[names[np.searchsorted(self._shares, rng.random(), side="right")]]
             if count == 1 or (rule.plain and rule not in drawn):
                 drawn.append(rule)
             if len(drawn) == count:

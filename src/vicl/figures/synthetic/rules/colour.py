@@ -9,8 +9,9 @@ from jaxtyping import UInt8
 from numpy.random import Generator
 from PIL import Image, ImageDraw
 
-from vicl.figures.synthetic.rules.choosing import divided, inner_points
+from vicl.figures.synthetic.rules.choosing import chosen, divided, inner_points
 from vicl.figures.synthetic.rules.drawing import (
+    between,
     coloured,
     draw_colour_pair,
     pick,
@@ -22,7 +23,7 @@ from vicl.figures.synthetic.rules.drawing import (
 from vicl.figures.synthetic.rules.rule import COLOURED, Pair, Size, Values, changes, filters, pairs
 from vicl.figures.synthetic.scenes.chance import often
 from vicl.figures.synthetic.scenes.rendering import render
-from vicl.figures.synthetic.scenes.scene import COLOURS, Scene, Surface, Thing, Wish, attribute_of
+from vicl.figures.synthetic.scenes.scene import COLOURS, Scene, Surface, Thing, Wish
 
 _COLOURFUL = tuple(name for name in COLOURS if name not in ("black", "white", "grey"))
 _HINTS = 21
@@ -87,7 +88,7 @@ def colourise_naturally(scene: Scene, size: Size, values: Values) -> Pair:
 
 
 @pairs(
-    draw=lambda rng: {"radius": round(float(rng.uniform(0.03, 0.05)), 3)},
+    draw=lambda rng: {"radius": between(rng, 0.03, 0.05)},
     wish=Wish(things=(1, 5), coloured=True),
     weight=1.5,
     plain=False,
@@ -135,10 +136,8 @@ def _exchange(rng: Generator) -> Values:
 def recolour_some(scene: Scene, values: Values) -> Scene:
     """The things of one colour take another; the others stay."""
     things = tuple(
-        coloured(thing, values["colour"])
-        if values["value"] in attribute_of(thing, "colour")
-        else thing
-        for thing in scene.things
+        coloured(thing, values["colour"]) if match else thing
+        for thing, match in zip(scene.things, chosen(scene, values), strict=True)
     )
     return replace(scene, things=things)
 

@@ -87,6 +87,5 @@ def both(one: Wish, other: Wish) -> Wish:
         apart=one.apart or other.apart,
         movable=one.movable or other.movable,
         shapes=one.shapes or other.shapes,
-        plain=one.plain or other.plain,
         coloured=one.coloured or other.coloured,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
 from vicl.figures.synthetic.rules.drawing import (
@@ -43,7 +42,10 @@ for _name, _draw, _weight, _what in _MASKS:
 def filled_box(scene: Scene, size: Size, values: Values) -> Pair:
     """The box around each thing is filled."""
     shown = render(scene, size)
-    return Pair(shown.image, paint(boxes(shown), values["on"], values["off"]))
+    filled = np.zeros(size, np.uint8)
+    for top, left, bottom, right in _boxes(shown):
+        filled[top:bottom, left:right] = 255
+    return Pair(shown.image, paint(filled, values["on"], values["off"]))
 
 
 @pairs(
@@ -55,20 +57,12 @@ def drawn_box(scene: Scene, size: Size, values: Values) -> Pair:
     shown = render(scene, size)
     canvas = Image.fromarray(shown.image)
     pen = ImageDraw.Draw(canvas)
-    for layer in shown.visible:
-        box = bounds(layer >= 128)
-        if box is not None:
-            top, left, bottom, right = box
-            width = pixels(size, values["width"])
-            pen.rectangle((left, top, right - 1, bottom - 1), None, tuple(values["colour"]), width)
+    width = pixels(size, values["width"])
+    for top, left, bottom, right in _boxes(shown):
+        pen.rectangle((left, top, right - 1, bottom - 1), None, tuple(values["colour"]), width)
     return Pair(shown.image, np.asarray(canvas))
 
 
-def boxes(shown: Rendered) -> UInt8[np.ndarray, "h w"]:
-    """The boxes around what is seen of each thing, filled."""
-    filled = np.zeros(shown.image.shape[:2], np.uint8)
-    for layer in shown.visible:
-        box = bounds(layer >= 128)
-        if box is not None:
-            filled[box[0] : box[2], box[1] : box[3]] = 255
-    return filled
+def _boxes(shown: Rendered) -> list[tuple[int, int, int, int]]:
+    """The boxes around what is seen of each thing."""
+    return [box for layer in shown.visible if (box := bounds(layer >= 128)) is not None]

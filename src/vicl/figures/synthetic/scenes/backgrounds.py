@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from vicl.figures.synthetic.scenes.patterns import Map, clouds, mosaic, noise_tile, pattern, window
-from vicl.figures.synthetic.scenes.scene import BACKGROUNDS, Background, Picture, Rgb, Surface
+from vicl.figures.synthetic.scenes.patterns import clouds, mosaic, noise_tile, pattern, window
+from vicl.figures.synthetic.scenes.scene import BACKGROUNDS, Background, Picture, Surface
 
 
-def levels(colour: Rgb) -> tuple[int, int, int]:
+def levels(colour: Iterable[float]) -> tuple[int, int, int]:
     """A colour in [0, 1] as Pillow takes it, 0 to 255."""
     red, green, blue = (min(255, max(0, round(255 * value))) for value in colour)
     return red, green, blue
@@ -48,7 +49,10 @@ def paint_background(background: Background, size: tuple[int, int]) -> Image.Ima
     elif background.kind == "paper":
         mix = window(noise_tile(), size, surface.seed) // 4
     elif background.kind in BACKGROUNDS:
-        mix = _pattern(background.kind, surface, size)
+        side = np.float32(min(size))
+        x = ((np.arange(width, dtype=np.float32) + 0.5 - width / 2) / side)[None]
+        y = ((np.arange(height, dtype=np.float32) + 0.5 - height / 2) / side)[:, None]
+        mix = pattern(background.kind, surface, x, y, extent=0.6, side=min(size))
     else:
         raise ValueError(
             f"background: got kind {background.kind!r}, expected one of {', '.join(BACKGROUNDS)}"
@@ -67,23 +71,6 @@ def blend(surface: Surface, mix: Image.Image) -> Image.Image:
     return Image.composite(Image.new("RGB", mix.size, levels(surface.second)), first, mix)
 
 
-def _pattern(texture: str, surface: Surface, size: tuple[int, int]) -> Map:
-    height, width = size
-    side = np.float32(min(size))
-    x = ((np.arange(width, dtype=np.float32) + 0.5 - width / 2) / side)[None]
-    y = ((np.arange(height, dtype=np.float32) + 0.5 - height / 2) / side)[:, None]
-    c, s = np.float32(np.cos(surface.angle)), np.float32(np.sin(surface.angle))
-    return pattern(
-        texture,
-        x * c + y * s,
-        y * c - x * s,
-        scale=surface.scale,
-        extent=0.6,
-        pixel=1 / min(size),
-        seed=surface.seed,
-    )
-
-
 def _landscape(surface: Surface, size: tuple[int, int]) -> Image.Image:
     """A sky that pales towards the horizon, perhaps a sun, and hills that darken to the front.
 
@@ -94,7 +81,7 @@ def _landscape(surface: Surface, size: tuple[int, int]) -> Image.Image:
     pale = tuple(0.35 * value + 0.65 for value in surface.second)
     ramp = np.linspace(0, 255, height).astype(np.uint8)
     sky = Image.composite(
-        Image.new("RGB", (width, height), levels((pale[0], pale[1], pale[2]))),
+        Image.new("RGB", (width, height), levels(pale)),
         Image.new("RGB", (width, height), levels(surface.second)),
         Image.fromarray(np.broadcast_to(ramp[:, None], (height, width)).copy()),
     )
@@ -112,14 +99,12 @@ def _landscape(surface: Surface, size: tuple[int, int]) -> Image.Image:
         ridge = (base + swing.sum(axis=0)) * height
         shade = 1 - 0.5 * share
         far = 0.6 * (1 - share)
-        tone = [
+        tone = levels(
             (far * p + (1 - far) * c) * (0.4 + shade)
             for p, c in zip(pale, surface.colour, strict=True)
-        ]
-        outline = [*zip(across.tolist(), ridge.tolist(), strict=True)]
-        draw.polygon(
-            [*outline, (width, height), (0, height)], fill=levels((tone[0], tone[1], tone[2]))
         )
+        outline = [*zip(across.tolist(), ridge.tolist(), strict=True)]
+        draw.polygon([*outline, (width, height), (0, height)], fill=tone)
     return sky.reduce(2)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import string
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from numpy.random import Generator
 
@@ -43,18 +43,6 @@ _WORDS = (
 _WORDS += " lid map net oak pin rod sun tea urn van wax yak zoo bird corn duck fish lamp moon rice"
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What is settled of a thing before it has a place."""
-
-    shape: str
-    size_name: str
-    size: float
-    colour_name: str
-    texture: str
-    matches: bool
-
-
 def compose(rng: Generator, wish: Wish, style: Style, family: str) -> Scene:
     """Draw a scene.
 
@@ -80,11 +68,13 @@ def compose(rng: Generator, wish: Wish, style: Style, family: str) -> Scene:
         # Where places are hard to find, there are fewer and smaller things.
         number = max(low, count - attempt // 4)
         crowded = number + attempt // 8
-        plans = _draw_plans(rng, wish, style, number, behind, crowded)
+        # The first few things match the wish.
+        matching = whole(rng, 1, number - 1) if wish.attribute else 0
+        plans = [_draw_plan(rng, wish, style, n < matching, behind, crowded) for n in range(number)]
         drawn = [_draw_thing(rng, wish, style, plan, outlined) for plan in plans]
         limits = None
         if wish.attribute == "position":
-            limits = [half_of(wish.value, within=plan.matches) for plan in plans]
+            limits = [half_of(wish.value, within=n < matching) for n in range(number)]
         centres = place(
             rng, [_radius(t) for t in drawn], apart=wish.apart, closeness=style.closeness,
             limits=limits,
@@ -105,7 +95,7 @@ def _draw_background(
     rng: Generator, wish: Wish, style: Style
 ) -> tuple[Background, tuple[Rgb, ...]]:
     """A background, and the colours from which things must stand out."""
-    kind = "plain" if wish.plain else pick(rng, style.backgrounds)
+    kind = pick(rng, style.backgrounds)
     first, second = backdrop(rng, wish.value if wish.attribute == "colour" else "")
     if kind == "landscape":
         first, second = tone(rng, pick(rng, ("green", "brown", "yellow", "grey"))), (
@@ -126,19 +116,10 @@ def _draw_background(
     return Background(kind, surface, picture), behind
 
 
-def _draw_plans(
-    rng: Generator, wish: Wish, style: Style, count: int, behind: tuple[Rgb, ...], crowded: int
-) -> list[_Plan]:
-    """Settle what is shared and what is not: the first few things match the wish."""
-    matching = whole(rng, 1, count - 1) if wish.attribute else 0
-    return [
-        _draw_plan(rng, wish, style, index < matching, behind, crowded) for index in range(count)
-    ]
-
-
 def _draw_plan(
     rng: Generator, wish: Wish, style: Style, matches: bool, behind: tuple[Rgb, ...], crowded: int
-) -> _Plan:
+) -> Thing:
+    """A thing without its place, its colours and all that :func:`_draw_thing` settles."""
     asked = wish.attribute
     shapes = style.shapes
     if wish.shapes or asked == "shape":
@@ -164,7 +145,8 @@ def _draw_plan(
     if crowded == 1 and not (wish.movable or wish.apart) and often(rng, 0.5):
         size_name, size = "", between(rng, 0.25, 0.42)
     colour_name = names[0] if len(names) == 1 else pick(rng, visible_names(behind, names))
-    return _Plan(pick(rng, shapes), size_name, size, colour_name, pick(rng, textures), matches)
+    shape, surface = pick(rng, shapes), Surface((0.0, 0.0, 0.0), texture=pick(rng, textures))
+    return Thing(shape, (0.5, 0.5), size, surface, colour_name, size_name)
 
 
 def _size_names(crowded: int) -> tuple[str, ...]:
@@ -176,25 +158,21 @@ def _size_names(crowded: int) -> tuple[str, ...]:
     return ("small", "small", "medium") if crowded <= 6 else ("small",)
 
 
-def _draw_thing(rng: Generator, wish: Wish, style: Style, plan: _Plan, outlined: bool) -> Thing:
+def _draw_thing(rng: Generator, wish: Wish, style: Style, plan: Thing, outlined: bool) -> Thing:
     """Settle everything of a thing but its place."""
     colour = tone(rng, plan.colour_name)
     surface = Surface(
         colour,
         second_tone(rng, colour, shade=wish.attribute == "colour" and plan.shape != "picture"),
-        plan.texture,
+        plan.surface.texture,
         scale=max(0.05, plan.size * between(rng, 0.45, 0.8)),
         angle=between(rng, 0.0, 3.14),
         seed=fresh_seed(rng),
     )
     free = not (wish.shapes or wish.attribute in ("shape", "size"))
-    thing = Thing(
-        plan.shape,
-        (0.5, 0.5),
-        plan.size,
-        surface,
-        plan.colour_name,
-        plan.size_name,
+    thing = replace(
+        plan,
+        surface=surface,
         aspect=between(rng, 0.7, 1.3) if free and often(rng, 0.3) else 1.0,
         # A square on its corner is a diamond: shapes that are compared hardly turn.
         angle=between(rng, -0.25, 0.25) if not free or often(rng, 0.5) else between(rng, 0.0, 6.28),

@@ -16,13 +16,12 @@ _CALM = ("plain", "gradient", "clouds", "noise", "paper")
 _BUSY = ("gradient", "noise", "clouds", "stripes", "checks", "dots", "paper")
 
 
-def styled(name: str, style: Style, *, weight: float = 1.0, licence: str = "") -> Family:
+def styled(name: str, style: Style, licence: str = "") -> Family:
     """A family of drawn scenes.
 
     Args:
         name: Unique.
         style: How its scenes look.
-        weight: How often it is drawn beside others.
         licence: Of what its pictures show; "" where it has none.
     """
     terms = dict.fromkeys([GENERATED_LICENCE, *style.licences, licence])
@@ -30,7 +29,7 @@ def styled(name: str, style: Style, *, weight: float = 1.0, licence: str = "") -
     def draw(rng: Generator, wish: Wish) -> Scene:
         return compose(rng, wish, style, name)
 
-    return Family(name, draw, style.grants, " AND ".join(filter(None, terms)), weight)
+    return Family(name, draw, style.grants, " AND ".join(filter(None, terms)), style.weight)
 
 
 _TEXT = Style(
@@ -42,117 +41,91 @@ _TEXT = Style(
     camera=0.2,
 )
 
-FAMILIES: Mapping[str, Family] = {
-    family.name: family
-    for family in (
-        styled("flat", Style(backgrounds=("plain", "plain", "gradient")), weight=2.0),
-        styled("textured", Style(textures=TEXTURES, backgrounds=("plain", *_BUSY))),
-        styled(
-            "solid",
-            Style(
-                textures=("plain", "plain", "gradient", "noise", "stripes", "dots"),
-                backgrounds=_CALM,
-                reliefs=("dome", "dome", "cone", "bevel"),
-                shading=(0.5, 0.9),
-                shadow=(0.25, 0.6),
-                camera=0.6,
-            ),
-            weight=2.0,
-        ),
-        styled(
-            "blobs",
-            Style(
-                shapes=("blob",),
-                textures=("plain", "plain", "noise", "gradient", "stripes", "dots"),
-                backgrounds=_CALM,
-                things=(1, 6),
-                reliefs=("flat", "dome"),
-                shading=(0.0, 0.8),
-                camera=0.3,
-            ),
-        ),
-        styled(
-            "paper cut",
-            Style(
-                shapes=("polygon", "polygon", "blob", *SHAPES),
-                textures=("plain", "noise"),
-                backgrounds=("paper", "noise", "plain"),
-                closeness=0.6,
-                shadow=(0.4, 0.7),
-                camera=0.3,
-            ),
-        ),
-        styled("text", replace(_TEXT, licences=(GENERATED_LICENCE, BUNDLED_LICENCE))),
-        styled(
-            "crowd",
-            Style(
-                shapes=(*SHAPES, "blob", "polygon"),
-                textures=("plain", "plain", *TEXTURES),
-                backgrounds=_CALM,
-                things=(4, 9),
-                closeness=0.5,
-                reliefs=("flat", "dome"),
-                shading=(0.0, 0.7),
-                shadow=(0.0, 0.5),
-                camera=0.4,
-            ),
-        ),
-        styled(
-            "landscapes",
-            Style(
-                shapes=(*SHAPES, "blob"),
-                textures=("plain", "plain", "noise", "gradient"),
-                backgrounds=("landscape",),
-                things=(1, 4),
-                reliefs=("dome", "flat"),
-                shading=(0.3, 0.7),
-                shadow=(0.0, 0.4),
-                camera=0.7,
-            ),
-        ),
-        styled(
-            "stickers",
-            Style(
-                shapes=(*SHAPES, "blob", "polygon"),
-                textures=("plain", "plain", "dots", "checks"),
-                backgrounds=_BUSY,
-                closeness=0.7,
-                shadow=(0.0, 0.5),
-                outlined=1.0,
-            ),
-        ),
-    )
+_STYLES = {
+    "flat": Style(backgrounds=("plain", "plain", "gradient"), weight=2.0),
+    "textured": Style(textures=TEXTURES, backgrounds=("plain", *_BUSY)),
+    "solid": Style(
+        textures=("plain", "plain", "gradient", "noise", "stripes", "dots"),
+        backgrounds=_CALM,
+        reliefs=("dome", "dome", "cone", "bevel"),
+        shading=(0.5, 0.9),
+        shadow=(0.25, 0.6),
+        camera=0.6,
+        weight=2.0,
+    ),
+    "blobs": Style(
+        shapes=("blob",),
+        textures=("plain", "plain", "noise", "gradient", "stripes", "dots"),
+        backgrounds=_CALM,
+        things=(1, 6),
+        reliefs=("flat", "dome"),
+        shading=(0.0, 0.8),
+        camera=0.3,
+    ),
+    "paper cut": Style(
+        shapes=("polygon", "polygon", "blob", *SHAPES),
+        textures=("plain", "noise"),
+        backgrounds=("paper", "noise", "plain"),
+        closeness=0.6,
+        shadow=(0.4, 0.7),
+        camera=0.3,
+    ),
+    "text": replace(_TEXT, licences=(GENERATED_LICENCE, BUNDLED_LICENCE)),
+    "crowd": Style(
+        shapes=(*SHAPES, "blob", "polygon"),
+        textures=("plain", "plain", *TEXTURES),
+        backgrounds=_CALM,
+        things=(4, 9),
+        closeness=0.5,
+        reliefs=("flat", "dome"),
+        shading=(0.0, 0.7),
+        shadow=(0.0, 0.5),
+        camera=0.4,
+    ),
+    "landscapes": Style(
+        shapes=(*SHAPES, "blob"),
+        textures=("plain", "plain", "noise", "gradient"),
+        backgrounds=("landscape",),
+        things=(1, 4),
+        reliefs=("dome", "flat"),
+        shading=(0.3, 0.7),
+        shadow=(0.0, 0.4),
+        camera=0.7,
+    ),
+    "stickers": Style(
+        shapes=(*SHAPES, "blob", "polygon"),
+        textures=("plain", "plain", "dots", "checks"),
+        backgrounds=_BUSY,
+        closeness=0.7,
+        shadow=(0.0, 0.5),
+        outlined=1.0,
+    ),
 }
+FAMILIES: Mapping[str, Family] = {name: styled(name, style) for name, style in _STYLES.items()}
 """What figures for training may show."""
 
+_HELD_OUT = {
+    "cells": Style(
+        shapes=("blob",),
+        textures=("core",),
+        backgrounds=("paper", "noise"),
+        things=(3, 8),
+        reliefs=("bevel",),
+        shading=(0.3, 0.6),
+        camera=0.8,
+        outlined=0.5,
+    ),
+    "mosaics": Style(
+        shapes=SHAPES,
+        textures=("checks", "plain", "rings"),
+        backgrounds=("mosaic",),
+        things=(1, 4),
+        camera=0.2,
+        outlined=0.5,
+    ),
+}
 HELD_OUT_FAMILIES: Mapping[str, Family] = {
-    family.name: family
-    for family in (
-        styled(
-            "cells",
-            Style(
-                shapes=("blob",),
-                textures=("core",),
-                backgrounds=("paper", "noise"),
-                things=(3, 8),
-                reliefs=("bevel",),
-                shading=(0.3, 0.6),
-                camera=0.8,
-                outlined=0.5,
-            ),
-        ),
-        styled(
-            "mosaics",
-            Style(
-                shapes=SHAPES,
-                textures=("checks", "plain", "rings"),
-                backgrounds=("mosaic",),
-                things=(1, 4),
-                camera=0.2,
-                outlined=0.5,
-            ),
-        ),
-    )
+    name: styled(name, style) for name, style in _HELD_OUT.items()
 }
 """Content for evaluation alone: no mixture for training may hold one of these."""
 

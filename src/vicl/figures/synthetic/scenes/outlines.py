@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -71,25 +70,25 @@ def _fitted(points: Points) -> Points:
     return fitted
 
 
-_OUTLINES: dict[str, Callable[[], Points]] = {
-    "circle": lambda: _arc(0.0, 1 - 1 / _ROUND),
-    "square": lambda: _polygon((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)),
-    "triangle": lambda: _polygon((0.0, -0.9), (1.0, 0.9), (-1.0, 0.9)),
-    "star": _star,
-    "ring": lambda: _arc(0.0, 1 - 1 / _ROUND),
-    "cross": _cross,
-    "heart": _heart,
-    "diamond": lambda: _polygon((0.0, -1.0), (0.7, 0.0), (0.0, 1.0), (-0.7, 0.0)),
-    "pentagon": lambda: _regular(5),
-    "hexagon": lambda: _regular(6),
-    "crescent": _crescent,
-    "drop": _drop,
-    "arrow": lambda: _polygon(
+_OUTLINES: dict[str, Points] = {
+    "circle": _arc(0.0, 1 - 1 / _ROUND),
+    "square": _polygon((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)),
+    "triangle": _polygon((0.0, -0.9), (1.0, 0.9), (-1.0, 0.9)),
+    "star": _star(),
+    "ring": _arc(0.0, 1 - 1 / _ROUND),
+    "cross": _cross(),
+    "heart": _heart(),
+    "diamond": _polygon((0.0, -1.0), (0.7, 0.0), (0.0, 1.0), (-0.7, 0.0)),
+    "pentagon": _regular(5),
+    "hexagon": _regular(6),
+    "crescent": _crescent(),
+    "drop": _drop(),
+    "arrow": _polygon(
         (-1.0, -0.3), (0.1, -0.3), (0.1, -0.75), (1.0, 0.0), (0.1, 0.75), (0.1, 0.3), (-1.0, 0.3)
     ),
-    "half-disc": lambda: _arc(0.5, 1.0),
-    "ellipse": lambda: _arc(0.0, 1 - 1 / _ROUND) * np.array([1, 0.6], np.float32),
-    "bar": lambda: _polygon((-1.0, -0.35), (1.0, -0.35), (1.0, 0.35), (-1.0, 0.35)),
+    "half-disc": _arc(0.5, 1.0),
+    "ellipse": _arc(0.0, 1 - 1 / _ROUND) * np.array([1, 0.6], np.float32),
+    "bar": _polygon((-1.0, -0.35), (1.0, -0.35), (1.0, 0.35), (-1.0, 0.35)),
 }
 
 
@@ -115,6 +114,7 @@ def _random_polygon(seed: int) -> Points:
     return points
 
 
+@lru_cache(maxsize=1 << 15)
 def outline(shape: str, seed: int = 0) -> Points:
     """The outline of a shape that has one.
 
@@ -128,17 +128,12 @@ def outline(shape: str, seed: int = 0) -> Points:
     Raises:
         ValueError: If the shape is unknown or has no outline.
     """
-    return _outline(shape, 0 if shape in _OUTLINES else seed)
-
-
-@lru_cache(maxsize=4096)
-def _outline(shape: str, seed: int) -> Points:
     if shape == "blob":
         points = _blob(seed)
     elif shape == "polygon":
         points = _random_polygon(seed)
     elif shape in _OUTLINES:
-        points = _OUTLINES[shape]()
+        points = _OUTLINES[shape]
     else:
         raise ValueError(
             f"shape: got {shape!r}, expected one of {', '.join(_OUTLINES)}, blob, polygon"
@@ -154,6 +149,7 @@ def hole(shape: str) -> Points | None:
     return _arc(0.0, 1 - 1 / _ROUND, radius=0.55) if shape == "ring" else None
 
 
+@lru_cache(maxsize=1 << 15)
 def reach(shape: str, seed: int = 0) -> float:
     """Distance of the farthest corner from the centre of the box, between 1 and the root of 2.
 
@@ -161,9 +157,4 @@ def reach(shape: str, seed: int = 0) -> float:
     """
     if shape in ("text", "picture", "region"):
         return 2**0.5
-    return _reach(shape, 0 if shape in _OUTLINES else seed)
-
-
-@lru_cache(maxsize=4096)
-def _reach(shape: str, seed: int) -> float:
     return float(np.hypot(*outline(shape, seed).T).max())

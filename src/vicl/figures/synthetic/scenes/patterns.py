@@ -5,11 +5,14 @@ All are drawn at the size at which they are shown, with edges as soft as a pixel
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image
+
+from vicl.figures.synthetic.scenes.scene import Surface
 
 Map = UInt8[np.ndarray, "h w"]
 
@@ -104,32 +107,33 @@ def _bytes(share: Float32[np.ndarray, "h w"]) -> Map:
 
 def pattern(
     texture: str,
-    x: Float32[np.ndarray, "h w"] | Float32[np.ndarray, "1 w"],
-    y: Float32[np.ndarray, "h w"] | Float32[np.ndarray, "h 1"],
+    surface: Surface,
+    x: Float32[np.ndarray, "_ w"],
+    y: Float32[np.ndarray, "h _"],
     *,
-    scale: float,
     extent: float,
-    pixel: float,
-    seed: int,
+    side: int,
 ) -> Map:
     """One of the textures: 0 where the main colour shows, 255 where the second does.
 
     Args:
         texture: One of `TEXTURES` but "plain"; or "core", a disc in the middle.
-        x: Coordinates in the frame of the thing, shares of the cell.
-        y: Likewise, downwards.
-        scale: Period, a share of the cell.
+        surface: Its scale, angle and seed are taken.
+        x: Coordinates in the frame of the thing, shares of the cell; a row of them will do.
+        y: Likewise, downwards; a column will do.
         extent: Half the width over which a gradient runs.
-        pixel: Width of a pixel, a share of the cell.
-        seed: Of noise.
+        side: Of the cell, in pixels.
 
     Raises:
         ValueError: If the texture is unknown.
     """
-    turn = _TURN / np.float32(scale)
-    pixels = scale / pixel
+    cos, sin = np.float32(math.cos(surface.angle)), np.float32(math.sin(surface.angle))
+    x, y = x * cos + y * sin, y * cos - x * sin
+    turn = _TURN / np.float32(surface.scale)
+    pixel = 1 / side
+    pixels = surface.scale / pixel
     if texture == "stripes":
-        return _soft(np.sin(x * turn) + 0 * y, pixels)
+        return _soft(np.sin(x * turn), pixels)
     if texture == "checks":
         return _soft(np.sin(x * turn) * np.sin(y * turn), pixels)
     if texture == "dots":
@@ -140,10 +144,9 @@ def pattern(
         inside = np.float32(0.45 * extent) - np.sqrt(x * x + y * y)
         return _bytes(np.clip(inside / np.float32(pixel) + np.float32(0.5), 0, 1))
     if texture == "gradient":
-        ramp = np.clip(x / np.float32(2 * extent) + np.float32(0.5), 0, 1) + 0 * y
-        return _bytes(ramp)
+        return _bytes(np.clip(x / np.float32(2 * extent) + np.float32(0.5), 0, 1))
     if texture == "noise":
-        return window(noise_tile(), np.broadcast_shapes(x.shape, y.shape), seed)
+        return window(noise_tile(), x.shape, surface.seed)
     raise ValueError(
         f"texture: got {texture!r}, expected plain, stripes, checks, dots, rings, core, gradient "
         "or noise"

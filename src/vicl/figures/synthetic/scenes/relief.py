@@ -8,36 +8,32 @@ import numpy as np
 from jaxtyping import Float32
 from PIL import Image, ImageFilter
 
+from vicl.canvas.rects import Rect
 from vicl.figures.synthetic.scenes.outlines import reach
 from vicl.figures.synthetic.scenes.scene import Thing
 
 
 def frame(
-    thing: Thing, size: tuple[int, int], origin: tuple[int, int], extent: tuple[int, int]
+    thing: Thing, size: tuple[int, int], box: Rect
 ) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
     """Coordinates of a box's pixels in the thing's own frame, shares of the cell.
 
     Args:
         thing: Which.
         size: (height, width) of the cell.
-        origin: (left, top) of the box.
-        extent: (height, width) of the box.
+        box: In the cell, in pixels.
     """
-    side = min(size)
-    x = np.arange(extent[1], dtype=np.float32) + np.float32(
-        origin[0] + 0.5 - thing.centre[1] * size[1]
-    )
-    y = np.arange(extent[0], dtype=np.float32) + np.float32(
-        origin[1] + 0.5 - thing.centre[0] * size[0]
-    )
-    x, y = x[None] / np.float32(side), y[:, None] / np.float32(side)
+    left = np.float32(box.left + 0.5 - thing.centre[1] * size[1])
+    top = np.float32(box.top + 0.5 - thing.centre[0] * size[0])
+    x = (np.arange(box.width, dtype=np.float32) + left)[None] / np.float32(min(size))
+    y = (np.arange(box.height, dtype=np.float32) + top)[:, None] / np.float32(min(size))
     cos, sin = np.float32(math.cos(thing.angle)), np.float32(math.sin(thing.angle))
     along = x * cos + y * sin
     return (-along if thing.mirrored else along), y * cos - x * sin
 
 
 def heights(
-    thing: Thing, covered: Image.Image, size: tuple[int, int], origin: tuple[int, int]
+    thing: Thing, covered: Image.Image, size: tuple[int, int], box: Rect
 ) -> Float32[np.ndarray, "h w"]:
     """How far a thing's surface rises above its rim.
 
@@ -45,18 +41,17 @@ def heights(
         thing: Which.
         covered: Its `Stamp.cover`.
         size: (height, width) of the cell in pixels.
-        origin: (left, top) of its box.
+        box: Its `Stamp.box`.
 
     Returns:
         Shares of the cell, 0 for what is flat.
     """
-    extent = (covered.height, covered.width)
     if thing.relief == "flat":
-        return np.zeros(extent, np.float32)
+        return np.zeros(box.size, np.float32)
     if thing.relief == "bevel":
         soft = covered.filter(ImageFilter.BoxBlur(max(1.0, 0.03 * min(size))))
         return np.asarray(soft, np.float32) * np.float32(0.05 / 255)
-    x, y = frame(thing, size, origin, extent)
+    x, y = frame(thing, size, box)
     far = np.float32(thing.size * reach(thing.shape, thing.seed))
     aside = np.float32(1 / max(thing.aspect, 1e-3))
     t = np.minimum(np.sqrt((x * aside) ** 2 + y * y) / far, np.float32(1))
@@ -79,7 +74,7 @@ def shaded(
     covered: Image.Image,
     thing: Thing,
     size: tuple[int, int],
-    origin: tuple[int, int],
+    box: Rect,
     angle: float,
     shading: float,
 ) -> Image.Image:
@@ -90,11 +85,11 @@ def shaded(
         covered: Its `Stamp.cover`.
         thing: Which.
         size: (height, width) of the cell in pixels.
-        origin: (left, top) of its box.
+        box: Its `Stamp.box`.
         angle: Of the light, see `Light`.
         shading: How strong, in [0, 1].
     """
-    right, down = slopes(heights(thing, covered, size, origin), min(size))
+    right, down = slopes(heights(thing, covered, size, box), min(size))
     towards = right * np.float32(-math.cos(angle)) - down * np.float32(math.sin(angle))
     # The normal is (-right, -down, 1) made a unit vector; the light stands 45 degrees high.
     facing = (towards + 1) / np.sqrt(2 * (right * right + down * down + 1))

@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
+from vicl.canvas.rects import Rect
 from vicl.figures.synthetic.scenes.backgrounds import paint_background
 from vicl.figures.synthetic.scenes.patterns import window
 from vicl.figures.synthetic.scenes.relief import heights, slopes
@@ -46,10 +47,10 @@ def render(scene: Scene, size: tuple[int, int]) -> Rendered:
             continue
         if scene.light.shadow:
             _cast(canvas, one, scene.light, thing.size * min(size))
-        canvas.paste(one.paint, _corners(one), one.cover)
+        box = one.box
+        canvas.paste(one.paint, (box.left, box.top, box.right, box.bottom), one.cover)
     canvas = _photograph(canvas, scene.camera, scene.seed)
-    visible, full = _layers(stamps, size)
-    return Rendered(np.asarray(canvas), visible, full)
+    return Rendered(np.asarray(canvas), _layers(stamps, size))
 
 
 def geometry(scene: Scene, size: tuple[int, int]) -> Geometry:
@@ -65,10 +66,10 @@ def geometry(scene: Scene, size: tuple[int, int]) -> Geometry:
     step = 1 / max(len(scene.things), 1)
     for number, thing in enumerate(scene.things):
         one = stamp(thing, scene.light, size)
-        inside, part = _inside(one, size)
-        if one.paint is None or inside is None:
+        inside, part = _inside(one.box, size)
+        if one.paint is None:
             continue
-        height = heights(thing, one.cover, size, (one.left, one.top))
+        height = heights(thing, one.cover, size, one.box)
         right, down = slopes(height, min(size))
         unit = np.stack([-right, down, np.ones_like(height)], axis=-1)
         unit /= np.linalg.norm(unit, axis=-1, keepdims=True)
@@ -80,10 +81,6 @@ def geometry(scene: Scene, size: tuple[int, int]) -> Geometry:
     return Geometry(depth, normals)
 
 
-def _corners(one: Stamp) -> tuple[int, int, int, int]:
-    return (one.left, one.top, one.left + one.cover.width, one.top + one.cover.height)
-
-
 def _cast(canvas: Image.Image, one: Stamp, light: Light, radius: float) -> None:
     """Darken what lies behind a thing, away from the light."""
     far, soft = 0.3 * radius, max(1, round(0.12 * radius))
@@ -92,7 +89,7 @@ def _cast(canvas: Image.Image, one: Stamp, light: Light, radius: float) -> None:
     mask.paste(one.cover, (2 * soft, 2 * soft))
     mask = mask.filter(ImageFilter.BoxBlur(soft))
     mask = ImageChops.multiply(mask, Image.new("L", mask.size, round(255 * light.shadow)))
-    canvas.paste((8, 8, 16), (one.left + x - 2 * soft, one.top + y - 2 * soft), mask)
+    canvas.paste((8, 8, 16), (one.box.left + x - 2 * soft, one.box.top + y - 2 * soft), mask)
 
 
 def _photograph(canvas: Image.Image, camera: Camera, seed: int) -> Image.Image:
@@ -128,39 +125,26 @@ def _noise(step: int) -> np.ndarray:
     return np.clip(drawn, 0, 255).round().astype(np.uint8)
 
 
-def _inside(
-    one: Stamp, size: tuple[int, int]
-) -> tuple[tuple[slice, slice] | None, tuple[slice, slice]]:
-    """The part of the cell under a stamp, None if there is none; and that part of the stamp."""
-    left, top, right, bottom = _corners(one)
-    rows = slice(max(top, 0), min(bottom, size[0]))
-    columns = slice(max(left, 0), min(right, size[1]))
+def _inside(box: Rect, size: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """The part of the cell under a stamp's box, and that part of the box; both may be empty."""
+    top, bottom = max(box.top, 0), max(0, box.top, min(box.bottom, size[0]))
+    left, right = max(box.left, 0), max(0, box.left, min(box.right, size[1]))
     part = (
-        slice(rows.start - top, rows.stop - top),
-        slice(columns.start - left, columns.stop - left),
+        slice(top - box.top, bottom - box.top),
+        slice(left - box.left, right - box.left),
     )
-    if rows.start >= rows.stop or columns.start >= columns.stop:
-        return None, (slice(0, 0), slice(0, 0))
-    return (rows, columns), part
+    return (slice(top, bottom), slice(left, right)), part
 
 
-def _layers(stamps: list[Stamp], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """What each thing covers: what is seen of it, and all."""
-    full = np.zeros((len(stamps), *size), np.uint8)
-    areas = []
-    for number, one in enumerate(stamps):
-        area, part = _inside(one, size)
-        areas.append(area)
-        if area is not None:
-            full[number][area] = np.asarray(one.cover)[part]
-    visible = full.copy()
-    for front, area in enumerate(areas):
-        if front == 0 or area is None:
-            continue
-        left = 255 - full[front][area].astype(np.uint16)
-        behind = visible[(slice(0, front), *area)]
+def _layers(stamps: list[Stamp], size: tuple[int, int]) -> np.ndarray:
+    """What is seen of each thing."""
+    visible = np.zeros((len(stamps), *size), np.uint8)
+    for front, one in enumerate(stamps):
+        area, part = _inside(one.box, size)
+        visible[front][area] = np.asarray(one.cover)[part]
+        left = 255 - visible[front][area].astype(np.uint16)
         # Only the things behind that reach under it; division by 255, rounded.
-        for layer in behind:
+        for layer in visible[(slice(0, front), *area)]:
             if layer.any():
                 layer[...] = (layer * left + 127) // 255
-    return visible, full
+    return visible

@@ -243,7 +243,6 @@ class Wish:
         movable: Things can be drawn elsewhere, in other sizes and colours, so that no region of
             a photograph will do.
         shapes: Things have one of `SHAPES`, so that it can be changed.
-        plain: The background has one colour.
         coloured: The scene has colours to lose: not all is grey.
         label: Of photographs with label maps: the class whose regions are the things, 0 for all
             that is labelled; None for any.
@@ -255,7 +254,6 @@ class Wish:
     apart: bool = False
     movable: bool = False
     shapes: bool = False
-    plain: bool = False
     coloured: bool = False
     label: int | None = None
 
@@ -289,12 +287,10 @@ class Rendered:
         image: RGB.
         visible: How much of each pixel shows each thing, 0 to 255, other things before it
             taken off.
-        full: The same without what hides it.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
     visible: UInt8[np.ndarray, "n h w"]
-    full: UInt8[np.ndarray, "n h w"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +26,9 @@ class Shelf:
     """
 
     def __init__(self, paths: list[Path], read: Callable[[Path], Pixels], keep: int) -> None:
-        self.paths, self._read, self._keep = paths, read, keep
-        self._kept: OrderedDict[int, Pixels] = OrderedDict()
-        self._broken: set[int] = set()
+        self.paths = paths
+        self._read = lru_cache(keep)(read)
+        self._broken: set[Path] = set()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -40,22 +40,14 @@ class Shelf:
             ImageError: If no file can be used.
         """
         for step in range(len(self.paths)):
-            index = (number + step) % len(self.paths)
-            if index in self._broken:
+            path = self.paths[(number + step) % len(self.paths)]
+            if path in self._broken:
                 continue
-            if index in self._kept:
-                self._kept.move_to_end(index)
-                return self.paths[index], self._kept[index]
             try:
-                pixels = self._read(self.paths[index])
+                return path, self._read(path)
             except FileError as error:
-                self._broken.add(index)
+                self._broken.add(path)
                 _log.warning("left out: %s", error)
-                continue
-            self._kept[index] = pixels
-            if len(self._kept) > self._keep:
-                self._kept.popitem(last=False)
-            return self.paths[index], pixels
         raise ImageError(
             f"{display(self.paths[0].parent)}: none of {len(self.paths)} files can be used; "
             "the log names each fault"

@@ -68,9 +68,6 @@ class CutOuts:
         self.licence = licence
         self._shelf = Shelf(_images_in(folder), _read_cutout, keep)
 
-    def __len__(self) -> int:
-        return len(self._shelf)
-
     def draw(self, rng: Generator) -> Picture:
         """Draw a cut-out: RGB and alpha, cropped to what can be seen.
 
@@ -80,18 +77,25 @@ class CutOuts:
         path, pixels = self._shelf.take(int(rng.integers(len(self._shelf))))
         return Picture(pixels, path.name, self.licence)
 
-    def family(self) -> Family:
-        """Cut-outs over drawn backgrounds."""
+    def family(self, photographs: Photographs | None = None) -> Family:
+        """Cut-outs over drawn backgrounds, or over photographs."""
         style = Style(
             shapes=("picture",),
             backgrounds=("plain", "gradient", "clouds", "noise", "paper", "landscape", "stripes"),
-            things=(1, 5),
             closeness=0.7,
             shadow=(0.0, 0.5),
             camera=0.4,
             cutouts=self.draw,
+            weight=3.0,
         )
-        return styled("cut-outs", style, weight=3.0, licence=self.licence)
+        if photographs is None:
+            return styled("cut-outs", style, self.licence)
+        style = replace(
+            style, backgrounds=("picture",), things=(1, 4), shadow=(0.0, 0.4),
+            photographs=photographs.draw, weight=2.0,
+        )  # fmt: skip
+        licence = " AND ".join(dict.fromkeys([self.licence, photographs.licence]))
+        return styled("cut-outs over photographs", style, licence)
 
 
 class Photographs:
@@ -129,9 +133,6 @@ class Photographs:
             )
         self._shelf = Shelf(paths, self._read, keep)
 
-    def __len__(self) -> int:
-        return len(self._shelf)
-
     def draw(self, rng: Generator) -> Picture:
         """Draw a part of a photograph, RGB, square, perhaps mirrored.
 
@@ -150,7 +151,7 @@ class Photographs:
 
     def _grants(self, wish: Wish) -> bool:
         enough = bool(self._labelled and wish.things[0] == 1) or wish.things[0] == 0
-        asked = wish.attribute is not None or wish.movable or wish.shapes or wish.plain
+        asked = wish.attribute is not None or wish.movable or wish.shapes
         return enough and not asked and not wish.apart
 
     def _draw_scene(self, rng: Generator, wish: Wish) -> Scene:
@@ -223,9 +224,7 @@ class Photographs:
     def _read(self, path: Path) -> Pixels:
         """A photograph and, where it has a mask, its labels as a fourth channel."""
         image = to_rgb(open_image(path))
-        scale = min(1.0, _PHOTOGRAPH_SIDE / min(image.size))
-        size = (round(image.width * scale), round(image.height * scale))
-        small = np.array(image.resize(size, Image.Resampling.BICUBIC))
+        small = _shrunk(image, _PHOTOGRAPH_SIDE / min(image.size))
         file = self._labels.get(path.stem)
         if file is None:
             return small
@@ -235,24 +234,8 @@ class Photographs:
                 f"{display(file)}: has mode {labels.mode} and size {labels.size}, expected 8-bit "
                 f"labels of the photograph's size {image.size}"
             )
-        values = labels.resize(size, Image.Resampling.NEAREST)
+        values = labels.resize(small.shape[1::-1], Image.Resampling.NEAREST)
         return np.dstack([small, np.asarray(values, np.uint8)])
-
-
-def cutouts_over(cutouts: CutOuts, photographs: Photographs) -> Family:
-    """Cut-outs over photographs."""
-    style = Style(
-        shapes=("picture",),
-        backgrounds=("picture",),
-        things=(1, 4),
-        closeness=0.7,
-        shadow=(0.0, 0.4),
-        camera=0.4,
-        cutouts=cutouts.draw,
-        photographs=photographs.draw,
-    )
-    licence = " AND ".join(dict.fromkeys([cutouts.licence, photographs.licence]))
-    return styled("cut-outs over photographs", style, weight=2.0, licence=licence)
 
 
 def file_families(
@@ -265,7 +248,7 @@ def file_families(
     if photographs is not None:
         families.append(photographs.family())
     if cutouts is not None and photographs is not None:
-        families.append(cutouts_over(cutouts, photographs))
+        families.append(cutouts.family(photographs))
     return tuple(families)
 
 
@@ -287,9 +270,13 @@ def _read_cutout(path: Path) -> Pixels:
     if np.asarray(image.getchannel("A")).min() > 127:
         raise ImageError(f"{display(path)}: its alpha cuts nothing out; leave it out")
     image = image.crop(seen)
-    scale = min(1.0, _CUTOUT_SIDE / max(image.size))
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    return np.array(image.resize(size, Image.Resampling.BICUBIC))
+    return _shrunk(image, _CUTOUT_SIDE / max(image.size))
+
+
+def _shrunk(image: Image.Image, scale: float) -> Pixels:
+    """An image scaled, but never enlarged."""
+    size = [max(1, round(side * min(1.0, scale))) for side in image.size]
+    return np.array(image.resize((size[0], size[1]), Image.Resampling.BICUBIC))
 
 
 def _fitting(labels: UInt8[np.ndarray, "h w"]) -> list[int]:

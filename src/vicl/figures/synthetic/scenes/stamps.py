@@ -21,22 +21,23 @@ _FINER = 3
 """Outlines are filled on a grid this much finer, so that edges are soft."""
 
 
+Paint = Image.Image | tuple[int, int, int]
+"""Mode RGB, or one colour, 0 to 255."""
+
+
 @dataclass(frozen=True, eq=False)
 class Stamp:
     """A thing in its box.
 
     Attributes:
-        left: First column of the box; it may lie outside of the cell.
-        top: First row of the box.
+        box: In pixels of the cell; it may lie outside of it.
         cover: Mode L: how much of each pixel the thing covers.
-        paint: Mode RGB: what it shows; or one colour, 0 to 255; None for a region of a
-            photograph, which the background shows.
+        paint: What it shows; None for a region of a photograph, which the background shows.
     """
 
-    left: int
-    top: int
+    box: Rect
     cover: Image.Image
-    paint: Image.Image | tuple[int, int, int] | None
+    paint: Paint | None
 
 
 def stamp(thing: Thing, light: Light, size: tuple[int, int]) -> Stamp:
@@ -61,44 +62,34 @@ def _stamp(thing: Thing, light_angle: float, shading: float, size: tuple[int, in
     if thing.shape == "region":
         if thing.picture is None:
             raise ValueError("thing: the shape 'region' needs a picture; got none")
-        return Stamp(0, 0, cover(thing.picture, size), None)
-    corners = _corners(thing, size)
+        return Stamp(Rect(0, 0, *size), cover(thing.picture, size), None)
+    boxed = thing.shape in ("text", "picture")
+    corners = _turned(outline("square" if boxed else thing.shape, thing.seed), thing, size)
     box = _box(corners)
-    left, top = box.left, box.top
-    paint: Image.Image | tuple[int, int, int]
-    if thing.shape in ("text", "picture"):
-        source = _source(thing)
-        shown = _placed(source, thing, size, box)
-        covered = shown.getchannel("A") if shown.mode == "RGBA" else shown
-    else:
-        shown = None
-        covered = _filled(corners, thing, size, box)
-    if shown is not None and shown.mode == "RGBA":
+    paint: Paint
+    if thing.shape == "picture":
+        if thing.picture is None or thing.picture.pixels.shape[2] != 4:
+            raise ValueError("thing: the shape 'picture' needs a picture of RGB and alpha")
+        shown = _placed(Image.fromarray(thing.picture.pixels), thing, size, box)
+        covered = shown.getchannel("A")
         paint = _tinted(shown, thing) if thing.tint else shown.convert("RGB")
     else:
+        covered = _written(thing, size, box) if boxed else _filled(corners, thing, size, box)
         paint = _paint(thing, size, box)
     if thing.outline:
         paint = _outlined(paint, covered, thing, size)
     if shading:
-        paint = shaded(
-            as_image(paint, covered.size), covered, thing, size, (left, top), light_angle, shading
-        )
+        lit = as_image(paint, covered.size)
+        paint = shaded(lit, covered, thing, size, box, light_angle, shading)
     if thing.opacity < 1:
         covered = covered.point([round(thing.opacity * value) for value in range(256)])
-    return Stamp(left, top, covered, paint)
+    return Stamp(box, covered, paint)
 
 
 def _half(thing: Thing, size: tuple[int, int]) -> tuple[float, float]:
     """Half the width and half the height of the box before it is turned, in pixels."""
     half = thing.size * min(size)
     return half * thing.aspect, half
-
-
-def _corners(thing: Thing, size: tuple[int, int]) -> Points:
-    """The outline in pixels of the cell; of text and pictures, their box."""
-    square = thing.shape in ("text", "picture")
-    points = outline("square") if square else outline(thing.shape, thing.seed)
-    return _turned(points, thing, size)
 
 
 def _box(corners: Points) -> Rect:
@@ -121,32 +112,26 @@ def _turned(points: Points, thing: Thing, size: tuple[int, int]) -> Points:
 
 def _filled(corners: Points, thing: Thing, size: tuple[int, int], box: Rect) -> Image.Image:
     """Fill an outline."""
-    (left, top), (height, width) = (box.left, box.top), box.size
-    image = Image.new("L", (width * _FINER, height * _FINER))
+    corner = np.array([box.left, box.top], np.float32)
+    image = Image.new("L", (box.width * _FINER, box.height * _FINER))
     draw = ImageDraw.Draw(image)
     cut = hole(thing.shape)
     for points, value in ((corners, 255), (None if cut is None else _turned(cut, thing, size), 0)):
         if points is not None:
             # Pillow's coordinates are those of the centres of pixels.
-            fine = (points - np.array([left, top], np.float32)) * _FINER - np.float32(0.5)
+            fine = (points - corner) * _FINER - np.float32(0.5)
             draw.polygon(fine.ravel().tolist(), fill=value)
     return image.reduce(_FINER)
 
 
-def _source(thing: Thing) -> Image.Image:
-    """The picture of a thing that has one, or its text as a stencil."""
-    if thing.shape == "text":
-        if thing.lettering is None:
-            raise ValueError("thing: the shape 'text' needs lettering; got none")
-        return stencil(thing.lettering)
-    if thing.picture is None or thing.picture.pixels.shape[2] != 4:
-        raise ValueError("thing: the shape 'picture' needs a picture of RGB and alpha")
-    return Image.fromarray(thing.picture.pixels)
+def _written(thing: Thing, size: tuple[int, int], box: Rect) -> Image.Image:
+    if thing.lettering is None:
+        raise ValueError("thing: the shape 'text' needs lettering; got none")
+    return _placed(stencil(thing.lettering), thing, size, box)
 
 
 def _placed(source: Image.Image, thing: Thing, size: tuple[int, int], box: Rect) -> Image.Image:
     """Turn and scale a picture into a box of the cell."""
-    (left, top), (height, width) = (box.left, box.top), box.size
     half_width, half_height = (max(value, 0.5) for value in _half(thing, size))
     # Bilinear interpolation looks at four pixels only: larger pictures are shrunk before.
     shrink = int(min(source.width / (2 * half_width), source.height / (2 * half_height)))
@@ -154,7 +139,7 @@ def _placed(source: Image.Image, thing: Thing, size: tuple[int, int], box: Rect)
     cos, sin = math.cos(thing.angle), math.sin(thing.angle)
     across = small.width / (2 * half_width) * (-1 if thing.mirrored else 1)
     down = small.height / (2 * half_height)
-    x, y = thing.centre[1] * size[1] - left, thing.centre[0] * size[0] - top
+    x, y = thing.centre[1] * size[1] - box.left, thing.centre[0] * size[0] - box.top
     matrix = (
         across * cos,
         across * sin,
@@ -163,28 +148,18 @@ def _placed(source: Image.Image, thing: Thing, size: tuple[int, int], box: Rect)
         down * cos,
         small.height / 2 - down * (cos * y - sin * x),
     )
-    return small.transform(
-        (width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
-    )
+    area = (box.width, box.height)
+    return small.transform(area, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
 
 
-def _paint(thing: Thing, size: tuple[int, int], box: Rect) -> Image.Image | tuple[int, int, int]:
+def _paint(thing: Thing, size: tuple[int, int], box: Rect) -> Paint:
     """Cover a box with the thing's surface."""
     surface = thing.surface
     if surface.texture == "plain":
         return levels(surface.colour)
-    (left, top), (height, width) = (box.left, box.top), box.size
-    x, y = frame(thing, size, (left, top), (height, width))
-    cos, sin = np.float32(math.cos(surface.angle)), np.float32(math.sin(surface.angle))
-    mix = pattern(
-        surface.texture,
-        x * cos + y * sin,
-        y * cos - x * sin,
-        scale=surface.scale,
-        extent=thing.size * max(1.0, thing.aspect),
-        pixel=1 / min(size),
-        seed=surface.seed,
-    )
+    x, y = frame(thing, size, box)
+    extent = thing.size * max(1.0, thing.aspect)
+    mix = pattern(surface.texture, surface, x, y, extent=extent, side=min(size))
     return blend(surface, Image.fromarray(mix))
 
 
@@ -199,10 +174,7 @@ def _tinted(shown: Image.Image, thing: Thing) -> Image.Image:
 
 
 def _outlined(
-    paint: Image.Image | tuple[int, int, int],
-    covered: Image.Image,
-    thing: Thing,
-    size: tuple[int, int],
+    paint: Paint, covered: Image.Image, thing: Thing, size: tuple[int, int]
 ) -> Image.Image:
     """Draw a line in the second colour along the edge, inside."""
     pixels = max(1, round(thing.outline * min(size)))
@@ -215,6 +187,6 @@ def _outlined(
     return Image.composite(as_image(paint, covered.size), line, inner)
 
 
-def as_image(paint: Image.Image | tuple[int, int, int], size: tuple[int, int]) -> Image.Image:
+def as_image(paint: Paint, size: tuple[int, int]) -> Image.Image:
     """A paint as an image of (width, height)."""
     return paint if isinstance(paint, Image.Image) else Image.new("RGB", size, paint)

@@ -49,6 +49,7 @@ class Style:
         cutouts: Supplies the shape "picture".
         photographs: Supplies the background "picture".
         licences: Of what it draws with, beside those of the pictures.
+        weight: How often its scenes are drawn beside others.
     """
 
     shapes: tuple[str, ...] = SHAPES
@@ -65,11 +66,12 @@ class Style:
     cutouts: Supply | None = None
     photographs: Supply | None = None
     licences: tuple[str, ...] = (GENERATED_LICENCE,)
+    weight: float = 1.0
 
     def grants(self, wish: Wish) -> bool:
         """Whether scenes of this style can be what a rule needs."""
         low, high = self.numbers(wish)
-        if low > high or (wish.plain and "plain" not in self.backgrounds):
+        if low > high:
             return False
         shapes = [shape for shape in self.shapes if shape in SHAPES]
         if wish.shapes and not shapes:
