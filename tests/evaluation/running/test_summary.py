@@ -32,8 +32,8 @@ def _summarised(values: list[float], episodes: list[Episode]) -> Interval | None
         {"copy": Copy()},
         scorer_for("segmentation"),
         episodes,
-        lambda name: records,
-        lambda name: None,
+        {"copy": records},
+        {},
     )
     assert found.values["iou"].mean == pytest.approx(np.mean(values))
     assert found.seconds == 0.5

@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from vicl.engine import InContextModel
 from vicl.evaluation.scoring.scorers import scorer_for
-from vicl.evaluation.studies.fine_tuned import FineTuning, fine_tune, mirrored
+from vicl.evaluation.studies.fine_tuned import FineTuned, FineTuning, mirrored
 from vicl.evaluation.studies.fine_tuning import run
 from vicl.evaluation.studies.table import StudyTable
 from vicl.evaluation.studies.variants import Asking
@@ -63,7 +63,7 @@ def test_prompting_is_shown_what_fine_tuning_learns_from(kind: str) -> None:
     # By hand: what prompting and fine-tuning score on these queries, with two images.
     scorer, rows = scorer_for("segmentation"), by_name(found)
     tuned = {
-        name: fine_tune(model, Prompt(shown, shown[0][0]).examples, QUICK, seed=3)
+        name: FineTuned(model, Prompt(shown, shown[0][0]).examples, QUICK, seed=3)
         for name, shown in zip(("a", "b"), pairs, strict=True)
     }
     expected: dict[str, list[float]] = {model.name: [], f"{model.name}, fine-tuned": []}
@@ -89,7 +89,7 @@ def test_fine_tuning_lowers_the_loss_and_repeats_by_its_seed() -> None:
     truth = torch.stack([example.output for example in shown.examples])
 
     def loss(steps: int, seed: int = 0) -> torch.Tensor:
-        engine = fine_tune(model, shown.examples, FineTuning(steps=steps, lr=3e-3), seed=seed)
+        engine = FineTuned(model, shown.examples, FineTuning(steps=steps, lr=3e-3), seed=seed)
         prompts = [Prompt(shown.examples, example.input) for example in shown.examples]
         answers = torch.stack([filled.image for filled in engine.answer(prompts)])
         assert float(answers.min()) >= 0
@@ -113,7 +113,7 @@ def test_a_mark_is_mirrored_with_its_image() -> None:
     bright = torch.zeros(3, 64, 64)
     bright[..., :32] = 1
     labelled = [Example(bright, bright)]
-    engine = fine_tune(KINDS["mae"].build(), labelled, FineTuning(steps=40, lr=3e-3))
+    engine = FineTuned(KINDS["mae"].build(), labelled, FineTuning(steps=40, lr=3e-3))
     for query in (bright, bright.flip(-1)):
         answer = engine.answer([Prompt(labelled, query)])[0].image
         assert float((answer - query).abs().mean()) < 0.3
@@ -122,7 +122,7 @@ def test_a_mark_is_mirrored_with_its_image() -> None:
 def test_an_answer_has_the_querys_size_and_is_the_same_in_a_batch() -> None:
     data, model = Marks(), KINDS["mae"].build()
     shown = data.load(data.episodes(1)[0]).prompt
-    engine = fine_tune(model, shown.examples, QUICK)
+    engine = FineTuned(model, shown.examples, QUICK)
     queries = [
         torch.rand(3, *size, generator=torch.Generator().manual_seed(0))
         for size in ((40, 90), (64, 64))
@@ -155,6 +155,6 @@ def test_what_cannot_be_fine_tuned_is_refused() -> None:
     with pytest.raises(ValueError, match=r"shots: got \(0,\)"):
         run({"mae": model}, Marks(), Asking(count=2), shots=(0,))
     with pytest.raises(ValueError, match="labelled: got no image"):
-        fine_tune(model, [], QUICK)
+        FineTuned(model, [], QUICK)
     with pytest.raises(ValueError, match="fine-tuning: got"):
         FineTuning(lr=0.0)

@@ -31,16 +31,8 @@ def bsds(root: str | Path, *, subset: str = "val", published: bool = False) -> I
         raise DatasetError(f"subset: got {subset!r}, expected 'val' or 'test'")
     folder = bsds_folder(root)
     queries, pool = _items(folder, subset), _items(folder, "train")
-    dataset = ItemDataset(
-        name=f"BSDS500, {subset}{', published' if published else ''}",
-        task="edges",
-        root=folder,
-        queries=queries,
-        pool=pool,
-        drawing="published" if published else "queries",
-        stream=f"BSDS500, {subset}",
-    )
-    return dataset.for_examples(1)
+    name = f"BSDS500, {subset}"
+    return ItemDataset.of(name, "edges", folder, queries, pool, published=published)
 
 
 def bsds_folder(root: str | Path) -> Path:

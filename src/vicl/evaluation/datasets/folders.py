@@ -20,7 +20,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from vicl.evaluation.datasets.items import ItemDataset
-from vicl.evaluation.datasets.reading import PUBLISHED_CROP, is_gray
+from vicl.evaluation.datasets.reading import is_gray
 from vicl.evaluation.datasets.voc import read_text
 from vicl.evaluation.episodes import Bounds, DatasetError, Item
 from vicl.files import display, reason
@@ -78,17 +78,9 @@ def folder(root: str | Path, task: TaskName, *, published: bool = False) -> Item
                 f"{display(base.absolute())}: of {len(inputs)} pictures {len(items)} have colour; "
                 "expected at least 2"
             )
-    return ItemDataset(
-        name=base.resolve().name + (", published" if published else ""),
-        task=task,
-        root=base,
-        queries=tuple(items),
-        pool=tuple(items),
-        drawing="published" if published else "queries",
-        stream=task,
-        void=None if published else VOID,
-        crop=PUBLISHED_CROP if published and task == "colorization" else None,
-    ).for_examples(1)
+    return ItemDataset.of(
+        base.resolve().name, task, base, items, published=published, stream=task, void=VOID
+    )
 
 
 def _by_stem(base: Path, part: str) -> dict[str, str]:

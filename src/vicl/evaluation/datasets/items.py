@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from vicl.evaluation.datasets.reading import Crop, draw
+from vicl.evaluation.datasets.reading import PUBLISHED_CROP, Crop, draw
 from vicl.evaluation.episodes import (
     Case,
     DatasetError,
@@ -74,6 +74,42 @@ class ItemDataset:
     stream: str
     void: int | None = None
     crop: Crop = None
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        task: TaskName,
+        root: Path,
+        queries: Sequence[Item],
+        pool: Sequence[Item] | None = None,
+        *,
+        published: bool,
+        stream: str = "",
+        drawing: Drawing = "queries",
+        void: int | None = None,
+        crop: Crop = None,
+    ) -> ItemDataset:
+        """A dataset as it is asked about by default, or by the published protocol.
+
+        That draws "published", takes void pixels for background, and of photographs to be colorized
+        shows the centre.  Queries without an example are left out; without a pool, the queries are
+        it, and without a stream it has the dataset's name.
+
+        Raises:
+            DatasetError: If no query is left.
+        """
+        return cls(
+            name=f"{name}, published" if published else name,
+            task=task,
+            root=root,
+            queries=tuple(queries),
+            pool=tuple(queries if pool is None else pool),
+            drawing="published" if published else drawing,
+            stream=stream or name,
+            void=None if published else void,
+            crop=PUBLISHED_CROP if published and task == "colorization" else crop,
+        ).for_examples(1)
 
     def __post_init__(self) -> None:
         for item in (*self.queries, *self.pool):

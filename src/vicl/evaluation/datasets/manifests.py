@@ -21,8 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vicl.evaluation.datasets.items import Drawing, ItemDataset
-from vicl.evaluation.datasets.reading import PUBLISHED_CROP
+from vicl.evaluation.datasets.items import ItemDataset
 from vicl.evaluation.datasets.voc import LARGEST
 from vicl.evaluation.episodes import Bounds, DatasetError, Item
 from vicl.files import display, reason
@@ -74,7 +73,7 @@ def manifest(
             f"{folder / NAME}: a manifest has no episodes of {task!r}, only of "
             f"{', '.join(_FINDERS)}; for other pictures make a folder with inputs/ and targets/"
         )
-    rows = read_manifest(folder)
+    (find, wanted), rows = _FINDERS[task], read_manifest(folder)
     known = {str(row["source"]) for row in rows}
     if unknown := sorted(set(sources or ()) - known):
         raise DatasetError(
@@ -83,7 +82,7 @@ def manifest(
         )
     try:
         chosen = [row for row in rows if sources is None or row["source"] in sources]
-        queries, pool = _FINDERS[task](chosen, largest)
+        queries, pool = find(chosen, largest)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DatasetError(
             f"{folder / NAME}: annotations are not as expected ({type(error).__name__}: {error}); "
@@ -93,22 +92,19 @@ def manifest(
         raise DatasetError(
             f"{folder / NAME}: {len(queries)} queries and {len(pool)} examples for {task}, in "
             f"{'any source' if sources is None else 'sources ' + ', '.join(sources)}; expected "
-            f"some of each: {_WANTED[task]}"
+            f"some of each: {wanted}"
         )
-    drawing: Drawing = "classes" if task == "segmentation" else "queries"
-    dataset = ItemDataset(
-        name=", ".join([folder.resolve().name, *sorted(set(sources or ()))])
-        + (", published" if published else ""),
-        task=task,
-        root=folder,
-        queries=tuple(queries),
-        pool=tuple(pool),
-        drawing="published" if published else drawing,
+    return ItemDataset.of(
+        ", ".join([folder.resolve().name, *sorted(set(sources or ()))]),
+        task,
+        folder,
+        queries,
+        pool,
+        published=published,
         # Not the name, so that a number can be repeated where the folder has another.
         stream=task,
-        crop=PUBLISHED_CROP if published and task == "colorization" else None,
+        drawing="classes" if task == "segmentation" else "queries",
     )
-    return dataset.for_examples(1)
 
 
 def read_manifest(root: str | Path) -> list[dict[str, Any]]:
@@ -228,17 +224,14 @@ def _item(
     )
 
 
-_FINDERS: dict[TaskName, Callable[[Sequence[Row], float], Found]] = {
-    "segmentation": _segmentation,
-    "detection": _detection,
-    "colorization": _colorization,
-    "edges": _edges,
+_FINDERS: dict[TaskName, tuple[Callable[[Sequence[Row], float], Found], str]] = {
+    "segmentation": (
+        _segmentation,
+        f"semantic masks, with a class in at least {MIN_IMAGES} images that it fills to "
+        f"{FRACTION[0]:.0%} to {FRACTION[1]:.0%}",
+    ),
+    "detection": (_detection, "`boxes`, under the largest share"),
+    "colorization": (_colorization, "images that are not marked gray"),
+    "edges": (_edges, '`edges_by_annotator` with subset "val", and `edges` with subset "train"'),
 }
-
-_WANTED: dict[TaskName, str] = {
-    "segmentation": f"semantic masks, with a class in at least {MIN_IMAGES} images that it fills "
-    f"to {FRACTION[0]:.0%} to {FRACTION[1]:.0%}",
-    "detection": "`boxes`, under the largest share",
-    "colorization": "images that are not marked gray",
-    "edges": '`edges_by_annotator` with subset "val", and `edges` with subset "train"',
-}
+"""What finds a task's queries and pool, and what it looks for."""

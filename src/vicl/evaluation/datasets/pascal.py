@@ -63,26 +63,12 @@ def pascal_5i(root: str | Path, fold: int, *, published: bool = False) -> ItemDa
     masks = next(name for name in MASKS if (folder / name).is_dir())
     listed = _split_list(Path(root), folder, fold)
     pairs = _derived(folder, masks, fold) if listed is None else _listed(listed, fold)
-    items = tuple(
-        Item(
-            image=f"{IMAGES}/{name}.jpg",
-            target=(f"{masks}/{name}.png",),
-            class_name=CLASSES[value - 1],
-            value=value,
-        )
+    items = [
+        Item(f"{IMAGES}/{name}.jpg", (f"{masks}/{name}.png",), CLASSES[value - 1], value)
         for name, value in pairs
-    )
-    dataset = ItemDataset(
-        name=f"Pascal-5i, fold {fold}{', published' if published else ''}",
-        task="segmentation",
-        root=folder,
-        queries=items,
-        pool=items,
-        drawing="published" if published else "queries",
-        stream=f"Pascal-5i, fold {fold}",
-        void=None if published else VOID,
-    )
-    return dataset.for_examples(1)
+    ]
+    name = f"Pascal-5i, fold {fold}"
+    return ItemDataset.of(name, "segmentation", folder, items, published=published, void=VOID)
 
 
 def _split_list(root: Path, folder: Path, fold: int) -> Path | None:

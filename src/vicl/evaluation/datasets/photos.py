@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vicl.evaluation.datasets.items import PUBLISHED_COUNT, ItemDataset
-from vicl.evaluation.datasets.reading import PUBLISHED_CROP, is_gray
+from vicl.evaluation.datasets.reading import is_gray
 from vicl.evaluation.episodes import DatasetError, Item
 from vicl.files import display
 from vicl.images import find_images
@@ -56,14 +56,13 @@ def photographs(
         )
     halves = published and len(chosen) > PUBLISHED_COUNT
     queries = chosen[:PUBLISHED_COUNT] if halves else chosen
-    return ItemDataset(
-        name=", ".join([folder.resolve().name, *sorted(set(sources or ()))])
-        + (", published" if published else ""),
-        task="colorization",
-        root=folder,
-        queries=tuple(queries),
-        pool=tuple(chosen[PUBLISHED_COUNT:] if halves else chosen),
-        drawing="published" if published else "queries",
+    return ItemDataset.of(
+        ", ".join([folder.resolve().name, *sorted(set(sources or ()))]),
+        "colorization",
+        folder,
+        queries,
+        chosen[PUBLISHED_COUNT:] if halves else chosen,
+        published=published,
         stream="colorization",
-        crop=PUBLISHED_CROP if published else "square",
-    ).for_examples(1)
+        crop="square",
+    )

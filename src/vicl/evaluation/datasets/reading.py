@@ -166,20 +166,22 @@ def _one(item: Item) -> str:
 
 
 def _marked(
-    path: Path, value: int | None, void: int | None
+    root: Path, item: Item, photo: Tensor, void: int | None
 ) -> tuple[Bool[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
-    """What a mask marks, and what it leaves open (nothing, if there is no void)."""
+    """What an item's mask marks, and what it leaves open (nothing, if there is no void)."""
+    path, value = locate(root, _one(item)), item.value
     if value is None:
         read = read_labels(path, ONE_CLASS)
-        return read.labels > 0, read.void & (void is not None)
-    values = read_values(path)
-    return values == value, (values == void) & (void not in (None, value))
+        mask, unknown = read.labels > 0, read.void & (void is not None)
+    else:
+        values = read_values(path)
+        mask, unknown = values == value, (values == void) & (void not in (None, value))
+    _check_size(path, mask.shape, item, photo)
+    return mask, unknown
 
 
 def _segmentation(root: Path, item: Item, photo: Tensor, void: int | None) -> Drawn:
-    path = locate(root, _one(item))
-    mask, unknown = _marked(path, item.value, void)
-    _check_size(path, mask.shape, item, photo)
+    mask, unknown = _marked(root, item, photo, void)
     (output,) = SegmentationTask(ONE_CLASS).draw_labels(mask.astype(np.uint8))
     return Drawn(photo, output, void=unknown if unknown.any() else None)
 
@@ -187,9 +189,7 @@ def _segmentation(root: Path, item: Item, photo: Tensor, void: int | None) -> Dr
 def _detection(root: Path, item: Item, photo: Tensor) -> Drawn:
     boxes = item.boxes
     if not boxes:  # those of a mask
-        path = locate(root, _one(item))
-        mask, _ = _marked(path, item.value, None)
-        _check_size(path, mask.shape, item, photo)
+        mask, _ = _marked(root, item, photo, None)
         found = component_boxes(mask.astype(np.uint8), (mask.shape[0], mask.shape[1]))
         boxes = tuple(one.box for one in found)
     output = DetectionTask(ONE_CLASS).draw(Example(photo, boxes))[0].output

@@ -91,22 +91,16 @@ def voc_detection(
     else:
         names = sorted(path.stem for path in (folder / "Annotations").glob("*.xml"))
     found = [_single(folder, name, largest) for name in names]
-    items = tuple(item for item in found if item is not None)
+    items = [item for item in found if item is not None]
     if not items:
         raise DatasetError(
             f"{display(folder)}: none of {len(names)} annotations has exactly one object that "
             f"covers under {largest:.0%}"
         )
-    dataset = ItemDataset(
-        name=f"VOC 2012 detection, under {largest:.0%}{', published' if published else ''}",
-        task="detection",
-        root=folder,
-        queries=items,
-        pool=items,
-        drawing="published" if published else "queries",
-        stream="VOC 2012 detection",
+    name = "VOC 2012 detection"
+    return ItemDataset.of(
+        f"{name}, under {largest:.0%}", "detection", folder, items, published=published, stream=name
     )
-    return dataset.for_examples(1)
 
 
 def read_lines(path: Path) -> list[str]:

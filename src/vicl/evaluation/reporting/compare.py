@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from vicl.evaluation.episodes import MEASURES_NAMES, Episode
-from vicl.evaluation.running.results import EvaluationError, Record, heading, show
+from vicl.evaluation.running.results import EvaluationError, Record, heading, markdown_table, show
 from vicl.evaluation.running.run_folder import read_run
-from vicl.evaluation.running.summary import difference, statistics_of
+from vicl.evaluation.running.summary import intervals, statistics_of
 from vicl.evaluation.scoring.measures import LPIPS, Metric
 from vicl.evaluation.scoring.scorers import scorer_for
 from vicl.files import display, reason
-from vicl.metrics import Interval, Statistic, bootstrap_statistic, mean_of
+from vicl.metrics import Interval, Statistic, mean_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +84,8 @@ class Comparison:
 
     def to_markdown(self) -> str:
         """As a Markdown table."""
-        headers, rows = self.rows()
-        lines = [headers, ["---"] * len(headers), *rows]
-        table = "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
-        return f"{self.dataset}, {self.episodes} common episodes\n\n{table}\n"
+        table = markdown_table(*self.rows())
+        return f"{self.dataset}, {self.episodes} common episodes\n\n{table}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,71 +131,47 @@ def compare(runs: Sequence[Path]) -> Comparison:
     # Sorted, so that the interval does not depend on how runs were stopped and gone on with.
     episodes = sorted(common, key=lambda e: (e.seed, e.index, repr(e)))
     metrics, reference = _metrics(opened, episodes), len(first.records) - 1
-    entries: list[_Entry] = []
+    shown: list[tuple[Any, ...]] = []
+    found: list[tuple[_Run, str, dict[str, Statistic]]] = []
     for run in opened:
         for name, by_episode in run.records.items():
-            entry = _Entry(run, name, [by_episode[episode] for episode in episodes])
-            if not any(entry.same(earlier) for earlier in entries):
-                entries.append(entry)
-    ground = entries[reference].statistics(metrics)
+            records = [by_episode[episode] for episode in episodes]
+            if (key := _key(run, name, records)) not in shown:
+                shown.append(key)
+                found.append((run, name, _statistics(run, records, metrics)))
+    ground, n = found[reference][2], len(episodes)
     return Comparison(
         dataset=str(first.setting["dataset"]["name"]),
         metrics=metrics,
         episodes=len(episodes),
         reference=reference,
         engines=tuple(
-            _compared(entry, metrics, None if index == reference else ground)
-            for index, entry in enumerate(entries)
+            ComparedEngine(
+                run=run.name,
+                engine=name,
+                values=intervals(own, n),
+                differences=None if index == reference else intervals(own, n, ground),
+            )
+            for index, (run, name, own) in enumerate(found)
         ),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Entry:
-    """One engine of one run, with its records of the common episodes."""
-
-    run: _Run
-    engine: str
-    records: list[Record]
-
-    def same(self, other: _Entry) -> bool:
-        """Whether it is the same engine with the same scores."""
-        weights = [entry.run.setting["engines"].get(entry.engine) for entry in (self, other)]
-        return (
-            self.engine == other.engine
-            and weights[0] == weights[1]
-            and all(
-                a.scores.values == b.scores.values
-                for a, b in zip(self.records, other.records, strict=True)
-            )
-        )
-
-    def statistics(self, metrics: Sequence[Metric]) -> dict[str, Statistic]:
-        """Of the metrics, over the common episodes."""
-        found = statistics_of(scorer_for(self.run.setting["dataset"]["measures"]), self.records)
-        # LPIPS is a mean, and needs its weights for scoring only.
-        return found | {
-            metric.name: mean_of([record.scores.values[metric.name] for record in self.records])
-            for metric in metrics
-            if metric.name not in found
-        }
+def _key(run: _Run, engine: str, records: Sequence[Record]) -> tuple[Any, ...]:
+    """What is the same for the same engine with the same scores."""
+    return engine, run.setting["engines"].get(engine), [record.scores.values for record in records]
 
 
-def _compared(
-    entry: _Entry, metrics: Sequence[Metric], ground: dict[str, Statistic] | None
-) -> ComparedEngine:
-    own, n = entry.statistics(metrics), len(entry.records)
-    return ComparedEngine(
-        run=entry.run.name,
-        engine=entry.engine,
-        values={metric.name: bootstrap_statistic(own[metric.name], n) for metric in metrics},
-        differences=None
-        if ground is None
-        else {
-            metric.name: bootstrap_statistic(difference(own[metric.name], ground[metric.name]), n)
-            for metric in metrics
-        },
-    )
+def _statistics(
+    run: _Run, records: Sequence[Record], metrics: Sequence[Metric]
+) -> dict[str, Statistic]:
+    """Of the metrics, over the common episodes."""
+    found = statistics_of(scorer_for(run.setting["dataset"]["measures"]), records)
+    # LPIPS is a mean, and needs its weights for scoring only.
+    return {
+        name: found.get(name) or mean_of([record.scores.values[name] for record in records])
+        for name in (metric.name for metric in metrics)
+    }
 
 
 def _open(folder: Path) -> _Run:
@@ -244,8 +218,3 @@ def _metrics(runs: Sequence[_Run], episodes: Sequence[Episode]) -> tuple[Metric,
             for records in run.records.values()
         )
     )
-
-
-def _cell(text: str) -> str:
-    """Text in a cell of a Markdown table."""
-    return text.replace("|", "\\|")

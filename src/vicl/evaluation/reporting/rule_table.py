@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vicl.evaluation.running.results import EngineResult, Results, heading, show
+from vicl.evaluation.running.results import EngineResult, Results, heading, markdown_table, show
 from vicl.evaluation.scoring.measures import Metric
 from vicl.evaluation.scoring.rules import GAIN, METRICS
 from vicl.figures.synthetic.rules import RULES
@@ -90,7 +90,7 @@ def to_markdown(runs: Sequence[Results]) -> str:
         for engine in results.engines
     ]
     note = "PSNR gain is over the better of copy and identity; intervals are bootstrap 95%.\n"
-    parts = [note, _table(headers, rows), *(_rules(results) for results in runs)]
+    parts = [note, markdown_table(headers, rows), *(_rules(results) for results in runs)]
     return "\n".join(parts)
 
 
@@ -108,7 +108,7 @@ def _rules(results: Results) -> str:
         ]
         for row in by_rule(results)
     ]
-    return f"{results.dataset}\n\n{_table(headers, rows)}"
+    return f"{results.dataset}\n\n{markdown_table(headers, rows)}"
 
 
 def _shown(interval: Interval, metric: Metric) -> str:
@@ -116,12 +116,3 @@ def _shown(interval: Interval, metric: Metric) -> str:
     signed = metric == GAIN
     text = show(interval, metric, signed=signed)
     return text if interval.n > 1 else text.partition(" ")[0]
-
-
-def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "".join(_lines([headers, ["---"] * len(headers), *rows]))
-
-
-def _lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    for row in rows:
-        yield f"| {' | '.join(row)} |\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -210,6 +210,13 @@ def show(interval: Interval, metric: Metric, *, signed: bool = False) -> str:
         for value in (interval.mean, interval.low, interval.high)
     )
     return f"{centre} [{low}, {high}]"
+
+
+def markdown_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table for a document, a line each row."""
+    cells = [[cell.replace("|", "\\|") for cell in line] for line in (headers, *rows)]
+    first, *others = (f"| {' | '.join(line)} |\n" for line in cells)
+    return "".join([first, "|" + "---|" * len(headers) + "\n", *others])
 
 
 def heading(metric: Metric) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from vicl.evaluation.episodes import Episode, read_listing, write_listing
@@ -53,12 +52,7 @@ class Records:
     def __enter__(self) -> Records:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._journal is not None:
             self._journal.close()
 
@@ -68,9 +62,8 @@ class Records:
     def __len__(self) -> int:
         return len(self._found)
 
-    def get(self, position: int, engine: str) -> Record:
-        """The record of an episode and an engine, which is there."""
-        return self._found[position, engine]
+    def __getitem__(self, key: tuple[int, str]) -> Record:
+        return self._found[key]
 
     def add(self, record: Record) -> None:
         """Keep a record; when this returns, a kill cannot lose it."""

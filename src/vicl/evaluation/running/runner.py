@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -84,21 +84,18 @@ def evaluate(
     if batch_size is not None and batch_size < 1:
         raise EvaluationError(f"batch_size: got {batch_size}, expected at least 1, or None")
     named = dict(options or {})
+    run = _Run(
+        engines, dataset, episodes, scorer, batch_size, workers, seed, trained_classes, named
+    )
     if out is not None:
-        setting = _setting(engines, dataset, scorer, episodes, seed, trained_classes, named)
-        prepare_folder(out, setting, episodes, resume=resume)
+        prepare_folder(out, run.setting(), episodes, resume=resume)
+    total = len(episodes) * len(engines)
     with (
-        Records(episodes, out, resume=resume) as records,
-        Workers(dataset, scorer, workers) as pool,
-        bar(
-            "answering", total=len(episodes) * len(engines), done=len(records), show=progress
-        ) as advance,
+        Records(episodes, out, resume=resume) as run.records,
+        Workers(dataset, scorer, workers) as run.pool,
+        bar("answering", total=total, done=len(run.records), show=progress) as run.advance,
     ):
-        earlier = len(records)
-        run = _Run(
-            *(engines, dataset, episodes, scorer, records, pool),
-            *(batch_size, seed, trained_classes, advance),
-        )
+        earlier = len(run.records)
         try:
             failures = run.complete()
         except BrokenExecutor as error:
@@ -108,11 +105,8 @@ def evaluate(
             ) from error
         return run.results(
             failures,
-            batch_size=batch_size,
-            workers=workers,
-            options=named,
             wall=time.perf_counter() - began,
-            answered=len(records) - earlier,
+            answered=len(run.records) - earlier,
             earlier=earlier,
         )
 
@@ -125,17 +119,38 @@ class _Run:
     dataset: Dataset
     episodes: Sequence[Episode]
     scorer: Scorer
-    records: Records
-    pool: Workers
     batch_size: int | None
+    workers: int
     seed: int
     trained_classes: Collection[str] | None
-    advance: Advance
+    options: dict[str, Any]
+    records: Records = field(init=False)
+    pool: Workers = field(init=False)
+    advance: Advance = field(init=False)
 
     def __post_init__(self) -> None:
         self.equal_tokens: dict[str, float] = {}
         self._failed: dict[int, Failure] = {}
         self._scoring: list[tuple[int, str, float, Future[Scores]]] = []
+
+    def setting(self) -> dict[str, Any]:
+        """All that the results depend on; the episodes have a file of their own."""
+        known = self.trained_classes
+        return {
+            "dataset": {
+                "name": self.dataset.name,
+                "task": self.dataset.task,
+                "measures": self.dataset.measures,
+                "fingerprint": self.dataset.fingerprint,
+            },
+            "episodes": len(self.episodes),
+            "engines": {name: engine.weights_hash for name, engine in self.engines.items()},
+            "metrics": [metric.name for metric in self.scorer.metrics],
+            "seed": self.seed,
+            "trained_classes": None if known is None else sorted(known),
+            "options": self.options,
+            "versions": {"vicl": vicl.__version__, "torch": torch.__version__},
+        }
 
     def complete(self) -> list[Failure]:
         """Do what is not done yet; gives the episodes that failed, in order."""
@@ -169,7 +184,7 @@ class _Run:
             dataset=self.dataset.name,
             measures=self.dataset.measures,
             fingerprint=self.dataset.fingerprint,
-            metrics=_measured(self.scorer, self.records, scored, next(iter(self.engines))),
+            metrics=self._measured(scored),
             episodes=episodes,
             asked=len(self.episodes),
             failures=tuple(failures),
@@ -177,10 +192,13 @@ class _Run:
                 self.engines,
                 self.scorer,
                 episodes,
-                lambda name: [self.records.get(position, name) for position in scored],
-                self.equal_tokens.get,
+                {name: [self.records[p, name] for p in scored] for name in self.engines},
+                self.equal_tokens,
             ),
             seed=self.seed,
+            batch_size=self.batch_size,
+            workers=self.workers,
+            options=self.options,
             **facts,
         )
 
@@ -275,37 +293,8 @@ class _Run:
             self._failed[position] = failure
             log.warning("skipped: %s", failure)
 
-
-def _measured(
-    scorer: Scorer, records: Records, scored: Sequence[int], engine: str
-) -> tuple[Metric, ...]:
-    """The metrics that some scored episode has; they do not depend on who answered."""
-    found = {name for position in scored for name in records.get(position, engine).scores.values}
-    return tuple(metric for metric in scorer.metrics if metric.name in found)
-
-
-def _setting(
-    engines: Mapping[str, InContextModel],
-    dataset: Dataset,
-    scorer: Scorer,
-    episodes: Sequence[Episode],
-    seed: int,
-    trained_classes: Collection[str] | None,
-    options: Mapping[str, Any],
-) -> dict[str, Any]:
-    """All that the results depend on; the episodes have a file of their own."""
-    return {
-        "dataset": {
-            "name": dataset.name,
-            "task": dataset.task,
-            "measures": dataset.measures,
-            "fingerprint": dataset.fingerprint,
-        },
-        "episodes": len(episodes),
-        "engines": {name: engine.weights_hash for name, engine in engines.items()},
-        "metrics": [metric.name for metric in scorer.metrics],
-        "seed": seed,
-        "trained_classes": None if trained_classes is None else sorted(trained_classes),
-        "options": dict(options),
-        "versions": {"vicl": vicl.__version__, "torch": torch.__version__},
-    }
+    def _measured(self, scored: Sequence[int]) -> tuple[Metric, ...]:
+        """The metrics that some scored episode has; they do not depend on who answered."""
+        first = next(iter(self.engines))
+        found = {name for place in scored for name in self.records[place, first].scores.values}
+        return tuple(metric for metric in self.scorer.metrics if metric.name in found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -21,8 +21,8 @@ def summarise(
     engines: Mapping[str, InContextModel],
     scorer: Scorer,
     episodes: Sequence[Episode],
-    records: Callable[[str], Sequence[Record]],
-    equal_tokens: Callable[[str], float | None],
+    records: Mapping[str, Sequence[Record]],
+    equal_tokens: Mapping[str, float],
 ) -> tuple[EngineResult, ...]:
     """Say what each engine's answers come to.
 
@@ -30,50 +30,40 @@ def summarise(
         engines: By their names.
         scorer: Knows how a set of episodes is scored.
         episodes: At least one.
-        records: An engine's records, one an episode and in their order, by its name.
+        records: Each engine's, one an episode and in their order.
         equal_tokens: See :class:`vicl.evaluation.running.results.EngineResult`.
     """
-    floor = statistics_of(scorer, records(FLOOR)) if FLOOR in engines else None
+    n = len(episodes)
+    statistics = {name: statistics_of(scorer, several) for name, several in records.items()}
     return tuple(
-        _summarise(
-            name, engine.weights_hash, scorer, episodes, records(name), floor, equal_tokens(name)
+        EngineResult(
+            name=name,
+            weights_hash=engine.weights_hash,
+            values=intervals(statistics[name], n),
+            minus_copy=None
+            if FLOOR not in engines or name == FLOOR
+            else intervals(statistics[name], n, statistics[FLOOR]),
+            over_classes=_over_classes(scorer, episodes, records[name]),
+            groups=tuple(_groups(scorer, episodes, records[name])),
+            seconds=float(np.mean([record.seconds for record in records[name]])),
+            records=tuple(records[name]),
+            equal_tokens=equal_tokens.get(name),
         )
         for name, engine in engines.items()
-    )
-
-
-def _summarise(
-    name: str,
-    weights_hash: str | None,
-    scorer: Scorer,
-    episodes: Sequence[Episode],
-    records: Sequence[Record],
-    floor: dict[str, Statistic] | None,
-    equal_tokens: float | None,
-) -> EngineResult:
-    own = statistics_of(scorer, records)
-    n = len(episodes)
-    return EngineResult(
-        name=name,
-        weights_hash=weights_hash,
-        values={metric: bootstrap_statistic(one, n) for metric, one in own.items()},
-        minus_copy=None
-        if floor is None or name == FLOOR
-        else {
-            metric: bootstrap_statistic(difference(one, floor[metric]), n)
-            for metric, one in own.items()
-        },
-        over_classes=_over_classes(scorer, episodes, records),
-        groups=tuple(_groups(scorer, episodes, records)),
-        seconds=float(np.mean([record.seconds for record in records])),
-        records=tuple(records),
-        equal_tokens=equal_tokens,
     )
 
 
 def statistics_of(scorer: Scorer, records: Sequence[Record]) -> dict[str, Statistic]:
     """The statistics of an engine's records, by metric."""
     return scorer.statistics([record.scores for record in records])
+
+
+def intervals(
+    own: Mapping[str, Statistic], count: int, minus: Mapping[str, Statistic] | None = None
+) -> dict[str, Interval]:
+    """Each statistic of so many episodes; with `minus`, less that, paired by episode."""
+    found = own if minus is None else {name: difference(own[name], minus[name]) for name in own}
+    return {name: bootstrap_statistic(one, count) for name, one in found.items()}
 
 
 def difference(one: Statistic, other: Statistic) -> Statistic:

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
-from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 import numpy as np
@@ -65,12 +64,7 @@ class Workers:
     def __enter__(self) -> Workers:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for executor in (self._loading, self._scoring):
             executor.shutdown(wait=True, cancel_futures=True)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ MEASURES: dict[Measures, tuple[tuple[Metric, ...], Measure]] = {
     "shapes": (shapes.METRICS, shapes.shape_scores),
     "rules": (rules.METRICS, rules.rule_scores),
 }
-"""What is measured, and how; that of edges is in :class:`_Edges`, since its F is no mean."""
+"""What is measured, and how; that of edges is in :class:`EdgeScorer`, since its F is no mean."""
 
 _COUNTS = ("thresholds", "matched_pred", "total_pred", "matched_truth", "total_truth")
 
@@ -77,37 +77,12 @@ class Scores:
         return cls(values, EdgeCounts(levels, *whole))
 
 
-@runtime_checkable
-class Scorer(Protocol):
-    """Scores the answers to the episodes of one dataset, one by one and as a set."""
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """What it measures, the headline first."""
-        ...
-
-    def score(self, case: Case, answer: Filled) -> Scores:
-        """Score one answer, at its query's size.
-
-        Raises:
-            ValueError: If the answer's size is not the truth's.
-        """
-        ...
-
-    def statistics(self, scores: Sequence[Scores]) -> dict[str, Statistic]:
-        """Each metric of a set of episodes, for :func:`vicl.metrics.bootstrap_statistic`.
-
-        What none of the episodes has is left out.
-        """
-        ...
-
-
 @dataclass(frozen=True, eq=False)
-class _Means:
+class MeanScorer:
     """Episodes are measured one by one, and a set's value is the mean of those that have one.
 
     Attributes:
-        metrics: See :class:`Scorer`.
+        metrics: What it measures, the headline first.
         measure: What they are, but for LPIPS.
         lpips: Measures that, at the cell, as the last metric; None leaves it out.
     """
@@ -117,7 +92,11 @@ class _Means:
     lpips: PerceptualDistance | None = None
 
     def score(self, case: Case, answer: Filled) -> Scores:
-        """See :meth:`Scorer.score`."""
+        """Score one answer, at its query's size.
+
+        Raises:
+            ValueError: If the answer's size is not the truth's.
+        """
         values = self.measure(case, answer)
         if self.lpips is not None:
             truth = resize(case.truth.image, (CELL, CELL))
@@ -126,7 +105,10 @@ class _Means:
         return Scores(values)
 
     def statistics(self, scores: Sequence[Scores]) -> dict[str, Statistic]:
-        """See :meth:`Scorer.statistics`."""
+        """Each metric of a set of episodes, for :func:`vicl.metrics.bootstrap_statistic`.
+
+        What none of the episodes has is left out.
+        """
         return {
             m.name: mean_of_known([one.values.get(m.name) for one in scores])
             for m in self.metrics
@@ -135,7 +117,7 @@ class _Means:
 
 
 @dataclass(frozen=True)
-class _Edges:
+class EdgeScorer:
     """The Berkeley benchmark's F: counts are summed over a set's episodes before they are divided.
 
     For one episode alone its two scales are one: the F at that image's best threshold.
@@ -147,7 +129,7 @@ class _Edges:
     )
 
     def score(self, case: Case, answer: Filled) -> Scores:
-        """See :meth:`Scorer.score`."""
+        """See :meth:`MeanScorer.score`."""
         annotators = case.truth.annotators
         if annotators is None:
             raise ValueError("truth: got no annotators' maps, expected at least one")
@@ -155,12 +137,16 @@ class _Edges:
         return Scores(dict.fromkeys(("edge_ods", "edge_ois"), image_f(counts)), counts)
 
     def statistics(self, scores: Sequence[Scores]) -> dict[str, Statistic]:
-        """See :meth:`Scorer.statistics`."""
+        """See :meth:`MeanScorer.statistics`."""
         counts = [one.counts for one in scores if one.counts is not None]
         if len(counts) != len(scores):
             raise ValueError(f"scores: {len(scores) - len(counts)} of {len(scores)} lack counts")
         scales: tuple[Literal["ods", "ois"], ...] = ("ods", "ois")
         return {f"edge_{scale}": partial(resampled_f, counts, scale=scale) for scale in scales}
+
+
+Scorer = MeanScorer | EdgeScorer
+"""Scores the answers to the episodes of one dataset, one by one and as a set."""
 
 
 def scorer_for(measures: Measures, *, lpips: PerceptualDistance | None = None) -> Scorer:
@@ -179,6 +165,6 @@ def scorer_for(measures: Measures, *, lpips: PerceptualDistance | None = None) -
             f"lpips: compares pictures, for colorization and image; {measures} is not scored by it"
         )
     if measures == "edges":
-        return _Edges()
+        return EdgeScorer()
     metrics, measure = MEASURES[measures]
-    return _Means(metrics if lpips is None else (*metrics, LPIPS), measure, lpips)
+    return MeanScorer(metrics if lpips is None else (*metrics, LPIPS), measure, lpips)

@@ -76,14 +76,7 @@ def shape_ious(
 def has_right_form(answer: Float[np.ndarray, "3 s s"], change: str) -> bool:
     """Say whether an answer is a square or a circle as its change asks, whatever its colour.
 
-    A picture of white alone is neither.
-
-    Args:
-        answer: RGB in [0, 1].
-        change: Of the study.
-
-    Raises:
-        ValueError: If there is no such change.
+    A picture of white alone is neither.  See :func:`shape_ious`.
     """
     wanted = change_of(change)
     found = _rounded(answer, wanted.palette)

@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from vicl.canvas.layout import Layout
+from vicl.canvas.rects import Rect
 from vicl.evaluation.episodes import Dataset
 from vicl.evaluation.scoring.scorers import Metric
 from vicl.evaluation.studies.attention_pictures import Looked, attention_sheet, heads_sheet
@@ -24,7 +25,6 @@ from vicl.evaluation.studies.hole_attention import HoleAttention, hole_attention
 from vicl.evaluation.studies.table import Row, StudyTable
 from vicl.evaluation.studies.variants import Asking
 from vicl.files.progress import progress
-from vicl.metrics import bootstrap_interval, paired_interval
 from vicl.prompt import Prompt
 from vicl.prompting.canvas_model import CanvasModel
 
@@ -146,22 +146,18 @@ def regions(layout: Layout) -> dict[str, Bool[Tensor, " n"]]:
     for index, (input, output) in enumerate(zip(layout.inputs, layout.outputs, strict=True), 1):
         name = f"example {index}" if several else "example"
         cells |= {f"{name}, input": input, f"{name}, output": output}
-    covered = []
-    for cell in cells.values():
-        inside = torch.zeros(layout.canvas_size)
-        cell.of(inside)[:] = 1
-        covered.append(_per_patch(inside, layout.patch_size))
-    hole = torch.zeros(layout.canvas_size)
-    layout.hole.of(hole)[:] = 1
-    hidden = _per_patch(hole, layout.patch_size) > 0
-    most, owner = torch.stack(covered).max(dim=0)
+    hidden = _covered(layout.hole, layout) > 0
+    most, owner = torch.stack([_covered(cell, layout) for cell in cells.values()]).max(dim=0)
     found = {name: (owner == index) & (most > 0) & ~hidden for index, name in enumerate(cells)}
     found |= {"hole": hidden, "margin": (most == 0) & ~hidden}
     return {name: patches for name, patches in found.items() if bool(patches.any())}
 
 
-def _per_patch(values: Float[Tensor, "H W"], patch_size: int) -> Float[Tensor, " n"]:
-    return torch.nn.functional.avg_pool2d(values[None, None], patch_size).flatten()
+def _covered(rect: Rect, layout: Layout) -> Float[Tensor, " n"]:
+    """How much of each patch a rectangle covers, in [0, 1]."""
+    inside = torch.zeros(layout.canvas_size)
+    rect.of(inside)[:] = 1
+    return torch.nn.functional.avg_pool2d(inside[None, None], layout.patch_size).flatten()
 
 
 def _named(arrangement: int, all_of_them: Sequence[int]) -> str:
@@ -173,15 +169,7 @@ def _table(shares: dict[tuple[str, str], list[tuple[float, float]]]) -> StudyTab
     rows = []
     for (variant, engine), pairs in shares.items():
         found, even = (tuple(values) for values in zip(*pairs, strict=True))
-        rows.append(
-            Row(
-                variant=variant,
-                engine=engine,
-                interval=bootstrap_interval(found),
-                difference=paired_interval(found, even),
-                scores=found,
-            )
-        )
+        rows.append(Row.of_means(variant, engine, found, even))
     return StudyTable(
         name="attention",
         title="Where the tokens of the hole look",

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from vicl.canvas.arrangements import ARRANGEMENTS
 from vicl.engine import InContextModel, Inpainter
 from vicl.evaluation.episodes import Dataset
-from vicl.evaluation.scoring.scorers import scorer_for
 from vicl.evaluation.studies.table import StudyTable
-from vicl.evaluation.studies.variants import Asking, Shown, first, make_rows, measure
+from vicl.evaluation.studies.variants import Asking, Shown, first, measure, tabulate
 from vicl.models.autoregressive import Autoregressive
 from vicl.models.floors import Copy
 from vicl.prompting.canvas_model import CanvasModel
@@ -50,37 +49,25 @@ def run(
         },
         (f"{examples} examples", Copy.name): Copy(),
     }
-    ready = {
-        fuse: {
-            name: one for name, one in inpainters.items() if fuse == "images" or fuses_tokens(one)
-        }
-        for fuse in _WORDS
-    }
-    for fuse, able in ready.items():
-        variants |= {
-            (f"{arrangements}: {_WORDS[fuse]}", name): Shown(
-                CanvasModel(one, arrangements=tuple(ARRANGEMENTS), fuse=fuse), first(1)
-            )
-            for name, one in able.items()
-            if not isinstance(one, Autoregressive)  # which has one arrangement
-        }
-    for fuse, able in ready.items():
-        variants |= {
-            (f"{several}: {_WORDS[fuse]}", name): CanvasModel(one, fuse=fuse, examples_per_canvas=1)
-            for name, one in able.items()
-        }
-    scorer = scorer_for(dataset.measures)
+    ready = [
+        (fuse, words, name, one)
+        for fuse, words in _WORDS.items()
+        for name, one in inpainters.items()
+        if fuse == "images" or fuses_tokens(one)
+    ]
+    for fuse, words, name, one in ready:
+        if not isinstance(one, Autoregressive):  # which has one arrangement
+            fused = CanvasModel(one, arrangements=tuple(ARRANGEMENTS), fuse=fuse)
+            variants[f"{arrangements}: {words}", name] = Shown(fused, first(1))
+    for fuse, words, name, one in ready:
+        fused = CanvasModel(one, fuse=fuse, examples_per_canvas=1)
+        variants[f"{several}: {words}", name] = fused
     measured = measure(variants, dataset, asking.episodes(dataset, examples), asking)
-    return StudyTable(
-        "ensembling",
-        f"Ensembling: {dataset.name}",
-        scorer.metrics[0],
-        make_rows(measured, scorer),
-        (
-            "The product of probabilities and the mean of scores choose the same tokens, so that "
-            "their rows agree.",
-        ),
+    note = (
+        "The product of probabilities and the mean of scores choose the same tokens, so that their "
+        "rows agree."
     )
+    return tabulate("ensembling", "Ensembling", measured, dataset, [note])
 
 
 _WORDS: dict[Fusion, str] = {

@@ -14,14 +14,7 @@ from vicl.engine import InContextModel
 from vicl.evaluation.episodes import Dataset
 from vicl.evaluation.scoring.scorers import Metric, scorer_for
 from vicl.evaluation.studies.table import Row, StudyTable
-from vicl.evaluation.studies.variants import (
-    Asking,
-    Measured,
-    Shown,
-    first,
-    make_rows,
-    measure,
-)
+from vicl.evaluation.studies.variants import Asking, Measured, Shown, first, make_rows, measure
 from vicl.models.floors import Copy
 from vicl.prompt import Prompt
 
@@ -65,16 +58,12 @@ def run(
     shows |= {name: _only(n) for n, name in enumerate(singles[1:], start=1)}
     scorer = scorer_for(dataset.measures)
     metric = scorer.metrics[0]
-    measured = measure(
-        {
-            (name, engine): Shown(model, show)
-            for name, show in shows.items()
-            for engine, model in asked.items()
-        },
-        dataset,
-        asking.episodes(dataset, most),
-        asking,
-    )
+    variants = {
+        (name, engine): Shown(model, show)
+        for name, show in shows.items()
+        for engine, model in asked.items()
+    }
+    measured = measure(variants, dataset, asking.episodes(dataset, most), asking)
     alone = [entry for entry in measured if entry.variant in singles]
     measured += [
         _extreme(alone, engine, metric, best=best) for best in (False, True) for engine in asked

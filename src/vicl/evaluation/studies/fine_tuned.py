@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from jaxtyping import Bool, Float
@@ -63,87 +63,96 @@ class FineTuning:
 
 @dataclass(frozen=True, eq=False)
 class FineTuned:
-    """An engine that looks at the query only.
+    """A model that marks what is marked in a few images; as an engine it looks at the query only.
+
+    It is trained when it is first asked, and so not for a run that is complete.
 
     Attributes:
-        body: Encoder and decoder, trained; their own head is not used.
-        head: Of each patch's pixels, how much they look marked: logits.
-        name: What people call it.
+        model: Encoder and decoder to begin with; it is left as it is.
+        labelled: Drawn examples: RGB in, white on black out.
+        settings: Of the training.
+        seed: Of the head's weights, and of which images a step sees and how they are mirrored.
         weights_hash: None, since these weights are in no file.
         max_size: None: it is given queries of any size.
+
+    Raises:
+        ValueError: If there is no labelled image; when it is asked, if the loss is not finite any
+            more.
     """
 
-    body: MaskedAutoencoder
-    head: nn.Linear
-    name: str
+    model: MaskedAutoencoder
+    labelled: Sequence[Example]
+    settings: FineTuning
+    seed: int = 0
     weights_hash: str | None = None
     max_size: int | None = None
 
-    @torch.no_grad()
+    def __post_init__(self) -> None:
+        if not self.labelled:
+            raise ValueError("labelled: got no image, expected at least one to fine-tune on")
+
+    @property
+    def name(self) -> str:
+        """The model's, and what was done to it."""
+        return f"{self.model.name}, fine-tuned"
+
     def answer(self, prompts: Sequence[Prompt], *, samples: int = 1, seed: int = 0) -> list[Filled]:
         """See :meth:`vicl.engine.InContextModel.answer`; there is one answer, however many asked.
 
         The brighter a pixel, the likelier it is marked.
         """
-        return [self._mark(to_tensor(prompt.query)) for prompt in prompts]
+        return [self._trained.mark(to_tensor(prompt.query)) for prompt in prompts]
 
-    def _mark(self, query: Float[Tensor, "3 h w"]) -> Filled:
-        size = (query.shape[1], query.shape[2])
-        image = resize(query, self.body.canvas_size)[None].to(self.body.device)
-        patches = _logits(self.body, self.head, image).sigmoid()
-        found = unpatchify(patches, self.body.config.grid, self.body.patch_size)[0].cpu()
-        return Filled(upsample(found, size, guide=query).expand(3, -1, -1).contiguous())
-
-
-def fine_tune(
-    model: MaskedAutoencoder, labelled: Sequence[Example], settings: FineTuning, *, seed: int = 0
-) -> FineTuned:
-    """Train a copy of a model to mark what is marked in a few images.
-
-    Args:
-        model: Its encoder and decoder are the start; it is left as it is.
-        labelled: Drawn examples: RGB in, white on black out.
-        settings: How.
-        seed: Of the head's weights, and of which images a step sees and how they are mirrored.
-
-    Raises:
-        ValueError: If there is no labelled image, or the loss is not finite any more.
-    """
-    if not labelled:
-        raise ValueError("labelled: got no image, expected at least one to fine-tune on")
-    body = copy.deepcopy(model).float()
-    images, masks = _stacked(labelled, body)
-    with seeded(seed):
-        head = nn.Linear(body.config.decoder_embed_dim, body.patch_size**2)
-        nn.init.normal_(head.weight, std=0.02)
-        nn.init.zeros_(head.bias)
-    job = Job(
-        objective=_Marking(body, head),
-        rounds=partial(_rounds, images, masks, seed),
-        batch=BatchSize(size=min(settings.batch, len(images))),
-        steps=settings.steps,
-        schedule=Schedule(steps=settings.steps, warmup=0.1),
-        optimiser=Optimiser(lr=settings.lr, scale_lr=False, weight_decay=settings.weight_decay),
-    )
-    with processes(body.device) as accelerator:
-        fit(job, accelerator)
-    return FineTuned(body.eval(), head.eval(), f"{model.name}, fine-tuned")
+    @cached_property
+    def _trained(self) -> _Marking:
+        body, settings = copy.deepcopy(self.model).float(), self.settings
+        images, masks = _stacked(self.labelled, body)
+        with seeded(self.seed):
+            head = nn.Linear(body.config.decoder_embed_dim, body.patch_size**2)
+            nn.init.normal_(head.weight, std=0.02)
+            nn.init.zeros_(head.bias)
+        objective = _Marking(body, head)
+        job = Job(
+            objective=objective,
+            rounds=partial(_rounds, images, masks, self.seed),
+            batch=BatchSize(size=min(settings.batch, len(images))),
+            steps=settings.steps,
+            schedule=Schedule(steps=settings.steps, warmup=0.1),
+            optimiser=Optimiser(lr=settings.lr, scale_lr=False, weight_decay=settings.weight_decay),
+        )
+        with processes(body.device) as accelerator:
+            fit(job, accelerator)
+        return objective.eval()
 
 
 class _Marking(Objective):
-    """Encoder, decoder and head on the cross-entropy of every pixel."""
+    """Encoder, decoder and a head of its own on the cross-entropy of every pixel."""
 
     def __init__(self, body: MaskedAutoencoder, head: nn.Linear) -> None:
         super().__init__()
         self.body, self.head = body, head
         self.model = nn.ModuleDict({"body": body, "head": head})
 
+    @torch.no_grad()
+    def mark(self, query: Float[Tensor, "3 h w"]) -> Filled:
+        """Mark an image, at its own size."""
+        size, body = (query.shape[1], query.shape[2]), self.body
+        image = resize(query, body.canvas_size)[None].to(body.device)
+        found = unpatchify(self.logits(image).sigmoid(), body.config.grid, body.patch_size)[0].cpu()
+        return Filled(upsample(found, size, guide=query).expand(3, -1, -1).contiguous())
+
+    def logits(self, image: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b n p"]:
+        """How much each pixel of each patch looks marked."""
+        nothing = torch.zeros(len(image), *self.body.canvas_size, dtype=torch.bool)
+        out: Tensor = self.head(self.body.features(image, nothing))
+        return out
+
     def forward(
         self, image: Float[Tensor, "b 3 H W"], mask: Float[Tensor, "b 1 H W"], step: int
     ) -> Losses:
         """See :meth:`Objective.forward`."""
         loss = F.binary_cross_entropy_with_logits(
-            _logits(self.body, self.head, image), patchify(mask, self.body.patch_size)
+            self.logits(image), patchify(mask, self.body.patch_size)
         )
         return Losses({"model": loss}, {})
 
@@ -172,15 +181,6 @@ def _stacked(
     outputs = torch.stack([resize(output, body.canvas_size) for _, output in pairs])
     masks = (outputs.mean(dim=1, keepdim=True) > 0.5).float()
     return images.to(body.device), masks.to(body.device)
-
-
-def _logits(
-    body: MaskedAutoencoder, head: nn.Linear, image: Float[Tensor, "b 3 H W"]
-) -> Float[Tensor, "b n p"]:
-    """How much each pixel of each patch looks marked."""
-    nothing = torch.zeros(len(image), *body.canvas_size, dtype=torch.bool)
-    out: Tensor = head(body.features(image, nothing))
-    return out
 
 
 def mirrored(image: Float[Tensor, "b c H W"], flip: Bool[Tensor, " b"]) -> Float[Tensor, "b c H W"]:

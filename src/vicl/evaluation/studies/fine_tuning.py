@@ -10,22 +10,19 @@ Source: Bar et al. 2022, arXiv:2209.00647, section 5: MAE fine-tuned on 1, 4 and
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from itertools import product
 
-from vicl.engine import Filled, InContextModel, Inpainter
+from vicl.engine import InContextModel, Inpainter
 from vicl.evaluation.episodes import Dataset, Episode, Item
 from vicl.evaluation.scoring.scorers import Metric, scorer_for
-from vicl.evaluation.studies.fine_tuned import FineTuned, FineTuning, fine_tune
+from vicl.evaluation.studies.fine_tuned import FineTuned, FineTuning
 from vicl.evaluation.studies.table import Row, StudyTable
 from vicl.evaluation.studies.variants import Asking, Measured, measure
 from vicl.files.progress import progress
-from vicl.metrics import bootstrap_interval, paired_interval
 from vicl.models.floors import Copy
 from vicl.models.mae import MAE
 from vicl.models.mae_vqgan import MAEVQGAN
-from vicl.prompt import Example, Prompt
 from vicl.prompting.canvas_model import CanvasModel
 
 SHOTS = (1, 4, 16)
@@ -75,7 +72,7 @@ def run(
             engines: dict[tuple[str, str], InContextModel] = {(variant, Copy.name): Copy()}
             for name, body in bodies.items():
                 engines[variant, name] = CanvasModel(body)
-                engines[variant, _tuned(name)] = _Tuned(body, labelled, settings, asking.seed)
+                engines[variant, _tuned(name)] = FineTuned(body, labelled, settings, asking.seed)
             quiet = replace(asking, progress=False)
             for entry in measure(engines, dataset, shown, quiet, part=f"{shot}-{place}"):
                 found.setdefault((shot, entry.engine), []).append(entry)
@@ -99,29 +96,6 @@ def run(
         log_x=True,
         difference_to="prompting the same weights with the same images",
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _Tuned:
-    """A model that is fine-tuned when it is first asked, and so not for a run that is complete."""
-
-    body: MAE | MAEVQGAN
-    labelled: Sequence[Example]
-    settings: FineTuning
-    seed: int
-    weights_hash: str | None = None
-    max_size: int | None = None
-
-    @property
-    def name(self) -> str:
-        return _tuned(self.body.name)
-
-    @cached_property
-    def _engine(self) -> FineTuned:
-        return fine_tune(self.body, self.labelled, self.settings, seed=self.seed)
-
-    def answer(self, prompts: Sequence[Prompt], *, samples: int = 1, seed: int = 0) -> list[Filled]:
-        return self._engine.answer(prompts, samples=samples, seed=seed)
 
 
 def _tuned(name: str) -> str:
@@ -163,26 +137,20 @@ def _by_class(episodes: Sequence[Episode]) -> list[list[Episode]]:
 def _rows(
     found: dict[tuple[int, str], list[Measured]], prompted: dict[str, str], metric: Metric
 ) -> tuple[Row, ...]:
-    """Put the classes together.
+    """Put the classes together, by number of images and engine.
 
-    Args:
-        found: By number of images and engine, an entry a class.
-        prompted: For the names of the fine-tuned the engines that they are compared with.
-        metric: A mean over episodes.
+    `prompted` has what those that are fine-tuned are compared with.
     """
     values = {
         key: tuple(scores.values[metric.name] for entry in entries for scores in entry.scores)
         for key, entries in found.items()
     }
     return tuple(
-        Row(
-            variant=found[shot, engine][0].variant,
-            engine=engine,
-            interval=bootstrap_interval(scores),
-            difference=paired_interval(scores, values[shot, prompted[engine]])
-            if engine in prompted
-            else None,
-            scores=scores,
+        Row.of_means(
+            found[shot, engine][0].variant,
+            engine,
+            scores,
+            values[shot, prompted[engine]] if engine in prompted else None,
         )
         for (shot, engine), scores in values.items()
     )

@@ -14,9 +14,8 @@ from vicl.canvas.layout import MIN_CELL_PATCHES, Layout, Order
 from vicl.canvas.rects import Rect
 from vicl.engine import InContextModel, Inpainter
 from vicl.evaluation.episodes import Dataset
-from vicl.evaluation.scoring.scorers import scorer_for
 from vicl.evaluation.studies.table import StudyTable
-from vicl.evaluation.studies.variants import Asking, make_rows, measure
+from vicl.evaluation.studies.variants import Asking, measure, tabulate
 from vicl.models.floors import Copy
 from vicl.prompting.canvas_model import CanvasModel
 
@@ -56,24 +55,13 @@ def run(
                 notes.append(f"{engine}, {name}: not run ({reason}).")
             else:
                 variants.setdefault(name, {})[engine] = CanvasModel(inpainter, layout=layout)
-    scorer = scorer_for(dataset.measures)
-    measured = measure(
-        {
-            (name, engine): model
-            for name, models in variants.items()
-            for engine, model in models.items()
-        },
-        dataset,
-        asking.episodes(dataset, examples),
-        asking,
-    )
-    return StudyTable(
-        "layout",
-        f"Layout of the prompt: {dataset.name}",
-        scorer.metrics[0],
-        make_rows(measured, scorer),
-        tuple(notes),
-    )
+    asked = {
+        (name, engine): model
+        for name, models in variants.items()
+        for engine, model in models.items()
+    }
+    measured = measure(asked, dataset, asking.episodes(dataset, examples), asking)
+    return tabulate("layout", "Layout of the prompt", measured, dataset, notes)
 
 
 def variants_of(inpainter: Inpainter, examples: int) -> dict[str, Layout]:
@@ -111,11 +99,7 @@ def smaller(layout: Layout, side: int) -> Layout:
     patch, rows = layout.patch_size, layout.examples + 1
     size = rows * side * patch, 2 * side * patch
     inner = Layout.grid(
-        layout.examples,
-        canvas_size=size,
-        patch_size=patch,
-        abreast=1,
-        fit=layout.fit,
+        layout.examples, canvas_size=size, patch_size=patch, abreast=1, fit=layout.fit
     )
     down, across = (
         (whole - part) // patch // 2 * patch

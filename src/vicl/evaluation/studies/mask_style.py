@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -22,9 +21,9 @@ from torch import Tensor
 from vicl.engine import Filled, InContextModel
 from vicl.evaluation.episodes import Dataset, Episode
 from vicl.evaluation.scoring.measures import marked
-from vicl.evaluation.scoring.scorers import Scorer, Scores, scorer_for
+from vicl.evaluation.scoring.scorers import Scores, scorer_for
 from vicl.evaluation.studies.table import StudyTable
-from vicl.evaluation.studies.variants import Asking, Measured, Shown, make_rows, measure
+from vicl.evaluation.studies.variants import Asking, Measured, Shown, measure, tabulate
 from vicl.images import to_tensor
 from vicl.models.floors import Copy
 from vicl.prompt import Example, Prompt
@@ -43,87 +42,68 @@ LINE = 1 / 16
 CEILING = "the truth"
 
 
-@runtime_checkable
-class Style(Protocol):
-    """How masks are drawn and read."""
-
-    def draw(self, mask: Bool[np.ndarray, "h w"]) -> Float[Tensor, "3 h w"]:
-        """A mask as a picture, RGB in [0, 1]."""
-        ...
-
-    def read(self, image: Float[Tensor, "3 h w"]) -> Float[Tensor, "h w"]:
-        """How white each pixel of the mask is, in [0, 1]; above one half it belongs to it."""
-        ...
-
-
 @dataclass(frozen=True)
-class Colours:
-    """Two flat colours; a pixel is read as the nearer one.
+class Style:
+    """How masks are drawn and read.
 
     Attributes:
-        inside: Of the mask.
-        outside: Of the background.
+        draw: Gives a mask as a picture, RGB in [0, 1].
+        read: Gives how white each pixel of the mask is, in [0, 1]; above one half it belongs to it.
     """
 
-    inside: Colour
-    outside: Colour
+    draw: Callable[[Bool[np.ndarray, "h w"]], Float[Tensor, "3 h w"]]
+    read: Callable[[Float[Tensor, "3 h w"]], Float[Tensor, "h w"]]
 
-    def draw(self, mask: Bool[np.ndarray, "h w"]) -> Float[Tensor, "3 h w"]:
-        """See :meth:`Style.draw`."""
-        inside, outside = (_colour(c)[:, None, None] for c in (self.inside, self.outside))
-        return torch.where(torch.from_numpy(mask), inside, outside)
 
-    def read(self, image: Float[Tensor, "3 h w"]) -> Float[Tensor, "h w"]:
+def flat(inside: Colour, outside: Colour) -> Style:
+    """Two flat colours, of the mask and of the background; a pixel is read as the nearer one."""
+    on, off = (torch.tensor(c, dtype=torch.float32)[:, None, None] / 255 for c in (inside, outside))
+
+    def read(image: Float[Tensor, "3 h w"]) -> Float[Tensor, "h w"]:
         """The place of a pixel's colour between the two; of white and black its mean channel."""
-        inside, outside = _colour(self.inside), _colour(self.outside)
-        axis = inside - outside
-        part = torch.einsum("chw,c->hw", image - outside[:, None, None], axis)
+        axis = (on - off)[:, 0, 0]
+        part = torch.einsum("chw,c->hw", image - off, axis)
         return (part / axis.square().sum()).clamp(0, 1)
 
-
-@dataclass(frozen=True)
-class Stripes:
-    """The mask is filled with slanting stripes, white and black, on black."""
-
-    def draw(self, mask: Bool[np.ndarray, "h w"]) -> Float[Tensor, "3 h w"]:
-        """See :meth:`Style.draw`."""
-        height, width = mask.shape
-        phase = np.arange(height)[:, None] / height + np.arange(width) / width
-        white = np.floor(phase / STRIPE) % 2 == 0
-        return _gray(torch.from_numpy(mask & white).float())
-
-    def read(self, image: Float[Tensor, "3 h w"]) -> Float[Tensor, "h w"]:
-        """The brightness after a closing: dark is only what a square wider than a stripe is."""
-        brightness = image.mean(dim=0).numpy()
-        square = tuple(math.ceil(STRIPE * side) + 1 for side in brightness.shape)
-        return torch.from_numpy(ndimage.grey_closing(brightness, square))
+    return Style(lambda mask: torch.where(torch.from_numpy(mask), on, off), read)
 
 
-@dataclass(frozen=True)
-class Outline:
-    """White lines along the mask's inner border, on black; a mask's holes are lost in reading."""
+def _striped(mask: Bool[np.ndarray, "h w"]) -> Float[Tensor, "3 h w"]:
+    """The mask filled with slanting stripes, white and black, on black."""
+    height, width = mask.shape
+    phase = np.arange(height)[:, None] / height + np.arange(width) / width
+    white = np.floor(phase / STRIPE) % 2 == 0
+    return _gray(torch.from_numpy(mask & white).float())
 
-    def draw(self, mask: Bool[np.ndarray, "h w"]) -> Float[Tensor, "3 h w"]:
-        """See :meth:`Style.draw`; the border runs along the picture's edge too."""
-        width = max(1, round(LINE * min(mask.shape)))
-        inner = ndimage.binary_erosion(mask, np.ones((3, 3)), iterations=width)
-        return _gray(torch.from_numpy(mask & ~inner).float())
 
-    def read(self, image: Float[Tensor, "3 h w"]) -> Float[Tensor, "h w"]:
-        """Lines, and what they enclose."""
-        lines = image.mean(dim=0).numpy() > 0.5
-        return torch.from_numpy(ndimage.binary_fill_holes(lines)).float()
+def _closed(image: Float[Tensor, "3 h w"]) -> Float[Tensor, "h w"]:
+    """The brightness after a closing: dark is only what a square wider than a stripe is."""
+    brightness = image.mean(dim=0).numpy()
+    square = tuple(math.ceil(STRIPE * side) + 1 for side in brightness.shape)
+    return torch.from_numpy(ndimage.grey_closing(brightness, square))
+
+
+def _outlined(mask: Bool[np.ndarray, "h w"]) -> Float[Tensor, "3 h w"]:
+    """White lines on black along the mask's inner border, at the picture's edge too."""
+    width = max(1, round(LINE * min(mask.shape)))
+    inner = ndimage.binary_erosion(mask, np.ones((3, 3)), iterations=width)
+    return _gray(torch.from_numpy(mask & ~inner).float())
+
+
+def _filled(image: Float[Tensor, "3 h w"]) -> Float[Tensor, "h w"]:
+    """Lines, and what they enclose; a mask's holes are lost."""
+    return torch.from_numpy(ndimage.binary_fill_holes(image.mean(dim=0).numpy() > 0.5)).float()
 
 
 STYLES: dict[str, Style] = {
-    "white on black": Colours(WHITE, BLACK),
-    "black on white": Colours(BLACK, WHITE),
-    "yellow on purple": Colours(YELLOW, PURPLE),
-    "purple on yellow": Colours(PURPLE, YELLOW),
-    "green on black": Colours(GREEN, BLACK),
-    "red on blue": Colours(RED, BLUE),
-    "stripes": Stripes(),
-    "outline": Outline(),
+    "white on black": flat(WHITE, BLACK),
+    "black on white": flat(BLACK, WHITE),
+    "yellow on purple": flat(YELLOW, PURPLE),
+    "purple on yellow": flat(PURPLE, YELLOW),
+    "green on black": flat(GREEN, BLACK),
+    "red on blue": flat(RED, BLUE),
+    "stripes": Style(_striped, _closed),
+    "outline": Style(_outlined, _filled),
 }
 
 
@@ -151,35 +131,25 @@ def run(
             f"dataset: got {dataset.name}, whose episodes are of {dataset.task}; expected "
             "segmentation or detection, where there are masks to draw"
         )
-    scorer = scorer_for(dataset.measures)
     episodes = asking.episodes(dataset, examples)
     asked: dict[str, InContextModel] = {Copy.name: Copy(), **engines}
-    measured = measure(
-        {
-            (name, engine): Shown(model, _show(style), _read(style))
-            for name, style in STYLES.items()
-            for engine, model in asked.items()
-        },
-        dataset,
-        episodes,
-        asking,
-    )
-    measured += _ceiling(dataset, episodes, scorer)
+    variants = {
+        (name, engine): Shown(model, _show(style), _read(style))
+        for name, style in STYLES.items()
+        for engine, model in asked.items()
+    }
+    measured = measure(variants, dataset, episodes, asking) + _ceiling(dataset, episodes)
     in_order = sorted(measured, key=lambda entry: list(STYLES).index(entry.variant))
-    return StudyTable(
-        "mask-style",
-        f"Style of the masks: {dataset.name}",
-        scorer.metrics[0],
-        make_rows(in_order, scorer),
-        (
-            "Answers are read back in the style of their examples; "
-            f'"{CEILING}" is the right answer, drawn in that style and read back.',
-        ),
+    note = (
+        "Answers are read back in the style of their examples; "
+        f'"{CEILING}" is the right answer, drawn in that style and read back.'
     )
+    return tabulate("mask-style", "Style of the masks", in_order, dataset, [note])
 
 
-def _ceiling(dataset: Dataset, episodes: Sequence[Episode], scorer: Scorer) -> list[Measured]:
+def _ceiling(dataset: Dataset, episodes: Sequence[Episode]) -> list[Measured]:
     """What the right answer scores, drawn and read back."""
+    scorer = scorer_for(dataset.measures)
     found: dict[str, list[Scores]] = {name: [] for name in STYLES}
     for episode in episodes:
         case = dataset.load(episode)
@@ -194,10 +164,9 @@ def _show(style: Style) -> Callable[[Prompt], Prompt]:
     """Draw a prompt's masks anew."""
 
     def show(prompt: Prompt) -> Prompt:
-        masks = [marked(to_tensor(example.output)) for example in prompt.examples]
         pairs = [
-            Example(example.input, style.draw(mask))
-            for example, mask in zip(prompt.examples, masks, strict=True)
+            Example(example.input, style.draw(marked(to_tensor(example.output))))
+            for example in prompt.examples
         ]
         return Prompt(pairs, prompt.query)
 
@@ -220,7 +189,3 @@ def _read(style: Style) -> Callable[[Filled], Filled]:
 
 def _gray(values: Float[Tensor, "h w"]) -> Float[Tensor, "3 h w"]:
     return values.expand(3, -1, -1).contiguous()
-
-
-def _colour(colour: Colour) -> Float[Tensor, " 3"]:
-    return torch.tensor(colour, dtype=torch.float32) / 255

@@ -19,7 +19,7 @@ from vicl.evaluation.datasets import ItemDataset, open_dataset
 from vicl.evaluation.episodes import DatasetError
 from vicl.evaluation.reporting.report import write_report
 from vicl.evaluation.running.engines import as_engine, device_of, with_floors
-from vicl.evaluation.running.results import EvaluationError, Results
+from vicl.evaluation.running.results import EvaluationError, Results, markdown_table
 from vicl.evaluation.running.runner import evaluate
 from vicl.evaluation.scoring.scorers import scorer_for
 from vicl.evaluation.studies.variants import Asking
@@ -41,14 +41,12 @@ class Column:
         run: Which evaluation gives it; several columns may share one.
         metric: Its name in that evaluation.
         scale: What our number is multiplied by, so that it stands in the paper's unit.
-        digits: After the point.
     """
 
     title: str
     run: str
     metric: str
     scale: float = 1.0
-    digits: int = 2
 
 
 COLUMNS: tuple[Column, ...] = (
@@ -99,22 +97,18 @@ class PaperTable:
             for name, values in PUBLISHED.items()
         ]
         for engine, values in self.ours.items():
-            rows.append([engine, *(_cell(values.get(title), title) for title in columns)])
+            rows.append([engine, *(_cell(values.get(title)) for title in columns)])
         return rows
 
     def to_markdown(self) -> str:
         """For a document: the table, then what was not run and why."""
-        titles = ["model", *(column.title for column in COLUMNS)]
-        lines = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
-        lines += [f"| {' | '.join(cells)} |" for cells in self.cells()]
-        counts = [
-            f"{name}: {len(run.episodes)} episodes, seed {run.seed}"
-            for name, run in self.runs.items()
+        table = markdown_table(["model", *(column.title for column in COLUMNS)], self.cells())
+        lines = [
+            "mIoU in %; brackets: bootstrap 95% intervals over episodes.\n",
+            *(f"- {n}: {len(r.episodes)} episodes, seed {r.seed}" for n, r in self.runs.items()),
+            *(f"- {title}: not run, {why}" for title, why in self.skipped.items()),
         ]
-        lines += ["", "mIoU in %; brackets: bootstrap 95% intervals over episodes.", ""]
-        lines += [f"- {line}" for line in counts]
-        lines += [f"- {title}: not run, {why}" for title, why in self.skipped.items()]
-        return "\n".join([*lines, ""])
+        return "\n".join([table, *lines, ""])
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, in the paper's units."""
@@ -242,8 +236,5 @@ def _ours(runs: Mapping[str, Results]) -> dict[str, dict[str, Interval]]:
     return rows
 
 
-def _cell(value: Interval | None, title: str) -> str:
-    if value is None:
-        return "not run"
-    digits = next(column.digits for column in COLUMNS if column.title == title)
-    return f"{value.mean:.{digits}f} [{value.low:.{digits}f}, {value.high:.{digits}f}]"
+def _cell(value: Interval | None) -> str:
+    return "not run" if value is None else f"{value.mean:.2f} [{value.low:.2f}, {value.high:.2f}]"

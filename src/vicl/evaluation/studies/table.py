@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vicl.evaluation.running.results import heading, show
+from vicl.evaluation.running.results import heading, markdown_table, show
 from vicl.evaluation.scoring.scorers import Metric
 from vicl.files import write_atomic
-from vicl.metrics import Interval
+from vicl.metrics import Interval, bootstrap_interval, paired_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,6 +48,18 @@ class Row:
     interval: Interval
     difference: Interval | None
     scores: tuple[float, ...]
+
+    @classmethod
+    def of_means(
+        cls,
+        variant: str,
+        engine: str,
+        scores: tuple[float, ...],
+        base: tuple[float, ...] | None = None,
+    ) -> Row:
+        """A row of scores of which the mean counts, and what that differs by from others' mean."""
+        change = None if base is None else paired_interval(scores, base)
+        return cls(variant, engine, bootstrap_interval(scores), change, scores)
 
 
 @dataclass(frozen=True)
@@ -124,24 +136,25 @@ def write_study(table: StudyTable, out: str | Path) -> None:
 
 def as_markdown(table: StudyTable) -> str:
     """The table for a document: title, rows with 95% intervals, notes."""
-    lines = [
-        f"# {table.title}",
-        "",
-        f"| variant | engine | {heading(table.metric)} | episodes | difference |",
-        "|---|---|---|---|---|",
+    metric = table.metric
+    rows = [
+        [
+            row.variant,
+            row.engine,
+            show(row.interval, metric),
+            str(row.interval.n),
+            "" if row.difference is None else show(row.difference, metric, signed=True),
+        ]
+        for row in table.rows
     ]
-    for row in table.rows:
-        change = "" if row.difference is None else show(row.difference, table.metric, signed=True)
-        lines.append(
-            f"| {row.variant} | {row.engine} | {show(row.interval, table.metric)} "
-            f"| {row.interval.n} | {change} |"
-        )
+    headers = ["variant", "engine", heading(metric), "episodes", "difference"]
     notes = (
         "Brackets: bootstrap 95% intervals over episodes. Differences are to "
         f"{table.difference_to}, paired by episode.",
         *table.notes,
     )
-    return "\n".join([*lines, "", *(f"- {note}" for note in notes), ""])
+    listed = "".join(f"- {note}\n" for note in notes)
+    return f"# {table.title}\n\n{markdown_table(headers, rows)}\n{listed}"
 
 
 def draw_figures(draw: Callable[[], Figure]) -> tuple[bytes, bytes]:

@@ -16,9 +16,8 @@ from pathlib import Path
 from vicl.engine import InContextModel
 from vicl.evaluation.episodes import Dataset
 from vicl.evaluation.running.engines import as_engine
-from vicl.evaluation.scoring.scorers import scorer_for
 from vicl.evaluation.studies.table import StudyTable
-from vicl.evaluation.studies.variants import Asking, make_rows, measure
+from vicl.evaluation.studies.variants import Asking, measure, tabulate
 from vicl.loading import load_model
 from vicl.models.devices import Device
 from vicl.models.floors import Copy
@@ -76,25 +75,19 @@ def run(
             f"checkpoints: got {keys or 'none'}, expected at least one, and in a series each with "
             "other words on what it was trained on"
         )
-    scorer = scorer_for(dataset.measures)
-    measured = measure(
-        {
-            ("nothing", Copy.name): Copy(),
-            **{(one.trained_on, one.series): one.engine for one in checkpoints},
-        },
-        dataset,
-        asking.episodes(dataset, examples),
-        asking,
+    asked = {("nothing", Copy.name): Copy()} | dict(
+        zip(keys, (one.engine for one in checkpoints), strict=True)
     )
+    measured = measure(asked, dataset, asking.episodes(dataset, examples), asking)
     amounts = [one.images for one in checkpoints]
     known = None not in amounts
     budgets = dict.fromkeys(one.budget for one in checkpoints)
-    return StudyTable(
-        name="training-data",
-        title=f"Training data and its amount: {dataset.name}",
-        metric=scorer.metrics[0],
-        rows=make_rows(measured, scorer),
-        notes=tuple(f"Trained for {budget}." for budget in budgets if budget),
+    return tabulate(
+        "training-data",
+        "Training data and its amount",
+        measured,
+        dataset,
+        [f"Trained for {budget}." for budget in budgets if budget],
         x=(None, *(None if n is None else float(n) for n in amounts)) if known else None,
         x_title="images trained on" if known else "",
         log_x=known,
@@ -145,16 +138,12 @@ def train_recipes(
                 cut.data, cut.model.canvas_size, seed=cut.seed, patch_size=cut.model.patch_size
             )
             path = train(cut, out / f"{cut.name}-{share:g}", resume=True, device=device)
+            stacked = dataset.measures == "shapes"
             model = load_model(path, device=device)
             checkpoints.append(
                 Checkpoint(
-                    trained_on=f"{100 * share:g}% of the images of {cut.name}",
-                    engine=as_engine(
-                        model,
-                        dataset.task,
-                        examples=examples,
-                        stacked=dataset.measures == "shapes",
-                    ),
+                    f"{100 * share:g}% of the images of {cut.name}",
+                    as_engine(model, dataset.task, examples=examples, stacked=stacked),
                     series=cut.name,
                     images=data.count,
                     budget=f"{steps} steps of {cut.batch.size} images ({cut.name})",

@@ -15,7 +15,7 @@ from vicl.evaluation.running.results import EvaluationError
 from vicl.evaluation.running.runner import evaluate
 from vicl.evaluation.running.summary import difference
 from vicl.evaluation.scoring.scorers import Scorer, Scores, scorer_for
-from vicl.evaluation.studies.table import Row
+from vicl.evaluation.studies.table import Row, StudyTable
 from vicl.metrics import bootstrap_statistic
 from vicl.prompt import Prompt
 
@@ -166,6 +166,29 @@ def measure(
         Measured(variant, engine, tuple(record.scores for record in found.records))
         for (variant, engine), found in zip(variants, results.engines, strict=True)
     ]
+
+
+def tabulate(
+    name: str,
+    title: str,
+    measured: Sequence[Measured],
+    dataset: Dataset,
+    notes: Sequence[str],
+    **axis: Any,
+) -> StudyTable:
+    """The table of what was measured, by the headline metric.
+
+    Args:
+        name: See :class:`StudyTable`, of `title`, `notes` and `axis` (what it says besides) too.
+        title: The dataset's name is put after it.
+        measured: In the order of the table.
+        dataset: That was asked about.
+        notes: Sentences.
+        **axis: What the figure shows along it.
+    """
+    scorer = scorer_for(dataset.measures)
+    rows, title = make_rows(measured, scorer), f"{title}: {dataset.name}"
+    return StudyTable(name, title, scorer.metrics[0], rows, tuple(notes), **axis)
 
 
 def make_rows(measured: Sequence[Measured], scorer: Scorer) -> tuple[Row, ...]:

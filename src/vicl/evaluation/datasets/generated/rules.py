@@ -93,12 +93,9 @@ class RuleEpisodes:
     def episodes(
         self, count: int | None = None, *, seed: int = 0, examples: int = 1
     ) -> list[Episode]:
-        """Draw episodes, spread evenly over the rules.
+        """See :meth:`vicl.evaluation.episodes.Dataset.episodes`; without a count, 100.
 
-        Args:
-            count: How many, 100 by default; the first n are the same for every count.
-            seed: Of the drawing, not negative.
-            examples: How many an episode has, at most 8.
+        They are spread evenly over the rules; one has at most 8 examples.
 
         Raises:
             ValueError: If a number is out of its range.

@@ -167,12 +167,7 @@ class ShapesStudy:
     def episodes(
         self, count: int | None = None, *, seed: int = 0, examples: int = 2
     ) -> list[Episode]:
-        """Draw episodes: as many as are asked for, the paper's 100 by default.
-
-        Args:
-            count: How many; the first n are the same for every count.
-            seed: Of the drawing, not negative.
-            examples: How many an episode has; the paper has 2.
+        """See :meth:`vicl.evaluation.episodes.Dataset.episodes`; without a count, the paper's 100.
 
         Raises:
             ValueError: If a number is out of its range.
@@ -184,14 +179,11 @@ class ShapesStudy:
                 "episode, at least one example, and a seed of at least 0"
             )
         roles = ["query", *(f"example{n}" for n in range(1, examples + 1))]
-        drawn = (
-            [Item(f"{self.change}/{index}/{role}", class_name=self.change) for role in roles]
-            for index in range(number)
-        )
-        return [
-            Episode(self.name, self.task, seed, index, tuple(items[1:]), items[0])
-            for index, items in enumerate(drawn)
-        ]
+        drawn = []
+        for index in range(number):
+            query, *shown = (Item(f"{self.change}/{index}/{r}", (), self.change) for r in roles)
+            drawn.append(Episode(self.name, self.task, seed, index, tuple(shown), query))
+        return drawn
 
     def load(self, episode: Episode) -> Case:
         """Draw an episode's pictures.
