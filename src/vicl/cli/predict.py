@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,8 +90,7 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
 
     queries = find_queries(arguments)
     prompter = _prompter(given)
-    with ExitStack() as stack:
-        writer = _writer(queries, prompter, given, stack)
+    with _writer(queries, prompter, given) as writer:
         pending = _pending(queries, writer, given)
         if given["expected_score"]:
             score = prompter.expected_score()
@@ -171,27 +170,22 @@ def _prompter(given: Mapping[str, Any]) -> VisualPrompter:
 
 
 def _writer(
-    queries: Sequence[Query],
-    prompter: VisualPrompter,
-    given: Mapping[str, Any],
-    stack: ExitStack,
-) -> Writer | None:
+    queries: Sequence[Query], prompter: VisualPrompter, given: Mapping[str, Any]
+) -> AbstractContextManager[Writer | None]:
     from vicl.exports.writers import open_writer
 
     if given["output"] is None or not queries:
-        return None
+        return nullcontext()
     if given["format_"].startswith("coco") and prompter.settings.samples > 1:
         raise click.UsageError("--samples: a COCO file holds one answer a query")
-    return stack.enter_context(
-        open_writer(
-            given["output"],
-            queries,
-            format=given["format_"],
-            classes=prompter.task.classes,
-            sources=[Path(path) for pair in given["examples"] for path in pair],
-            resume=given["skip_existing"],
-            overwrite=given["overwrite"],
-        )
+    return open_writer(
+        given["output"],
+        queries,
+        format=given["format_"],
+        classes=prompter.task.classes,
+        sources=[Path(path) for pair in given["examples"] for path in pair],
+        resume=given["skip_existing"],
+        overwrite=given["overwrite"],
     )
 
 

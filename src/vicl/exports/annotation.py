@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -133,5 +132,5 @@ def clipped_boxes(annotation: Annotation) -> tuple[Box, ...]:
         x0, x1 = (min(max(value, 0.0), float(width)) for value in box.box[0::2])
         y0, y1 = (min(max(value, 0.0), float(height)) for value in box.box[1::2])
         if x1 > x0 and y1 > y0:
-            found.append(dataclasses.replace(box, box=(x0, y0, x1, y1)))
+            found.append(replace(box, box=(x0, y0, x1, y1)))
     return tuple(found)

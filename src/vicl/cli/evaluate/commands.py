@@ -32,19 +32,7 @@ if TYPE_CHECKING:
 
 
 def _files(task: TaskName, options: Options, examples: int) -> list[Dataset]:
-    from vicl.evaluation.datasets import open_dataset
-
-    assert options.root is not None  # the option is required
-    dataset = open_dataset(
-        task,
-        options.root,
-        fold=options.fold,
-        published=options.published,
-        sources=options.sources,
-        largest=options.largest,
-        examples=examples,
-    )
-    return [dataset]
+    return [options.open(task, examples)]
 
 
 def _shapes(options: Options, _: int) -> list[Dataset]:

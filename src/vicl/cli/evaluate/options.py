@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from vicl.canvas.rects import Fit
     from vicl.engine import InContextModel, Inpainter
     from vicl.evaluation.datasets.generated.rules import SetName
+    from vicl.evaluation.episodes import Dataset
     from vicl.evaluation.studies.variants import Asking
     from vicl.models.devices import Device
+    from vicl.tasks import TaskName
 
 SHAPES = ("color", "shape", "size", "size+color", "shape+color", "size+shape")
 RULE_SETS: tuple[SetName, ...] = ("seen", "unseen", "content")
@@ -177,6 +179,21 @@ class Options:
     extended: bool = False
     parts: tuple[SetName, ...] = ()
     size: int = RULE_SIZE
+
+    def open(self, task: TaskName, examples: int) -> Dataset:
+        """The dataset of files, with so many examples for each query."""
+        from vicl.evaluation.datasets import open_dataset
+
+        assert self.root is not None  # the option is required
+        return open_dataset(
+            task,
+            self.root,
+            fold=self.fold,
+            published=self.published,
+            sources=self.sources,
+            largest=self.largest,
+            examples=examples,
+        )
 
     def load(self, *beside: str) -> dict[str, Inpainter | InContextModel]:
         """The models by their names, after those that run beside them."""

@@ -74,16 +74,7 @@ class Given(Options):
             from vicl.evaluation.datasets.generated.shapes import ShapesStudy
 
             return ShapesStudy(self.change)
-        from vicl.evaluation.datasets import open_dataset
-
-        assert self.root is not None
-        return open_dataset(
-            self.task,
-            self.root,
-            fold=self.fold,
-            sources=self.sources,
-            examples=examples or self.examples,
-        )
+        return self.open(self.task, examples or self.examples)
 
     def inpainters(self) -> dict[str, Inpainter]:
         """The models, where only those with a canvas will do."""
