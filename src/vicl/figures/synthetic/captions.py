@@ -34,8 +34,7 @@ def heading(rng: Generator, column: int, *, room: int, line: int) -> str:
         room: Width of the column, in pixels; "" where nothing fits.
         line: Height of the text, in pixels.
     """
-    words = _HEADINGS if column == 0 else _RESULTS
-    drawn = pick(rng, words)
+    drawn = pick(rng, _RESULTS if column else _HEADINGS)
     return drawn if ink_width(drawn, line) <= room else ""
 
 

@@ -94,14 +94,12 @@ def shows_held_out(before: Scene, after: Scene) -> bool:
     """
     if len(before.things) != len(after.things):
         return False
-    for old, new in zip(before.things, after.things, strict=True):
-        if (old.colour_name, new.colour_name) == ("green", "blue"):
-            return True
-        if (old.shape, new.shape) == ("circle", "square"):
-            return True
-        if old.shape == "circle" and PAPER_SHRINKS[0] < new.size / old.size < PAPER_SHRINKS[1]:
-            return True
-    return False
+    return any(
+        (old.colour_name, new.colour_name) == ("green", "blue")
+        or (old.shape, new.shape) == ("circle", "square")
+        or (old.shape == "circle" and PAPER_SHRINKS[0] < new.size / old.size < PAPER_SHRINKS[1])
+        for old, new in zip(before.things, after.things, strict=True)
+    )
 
 
 _EVEN = ("circle", "ring", "square", "diamond", "pentagon", "hexagon", "cross", "star")

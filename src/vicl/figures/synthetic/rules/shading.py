@@ -73,12 +73,11 @@ def normals(scene: Scene, size: Size, values: Values) -> Pair:
     return Pair(render(solid, size).image, ((unit + 1) * 127.5).astype(np.uint8))
 
 
-@pairs(
-    draw=lambda rng: {"relief": pick(rng, _RAISED), "angle": _angle(rng)},
-    wish=_SOLID,
-    weight=1.5,
-    plain=False,
-)
+def _lit(rng: Generator) -> Values:
+    return {"relief": pick(rng, _RAISED), "angle": _angle(rng)}
+
+
+@pairs(draw=_lit, wish=_SOLID, weight=1.5, plain=False)
 def light(scene: Scene, size: Size, values: Values) -> Pair:
     """Flat things become solid, lit from one side."""
     flat = raised(scene, "flat", Light())
@@ -86,9 +85,7 @@ def light(scene: Scene, size: Size, values: Values) -> Pair:
     return render_both(flat, lit, size)
 
 
-@pairs(
-    draw=lambda rng: {"relief": pick(rng, _RAISED), "angle": _angle(rng)}, wish=_SOLID, plain=False
-)
+@pairs(draw=_lit, wish=_SOLID, plain=False)
 def unlight(scene: Scene, size: Size, values: Values) -> Pair:
     """Solid things become flat: light and shadow are taken off."""
     pair = light(scene, size, values)
