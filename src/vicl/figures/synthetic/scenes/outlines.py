@@ -114,7 +114,6 @@ def _random_polygon(seed: int) -> Points:
     return points
 
 
-@lru_cache(maxsize=1 << 15)
 def outline(shape: str, seed: int = 0) -> Points:
     """The outline of a shape that has one.
 
@@ -128,6 +127,11 @@ def outline(shape: str, seed: int = 0) -> Points:
     Raises:
         ValueError: If the shape is unknown or has no outline.
     """
+    return _outline(shape, 0 if shape in _OUTLINES else seed)
+
+
+@lru_cache(maxsize=4096)
+def _outline(shape: str, seed: int) -> Points:
     if shape == "blob":
         points = _blob(seed)
     elif shape == "polygon":
@@ -149,7 +153,6 @@ def hole(shape: str) -> Points | None:
     return _arc(0.0, 1 - 1 / _ROUND, radius=0.55) if shape == "ring" else None
 
 
-@lru_cache(maxsize=1 << 15)
 def reach(shape: str, seed: int = 0) -> float:
     """Distance of the farthest corner from the centre of the box, between 1 and the root of 2.
 
@@ -157,4 +160,9 @@ def reach(shape: str, seed: int = 0) -> float:
     """
     if shape in ("text", "picture", "region"):
         return 2**0.5
+    return _reach(shape, 0 if shape in _OUTLINES else seed)
+
+
+@lru_cache(maxsize=4096)
+def _reach(shape: str, seed: int) -> float:
     return float(np.hypot(*outline(shape, seed).T).max())
