@@ -247,8 +247,9 @@ def default_data() -> None:
         cut.save(folders[0] / f"{number}.png")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("default_data")
-@pytest.mark.parametrize("kind", ["cpu", pytest.param("gpu", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["cpu", "gpu"])
 def test_the_default_recipes_on_a_few_steps(kind: str) -> None:
     """Tokenizer and predictor, at small sizes, on figures with their own content and masking."""
     for name in (f"vqgan-default-{kind}", f"mae-vqgan-default-{kind}"):

@@ -306,6 +306,7 @@ def test_answers_a_prompt(kind: str, tmp_path: Path) -> None:
     assert load_model(tmp_path / "mine", device="cpu").name == "mine"
 
 
+@pytest.mark.slow
 @every_kind
 def test_overfits_eight_canvases(kind: str) -> None:
     """To next to nothing, and then every code is right, or nearly all that pixels vary."""
