@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypeAlias
 
@@ -78,7 +79,10 @@ class CocoDataset(TypedDict):
     categories: list[CocoCategory]
 
 
-_DATASET = TypeAdapter(CocoDataset)
+@cache
+def _dataset() -> Any:
+    """Checks a file; made when one is first read, since making it takes its time."""
+    return TypeAdapter(CocoDataset)
 
 
 def coco_image_record(annotation: Annotation, *, image_id: int) -> CocoImage:
@@ -201,7 +205,7 @@ def read_coco(path: str | os.PathLike[str]) -> CocoDataset:
     except OSError as error:
         raise ExportError(f"{display(path)}: cannot be read ({reason(error)})") from error
     try:
-        dataset = _DATASET.validate_json(data)
+        dataset: CocoDataset = _dataset().validate_json(data)
     except ValidationError as error:
         raise ExportError(f"{display(path)}: {_explain(error)}") from error
     fault = _find_fault(dataset)
