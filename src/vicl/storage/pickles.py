@@ -150,6 +150,8 @@ _MADE: Mapping[str, Callable[[], object]] = {
     "EMPTY_TUPLE": tuple,
     "EMPTY_SET": lambda: Placeholder("builtins.set"),
 }
+_KNOWN = _PUSHED | _MADE.keys() | {"STOP"}
+"""What needs no method of its own."""
 """What opcodes without an argument push."""
 
 _DICTS = frozenset(
@@ -186,7 +188,7 @@ class _Machine:
                 raise PickleError(f"is not a pickle: unknown opcode {byte!r}")
             name = opcode.name
             handler = getattr(self, f"op_{name.lower()}", None)
-            if handler is None and name != "STOP" and name not in _PUSHED | _MADE.keys():
+            if handler is None and name not in _KNOWN:
                 raise PickleError(f"uses {name}, which no checkpoint needs")
             argument = None if opcode.arg is None else opcode.arg.reader(source)
             if name == "STOP":
