@@ -187,7 +187,17 @@ def test_the_tokenizer_assumed_fits(patch_size: int) -> None:
     assert assumed_tokenizer(16) == VQGANConfig()
 
 
-@pytest.mark.parametrize("name", shipped_recipes())
+QUICK = ("smoke", "mae-vqgan-default-cpu")
+"""Recipes that are built in every run of the tests; the others are marked slow."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+        for name in shipped_recipes()
+    ],
+)
 def test_every_shipped_recipe_can_be_built(name: str) -> None:
     recipe = load_recipe(name)
     tokenizer = None

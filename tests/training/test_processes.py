@@ -109,6 +109,7 @@ def test_killed_at_any_moment_and_resumed(long_run: Path, tmp_path: Path) -> Non
     assert steps == list(range(1, 31))
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_saves_and_goes_on(long_run: Path, tmp_path: Path) -> None:
     """Ctrl-C: exit code 130, a checkpoint of where it was; then as if nothing had been."""
     rare = ("--set", "checkpoints.every=1000")
@@ -134,6 +135,7 @@ def test_an_interrupted_run_saves_and_goes_on(long_run: Path, tmp_path: Path) ->
     assert last == step
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_with_the_last_checkpoint(long_run: Path, tmp_path: Path) -> None:
     """Files of this process may not pass a limit that the checkpoint of the first step is under."""
     output = tmp_path / "run"
