@@ -1,0 +1,77 @@
+"""What is read from a mask, and the words in which one is refused."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int, UInt8
+from PIL import Image
+
+
+class MaskError(ValueError):
+    """A mask that cannot be read, or can be read in more than one way."""
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """A mask that has been read.
+
+    Attributes:
+        labels: Class numbers, 0 = background, (h, w).
+        void: True where a pixel belongs to no class and should not be scored, (h, w).
+    """
+
+    labels: UInt8[np.ndarray, "h w"]
+    void: Bool[np.ndarray, "h w"]
+
+
+def mask_name(mask: Any) -> str:
+    """Name a mask in a message: by its file, where it has one."""
+    if isinstance(mask, str | os.PathLike):
+        return f"mask {os.fspath(mask)!r}"
+    filename = getattr(mask, "filename", "") if isinstance(mask, Image.Image) else ""
+    return f"mask {os.fspath(filename)!r}" if filename else "mask"
+
+
+def levels(values: Int[np.ndarray, "..."]) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+    """The values that occur, in ascending order, and how often each does.
+
+    Args:
+        values: Whole numbers of any shape, at least one.
+    """
+    if values.min() < 0 or values.max() > 0xFFFF:
+        present, counts = np.unique(values, return_counts=True)
+        return present, counts
+    # Linear in the pixels, where sorting them would not be.
+    counts = np.bincount(values.ravel())
+    present = np.flatnonzero(counts)
+    return present, counts[present]
+
+
+def listed(present: Int[np.ndarray, " n"], counts: Int[np.ndarray, " n"]) -> str:
+    """Say which values occur and how often: "0 (81.5%), 7 (18.5%)"."""
+    shares = counts / counts.sum()
+    text = [f"{v} ({s:.1%})" for v, s in zip(present[:8].tolist(), shares[:8], strict=True)]
+    return ", ".join(text) + (f" and {len(present) - 8} more" if len(present) > 8 else "")
+
+
+def looks_inverted(marked: Bool[np.ndarray, "h w"]) -> bool:
+    """Whether more than half is marked, and nearly the whole border: as background would be."""
+    border = np.concatenate([marked[0], marked[-1], marked[:, 0], marked[:, -1]])
+    return bool(marked.mean() > 0.5 and border.mean() >= 0.9)
+
+
+def looks_photographic(pixels: Int[np.ndarray, "h w *c"]) -> bool:
+    """Whether neighbouring pixels differ nearly everywhere, as no mask's do.
+
+    Args:
+        pixels: Gray levels (h, w), or colours (h, w, c).
+    """
+    if pixels.shape[1] < 2:
+        return False
+    steps = np.abs(np.diff(pixels.astype(np.int32), axis=1)).reshape(-1, *pixels.shape[2:])
+    still = (steps.max(axis=1) if steps.ndim == 2 else steps) <= 2
+    return bool(still.mean() < 0.5)
