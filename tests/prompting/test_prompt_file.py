@@ -16,7 +16,7 @@ from tests.stand_ins import Bright, Mirror
 
 from vicl.canvas.layout import Layout
 from vicl.images import to_tensor
-from vicl.prompting.prompt_file import PromptFileError
+from vicl.prompting.prompt_file import FORMAT_VERSION, PromptFileError
 from vicl.prompting.prompter import VisualPrompter
 from vicl.prompting.settings import PromptSettings
 
@@ -138,7 +138,7 @@ def test_a_newer_format_says_so(tmp_path: Path) -> None:
     made().save(tmp_path / "p.vicl")
 
     def newer(manifest: dict[str, Any]) -> None:
-        manifest["version"] = 3
+        manifest["version"] = FORMAT_VERSION + 1
         manifest["colour of the sky"] = "blue"
 
     path = rewritten(tmp_path / "p.vicl", tmp_path / "new.vicl", newer)

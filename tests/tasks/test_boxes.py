@@ -6,12 +6,12 @@ from collections import deque
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from vicl.tasks.boxes import Box, bounding_box, largest_component
+from vicl.tasks.boxes import Box, components
 
 MASKS = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9))
 
@@ -36,41 +36,44 @@ def flood_components(mask: NDArray[np.bool_]) -> list[set[tuple[int, int]]]:
     return found
 
 
-def test_bounding_box_by_hand() -> None:
+def test_components_by_hand() -> None:
     mask = np.zeros((5, 7), dtype=bool)
-    mask[1, 2] = mask[3, 5] = True
-    assert bounding_box(mask) == (2.0, 1.0, 6.0, 4.0)
-    assert bounding_box(mask.astype(np.uint8) * 7) == (2.0, 1.0, 6.0, 4.0)
-    assert bounding_box(np.ones((5, 7), dtype=bool)) == (0.0, 0.0, 7.0, 5.0)
-    assert bounding_box(np.zeros((5, 7), dtype=bool)) is None
+    mask[1, 2] = mask[3, 5] = mask[3, 6] = True
+    (first, one), (second, two) = components(mask)
+    assert first == (slice(1, 2), slice(2, 3))
+    assert second == (slice(3, 4), slice(5, 7))
+    assert one.tolist() == [[True]]
+    assert two.tolist() == [[True, True]]
+    assert components(np.zeros((5, 7), dtype=bool)) == []
 
 
 @given(MASKS)
-def test_bounding_box_is_tight(mask: NDArray[np.bool_]) -> None:
-    found = bounding_box(mask)
-    if found is None:
-        assert not mask.any()
-        return
-    x0, y0, x1, y1 = map(int, found)
-    assert mask[y0:y1, x0:x1].sum() == mask.sum()
-    assert mask[y0].any()
-    assert mask[y1 - 1].any()
-    assert mask[:, x0].any()
-    assert mask[:, x1 - 1].any()
-
-
-@given(MASKS)
-def test_largest_component_matches_a_flood_fill(mask: NDArray[np.bool_]) -> None:
-    components = flood_components(mask)
-    expected: set[tuple[int, int]] = max(components, key=len, default=set())
-    got = largest_component(mask)
-    assert got.dtype == np.bool_
-    assert got.shape == mask.shape
-    assert {(int(y), int(x)) for y, x in np.argwhere(got)} == expected
+@settings(deadline=None)
+def test_components_match_a_flood_fill(mask: NDArray[np.bool_]) -> None:
+    expected = flood_components(mask)  # at most 81 pixels, so none is a speck
+    got = components(mask, specks="largest")
+    assert len(got) == len(expected)
+    for ((rows, columns), inside), pixels in zip(got, expected, strict=True):
+        found = {(int(y) + rows.start, int(x) + columns.start) for y, x in np.argwhere(inside)}
+        assert found == pixels
+        assert inside.any(axis=0).all()
+        assert inside.any(axis=1).all()
 
 
 def test_corners_connect() -> None:
-    assert largest_component(np.eye(6, dtype=bool)).sum() == 6
+    assert len(components(np.eye(6, dtype=bool))) == 1
+
+
+def test_specks_are_left_out_but_never_all_there_is() -> None:
+    mask = np.zeros((100, 100), dtype=bool)
+    mask[10:20, 10:20] = True
+    mask[50, 50] = True  # 1% of the object
+    assert len(components(mask)) == 1
+    many = np.zeros((100, 100), dtype=bool)
+    many[::10, ::10] = True  # 100 of one size: each is 1% of all
+    assert len(components(many)) == 100
+    many[0, 1] = True  # the largest is 2 of 101 pixels
+    assert len(components(many, specks="largest")) == 100
 
 
 def test_box_turns_numbers_into_floats() -> None:

@@ -188,7 +188,9 @@ def test_a_class_that_no_example_shows_is_refused() -> None:
 
 def test_an_output_of_another_shape_is_refused_and_of_another_size_is_not() -> None:
     task = get_task("segmentation")
-    with pytest.raises(ValueError, match="60x40 and its output 40x60"):
+    with pytest.raises(
+        ValueError, match=r"60x40 and its output \(ndarray\) 40x60 .*sides are swapped"
+    ):
         task.draw(Example(PHOTO, SQUARE.T))
     task.draw(Example(PHOTO, SQUARE.repeat(3, 0).repeat(3, 1)))
 

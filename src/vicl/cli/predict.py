@@ -41,9 +41,15 @@ if TYPE_CHECKING:
     text(
         "--classes",
         "LIST",
-        "name=#rrggbb,... or name=value,...: what marks each class in the examples' masks.",
+        "name=#rrggbb,... or name=value,...: what marks each class in the examples' masks. A name "
+        'with a comma or "=" stands in double quotes: \'"traffic light, red"=3,sky=23\'.',
     ),
     flag("--palette", "Draw all classes in one prompt, by their colours."),
+    choice(
+        "--boxes",
+        ("largest", "all"),
+        "Detection: read the largest box of each class, or all of them.  [default: largest]",
+    ),
     text("--model", "NAME|FOLDER", "The engine; `vicl models` lists them."),
     path("--prompt", "F.vicl", "Take examples, task and engine from a prompt file."),
     flag("--any-model", "With --prompt: accept another model or weights."),
@@ -130,8 +136,12 @@ def _check(arguments: Sequence[str], given: Mapping[str, Any]) -> None:
     """Refuse options that contradict one another, before anything is loaded."""
     if bool(given["examples"]) == (given["prompt"] is not None):
         raise click.UsageError("give --example IN OUT (one or more), or --prompt F.vicl")
-    if given["prompt"] is not None and (given["task"] or given["classes"] or given["palette"]):
-        raise click.UsageError("--task, --classes and --palette are in the prompt file already")
+    if given["prompt"] is not None and any(
+        given[option] for option in ("task", "classes", "palette", "boxes")
+    ):
+        raise click.UsageError(
+            "--task, --classes, --palette and --boxes are in the prompt file already"
+        )
     if given["any_model"] and given["prompt"] is None:
         raise click.UsageError("--any-model goes with --prompt")
     if given["skip_existing"] and given["overwrite"]:
@@ -165,6 +175,7 @@ def _prompter(given: Mapping[str, Any]) -> VisualPrompter:
         given["task"] or "image",
         classes=given["classes"],
         palette=given["palette"],
+        boxes=given["boxes"] or "largest",
         **how,
     )
 

@@ -18,5 +18,6 @@ from vicl.images.decoding import DEFAULT_LIMIT_PIXELS as DEFAULT_LIMIT_PIXELS
 from vicl.images.decoding import ImageError as ImageError
 from vicl.images.decoding import open_bytes as open_bytes
 from vicl.images.decoding import open_image as open_image
+from vicl.images.decoding import stored_turn as stored_turn
 from vicl.images.encoding import save_image as save_image
 from vicl.images.modes import to_rgb as to_rgb

@@ -142,6 +142,30 @@ def open_bytes(data: bytes, name: str, *, limit_pixels: int = DEFAULT_LIMIT_PIXE
     return _read(io.BytesIO(data), name, limit_pixels)
 
 
+def stored_turn(source: str | os.PathLike[str]) -> Image.Transpose | None:
+    """Say how :func:`open_image` turns a file upright, by its EXIF orientation.
+
+    Args:
+        source: The path of an image that opens.
+
+    Returns:
+        Pillow's operation; None where the file is stored upright, or its EXIF data are damaged.
+
+    Raises:
+        ImageError: If there is no such plain file.
+    """
+    try:
+        stream = open_plain(source)
+    except FileError as error:
+        raise ImageError(str(error)) from error
+    with stream, quiet_pillow():
+        try:
+            image: Image.Image = Image.open(stream, formats=FORMATS)
+            return _ROTATIONS.get(image.getexif().get(_ORIENTATION, 1))
+        except PARSER_ERRORS:
+            return None
+
+
 def _read(stream: io.BufferedReader | io.BytesIO, name: str, limit_pixels: int) -> Image.Image:
     with quiet_pillow(), _pillow_limit(limit_pixels):
         try:

@@ -30,13 +30,14 @@ from vicl.models.inpainter import LearnedInpainter
 from vicl.models.registry import ENGINES
 from vicl.prompt import Example
 from vicl.prompting.settings import PromptSettings
-from vicl.tasks import TASKS, MarkedTask, SegmentationTask, Task, get_task
+from vicl.tasks import TASKS, Boxes, DetectionTask, MarkedTask, SegmentationTask, Task, get_task
 from vicl.tasks.palette import Colour
 
 log = logging.getLogger(__name__)
 
-FORMAT_VERSION = 2
-"""Since 2: arrangements, fuse, examples_per_canvas; how an inpainter wants to be asked."""
+FORMAT_VERSION = 3
+"""Since 2: arrangements, fuse, examples_per_canvas; how an inpainter wants to be asked. Since 3:
+which boxes detection reads."""
 _MANIFEST = "prompt.json"
 _MANIFEST_LIMIT = 1 << 20
 _IMAGE_LIMIT = 1 << 28
@@ -64,6 +65,7 @@ class _Manifest(BaseModel):
     task: str = Field(max_length=200)
     classes: tuple[_Class, ...] = Field(default=(), max_length=254)
     palette: bool = False
+    boxes: Boxes = "largest"
     examples: int = Field(ge=1, le=1024)
     engine: str = Field(min_length=1, max_length=200)
     weights_hash: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
@@ -107,6 +109,7 @@ def save_prompt(prompt: SavedPrompt, path: str | os.PathLike[str]) -> None:
         task=_task_name(task, path),
         classes=_classes(task),
         palette=isinstance(task, SegmentationTask) and task.palette,
+        boxes=task.boxes if isinstance(task, DetectionTask) else "largest",
         examples=len(prompt.passes[0]),
         engine=prompt.engine.name,
         weights_hash=prompt.engine.weights_hash,
@@ -228,7 +231,12 @@ def _task(manifest: _Manifest, name: str) -> Task:
     try:
         if len(marks) < len(manifest.classes):
             raise ValueError("a class stands twice")
-        return get_task(manifest.task, classes=marks or None, palette=manifest.palette)
+        return get_task(
+            manifest.task,
+            classes=marks or None,
+            palette=manifest.palette,
+            boxes=manifest.boxes,
+        )
     except ValueError as error:
         raise PromptFileError(f"{name}: {_MANIFEST} is not valid: {error}") from error
 

@@ -36,7 +36,7 @@ from vicl.prompting.batching import AT_ONCE, FAULTS, answers, unbroken
 from vicl.prompting.expected import ExpectedScore
 from vicl.prompting.prompt_file import SavedPrompt, load_prompt, save_prompt
 from vicl.prompting.settings import PromptSettings
-from vicl.tasks import Task, draw_examples, get_task
+from vicl.tasks import Boxes, Task, draw_examples, get_task
 from vicl.tasks.masks import ClassesLike
 
 log = logging.getLogger(__name__)
@@ -57,6 +57,7 @@ class VisualPrompter:
         classes: Names of the classes, and what marks them; see
             :meth:`vicl.tasks.masks.Classes.parse`.
         palette: Segmentation: all classes in one prompt, by colours.
+        boxes: Detection: read each class's "largest" box, or "all" of them, largest first.
         device: Passed to :func:`vicl.load_model` if `model` is a name.
         dtype: Likewise.
         limit_pixels: Files with more pixels are refused.
@@ -83,13 +84,14 @@ class VisualPrompter:
         *,
         classes: ClassesLike = None,
         palette: bool = False,
+        boxes: Boxes = "largest",
         device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
         dtype: str = "auto",
         limit_pixels: int = DEFAULT_LIMIT_PIXELS,
         **settings: Any,
     ) -> None:
         PromptSettings.of(settings)  # refuses what cannot be before anything is loaded
-        self.task = get_task(task, classes=classes, palette=palette)
+        self.task = get_task(task, classes=classes, palette=palette, boxes=boxes)
         if model is None:
             model = BEST_FOR_TASK.get(self.task.name, BEST_FOR_TASK["image"])
         if isinstance(model, str | os.PathLike):

@@ -1,5 +1,6 @@
 """Tasks: how an annotation is drawn as an image, and read back from one."""
 
+from vicl.tasks.detection import Boxes as Boxes
 from vicl.tasks.detection import DetectionTask as DetectionTask
 from vicl.tasks.image import ColorizationTask as ColorizationTask
 from vicl.tasks.segmentation import SegmentationTask as SegmentationTask

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import SupportsFloat, SupportsInt
+from typing import Literal, SupportsFloat, SupportsInt
 
 import numpy as np
 from jaxtyping import Bool, Shaped
@@ -60,23 +60,6 @@ class Box:
         object.__setattr__(self, "score", float(score))
 
 
-def bounding_box(mask: Shaped[np.ndarray, "h w"]) -> tuple[float, float, float, float] | None:
-    """Give the smallest box around all non-zero pixels of a mask.
-
-    Args:
-        mask: Boolean or integer; non-zero is the object.
-
-    Returns:
-        (x0, y0, x1, y1), half-open, whole numbers held as floats (as :class:`Box` wants them);
-        None if the mask is all zero.
-    """
-    rows = np.flatnonzero(mask.any(axis=1))
-    if rows.size == 0:
-        return None
-    columns = np.flatnonzero(mask.any(axis=0))
-    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
-
-
 def whole_pixels(
     box: tuple[float, float, float, float], size: tuple[int, int]
 ) -> tuple[float, float, float, float]:
@@ -100,25 +83,33 @@ def whole_pixels(
     return float(left), float(top), float(min(w, max(x1, x0 + 1))), float(min(h, max(y1, y0 + 1)))
 
 
-def largest_component(mask: Shaped[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """Keep the 8-connected component that has most pixels.
+def components(
+    mask: Shaped[np.ndarray, "h w"], *, specks: Literal["sum", "largest"] = "sum"
+) -> list[tuple[tuple[slice, slice], Bool[np.ndarray, "ch cw"]]]:
+    """Give the 8-connected components of a mask, in reading order.
 
     Args:
         mask: Boolean or integer; non-zero is the object.
+        specks: Components are left out under `SPECK` of all pixels together, or of the largest
+            component's; the latter also where the former would leave none.
 
     Returns:
-        True on that component only; all False if the mask is all zero. Of two components of one
-        size the one met first, in reading order, is kept.
+        For each, (rows, columns) of its box, and True on the pixels in it that are its own.
     """
     from scipy import ndimage
 
     labels, count = ndimage.label(mask, structure=EIGHT_CONNECTED)
     if count == 0:
-        return np.zeros(mask.shape, dtype=bool)
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0  # the background
-    kept: Bool[np.ndarray, "h w"] = labels == sizes.argmax()
-    return kept
+        return []
+    sizes = np.bincount(labels.ravel())[1:]
+    least = SPECK * sizes.sum()
+    if specks == "largest" or least > sizes.max():
+        least = SPECK * sizes.max()
+    return [
+        (place, labels[place] == number)
+        for number, place in enumerate(ndimage.find_objects(labels), start=1)
+        if sizes[number - 1] >= least
+    ]
 
 
 def component_boxes(labels: Shaped[np.ndarray, "h w"], size: tuple[int, int]) -> list[Box]:
@@ -130,19 +121,12 @@ def component_boxes(labels: Shaped[np.ndarray, "h w"], size: tuple[int, int]) ->
             another resolution.
 
     Returns:
-        A box for each 8-connected component of a class with at least `SPECK` of its pixels.
+        A box for each of the :func:`components` of each class, in reading order.
     """
-    from scipy import ndimage
-
     down, across = (s / m for s, m in zip(size, labels.shape, strict=True))
     boxes = []
     for number in np.unique(labels[labels > 0]).tolist():
-        mask = labels == number
-        components, count = ndimage.label(mask, structure=EIGHT_CONNECTED)
-        for index in range(1, count + 1):
-            component = components == index
-            corners = bounding_box(component)
-            if corners is not None and component.sum() >= SPECK * mask.sum():
-                x0, y0, x1, y1 = corners
-                boxes.append(Box((x0 * across, y0 * down, x1 * across, y1 * down), number))
+        for (rows, columns), _ in components(labels == number):
+            corners = (columns.start * across, rows.start * down)
+            boxes.append(Box((*corners, columns.stop * across, rows.stop * down), number))
     return boxes

@@ -15,7 +15,9 @@ ClassesLike = None | str | Sequence[str] | Mapping[str, Any]
 VOID = 255
 """Index value of pixels that belong to no class."""
 
-_PART = re.compile(r'\s*(?:"(?P<quoted>(?:[^"]|"")*)"|(?P<plain>[^",=]*))\s*(?:=(?P<key>[^,]*))?(?:,|$)')
+_PART = re.compile(
+    r'\s*(?:"(?P<quoted>(?:[^"]|"")*)"|(?P<plain>[^",=]*))\s*(?:=(?P<key>[^,]*))?(?:,|$)'
+)
 """One class in a text: a name, in quotes or not, perhaps `=` and what marks it."""
 
 

@@ -13,7 +13,8 @@ from vicl.images import DEFAULT_LIMIT_PIXELS, to_tensor
 from vicl.metrics.edges import edge_counts, image_f, thin
 from vicl.metrics.pictures import PSNR_CEILING, psnr
 from vicl.prompt import Example
-from vicl.tasks.task import Passes, Pictures, Reading, check_frame
+from vicl.tasks.pairs import check_frame, check_two
+from vicl.tasks.task import Passes, Pictures, Reading
 
 _LUMA = (0.299, 0.587, 0.114)
 """Rec. 601 weights of red, green and blue, by which Pillow turns colour to gray."""
@@ -55,7 +56,7 @@ class ColorizationTask(ImageTask):
     def draw(self, example: Example, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Passes:
         """See :meth:`Task.draw`; the output is the colour image, the input any version of it."""
         picture, output = _pictures(example, limit_pixels)
-        check_frame(picture, output, self.name)
+        check_frame(picture, (output.shape[1], output.shape[2]), self.name, example)
         return (Example(_gray(picture), output),)
 
     def draw_query(self, query: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
@@ -74,10 +75,11 @@ class EdgesTask(ImageTask):
         """See :meth:`Task.draw`; the output is an edge map, brighter where the edge is stronger.
 
         Raises:
-            ValueError: Also if the map is mostly bright, so drawn black on white.
+            ValueError: Also if the map is mostly bright, so drawn black on white, or is the input.
         """
+        check_two(example, self.name)
         picture, output = _pictures(example, limit_pixels)
-        check_frame(picture, output, self.name)
+        check_frame(picture, (output.shape[1], output.shape[2]), self.name, example)
         edges = _gray(output)
         if edges.mean() > 0.5:
             raise ValueError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, Int, Integer, UInt8
 from PIL import Image
 
 
@@ -36,7 +36,7 @@ def mask_name(mask: Any) -> str:
     return f"mask {os.fspath(filename)!r}" if filename else "mask"
 
 
-def levels(values: Int[np.ndarray, "..."]) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+def levels(values: Int[np.ndarray, ...]) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
     """The values that occur, in ascending order, and how often each does.
 
     Args:
@@ -64,7 +64,7 @@ def looks_inverted(marked: Bool[np.ndarray, "h w"]) -> bool:
     return bool(marked.mean() > 0.5 and border.mean() >= 0.9)
 
 
-def looks_photographic(pixels: Int[np.ndarray, "h w *c"]) -> bool:
+def looks_photographic(pixels: Integer[np.ndarray, "h w *c"]) -> bool:
     """Whether neighbouring pixels differ nearly everywhere, as no mask's do.
 
     Args:
@@ -73,5 +73,5 @@ def looks_photographic(pixels: Int[np.ndarray, "h w *c"]) -> bool:
     if pixels.shape[1] < 2:
         return False
     steps = np.abs(np.diff(pixels.astype(np.int32), axis=1)).reshape(-1, *pixels.shape[2:])
-    still = (steps.max(axis=1) if steps.ndim == 2 else steps) <= 2
+    still = (steps.max(axis=1) if steps.ndim == 2 else steps) <= max(2, pixels.max() // 128)
     return bool(still.mean() < 0.5)

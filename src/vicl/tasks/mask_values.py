@@ -161,7 +161,7 @@ def _is_cut(shades: Int[np.ndarray, "h w"]) -> bool:
     seen = between
     for end in (low, high):
         seen = seen & ndimage.maximum_filter(end.view(np.uint8), 2 * reach + 1).view(bool)
-    return bool(seen.sum() > 0.9 * between.sum())
+    return bool(seen.sum() > 0.75 * between.sum())
 
 
 def _not_plain(values: np.ndarray, present: np.ndarray, counts: np.ndarray) -> str:
@@ -180,7 +180,8 @@ def _not_plain(values: np.ndarray, present: np.ndarray, counts: np.ndarray) -> s
             "black and white PNG; or save it as the alpha channel of a cut-out (RGBA), which is "
             "cut in the middle"
         )
-    named = ", ".join(f"{name}={v}" for name, v in zip("abc", present[present > 0], strict=False))
+    marking = [int(v) for v in present if v not in (0, VOID)] or [last]
+    named = ",".join(f"{name}={value}" for name, value in zip("abc", marking, strict=False))
     if set(present.tolist()) == {0, 1, VOID}:
         return (
             f"{found}: 1 would be the object and 255 void, but 255 covers more than ten times as "

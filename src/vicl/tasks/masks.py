@@ -100,9 +100,7 @@ def _as_gray(values: np.ndarray) -> np.ndarray:
     return np.repeat(values.astype(np.uint8)[..., None], 3, axis=2)
 
 
-def _planes(
-    array: np.ndarray, classes: Classes, where: str
-) -> Mapping[str, np.ndarray] | None:
+def _planes(array: np.ndarray, classes: Classes, where: str) -> Mapping[str, np.ndarray] | None:
     """The planes of a stack, one a class; None if the array is no stack.
 
     Raises:
@@ -112,13 +110,15 @@ def _planes(
         return None
     count = array.shape[0]
     pictured = array.shape[2] in (3, 4) and array.dtype == np.uint8
-    if pictured or array.shape[2] in (3, 4) and array.shape[2] < count:
+    if pictured:
         return None  # channels stand last
     if count == 3:  # a stack, or a picture with its channels first
         two_valued = bool(((array == 0) | (array == array.max())).all())
         if classes.colours or len(classes) != 3 or not two_valued:
-            return None if array.dtype.kind == "f" or array.dtype == np.uint8 else _refuse(
-                array, classes, where
+            return (
+                None
+                if array.dtype.kind == "f" or array.dtype == np.uint8
+                else _refuse(array, classes, where)
             )
     if count != len(classes):
         return _refuse(array, classes, where)
@@ -127,7 +127,9 @@ def _planes(
 
 def _refuse(array: np.ndarray, classes: Classes, where: str) -> None:
     hint = f"one plane for each of {list(classes.names)}, in that order, or (h, w) of class numbers"
-    if len(classes) == 1:
+    if array.shape[2] in (3, 4):
+        hint = "a picture (h, w, 3) of uint8, or (h, w); from floats (mask * 255).astype(np.uint8)"
+    elif len(classes) == 1:
         hint = "(h, w); to mark what any plane marks give mask.any(axis=0)"
     elif array.shape[0] == len(classes) + 1:
         hint += "; leave out the background's plane (mask[1:])"
@@ -172,7 +174,8 @@ def _cut_out(rgba: np.ndarray, classes: Classes, where: str) -> Labels | None:
         black = np.where(solid[..., None], rgba[..., :3], 0).astype(np.uint8)
         return colour_labels(black, classes, where)
     shown = rgba[..., :3][solid]
-    if set(np.unique(shown).tolist()) == {0, 255}:
+    gray = shown.min(axis=1) == shown.max(axis=1)
+    if gray.all() and set(np.unique(shown).tolist()) == {0, 255}:
         raise MaskError(
             f"{where}: is black and white and also partly transparent: both could be the mask; "
             "save it without its alpha channel, or give only that channel"

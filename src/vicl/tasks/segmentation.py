@@ -12,9 +12,9 @@ from torch import Tensor
 from vicl.images import DEFAULT_LIMIT_PIXELS, to_tensor
 from vicl.metrics import iou
 from vicl.prompt import Example
-from vicl.tasks.masks import read_labels
+from vicl.tasks.pairs import read_pair
 from vicl.tasks.palette import palette
-from vicl.tasks.task import MarkedTask, Passes, Pictures, Reading, check_frame
+from vicl.tasks.task import MarkedTask, Passes, Pictures, Reading
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,8 @@ class SegmentationTask(MarkedTask):
     def draw(self, example: Example, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Passes:
         """See :meth:`Task.draw`; for what a mask may be see :mod:`vicl.tasks.masks`."""
         picture = to_tensor(example.input, limit_pixels=limit_pixels)
-        labels = read_labels(example.output, self.marks, limit_pixels=limit_pixels).labels
-        drawn = self.draw_labels(labels)
-        check_frame(picture, drawn[0], self.name)
-        return tuple(Example(picture, output) for output in drawn)
+        labels = read_pair(example, picture, self.marks, self.name, limit_pixels=limit_pixels)
+        return tuple(Example(picture, output) for output in self.draw_labels(labels))
 
     def draw_labels(self, labels: UInt8[np.ndarray, "h w"]) -> list[Float[Tensor, "3 h w"]]:
         """Class numbers as the pictures of all passes."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import get_args
 
 from vicl.images import DEFAULT_LIMIT_PIXELS, to_tensor
 from vicl.prompt import Example
-from vicl.tasks.detection import DetectionTask
+from vicl.tasks.detection import Boxes, DetectionTask
 from vicl.tasks.image import ColorizationTask, EdgesTask, ImageTask
 from vicl.tasks.masks import Classes, ClassesLike, MaskError
 from vicl.tasks.segmentation import SegmentationTask
-from vicl.tasks.task import MarkedTask, Task
+from vicl.tasks.task import MarkedTask, Passes, Task
 
 TaskName = str
 """A key of :data:`TASKS`."""
@@ -24,7 +25,13 @@ TASKS: dict[TaskName, type[ImageTask | MarkedTask]] = {
 }
 
 
-def get_task(task: str | Task, *, classes: ClassesLike = None, palette: bool = False) -> Task:
+def get_task(
+    task: str | Task,
+    *,
+    classes: ClassesLike = None,
+    palette: bool = False,
+    boxes: Boxes = "largest",
+) -> Task:
     """Give the task of that name.
 
     Args:
@@ -32,21 +39,30 @@ def get_task(task: str | Task, *, classes: ClassesLike = None, palette: bool = F
             it is.
         classes: For segmentation and detection; see :meth:`vicl.tasks.masks.Classes.parse`.
         palette: For segmentation: all classes in one prompt, by colours.
+        boxes: For detection: what is read, each class's "largest" box or "all" of them.
 
     Raises:
-        ValueError: If the name is unknown, or the task has no classes or palette.
+        ValueError: If the name is unknown, or the task has no classes, palette or boxes.
     """
     if not isinstance(task, str):
-        if classes is not None or palette:
-            raise ValueError("task: got a task object and classes or palette; give it those itself")
+        if classes is not None or palette or boxes != "largest":
+            raise ValueError(
+                "task: got a task object and classes, palette or boxes; give it those itself"
+            )
         return task
     kind = TASKS.get(task)
     if kind is None:
         raise ValueError(f"task: got {task!r}, expected one of {', '.join(TASKS)}")
     if palette and not issubclass(kind, SegmentationTask):
         raise ValueError(f"palette: only segmentation draws one, got task {task!r}")
+    if boxes not in get_args(Boxes):
+        raise ValueError(f"boxes: got {boxes!r}, expected one of {', '.join(get_args(Boxes))}")
+    if boxes != "largest" and not issubclass(kind, DetectionTask):
+        raise ValueError(f"boxes: only detection reads boxes, got task {task!r}")
     if issubclass(kind, MarkedTask):
         marks = Classes.parse(classes)
+        if issubclass(kind, DetectionTask):
+            return kind(marks, boxes=boxes)
         return SegmentationTask(marks, palette=True) if palette else kind(marks)
     if classes is not None:
         raise ValueError(f"classes: task {task!r} has none, got {classes!r}")
@@ -61,7 +77,8 @@ def draw_examples(
     Raises:
         ValueError: If no example shows a class, so that nothing could be learnt of it.
     """
-    by_example = [task.draw(example, limit_pixels=limit_pixels) for example in examples]
+    given = list(examples)
+    by_example = [_drawn(task, given, index, limit_pixels) for index in range(len(given))]
     passes = tuple(zip(*by_example, strict=True))
     if task.classes and task.passes == len(task.classes):
         for name, drawn in zip(task.classes, passes, strict=True):
@@ -71,3 +88,13 @@ def draw_examples(
                     "it in at least one example"
                 )
     return passes
+
+
+def _drawn(task: Task, examples: Sequence[Example], index: int, limit_pixels: int) -> Passes:
+    """Draw one example; of several, an error says which one it is of."""
+    try:
+        return task.draw(examples[index], limit_pixels=limit_pixels)
+    except MaskError as error:
+        if len(examples) == 1:
+            raise
+        raise MaskError(f"example {index + 1} of {len(examples)}: {error}") from error

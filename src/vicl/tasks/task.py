@@ -120,19 +120,3 @@ class MarkedTask(Task):
     def draw_query(self, query: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
         """The query as it is."""
         return query
-
-
-def check_frame(
-    picture: Float[Tensor, "3 h w"], output: Float[Tensor, "3 oh ow"], task: str
-) -> None:
-    """An annotation may have another resolution than its image, but not another shape.
-
-    Raises:
-        ValueError: If the two cannot show the same frame.
-    """
-    (h, w), (oh, ow) = picture.shape[1:], output.shape[1:]
-    if abs(h * ow - w * oh) > 0.02 * max(h * ow, w * oh) + max(h, w, oh, ow):
-        raise ValueError(
-            f"{task}: the example's input is {w}x{h} and its output {ow}x{oh} pixels (width x "
-            "height): they do not show the same frame; give an output of the input's shape"
-        )
