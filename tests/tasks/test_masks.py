@@ -206,3 +206,42 @@ def test_classes_from_text() -> None:
     parsed = Classes.parse("crop=#00ff00, weed=2,soil")
     assert parsed.names == ("crop", "weed", "soil")
     assert parsed.keys == ((0, 255, 0), 2, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "keys"),
+    [
+        ("traffic light=3,sky=23", ("traffic light", "sky"), (3, 23)),
+        ('"traffic light, red"=3,sky', ("traffic light, red", "sky"), (3, None)),
+        ('"a=b"=#ff0000 , "say ""hi""" = 2', ("a=b", 'say "hi"'), ((255, 0, 0), 2)),
+        ('"#1"=4,C#=5', ("#1", "C#"), (4, 5)),
+        ('" padded "', (" padded ",), (None,)),
+    ],
+)
+def test_names_with_commas_and_spaces_stand_in_quotes(
+    text: str, names: tuple[str, ...], keys: tuple[Any, ...]
+) -> None:
+    parsed = Classes.parse(text)
+    assert parsed.names == names
+    assert parsed.keys == keys
+
+
+@pytest.mark.parametrize(
+    ("classes", "says"),
+    [
+        ('"open=3', "quotes do not match"),
+        ('a "b" c=3', "quotes do not match"),
+        ("a,b,", "not empty"),
+        ("#ff0000", "without a name"),
+        ("a=1=2", "double quotes"),
+        ("a=0", "0 is the background"),
+        ({"a": 7, "b": 7}, "all marked by 7"),
+        ("a=#ff0000,b=#FF0000", "all marked by #ff0000"),
+        ({"a": (1, 2, 300)}, "a colour such as"),
+        ({"a": ("x", 2, 3)}, "a colour such as"),
+        ({"a": 7.5}, "an index value"),
+    ],
+)
+def test_texts_and_keys_that_cannot_be_are_refused(classes: Any, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        Classes.parse(classes)

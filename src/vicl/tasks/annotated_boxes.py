@@ -35,18 +35,18 @@ def annotated_boxes(
     if not isinstance(annotation, Mapping):
         rows = _rows(annotation, size)
         return None if rows is None else _boxes(rows, "boxes", 1, size)
-    found: list[Box] = []
-    by_class = {name: _rows(boxes, size) for name, boxes in annotation.items()}
-    if "boxes" in by_class and by_class["boxes"] is not None and "boxes" not in classes:
+    if {"boxes", "labels"} <= annotation.keys() - set(classes):
         raise ValueError(
             f"detection: got a mapping with the keys {list(map(str, annotation))}, expected class "
             f"names among {tuple(classes)}, each with its boxes: {{'{classes[0]}': boxes}}"
         )
+    by_class = {name: _rows(boxes, size) for name, boxes in annotation.items()}
     if any(rows is None for rows in by_class.values()):
         return None
     unknown = [name for name in by_class if name not in classes]
     if unknown:
         raise ValueError(f"detection: got boxes of {unknown}, expected classes among {classes}")
+    found: list[Box] = []
     for name, rows in by_class.items():
         assert rows is not None
         found += _boxes(rows, f"boxes of {name!r}", classes.index(name) + 1, size)
