@@ -144,3 +144,25 @@ def test_a_newer_format_says_so(tmp_path: Path) -> None:
     path = rewritten(tmp_path / "p.vicl", tmp_path / "new.vicl", newer)
     with pytest.raises(PromptFileError, match="newer vicl"):
         load_prompt(path)
+
+
+def test_which_boxes_are_read_is_kept(tmp_path: Path) -> None:
+    two = np.zeros((20, 30), np.uint8)
+    two[2:8, 2:8] = two[10:18, 15:28] = 255
+    example = (PHOTO, two)
+    for boxes, count in (("all", 2), ("largest", 1)):
+        VisualPrompter("copy", [example], "detection", boxes=boxes).save(tmp_path / "p.vicl")
+        assert len(load_prompt(tmp_path / "p.vicl").predict(PHOTO).boxes) == count
+
+    def older(manifest: dict[str, Any]) -> None:
+        manifest["version"] = 2
+        del manifest["boxes"]
+
+    old = rewritten(tmp_path / "p.vicl", tmp_path / "old.vicl", older)
+    assert len(load_prompt(old).predict(PHOTO).boxes) == 1
+
+    def wrong(manifest: dict[str, Any]) -> None:
+        manifest |= {"task": "segmentation", "boxes": "all"}
+
+    with pytest.raises(PromptFileError, match="only detection reads boxes"):
+        load_prompt(rewritten(tmp_path / "p.vicl", tmp_path / "wrong.vicl", wrong))

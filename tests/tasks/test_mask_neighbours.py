@@ -43,12 +43,14 @@ def stored(image: Image.Image, kind: str = "PNG", **how: Any) -> Image.Image:
 
 
 def blurred(sigma: float) -> np.ndarray:
-    return gaussian_filter(DISC.astype(float), sigma)
+    soft: np.ndarray = gaussian_filter(DISC.astype(float), sigma)
+    return soft
 
 
 def rgba(rgb: Any, alpha: np.ndarray) -> np.ndarray:
     picture = np.broadcast_to(np.asarray(rgb, np.uint8), (*DISC.shape, 3))
-    return np.dstack([picture, alpha.astype(np.uint8)])
+    stacked: np.ndarray = np.dstack([picture, alpha.astype(np.uint8)])
+    return stacked
 
 
 NOISE = np.random.default_rng(0).integers(1, 255, (*DISC.shape, 3), dtype=np.uint8)
@@ -84,10 +86,9 @@ def test_the_ways_out_of_a_trimap_work() -> None:
 @pytest.mark.parametrize("sigma", [0.7, 1.5, 2.0])
 @pytest.mark.parametrize("top", [255, 65535, 1.0])
 def test_narrow_edges_are_cut_in_the_middle(sigma: float, top: float) -> None:
+    kind = {255: np.uint8, 65535: np.uint16, 1.0: np.float32}[top]
     soft = blurred(sigma) * top
-    mask = soft.astype(np.float32) if top == 1.0 else soft.round().astype(np.uint16)
-    if top == 255:
-        mask = mask.astype(np.uint8)
+    mask = (soft if top == 1.0 else soft.round()).astype(kind)
     assert np.array_equal(read_labels(mask, ONE).labels, blurred(sigma) >= 0.5)
 
 

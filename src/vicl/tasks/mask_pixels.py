@@ -48,6 +48,7 @@ def as_array(mask: Any, where: str) -> np.ndarray | Image.Image | str | os.PathL
     """
     if isinstance(mask, str | os.PathLike | Image.Image):
         return mask
+    array: np.ndarray
     if isinstance(mask, Tensor):
         mask = mask.detach().cpu()
         # NumPy has no bfloat16.
@@ -117,11 +118,11 @@ def _channels_last(array: np.ndarray, where: str) -> np.ndarray:
 def _numbers(array: np.ndarray, where: str) -> Pixels:
     """Whole numbers as they are, and fractions in 255ths."""
     if array.dtype.kind != "f":
-        low, high = int(array.min()), int(array.max())
-        if low < 0 or high >= 1 << 31:
+        least, most = int(array.min()), int(array.max())
+        if least < 0 or most >= 1 << 31:
             raise MaskError(
-                f"{where}: has values from {low} to {high}, expected class numbers from 0; mark "
-                f"pixels to be ignored with 255 (in NumPy: np.where(mask < 0, 255, mask))"
+                f"{where}: has values from {least} to {most}, expected class numbers from 0; mark "
+                "pixels to be ignored with 255 (in NumPy: np.where(mask < 0, 255, mask))"
             )
         return Pixels(values=array.astype(np.int32))
     if not np.isfinite(array).all():

@@ -82,9 +82,8 @@ def opaque(alpha: Int[np.ndarray, "h w"], where: str) -> Bool[np.ndarray, "h w"]
             f"{where}: its alpha channel has three levels, {listed(present, counts)}: it is not "
             f"plain whether {present[1]} is the object; save alpha with two levels"
         )
-    if len(present) == 2:
-        return alpha == high
-    return 255 * alpha >= 128 * high
+    solid: np.ndarray = alpha == high if len(present) == 2 else 255 * alpha >= 128 * high
+    return solid
 
 
 def _fraction_labels(values: Int[np.ndarray, "h w"], where: str) -> Labels:

@@ -114,18 +114,15 @@ def _planes(array: np.ndarray, classes: Classes, where: str) -> Mapping[str, np.
         return None  # channels stand last
     if count == 3:  # a stack, or a picture with its channels first
         two_valued = bool(((array == 0) | (array == array.max())).all())
-        if classes.colours or len(classes) != 3 or not two_valued:
-            return (
-                None
-                if array.dtype.kind == "f" or array.dtype == np.uint8
-                else _refuse(array, classes, where)
-            )
+        stacked = len(classes) == 3 and two_valued and not classes.colours
+        if not stacked and (array.dtype.kind == "f" or array.dtype == np.uint8):
+            return None
     if count != len(classes):
-        return _refuse(array, classes, where)
+        raise _stack_error(array, classes, where)
     return dict(zip(classes.names, array, strict=True))
 
 
-def _refuse(array: np.ndarray, classes: Classes, where: str) -> None:
+def _stack_error(array: np.ndarray, classes: Classes, where: str) -> MaskError:
     hint = f"one plane for each of {list(classes.names)}, in that order, or (h, w) of class numbers"
     if array.shape[2] in (3, 4):
         hint = "a picture (h, w, 3) of uint8, or (h, w); from floats (mask * 255).astype(np.uint8)"
@@ -135,7 +132,7 @@ def _refuse(array: np.ndarray, classes: Classes, where: str) -> None:
         hint += "; leave out the background's plane (mask[1:])"
     elif array.shape[2] == len(classes):
         hint += "; move the classes first (NumPy: mask.transpose(2, 0, 1))"
-    raise MaskError(f"{where}: got an array of shape {array.shape}, expected {hint}")
+    return MaskError(f"{where}: got an array of shape {array.shape}, expected {hint}")
 
 
 def _read_one_each(masks: Mapping[Any, Any], classes: Classes, limit_pixels: int) -> Labels:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -107,7 +106,8 @@ def check_frame(
         raise MaskError(
             f"{sizes}: they do not show the same frame; give an output of the input's shape"
         )
-    stored = stored_turn(example.input) if _is_file(example.input) else None
+    first = example.input
+    stored = stored_turn(first) if isinstance(first, str | os.PathLike) else None
     if stored is None:
         raise MaskError(
             f"{sizes}: the sides are swapped, so one of them lies on its side; turn it by 90 "
@@ -173,10 +173,6 @@ def _warn_of(labels: UInt8[np.ndarray, "h w"], output: Any, marks: Classes) -> N
                 where,
                 100 * marked.mean(),
             )
-
-
-def _is_file(image: Any) -> bool:
-    return isinstance(image, str | os.PathLike) and Path(image).is_file()
 
 
 def _named(image: Any) -> str:
