@@ -128,6 +128,30 @@ def test_json_has_one_object_a_query(work: Path) -> None:
         assert 0 < row["area"]["object"] < 1
 
 
+def test_every_box_on_request(work: Path) -> None:
+    two = np.zeros((30, 40), np.uint8)
+    two[2:8, 2:8] = two[12:28, 15:35] = 255
+    Image.fromarray(two).save("two.png")
+    ask = ("predict", "--example", "in.png", "two.png", "--task", "detection", "--model", "copy")
+    for more, count in (((), 1), (("--boxes", "largest"), 1), (("--boxes", "all"), 2)):
+        result = vicl(*ask, *more, "q/a.png", "--json")
+        assert result.exit_code == 0, result.stderr
+        assert len(json.loads(result.stdout)["boxes"]) == count
+    assert vicl(*ask, "--boxes", "all", "--save-prompt", "p.vicl").exit_code == 0
+    kept = vicl("predict", "q/a.png", "--prompt", "p.vicl", "--json")
+    assert len(json.loads(kept.stdout)["boxes"]) == 2
+    again = vicl("predict", "q/a.png", "--prompt", "p.vicl", "--boxes", "all", "--json")
+    assert again.exit_code == 2
+    assert "in the prompt file already" in again.stderr
+    assert "only detection" in vicl(*SEGMENT, "--boxes", "all", "q", "--json").stderr
+
+
+def test_class_names_with_commas(work: Path) -> None:
+    result = vicl(*SEGMENT, "--classes", '"leaf, green"=255', "q/a.png", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert list(json.loads(result.stdout)["area"]) == ["leaf, green"]
+
+
 def test_prompt_files(work: Path) -> None:
     saved = vicl(*COPY, "--save-prompt", "p.vicl")
     assert saved.exit_code == 0, saved.stderr

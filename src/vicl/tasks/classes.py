@@ -16,7 +16,7 @@ VOID = 255
 """Index value of pixels that belong to no class."""
 
 _PART = re.compile(
-    r'\s*(?:"(?P<quoted>(?:[^"]|"")*)"|(?P<plain>[^",=]*))\s*(?:=(?P<key>[^,]*))?(?:,|$)'
+    r'(?:\s*"(?P<quoted>(?:[^"]|"")*)"\s*|(?P<plain>[^",=]*))(?:=(?P<key>[^,]*))?(?:,|$)'
 )
 """One class in a text: a name, in quotes or not, perhaps `=` and what marks it."""
 
