@@ -147,7 +147,7 @@ def test_every_box_on_request(work: Path) -> None:
 
 
 def test_class_names_with_commas(work: Path) -> None:
-    result = vicl(*SEGMENT, "--classes", '"leaf, green"=255', "q/a.png", "--json")
+    result = vicl(*SEGMENT, "--classes", '"leaf, green"=1', "q/a.png", "--json")
     assert result.exit_code == 0, result.stderr
     assert list(json.loads(result.stdout)["area"]) == ["leaf, green"]
 
