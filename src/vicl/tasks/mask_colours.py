@@ -16,6 +16,8 @@ _TOLERANCE = 64.0
 _SAME = 12
 """Levels by which channels of gray, or of one colour of a lossless palette, may differ."""
 _GROUNDS: tuple[Colour, ...] = ((0, 0, 0), (255, 255, 255))
+_BAND = 64
+"""Rows that are compared with the colours at once, so that memory does not grow with the mask."""
 _SAMPLE = 1 << 20
 """Pixels that are enough to say which colours a mask has."""
 
@@ -35,12 +37,9 @@ def colour_labels(rgb: UInt8[np.ndarray, "h w 3"], classes: Classes, where: str)
         )
     others = [c for c in _GROUNDS if c not in colours] + _rivals(rgb, colours)
     labels = np.zeros(rgb.shape[:2], np.uint8)
-    best = np.full(rgb.shape[:2], _TOLERANCE**2)
-    for number, colour in enumerate((*colours, *others), start=1):
-        distance = ((rgb.astype(np.float32) - np.array(colour, np.float32)) ** 2).sum(axis=2)
-        nearer = distance < best
-        best[nearer] = distance[nearer]
-        labels[nearer] = number if number <= len(colours) else 0
+    for top in range(0, len(rgb), _BAND):
+        band = slice(top, top + _BAND)
+        labels[band] = _nearest(rgb[band], colours, others)
     if not labels.any():
         raise MaskError(
             f"{where}: holds none of the classes' colours {[key_text(c) for c in colours]}; its "
@@ -49,10 +48,28 @@ def colour_labels(rgb: UInt8[np.ndarray, "h w 3"], classes: Classes, where: str)
     return Labels(labels, np.zeros(labels.shape, bool))
 
 
+def _nearest(
+    rgb: UInt8[np.ndarray, "h w 3"], colours: list[Colour], others: list[Colour]
+) -> UInt8[np.ndarray, "h w"]:
+    """The number of the nearest of some colours; 0 where that is another's, or none is near."""
+    channels = [rgb[..., index].astype(np.int32) for index in range(3)]
+    labels = np.zeros(rgb.shape[:2], np.uint8)
+    best = np.full(rgb.shape[:2], int(_TOLERANCE**2), np.int32)
+    for number, colour in enumerate((*colours, *others), start=1):
+        distance = np.zeros_like(best)
+        for channel, level in zip(channels, colour, strict=True):
+            distance += (channel - level) ** 2
+        nearer = distance < best
+        best[nearer] = distance[nearer]
+        labels[nearer] = number if number <= len(colours) else 0
+    return labels
+
+
 def is_gray(rgb: UInt8[np.ndarray, "h w 3"], classes: Classes) -> bool:
     """Whether a picture in colour is a mask without colour, and shows none that is named."""
-    spread = rgb.max(axis=2).astype(np.int16) - rgb.min(axis=2)
-    coloured = spread > _SAME
+    red, green, blue = (rgb[..., index] for index in range(3))
+    most = np.maximum(np.maximum(red, green), blue)
+    coloured = most - np.minimum(np.minimum(red, green), blue) > _SAME
     if coloured.mean() >= 0.005:
         return False
     few = rgb[coloured].astype(np.float32)
