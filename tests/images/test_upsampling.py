@@ -81,3 +81,15 @@ def test_refusals() -> None:
     values, guide = torch.zeros(1, 4, 4), torch.zeros(3, 8, 8)
     with pytest.raises(ValueError, match="expected the size wanted"):
         upsample(values, (9, 9), guide=guide)
+
+
+@pytest.mark.parametrize("size", [(61, 90), (128, 47)])
+def test_a_large_image_is_worked_on_in_bands(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each band is what `interpolate` gives there: rows are found one by one from its formula."""
+    generator = torch.Generator().manual_seed(0)
+    values, guide = torch.rand(2, 13, 17, generator=generator), torch.rand(3, *size)
+    whole = upsample(values, size, guide=guide)
+    monkeypatch.setattr("vicl.images.upsampling.BAND", 5 * size[1])
+    assert torch.allclose(upsample(values, size, guide=guide), whole, atol=1e-5)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from skimage import data
 from torch import Tensor
 
@@ -14,7 +15,7 @@ from vicl.engine import Filled, InContextModel
 from vicl.images import resize, to_tensor
 from vicl.models.analogies import Analogies
 from vicl.models.analogies.matching import transfer
-from vicl.models.analogies.outputs import kind_of
+from vicl.models.analogies.outputs import _is_thin, kind_of
 from vicl.models.analogies.view import GRID, describe
 from vicl.models.floors import Copy, Identity
 from vicl.prompt import Prompt
@@ -346,3 +347,18 @@ def test_it_is_an_engine() -> None:
     engine = Analogies()
     assert isinstance(engine, InContextModel)
     assert engine.name == "analogies"
+
+
+@pytest.mark.parametrize("side", [24, 61, 200, 500])
+def test_thin_is_what_an_opening_with_the_whole_square_says(side: int) -> None:
+    """Against SciPy's binary opening, on marks of every width up to where they survive."""
+    rng = np.random.default_rng(side)
+    square = 2 * max(1, round(side / 160)) + 1
+    ends = np.array([[0, 0, 0], [1, 1, 1]], np.float32)
+    for width in range(1, square + 3):
+        marks = np.zeros((side, side), bool)
+        for start in rng.integers(0, side - width, 3):
+            marks[start : start + width] = True
+        opened = ndimage.binary_opening(marks, np.ones((square, square), bool))
+        output = np.repeat(marks[..., None], 3, axis=2).astype(np.float32)
+        assert _is_thin(output, ends) == (opened.sum() < 0.3 * marks.sum())

@@ -15,7 +15,7 @@ from tests.stand_ins import Bright, Mirror
 from torch import Tensor
 
 import vicl
-from vicl.images import save_image, to_pil
+from vicl.images import save_image, to_pil, to_tensor
 from vicl.prompt import Prompt
 from vicl.prompting.prompter import VisualPrompter
 
@@ -224,3 +224,32 @@ def test_examples_are_checked(examples: object, says: str) -> None:
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no image files"):
         prompter().map(tmp_path)
+
+
+def test_a_large_example_is_kept_small_and_a_large_query_is_answered_whole() -> None:
+    disc = np.zeros((1500, 2100), bool)
+    disc[400:900, 600:1300] = True
+    picture = np.where(disc[..., None], [200, 40, 40], [40, 120, 60]).astype(np.uint8)
+    prompter = VisualPrompter("analogies", [(picture, disc)], "segmentation")
+    kept = prompter.passes[0][0]
+    assert max(to_tensor(kept.input).shape[1:]) == max(to_tensor(kept.output).shape[1:]) == 1024
+    answer = prompter.predict(picture)
+    assert answer.mask is not None
+    assert answer.mask.shape == disc.shape
+    assert ((answer.mask > 0) & disc).sum() / ((answer.mask > 0) | disc).sum() > 0.97
+
+
+def test_large_queries_wait_for_their_answers_one_at_a_time() -> None:
+    """With two megapixels at a time, the third of these waits until two are answered."""
+    pulled = 0
+
+    def queries() -> Iterator[Image.Image]:
+        nonlocal pulled
+        for _ in range(4):
+            pulled += 1
+            yield Image.new("RGB", (1000, 1000))
+
+    prompter = VisualPrompter("identity", [(Image.new("RGB", (8, 8)),) * 2])
+    answers = prompter.map(queries(), batch_size=2)
+    next(answers)
+    assert pulled == 2

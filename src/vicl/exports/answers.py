@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
-from torch import Tensor
 
 from vicl.exports.annotation import Annotation
 from vicl.exports.sheets import contact_sheet
-from vicl.images import DEFAULT_LIMIT_PIXELS, resize, save_image, to_tensor
+from vicl.images import DEFAULT_LIMIT_PIXELS, save_image, shrink, to_tensor
 from vicl.prompt import Example
 from vicl.tasks.boxes import Box
 
@@ -135,7 +134,8 @@ class AnswerSheet:
         if len(self.queries) == self.most:
             return
         shown = to_tensor(query.path, limit_pixels=self.limit_pixels)
-        self._pictures.append([_small(shown), _small(to_tensor(answer.image))])
+        pair = (shown, to_tensor(answer.image))
+        self._pictures.append([shrink(picture, _SHOWN) for picture in pair])
         self._labels.append(query.relative.name)
         self.queries.append(query)
 
@@ -143,11 +143,3 @@ class AnswerSheet:
         """Draw the page and write it."""
         page = contact_sheet(self._pictures, headers=("input", "output"), labels=self._labels)
         save_image(page, path, inputs=[query.path for query in self.queries])
-
-
-def _small(image: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 _ _"]:
-    height, width = image.shape[1:]
-    scale = _SHOWN / max(height, width)
-    if scale >= 1:
-        return image
-    return resize(image, (max(1, round(height * scale)), max(1, round(width * scale))))

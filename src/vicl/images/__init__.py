@@ -12,6 +12,8 @@ from vicl.images.converting import ImageLike as ImageLike
 from vicl.images.converting import find_images as find_images
 from vicl.images.converting import resize as resize
 from vicl.images.converting import resize_map as resize_map
+from vicl.images.converting import shrink as shrink
+from vicl.images.converting import shrunk_size as shrunk_size
 from vicl.images.converting import to_pil as to_pil
 from vicl.images.converting import to_tensor as to_tensor
 from vicl.images.decoding import DEFAULT_LIMIT_PIXELS as DEFAULT_LIMIT_PIXELS

@@ -24,6 +24,9 @@ ImageLike: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[Any] |
 Filter: TypeAlias = Literal["bicubic", "bilinear", "lanczos", "nearest"]
 """Pillow's resampling filters."""
 
+_BAND: Final = 1 << 22
+"""Pixels of a large image that are turned to 8 bits at a time."""
+
 IMAGE_SUFFIXES: Final = frozenset({*WRITERS, ".jfif"})
 """What :func:`find_images` looks for, in lower case."""
 
@@ -70,8 +73,13 @@ def to_pil(image: Float[Tensor, "3 h w"]) -> Image.Image:
     Returns:
         An image of mode RGB.
     """
-    levels = image.detach().float().clamp(0, 1).mul(255).round().to(torch.uint8)
-    return Image.fromarray(levels.permute(1, 2, 0).cpu().contiguous().numpy())
+    levels = torch.empty(*image.shape[1:], 3, dtype=torch.uint8)
+    # In bands, since each step in floats takes four times the picture's memory.
+    rows = max(1, _BAND // max(1, image.shape[2]))
+    for top in range(0, image.shape[1], rows):
+        band = image[:, top : top + rows].detach().float().clamp(0, 1).mul_(255).round_()
+        levels[top : top + rows] = band.to(torch.uint8).permute(1, 2, 0)
+    return Image.fromarray(levels.numpy())
 
 
 def resize(
@@ -98,6 +106,24 @@ def resize(
         return image
     resized = to_pil(image).resize((width, height), Image.Resampling[filter.upper()])
     return _rgb_to_tensor(resized).to(image.device)
+
+
+def shrink(image: Float[Tensor, "3 h w"], longest: int) -> Float[Tensor, "3 h2 w2"]:
+    """Shrink so that no side is longer; the image itself where none is.
+
+    Args:
+        image: Float RGB in [0, 1], (3, h, w).
+        longest: In pixels, at least 1.
+    """
+    return resize(image, shrunk_size((image.shape[1], image.shape[2]), longest))
+
+
+def shrunk_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """(height, width) in the same shape with no side longer; as it is where none is."""
+    scale = longest / max(size)
+    if scale >= 1:
+        return size
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def resize_map(

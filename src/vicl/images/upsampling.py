@@ -21,6 +21,9 @@ Upsampling: TypeAlias = Literal["bicubic", "guided"]
 RADIUS: Final = 1
 """Of the guided filter's window, in pixels of the coarse values."""
 
+BAND: Final = 1 << 20
+"""Pixels of a large image that are worked on at a time."""
+
 SMOOTHNESS: Final = 1e-2
 """The guided filter's epsilon: contrast of the guide (a variance) below which it is ignored."""
 
@@ -71,13 +74,43 @@ def upsample(
     low, high = torch.aminmax(values)
     coarse = resize_map(guide.to(values), (height, width), filter="bilinear")
     slope, offset = _coefficients(values, coarse)
-    slope, offset = (
-        interpolate(part[None], size, mode="bilinear", align_corners=False)[0]
-        for part in (slope.flatten(0, 1), offset)
-    )
-    fitted = torch.einsum("ckhw,khw->chw", slope.reshape(-1, 3, *size), guide.to(values)) + offset
+    fitted = _applied(slope, offset, guide.to(values))
     lost = values - resize_map(fitted, (height, width), filter="bilinear")
     return (fitted + resize_map(lost, size, filter="bicubic")).clamp(low, high)
+
+
+def _applied(
+    slope: Float[Tensor, "c 3 h w"], offset: Float[Tensor, "c h w"], guide: Float[Tensor, "3 H W"]
+) -> Float[Tensor, "c H W"]:
+    """Apply coarse coefficients to the full-size colours; of a large image band by band."""
+    count, size = len(offset), (guide.shape[1], guide.shape[2])
+    parts = torch.cat([slope.flatten(0, 1), offset])
+    rows = max(1, BAND // size[1])
+    if rows >= size[0]:
+        wide = interpolate(parts[None], size, mode="bilinear", align_corners=False)[0]
+        return _fitted(wide, guide, count)
+    # First along the rows, then for each band along the columns: what `interpolate` does at once.
+    wide = interpolate(
+        parts[None], (parts.shape[1], size[1]), mode="bilinear", align_corners=False
+    )[0]
+    fitted = guide.new_empty(count, *size)
+    at = (torch.arange(size[0], device=guide.device) + 0.5) * (parts.shape[1] / size[0]) - 0.5
+    at = at.clamp(0, parts.shape[1] - 1)
+    above = at.floor().long()
+    below = (above + 1).clamp(max=parts.shape[1] - 1)
+    share = (at - above).to(guide)[:, None]
+    for top in range(0, size[0], rows):
+        band = slice(top, top + rows)
+        lines = torch.lerp(wide[:, above[band]], wide[:, below[band]], share[band])
+        fitted[:, band] = _fitted(lines, guide[:, band], count)
+    return fitted
+
+
+def _fitted(
+    parts: Float[Tensor, "p h w"], guide: Float[Tensor, "3 h w"], count: int
+) -> Float[Tensor, "c h w"]:
+    slope = parts[: 3 * count].reshape(count, 3, *guide.shape[1:])
+    return torch.einsum("ckhw,khw->chw", slope, guide) + parts[3 * count :]
 
 
 def _coefficients(

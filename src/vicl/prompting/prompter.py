@@ -10,6 +10,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import reduce
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -263,7 +264,10 @@ class VisualPrompter:
                     _handle(on_error, query, error)
                     continue
                 asked.append((index, query, len(passes)))
-                yield from (Prompt(drawn, image) for drawn in passes)
+                waiting = deque(Prompt(drawn, image) for drawn in passes)
+                del image  # it may be large, and is to live no longer than its prompts
+                while waiting:
+                    yield waiting.popleft()
 
         found = self._ask(self._engine, prompts(), batch_size)
         for first in found:
@@ -295,9 +299,7 @@ class VisualPrompter:
         return Answer(
             to_pil(reading.image),
             # Several passes are only as sure as the least sure of them.
-            confidence=torch.stack(given).amin(dim=0).numpy()
-            if len(given) == len(filled)
-            else None,
+            confidence=reduce(torch.minimum, given).numpy() if len(given) == len(filled) else None,
             likelihood=sum(likelihoods) if len(likelihoods) == len(filled) else None,
             mask=reading.mask,
             scores=reading.scores,

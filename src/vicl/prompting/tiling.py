@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vicl.canvas.rects import Rect
 from vicl.engine import Filled, InContextModel
-from vicl.images import resize, to_tensor
+from vicl.images import shrink, to_tensor
 from vicl.images.upsampling import Upsampling, upsample
 from vicl.prompt import Prompt
 from vicl.prompting.batching import AT_ONCE, answers, unbroken
@@ -64,30 +64,33 @@ class LargeQueries:
         seed: int = 0,
         batch_size: int = AT_ONCE,
     ) -> Iterator[Filled | Exception]:
-        """See :func:`vicl.prompting.batching.answers`; the tiles of all prompts are one stream."""
+        """See :func:`vicl.prompting.batching.answers`; the tiles of prompts are one stream.
+
+        Queries are held at their full size until they are answered: `batch_size` of them, or as
+        many as have that many megapixels.
+        """
         asked: deque[tuple[Tensor, list[Rect]]] = deque()
 
-        def shown() -> Iterator[Prompt]:
-            for prompt in prompts:
+        def shown(group: deque[Prompt]) -> Iterator[Prompt]:
+            while group:
+                prompt = group.popleft()
                 query = to_tensor(prompt.query)
                 size = (query.shape[1], query.shape[2])
                 places = [Rect(0, 0, *size)] if self.tile is None else tiles(size, self.tile)
                 asked.append((query, places))
                 for place in places:
-                    yield Prompt(prompt.examples, self._shrunk(place.of(query)))
+                    part = place.of(query)
+                    limit = self.model.max_size
+                    small = part if limit is None else shrink(part, limit)
+                    yield Prompt(prompt.examples, small.contiguous())
 
-        parts = answers(self.model, shown(), samples=samples, seed=seed, batch_size=batch_size)
-        for part in parts:
-            query, places = asked.popleft()
-            several = chain([part], islice(parts, len(places) - 1))
-            yield self._joined(several, query, places)
-
-    def _shrunk(self, image: Tensor) -> Tensor:
-        limit, (h, w) = self.model.max_size, image.shape[1:]
-        if limit is None or max(h, w) <= limit:
-            return image.contiguous()
-        scale = limit / max(h, w)
-        return resize(image, (max(1, round(h * scale)), max(1, round(w * scale))))
+        for group in _groups(prompts, batch_size):
+            parts = answers(
+                self.model, shown(group), samples=samples, seed=seed, batch_size=batch_size
+            )
+            for part in parts:
+                several = chain([part], islice(parts, len(asked[0][1]) - 1))
+                yield self._joined(several, *asked.popleft())
 
     def _enlarged(self, answer: Filled, guide: Tensor) -> Filled:
         size = (guide.shape[1], guide.shape[2])
@@ -95,7 +98,10 @@ class LargeQueries:
             return answer
 
         def enlarge(values: Tensor) -> Tensor:
-            return upsample(values, size, guide=guide, method=self.upsampling)
+            gray = len(values) == 3 and all(torch.equal(values[0], other) for other in values[1:])
+            planes = values[:1] if gray else values
+            grown = upsample(planes, size, guide=guide, method=self.upsampling)
+            return grown.expand(len(values), -1, -1)
 
         confidence = answer.confidence
         return replace(
@@ -135,6 +141,21 @@ class LargeQueries:
             confidence=blended[3] if sure else None,
             log_likelihood=torch.stack(given).sum() if len(given) == len(likelihoods) else None,
         )
+
+
+def _groups(prompts: Iterable[Prompt], most: int) -> Iterator[deque[Prompt]]:
+    """So many prompts at a time, or fewer whose queries have so many megapixels."""
+    group: deque[Prompt] = deque()
+    total = 0
+    for prompt in prompts:
+        group.append(prompt)
+        total += to_tensor(prompt.query)[0].numel()
+        del prompt  # else the loop holds it while its successor is waited for
+        if len(group) == most or total >= most * 1_000_000:
+            yield group
+            group, total = deque(), 0
+    if group:
+        yield group
 
 
 def _channels(part: Filled) -> Tensor:

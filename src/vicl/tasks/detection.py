@@ -48,14 +48,14 @@ class DetectionTask(MarkedTask):
         if boxes is None:
             labels = read_pair(example, picture, self.marks, self.name, limit_pixels=limit_pixels)
             boxes = component_boxes(labels, size)
-        drawn = [torch.zeros(3, *size) for _ in range(self.passes)]
+        drawn = [torch.zeros(size) for _ in range(self.passes)]
         for box in boxes:
             if not 1 <= box.label <= self.passes:
                 raise ValueError(
                     f"detection: a box has class number {box.label}, expected 1 to {self.passes}"
                 )
             _fill(drawn[box.label - 1], box)
-        return tuple(Example(picture, output) for output in drawn)
+        return tuple(Example(picture, output.expand(3, -1, -1)) for output in drawn)
 
     def read(self, images: Pictures) -> Reading:
         """The boxes of white components of each pass; a score is the mean brightness of one.
@@ -90,6 +90,6 @@ class DetectionTask(MarkedTask):
 
 def _fill(picture: Tensor, box: Box) -> None:
     """Paint a box white."""
-    corners = whole_pixels(box.box, (picture.shape[1], picture.shape[2]))
+    corners = whole_pixels(box.box, (picture.shape[-2], picture.shape[-1]))
     x0, y0, x1, y1 = (int(value) for value in corners)
-    picture[:, y0:y1, x0:x1] = 1.0
+    picture[..., y0:y1, x0:x1] = 1.0

@@ -51,12 +51,12 @@ class SegmentationTask(MarkedTask):
 
     def draw_labels(self, labels: UInt8[np.ndarray, "h w"]) -> list[Float[Tensor, "3 h w"]]:
         """Class numbers as the pictures of all passes."""
-        numbers = torch.from_numpy(labels.astype(np.int64))
+        numbers = torch.from_numpy(labels)
         if self.palette:
             table = torch.cat([torch.zeros(1, 3), self.colours])
-            return [table[numbers].permute(2, 0, 1).contiguous()]
+            return [table[numbers.int()].permute(2, 0, 1).contiguous()]
         return [
-            (numbers == number).float().expand(3, -1, -1).contiguous()
+            (numbers == number).float().expand(3, -1, -1)
             for number in range(1, len(self.marks) + 1)
         ]
 
@@ -72,14 +72,20 @@ class SegmentationTask(MarkedTask):
             labels = distances.argmin(dim=0)
             scores = torch.softmax(-8.0 * distances, dim=0)[1:]
         else:
-            scores = torch.stack([image.mean(dim=0) for image in images])
-            best, index = scores.max(dim=0)
-            labels = torch.where(best > 0.5, index + 1, 0)
+            scores = torch.empty(len(images), *images[0].shape[1:])
+            for image, score in zip(images, scores, strict=True):
+                torch.mean(image, dim=0, out=score)
+            # Class by class: indices of a maximum take eight bytes a pixel.
+            labels = torch.zeros(scores.shape[1:], dtype=torch.uint8)
+            best = torch.full_like(scores[0], 0.5)
+            for number, score in enumerate(scores, start=1):
+                labels[score > best] = number
+                torch.maximum(best, score, out=best)
         mask = labels.numpy().astype(np.uint8)
         clean = self.draw_labels(mask)[0]
         if len(self.marks) > 1 and not self.palette:
             table = torch.cat([torch.zeros(1, 3), self.colours])
-            clean = table[labels].permute(2, 0, 1).contiguous()
+            clean = table[labels.int()].permute(2, 0, 1).contiguous()
         return Reading(clean, mask=mask, scores=scores.numpy())
 
     def score(self, answers: Pictures, truths: Pictures) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import get_args
 
-from vicl.images import DEFAULT_LIMIT_PIXELS, to_tensor
+from vicl.images import DEFAULT_LIMIT_PIXELS, shrink, to_tensor
 from vicl.prompt import Example
 from vicl.tasks.detection import Boxes, DetectionTask
 from vicl.tasks.image import ColorizationTask, EdgesTask, ImageTask
@@ -23,6 +23,10 @@ TASKS: dict[TaskName, type[ImageTask | MarkedTask]] = {
     "edges": EdgesTask,
     "colorization": ColorizationTask,
 }
+
+
+EXAMPLE_SIZE = 1024
+"""Longest side, in pixels, that examples are kept at: as much as any engine looks at."""
 
 
 def get_task(
@@ -74,6 +78,8 @@ def draw_examples(
 ) -> tuple[tuple[Example, ...], ...]:
     """Draw a support set: for each pass of the task, all examples with their outputs drawn.
 
+    What is longer than :data:`EXAMPLE_SIZE` is shrunk to it once it is drawn.
+
     Raises:
         ValueError: If no example shows a class, so that nothing could be learnt of it.
     """
@@ -93,8 +99,10 @@ def draw_examples(
 def _drawn(task: Task, examples: Sequence[Example], index: int, limit_pixels: int) -> Passes:
     """Draw one example; of several, an error says which one it is of."""
     try:
-        return task.draw(examples[index], limit_pixels=limit_pixels)
+        drawn = task.draw(examples[index], limit_pixels=limit_pixels)
     except MaskError as error:
         if len(examples) == 1:
             raise
         raise MaskError(f"example {index + 1} of {len(examples)}: {error}") from error
+    picture = shrink(to_tensor(drawn[0].input), EXAMPLE_SIZE)  # the same in every pass
+    return tuple(Example(picture, shrink(to_tensor(e.output), EXAMPLE_SIZE)) for e in drawn)

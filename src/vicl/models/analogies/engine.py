@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vicl.engine import Filled, drawn, rank
-from vicl.images import resize, to_tensor
+from vicl.images import resize, shrink, to_tensor
 from vicl.images.upsampling import upsample
 from vicl.models.analogies.lines import LineKnowledge, answer_lines, learn_lines
 from vicl.models.analogies.masks import MaskAnswer, MaskKnowledge, answer_mask, learn_mask
@@ -123,7 +123,7 @@ def _fingerprint(pairs: Sequence[tuple[Tensor, Tensor]], seed: int) -> bytes:
 def _learn(pairs: Sequence[tuple[Tensor, Tensor]], seed: int) -> _Taught:
     inputs, outputs = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     kind = kind_of([_array(output) for output in outputs])
-    small = [_limited(image) for image in inputs]
+    small = [shrink(image, _LEARNING_SIZE) for image in inputs]
     wanted = [
         _array(resize(output, _size(image))) for output, image in zip(outputs, small, strict=True)
     ]
@@ -220,14 +220,6 @@ def _draw_picture(image: RGB, learned: Learned) -> Filled:
         torch.full(image.shape[:2], confidence),
         torch.tensor(-learned.error / (2 * 0.05**2)),
     )
-
-
-def _limited(image: Tensor) -> Tensor:
-    scale = _LEARNING_SIZE / max(_size(image))
-    if scale >= 1:
-        return image
-    height, width = (max(1, round(length * scale)) for length in _size(image))
-    return resize(image, (height, width))
 
 
 def _array(image: Tensor) -> RGB:
