@@ -13,6 +13,7 @@ from vicl.exports import ExportError
 from vicl.exports.answers import Answer, Query
 from vicl.exports.writers import FORMATS, open_writer
 from vicl.images import open_image, save_image
+from vicl.tasks.masks import Classes, read_labels
 
 GREY = Image.new("RGB", (40, 30), (90, 90, 90))
 
@@ -71,10 +72,8 @@ def test_what_cannot_be_written_is_refused(
     assert asked.path.read_bytes() == before
 
 
-def test_two_queries_for_one_file_and_a_source_are_refused(tmp_path: Path) -> None:
+def test_a_source_is_refused(tmp_path: Path) -> None:
     asked = [query(tmp_path, name) for name in ("a.png", "a.jpg")]
-    with pytest.raises(ExportError, match=r"both be written"), open_writer(tmp_path / "o", asked):
-        pass
     example = tmp_path / "example.png"
     with (
         pytest.raises(ExportError, match=r"example\.png is one of the inputs"),
@@ -99,3 +98,155 @@ def test_coco_stays_as_it_was_where_the_block_fails(tmp_path: Path) -> None:
     write(asked[1], resume=True)
     dataset = json.loads(out.read_text())
     assert [image["file_name"] for image in dataset["images"]] == ["a.png", "b.png"]
+
+
+CROPS = Classes.parse("crop=7,weed=11")
+RED = Classes.parse("crop=#c82828,weed=#28c828")
+
+
+def crops() -> Answer:
+    mask = np.zeros((30, 40), np.uint8)
+    mask[5:20, 5:30] = 1
+    mask[22:28, 10:35] = 2
+    return Answer(GREY, mask=mask, classes=("crop", "weed"))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".tiff", ".bmp", ".gif", ".webp"])
+@pytest.mark.parametrize("marks", [CROPS, RED, Classes.parse("crop,weed")])
+def test_what_was_named_comes_back_and_is_read_again(
+    tmp_path: Path, marks: Classes, suffix: str
+) -> None:
+    out, asked, answer = tmp_path / f"o/mask{suffix}", query(tmp_path, "a.png"), crops()
+    with open_writer(out, [asked], classes=marks) as writer:
+        writer.write(asked, answer)
+    assert answer.mask is not None
+    assert np.array_equal(read_labels(out, marks).labels, answer.mask)
+    picture = open_image(out)
+    if marks is CROPS:
+        assert set(np.unique(np.asarray(picture)).tolist()) == {0, 7, 11}
+    if marks is RED:
+        colours = np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)
+        assert colours.tolist() == [[0, 0, 0], [40, 200, 40], [200, 40, 40]]
+    meaning = json.loads((tmp_path / "o/labels.json").read_text())
+    values = ("7", "11") if marks is CROPS else ("1", "2")
+    assert meaning == {"0": "background", values[0]: "crop", values[1]: "weed"}
+
+
+def test_one_named_value_and_one_above_a_byte(tmp_path: Path) -> None:
+    asked = query(tmp_path, "a.png")
+    for marks, top, mode in (("person=15", 15, "P"), ("person=1000", 1000, "I;16")):
+        out = tmp_path / str(top) / "m.png"
+        with open_writer(out, [asked], classes=Classes.parse(marks)) as writer:
+            writer.write(asked, leaf())
+        picture = open_image(out)
+        assert picture.mode == mode
+        assert set(np.unique(np.asarray(picture)).tolist()) == {0, top}
+        assert json.loads((out.parent / "labels.json").read_text())[str(top)] == "person"
+
+
+def test_values_may_be_counted_instead(tmp_path: Path) -> None:
+    asked = query(tmp_path, "a.png")
+    with open_writer(tmp_path / "o", [asked], classes=CROPS, values="1..n") as writer:
+        written = writer.write(asked, crops())
+    assert set(np.unique(np.asarray(open_image(written))).tolist()) == {0, 1, 2}
+    assert json.loads((tmp_path / "o/labels.json").read_text())["2"] == "weed"
+
+
+@pytest.mark.parametrize(
+    ("format", "name"), [("yolo", "data.yaml"), ("yolo", "classes.txt"), ("png", "labels.json")]
+)
+def test_a_persons_own_file_is_kept_and_told_before_any_work(
+    tmp_path: Path, format: str, name: str
+) -> None:
+    asked = query(tmp_path, "a.png")
+    out = tmp_path / "labels"
+    out.mkdir()
+    (out / name).write_text("path: mine\n")
+    with (
+        pytest.raises(ExportError, match=rf"{name}: is there already"),
+        open_writer(out, [asked], format=format, classes=CROPS),
+    ):
+        pass
+    assert (out / name).read_text() == "path: mine\n"
+
+
+def test_other_class_names_are_refused_under_old_labels(tmp_path: Path) -> None:
+    asked = query(tmp_path, "a.png")
+    with open_writer(tmp_path / "o", [asked], format="yolo", classes=("leaf",)) as writer:
+        writer.write(asked, leaf())
+    with (
+        pytest.raises(ExportError, match="says something else"),
+        open_writer(tmp_path / "o", [asked], format="yolo", classes=("stem",), resume=True),
+    ):
+        pass
+    with open_writer(tmp_path / "o", [asked], format="yolo", classes=("leaf",)) as writer:
+        assert writer.done(asked)
+
+
+def test_an_image_called_as_a_companion_is_refused(tmp_path: Path) -> None:
+    asked = [query(tmp_path, name) for name in ("classes.png", "b.png")]
+    with (
+        pytest.raises(ExportError, match=r"classes\.png: its answer would be .*classes\.txt"),
+        open_writer(tmp_path / "o", asked, format="yolo", classes=("leaf",)),
+    ):
+        pass
+
+
+def test_one_file_beside_strangers_comes_alone(tmp_path: Path) -> None:
+    asked = query(tmp_path, "a.png")
+    (tmp_path / "data.yaml").write_text("mine\n")
+    for format, name in (("yolo", "one.txt"), ("png", "one.png")):
+        with open_writer(tmp_path / name, [asked], format=format, classes=CROPS) as writer:
+            writer.write(asked, crops())
+            assert ("7 crop" in writer.note) == (format == "png")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["a.png", "data.yaml", "one.png", "one.txt"]
+    assert (tmp_path / "data.yaml").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize(
+    ("out", "format", "count", "says"),
+    [
+        ("out.png", "png", 2, "one file, for 2 queries"),
+        ("b.png", "labelme", 1, r"not \.png files, but \.json"),
+        ("b.json", "yolo", 1, r"not \.json files, but \.txt"),
+        ("x.png", "coco", 1, r"not \.png files, but \.json"),
+        ("m.jpg", "png", 1, "JPEG blurs"),
+        ("m.txt", "png", 1, r"not \.txt files, but \.png"),
+        ("there.png/", "png", 1, "is a file, and ends with a slash"),
+        ("there.png", "png", 2, "one file, for 2 queries"),
+    ],
+)
+def test_out_that_contradicts_itself_is_refused(
+    tmp_path: Path, out: str, format: str, count: int, says: str
+) -> None:
+    asked = [query(tmp_path, name) for name in ("1.png", "2.png")[:count]]
+    save_image(GREY, tmp_path / "there.png")
+    before = sorted(tmp_path.rglob("*"))
+    with (
+        pytest.raises(ExportError, match=says),
+        open_writer(f"{tmp_path}/{out}", asked, format=format, classes=("leaf",)),
+    ):
+        pass
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("out", ["masks", "masks.v2", "masks.png/", "masks.v2/"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_folder_is_one_whatever_the_count(tmp_path: Path, out: str, count: int) -> None:
+    asked = [query(tmp_path, name) for name in ("1.png", "2.png")[:count]]
+    with open_writer(f"{tmp_path}/{out}", asked, classes=("leaf",)) as writer:
+        written = [writer.write(one, leaf()) for one in asked]
+    assert [path.parent for path in written] == [tmp_path / out.rstrip("/")] * count
+
+
+@pytest.mark.parametrize("format", ["png", "yolo", "labelme", "coco"])
+def test_one_name_in_two_folders_is_told_apart(tmp_path: Path, format: str) -> None:
+    asked = [Query(query(tmp_path, f"p/{n}/1.png").path, PurePath("1.png")) for n in "ab"]
+    with open_writer(tmp_path / "o", asked, format=format, classes=("leaf",)) as writer:
+        written = [writer.write(one, leaf()) for one in asked]
+    if format == "coco":
+        images = json.loads(written[0].read_text())["images"]
+        assert [image["file_name"] for image in images] == ["a/1.png", "b/1.png"]
+    else:
+        assert [path.parent.name for path in written] == ["a", "b"]

@@ -58,12 +58,18 @@ if TYPE_CHECKING:
         "--expected-score",
         "First measure the prompt on its own examples, two or more, by leaving one out.",
     ),
-    path("-o --output", "OUT", "A file for one query, else a folder."),
+    text("-o --output", "OUT", "A file for one query, else a folder (ending with a slash)."),
     choice(
         "--format format_",
         ("png", "coco", "coco-polygons", "yolo", "yolo-boxes", "labelme"),
         "Of segmentation and detection answers; the others are pictures.",
         "png",
+    ),
+    choice(
+        "--values",
+        ("named", "1..n"),
+        "Masks as pictures: the values or colours named in --classes, or 1 to n.",
+        "named",
     ),
     flag("--canvas", "Also write NAME.canvas.png: the filled grid."),
     path("--contact-sheet", "FILE", "Draw the examples and the first 50 answers on one page."),
@@ -98,6 +104,8 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
     prompter = _prompter(given)
     with _writer(queries, prompter, given) as writer:
         pending = _pending(queries, writer, given)
+        if writer is not None and writer.note:
+            click.echo(f"the mask's values: {writer.note}", err=True)
         if given["expected_score"]:
             score = prompter.expected_score()
             if score is None:
@@ -193,7 +201,8 @@ def _writer(
         given["output"],
         queries,
         format=given["format_"],
-        classes=prompter.task.classes,
+        classes=getattr(prompter.task, "marks", ()),
+        values=given["values"],
         sources=[Path(path) for pair in given["examples"] for path in pair],
         resume=given["skip_existing"],
         overwrite=given["overwrite"],

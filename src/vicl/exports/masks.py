@@ -6,18 +6,23 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from vicl.exports.annotation import ExportError, check_classes, check_mask_values
-from vicl.files import display, write_atomic
+from vicl.exports.companions import write_companions
+from vicl.files import display
 from vicl.images import save_image
+from vicl.tasks.masks import Classes
 from vicl.tasks.palette import Colour, palette
 
 LABEL_MAP = "labels.json"
+
+Values = Literal["named", "1..n"]
+"""Which numbers a mask's classes are written as: those that the user named, or 1 to n."""
 
 
 def mask_image(
@@ -25,35 +30,70 @@ def mask_image(
     *,
     classes: Sequence[str],
     colours: Sequence[Colour] | None = None,
+    values: Sequence[int] | None = None,
 ) -> Image.Image:
     """Give a mask as a PIL image.
 
     Args:
         mask: Class of each pixel, 0 is the background; boolean for one class.
         classes: Names of class 1 and up.
-        colours: RGB of class 1 and up; default :func:`palette`. One class alone is always white.
+        colours: RGB of class 1 and up; default :func:`palette`.
+        values: What stands for class 1 and up in the file, 1 to 65535; default 1, 2, ...
 
     Returns:
-        Mode L with 0 and 255 for one class; mode P for several: numbers are classes, in 8 bits.
+        Mode L with 0 and 255 for one class without colour and value; mode P for others: the numbers
+        are the values, in 8 bits; mode I;16 where a value is over 255.
 
     Raises:
-        ExportError: If the mask holds other classes or the colours do not match the classes.
+        ExportError: If the mask holds other classes, or colours or values do not match the classes.
     """
     names = check_classes(classes)
     indices = mask.astype(np.uint8)
     check_mask_values("mask", indices, len(names))
     chosen = palette(len(names)) if colours is None else tuple(colours)
-    if len(chosen) != len(names):
-        raise ExportError(f"colours: got {len(chosen)}, expected one for each of {list(names)}")
+    numbers = tuple(range(1, len(names) + 1)) if values is None else tuple(values)
+    for what, given in (("colours", chosen), ("values", numbers)):
+        if len(given) != len(names):
+            raise ExportError(f"{what}: got {len(given)}, expected one for each of {list(names)}")
     if any(len(rgb) != 3 or not all(0 <= value <= 255 for value in rgb) for rgb in chosen):
         raise ExportError(f"colours: got {chosen}, expected (red, green, blue) in 0 to 255 each")
-    if len(names) == 1:
+    if len(set(numbers)) < len(numbers) or not all(0 < value < 65536 for value in numbers):
+        raise ExportError(f"values: got {numbers}, expected each once, from 1 to 65535")
+    if len(names) == 1 and colours is None and values is None:
         return Image.fromarray(indices * np.uint8(255))
-    image = Image.fromarray(indices)
+    deep = max(numbers) > 255
+    table = np.array([0, *numbers], np.uint16 if deep else np.uint8)
+    image = Image.fromarray(table[indices])
+    if deep:
+        return image
     # Filled up to 256 colours, so that the PNG has 8 bits a pixel with any number of classes.
-    values = [value for rgb in ((0, 0, 0), *chosen) for value in rgb]
-    image.putpalette(values + [0] * (3 * 256 - len(values)))
+    shown = np.zeros((256, 3), np.uint8)
+    shown[list(numbers)] = chosen
+    image.putpalette(shown.ravel().tolist())
     return image
+
+
+def named_image(
+    mask: UInt8[np.ndarray, "h w"], marks: Classes, *, values: Values = "named"
+) -> Image.Image:
+    """Give a mask in the values or the colours that its classes were named by.
+
+    Args:
+        mask: Class of each pixel, 0 is the background.
+        marks: The classes, and what was said to mark each.
+        values: "named", or "1..n" for the classes' numbers whatever was said.
+    """
+    keys = marks.keys if values == "named" else ()
+    numbers = [key for key in keys if isinstance(key, int)]
+    colours = [key for key in keys if isinstance(key, tuple)]
+    every = len(marks.names)
+    counted = values != "named" and any(key is not None for key in marks.keys)
+    return mask_image(
+        mask,
+        classes=marks.names,
+        colours=colours if len(colours) == every else None,
+        values=numbers if len(numbers) == every else range(1, every + 1) if counted else None,
+    )
 
 
 def mask_png(
@@ -77,15 +117,27 @@ def mask_png(
     save_image(mask_image(mask, classes=classes, colours=colours), path, inputs=inputs)
 
 
-def write_label_map(folder: str | os.PathLike[str], classes: Sequence[str]) -> Path:
-    """Write ``labels.json`` beside a folder's masks: what each number in them means.
+def label_map(marks: Classes, *, values: Values = "named") -> dict[str, str]:
+    """What each number in a folder's masks means, as :func:`named_image` writes them.
 
-    For several classes ``{"0": "background", "1": "leaf", "2": "stem"}``; for one, whose mask is
-    binary, ``{"0": "background", "255": "leaf"}``.
+    For several classes ``{"0": "background", "1": "leaf", "2": "stem"}``, or with the values that
+    were named; for one that was given none, ``{"0": "background", "255": "leaf"}``.
+    """
+    names = check_classes(marks.names)
+    numbers = [*range(1, len(names) + 1)]
+    if values == "named" and all(isinstance(key, int) for key in marks.keys):
+        numbers = [key for key in marks.keys if isinstance(key, int)]
+    elif len(names) == 1 and marks.keys[0] is None:
+        numbers = [255]
+    return {"0": "background"} | dict(zip(map(str, numbers), names, strict=True))
+
+
+def write_label_map(folder: str | os.PathLike[str], classes: Sequence[str] | Classes) -> Path:
+    """Write ``labels.json`` beside a folder's masks: see :func:`label_map`.
 
     Args:
         folder: Where the masks are.
-        classes: Names of class 1 and up.
+        classes: Names of class 1 and up, or what marks them too.
 
     Returns:
         The file's path.
@@ -94,21 +146,12 @@ def write_label_map(folder: str | os.PathLike[str], classes: Sequence[str]) -> P
         ExportError: If the folder has a label map that says something else: its masks would then
             be read wrongly.
     """
-    checked = check_classes(classes)
-    values = range(1, len(checked) + 1) if len(checked) > 1 else (255,)
-    names = {"0": "background"} | dict(zip(map(str, values), checked, strict=True))
-    data = (json.dumps(names, ensure_ascii=False, indent=2) + "\n").encode("utf-8")
+    marks = classes if isinstance(classes, Classes) else Classes.parse(check_classes(classes))
     path = Path(folder) / LABEL_MAP
-    if path.exists():
-        try:
-            same = json.loads(path.read_bytes()) == names
-        except (OSError, ValueError):
-            same = False
-        if not same:
-            raise ExportError(
-                f"{display(path)}: exists with other classes than {list(checked)}; "
-                "write to another folder, or remove it if the masks beside it are not needed"
-            )
-        return path
-    write_atomic(path, data)
+    write_companions({path: json_bytes(label_map(marks))})
     return path
+
+
+def json_bytes(names: dict[str, str]) -> bytes:
+    """As ``labels.json`` holds them."""
+    return (json.dumps(names, ensure_ascii=False, indent=2) + "\n").encode("utf-8")

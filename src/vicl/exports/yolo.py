@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from vicl.exports.annotation import Annotation, ExportError, check_classes, clipped_boxes
+from vicl.exports.companions import write_companions
 from vicl.exports.regions import EDGE_INSET, find_regions
 from vicl.files import write_atomic
 from vicl.tasks.boxes import Box
@@ -94,15 +95,23 @@ def write_yolo(
     write_atomic(path, text.encode("ascii"))
 
 
-def write_yolo_classes(folder: str | os.PathLike[str], classes: Sequence[str]) -> None:
-    """Write the names of the classes: ``classes.txt``, a line each, and ``data.yaml``.
-
-    To train on the labels with Ultralytics, add ``path``, ``train`` and ``val`` to ``data.yaml``.
-    Existing files of these names are replaced.
-    """
+def yolo_class_files(classes: Sequence[str]) -> dict[str, bytes]:
+    """The files that name the classes: ``classes.txt``, a line each, and ``data.yaml``."""
     names = check_classes(classes)
-    write_atomic(Path(folder) / "classes.txt", "".join(f"{n}\n" for n in names).encode("utf-8"))
     # A JSON string is a YAML string too, with all quoting done.
     entries = (f"  {i}: {json.dumps(name, ensure_ascii=False)}\n" for i, name in enumerate(names))
     text = f"nc: {len(names)}\nnames:\n" + "".join(entries)
-    write_atomic(Path(folder) / "data.yaml", text.encode("utf-8"))
+    listed = "".join(f"{name}\n" for name in names)
+    return {"classes.txt": listed.encode("utf-8"), "data.yaml": text.encode("utf-8")}
+
+
+def write_yolo_classes(folder: str | os.PathLike[str], classes: Sequence[str]) -> None:
+    """Write the names of the classes: see :func:`yolo_class_files`.
+
+    To train on the labels with Ultralytics, add ``path``, ``train`` and ``val`` to a copy of
+    ``data.yaml``.
+
+    Raises:
+        ExportError: If one of them is there and says something else.
+    """
+    write_companions({Path(folder) / name: d for name, d in yolo_class_files(classes).items()})

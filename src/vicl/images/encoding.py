@@ -20,7 +20,7 @@ _FORMATS: Final[dict[str, tuple[str, frozenset[str], dict[str, Any]]]] = {
     ".webp": ("WEBP", frozenset({"RGB", "RGBA"}), {"lossless": True}),
     ".bmp": ("BMP", frozenset({"1", "L", "P", "RGB"}), {}),
     ".tif": ("TIFF", frozenset({"1", "L", "LA", "I;16", "I;16B", "F", "P", "RGB", "RGBA"}), {}),
-    ".gif": ("GIF", frozenset({"1", "L", "P", "RGB"}), {}),
+    ".gif": ("GIF", frozenset({"1", "L", "P", "RGB"}), {"optimize": False}),
 }
 WRITERS: Final = _FORMATS | {".jpeg": _FORMATS[".jpg"], ".tiff": _FORMATS[".tif"]}
 """Suffix: Pillow's format, the modes that it can hold, how to save."""

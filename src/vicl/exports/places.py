@@ -1,0 +1,111 @@
+"""Where answers go: the rules for OUT, and names that tell queries apart.
+
+OUT is a folder if it is one already, if it ends with a slash, or if its ending is not a file's
+(`masks`, `masks.v2`). Else it is a file, for one query; a COCO file holds any number.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePath
+from typing import Final
+
+from vicl.exports.annotation import ExportError
+from vicl.exports.answers import Query
+from vicl.files import display
+from vicl.images import IMAGE_SUFFIXES
+
+_SUFFIXES: Final = {"coco": ".json", "coco-polygons": ".json", "labelme": ".json"}
+_TEXT: Final = frozenset({".json", ".txt", ".xml", ".yaml", ".yml", ".jsonl", ".csv"})
+_LOSSY: Final = frozenset({".jpg", ".jpeg", ".jfif"})
+
+
+def suffix_of(format: str) -> str:
+    """What files of a format end in; pictures may end in any other suffix of pictures."""
+    return ".png" if format == "png" else _SUFFIXES.get(format, ".txt")
+
+
+def is_file(
+    out: str | os.PathLike[str], queries: Sequence[Query], format: str, *, masks: bool
+) -> bool:
+    """Whether OUT is the file of the answer, or of all COCO answers; else it is a folder.
+
+    Args:
+        out: As it was given, with a slash at its end where it has one.
+        queries: All that are to be answered.
+        format: One of :data:`vicl.exports.writers.FORMATS`.
+        masks: Whether the answers have masks or boxes, which a lossy picture would blur.
+
+    Raises:
+        ExportError: If OUT is a file's name, but of another format, or for several queries.
+    """
+    name, path = display(out), Path(out)
+    ending = path.suffix.lower()
+    ends = os.fspath(out).endswith(("/", os.sep))
+    pictures, wanted = ending in IMAGE_SUFFIXES, suffix_of(format)
+    if path.is_dir() or ends or not (pictures or ending in _TEXT or path.is_file()):
+        if path.is_file():
+            raise ExportError(f"{name}: is a file, and ends with a slash as a folder does")
+        return False
+    fits = pictures if format == "png" else ending == wanted
+    if not fits:
+        raise ExportError(
+            f"{name}: {format} answers are not {ending or 'nameless'} files, but {wanted}; give a "
+            f"name in {wanted}, a folder (end it with a slash), or another format"
+        )
+    if masks and ending in _LOSSY:
+        raise ExportError(f"{name}: JPEG blurs the values of a mask; give a name in .png")
+    if len(queries) > 1 and not format.startswith("coco"):
+        raise ExportError(
+            f"{name}: is the name of one file, for {len(queries)} queries; give a folder (end it "
+            "with a slash)"
+        )
+    return True
+
+
+def distinct_names(queries: Iterable[Query]) -> dict[Path, PurePath]:
+    """What each query is called in outputs: its `relative`, where no other one has the same.
+
+    Others are called by their places below the folder that they share.
+
+    Raises:
+        ExportError: If two cannot be told apart.
+    """
+    groups: dict[PurePath, list[Query]] = defaultdict(list)
+    for query in queries:
+        groups[query.relative].append(query)
+    names: dict[Path, PurePath] = {}
+    for relative, group in groups.items():
+        if len(group) == 1:
+            names[group[0].path] = relative
+            continue
+        places = [Path(os.path.abspath(query.path)) for query in group]  # noqa: PTH100 - not resolved
+        shared = Path(os.path.commonpath(places))
+        for query, place in zip(group, places, strict=True):
+            names[query.path] = place.relative_to(shared)
+    taken: dict[PurePath, Path] = {}
+    for path, name in names.items():
+        if name in taken:
+            raise ExportError(
+                f"{path} and {taken[name]} would both be called {name}; rename one, or answer them "
+                "apart"
+            )
+        taken[name] = path
+    return names
+
+
+def file_names(names: dict[Path, PurePath], suffix: str) -> dict[Path, PurePath]:
+    """The file of each query's answer: its name with the suffix instead of its own.
+
+    Where two differ by their suffix only, both keep it: `a.jpg.png`, `a.tif.png`.
+    """
+    plain = {path: name.with_suffix(suffix) for path, name in names.items()}
+    counts: dict[PurePath, int] = defaultdict(int)
+    for name in plain.values():
+        counts[name] += 1
+    return {
+        path: name if counts[name] == 1 else names[path].with_name(names[path].name + suffix)
+        for path, name in plain.items()
+    }
