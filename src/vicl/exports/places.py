@@ -16,6 +16,7 @@ from vicl.exports.annotation import ExportError
 from vicl.exports.answers import Query
 from vicl.files import display
 from vicl.images import IMAGE_SUFFIXES
+from vicl.images.encoding import WRITERS
 
 _SUFFIXES: Final = {"coco": ".json", "coco-polygons": ".json", "labelme": ".json"}
 _TEXT: Final = frozenset({".json", ".txt", ".xml", ".yaml", ".yml", ".jsonl", ".csv"})
@@ -49,7 +50,7 @@ def is_file(
         if path.is_file():
             raise ExportError(f"{name}: is a file, and ends with a slash as a folder does")
         return False
-    fits = pictures if format == "png" else ending == wanted
+    fits = ending in WRITERS if format == "png" else ending == wanted
     if not fits:
         raise ExportError(
             f"{name}: {format} answers are not {ending or 'nameless'} files, but {wanted}; give a "

@@ -43,69 +43,15 @@ IMAGE_SUFFIXES: Final = frozenset(
 )
 """What :func:`find_images` looks for, in lower case."""
 
-OTHER_PICTURES: Final = (
-    frozenset(
-        (
-            *(
-                ".avif",
-                ".heic",
-                ".heif",
-                ".hif",
-                ".jp2",
-                ".j2k",
-                ".jpf",
-                ".jpx",
-                ".jxl",
-                ".psd",
-                ".psb",
-                ".xcf",
-            ),
-            *(
-                ".kra",
-                ".svg",
-                ".eps",
-                ".ai",
-                ".ico",
-                ".icns",
-                ".tga",
-                ".pcx",
-                ".ppm",
-                ".pgm",
-                ".pbm",
-                ".pnm",
-            ),
-            *(
-                ".pfm",
-                ".dib",
-                ".dds",
-                ".exr",
-                ".hdr",
-                ".dcm",
-                ".nii",
-                ".czi",
-                ".nd2",
-                ".lif",
-                ".svs",
-                ".fits",
-            ),
-            *(
-                ".dng",
-                ".cr2",
-                ".cr3",
-                ".nef",
-                ".nrw",
-                ".arw",
-                ".orf",
-                ".rw2",
-                ".raf",
-                ".pef",
-                ".srw",
-                ".raw",
-            ),
-        )
-    )
-    - IMAGE_SUFFIXES
-)
+# fmt: off
+OTHER_PICTURES: Final = frozenset((
+    ".avif", ".heic", ".heif", ".hif", ".jp2", ".j2k", ".jpf", ".jpx", ".jxl", ".psd", ".psb",
+    ".xcf", ".kra", ".svg", ".eps", ".ai", ".ico", ".icns", ".tga", ".pcx", ".ppm", ".pgm",
+    ".pbm", ".pnm", ".pfm", ".dib", ".dds", ".exr", ".hdr", ".dcm", ".nii", ".czi", ".nd2",
+    ".lif", ".svs", ".fits", ".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".orf", ".rw2",
+    ".raf", ".pef", ".srw", ".raw",
+)) - IMAGE_SUFFIXES
+# fmt: on
 """Suffixes of pictures that are not read: a folder's are told of, not passed over."""
 
 log = logging.getLogger(__name__)

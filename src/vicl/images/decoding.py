@@ -57,6 +57,8 @@ PARSER_ERRORS: Final = (
 log = logging.getLogger(__name__)
 
 _COUNTED_BYTES: Final = 1 << 26
+_SINGLE: Final = ("JPEG", "MPO", "BMP")
+"""Formats of one picture, though a phone's JPEG may carry another one for depth or preview."""
 _SHALLOW: Final = 64
 """Of 255: what 14 bits and fewer reach, kept in the lower part of 16."""
 
@@ -210,7 +212,7 @@ def _read(stream: io.BufferedReader | io.BytesIO, name: str, limit_pixels: int) 
             highest = max(int(high) for _, high in colours)  # type: ignore[misc]
             if highest < _SHALLOW:
                 _tell_lost_depth(name, highest)
-        frames = frame_count(stream)
+        frames = 1 if image.format in _SINGLE else frame_count(stream)
         if frames != 1:
             _tell_frames(name, frames)
         return decoded
@@ -226,7 +228,7 @@ def frame_count(stream: io.BufferedReader | io.BytesIO) -> int | None:
         stream.seek(0)
         # Opened anew: counting moves through the frames, and must not change how one is decoded.
         image: Image.Image = Image.open(stream, formats=FORMATS)
-        if image.format in ("JPEG", "MPO") or not getattr(image, "is_animated", False):
+        if image.format in _SINGLE or not getattr(image, "is_animated", False):
             return 1
         if image.format in ("GIF", "TIFF") and stream.seek(0, io.SEEK_END) > _COUNTED_BYTES:
             return None
