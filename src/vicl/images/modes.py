@@ -102,7 +102,8 @@ def deep_grey(
     if not (low >= 0 and high < np.inf):  # NaN fails too
         raise ImageError(
             f"{name}: {_KINDS.get(image.mode, '16-bit image')} with values from {low:g} to "
-            f"{high:g}, expected finite values from 0 (black); subtract the lowest value first"
+            f"{high:g}, expected finite values from 0 (black); "
+            "subtract the lowest one, or save it with 8 bits"
         )
     if white is None and image.mode == "F" and high > 1:
         raise ImageError(
@@ -115,8 +116,9 @@ def deep_grey(
             "not known; save it with 8 bits (values to 255) or 16 bits (values to 65535), or say "
             "it (white=, --white)"
         )
-    top = white or (1.0 if image.mode == "F" else 65535.0)
-    grey = np.minimum(values.astype(np.float64) / top, 1).astype(np.float32)
+    grey = values.astype(np.float32)
+    grey /= white or (1 if image.mode == "F" else 65535)
+    np.minimum(grey, 1, out=grey)
     transparent = image.info.get("transparency")
     if isinstance(transparent, int) and image.mode != "F":
         grey[values == transparent] = 1
