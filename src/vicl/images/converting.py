@@ -20,6 +20,7 @@ from vicl.images.decoding import (
     ANY_SIZE,
     DEFAULT_LIMIT_PIXELS,
     HAS_AVIF,
+    PARSER_ERRORS,
     ImageError,
     image_name,
     open_image,
@@ -124,8 +125,10 @@ def _is_deep_file(path: str | os.PathLike[str]) -> bool:
     """Whether a file's header says so; False for one that cannot be opened, which is told later."""
     try:
         with open_plain(path) as stream, opened(stream, display(path), ANY_SIZE) as image:
+            if isinstance(path, Frame) and image.format == "TIFF":
+                image.seek(path.number - 1)  # pages may differ in kind
             return is_deep(image)
-    except FileError:
+    except (FileError, *PARSER_ERRORS):
         return False
 
 
