@@ -33,6 +33,13 @@ if TYPE_CHECKING:
         nargs=2,
         multiple=True,
     ),
+    text(
+        "--box marked",
+        "IN [NAME=]X0,Y0,X1,Y1",
+        "An example: an image and a box around its object, in pixels. Repeat for more boxes.",
+        nargs=2,
+        multiple=True,
+    ),
     choice(
         "--task",
         ("image", "segmentation", "detection", "edges", "colorization"),
@@ -146,8 +153,11 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
 
 def _check(arguments: Sequence[str], given: Mapping[str, Any]) -> None:
     """Refuse options that contradict one another, before anything is loaded."""
-    if bool(given["examples"]) == (given["prompt"] is not None):
-        raise click.UsageError("give --example IN OUT (one or more), or --prompt F.vicl")
+    shown = bool(given["examples"] or given["marked"])
+    if shown == (given["prompt"] is not None):
+        raise click.UsageError(
+            "give --example IN OUT or --box IN X0,Y0,X1,Y1 (one or more), or --prompt F.vicl"
+        )
     if given["prompt"] is not None and any(
         given[option] for option in ("task", "classes", "palette", "boxes")
     ):
@@ -183,13 +193,24 @@ def _prompter(given: Mapping[str, Any]) -> VisualPrompter:
         )
     return VisualPrompter(
         given["model"],
-        given["examples"],
+        _examples(given),
         given["task"] or "image",
         classes=given["classes"],
         palette=given["palette"],
         boxes=given["boxes"] or "largest",
         **how,
     )
+
+
+def _examples(given: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+    """The examples that were given: files, and images with boxes of their own."""
+    from vicl.exports.shapes import parse_boxes
+
+    by_image: dict[str, list[str]] = {}
+    for image, box in given["marked"]:
+        by_image.setdefault(image, []).append(box)
+    marked = [(image, parse_boxes(boxes, f"--box {image}")) for image, boxes in by_image.items()]
+    return [*given["examples"], *marked]
 
 
 def _writer(
@@ -207,7 +228,10 @@ def _writer(
         format=given["format_"],
         classes=getattr(prompter.task, "marks", ()),
         values=given["values"],
-        sources=[Path(path) for pair in given["examples"] for path in pair],
+        sources=[
+            *(Path(path) for pair in given["examples"] for path in pair),
+            *(Path(image) for image, _ in given["marked"]),
+        ],
         resume=given["skip_existing"],
         overwrite=given["overwrite"],
     )

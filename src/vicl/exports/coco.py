@@ -52,7 +52,7 @@ class CocoAnnotation(TypedDict):
     id: int
     image_id: int
     category_id: int
-    bbox: list[float]
+    bbox: NotRequired[list[float]]
     area: NotRequired[float]
     iscrowd: NotRequired[int]
     segmentation: NotRequired[Rle | list[list[float]]]
@@ -204,13 +204,26 @@ def read_coco(path: str | os.PathLike[str]) -> CocoDataset:
         data = Path(path).read_bytes()
     except OSError as error:
         raise ExportError(f"{display(path)}: cannot be read ({reason(error)})") from error
+    return parse_coco(data, display(path))
+
+
+def parse_coco(data: bytes, name: str) -> CocoDataset:
+    """Check the bytes of a COCO instances file, as :func:`read_coco` does.
+
+    Args:
+        data: The whole file.
+        name: What messages call it.
+
+    Raises:
+        ExportError: As :func:`read_coco`.
+    """
     try:
         dataset: CocoDataset = _dataset().validate_json(data)
     except ValidationError as error:
-        raise ExportError(f"{display(path)}: {_explain(error)}") from error
+        raise ExportError(f"{name}: {_explain(error)}") from error
     fault = _find_fault(dataset)
     if fault:
-        raise ExportError(f"{display(path)}: {fault}")
+        raise ExportError(f"{name}: {fault}")
     return dataset
 
 
@@ -242,8 +255,9 @@ def _find_fault(dataset: CocoDataset) -> str | None:
             return f"{where}: image_id {entry['image_id']} is not among the images"
         if entry["category_id"] not in categories:
             return f"{where}: category_id {entry['category_id']} is not among the categories"
-        if len(entry["bbox"]) != 4:
-            return f"{where}: bbox has {len(entry['bbox'])} numbers, expected x, y, width, height"
+        box = entry.get("bbox", [0, 0, 0, 0])
+        if len(box) != 4:
+            return f"{where}: bbox has {len(box)} numbers, expected x, y, width, height"
         image = images[entry["image_id"]]
         shape = entry.get("segmentation")
         if isinstance(shape, dict) and shape["size"] != [image["height"], image["width"]]:

@@ -74,6 +74,33 @@ def decode_rle(rle: Rle, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Bool[np
     Raises:
         ValueError: If the size is over the limit, or the counts do not make up that size.
     """
+    counts = _checked_counts(rle, limit_pixels)
+    height, width = rle["size"]
+    values = np.arange(len(counts)) % 2 == 1
+    return np.repeat(values, counts).reshape(width, height).T
+
+
+def rle_to_pixels(rle: Rle, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Int[np.ndarray, " n"]:
+    """Decode a set of pixels, in time and memory of its own size, not the image's.
+
+    Args:
+        rle: As for :func:`decode_rle`.
+        limit_pixels: The same.
+
+    Returns:
+        Column-major indices ``x * h + y``, rising.
+
+    Raises:
+        ValueError: As :func:`decode_rle`.
+    """
+    counts = _checked_counts(rle, limit_pixels)
+    lengths = counts[1::2]
+    starts = np.cumsum(counts)[::2][: len(lengths)]
+    before = np.cumsum(lengths) - lengths
+    return np.repeat(starts - before, lengths) + np.arange(lengths.sum())
+
+
+def _checked_counts(rle: Rle, limit_pixels: int) -> Counts:
     height, width = rle["size"]
     if height < 0 or width < 0 or height * width > limit_pixels:
         raise ValueError(
@@ -88,8 +115,7 @@ def decode_rle(rle: Rle, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Bool[np
             f"counts: got runs that do not fill the image, expected runs of 0 and more that add "
             f"up to {height} x {width} = {height * width} pixels"
         )
-    values = np.arange(len(counts)) % 2 == 1
-    return np.repeat(values, counts).reshape(width, height).T
+    return counts
 
 
 def _to_text(counts: Counts) -> str:

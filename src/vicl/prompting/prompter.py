@@ -32,6 +32,7 @@ from vicl.images import (
 )
 from vicl.loading import BEST_FOR_TASK, load_model
 from vicl.prompt import Example, ExampleLike, Prompt, as_examples
+from vicl.prompting.annotated import named_classes, painted, with_shapes
 from vicl.prompting.asking import as_engine, taken_apart
 from vicl.prompting.batching import AT_ONCE, FAULTS, answers, unbroken
 from vicl.prompting.depth import at_white, open_query, white_of
@@ -93,6 +94,9 @@ class VisualPrompter:
         **settings: Any,
     ) -> None:
         PromptSettings.of(settings)  # refuses what cannot be before anything is loaded
+        given = list(examples) if not isinstance(examples, str | Example) else examples
+        shown = with_shapes(as_examples(given)) if given else ()
+        classes = named_classes(shown, task, classes)
         self.task = get_task(task, classes=classes, palette=palette, boxes=boxes)
         if model is None:
             model = BEST_FOR_TASK.get(self.task.name, BEST_FOR_TASK["image"])
@@ -103,10 +107,8 @@ class VisualPrompter:
         self._engine = as_engine(self.model, self.settings, local=self.task.is_local)
         self.dtype = "float32" if dtype == "auto" else dtype
         self.limit_pixels = limit_pixels
-        given = list(examples) if not isinstance(examples, str | Example) else examples
         self.passes: Passes = ()
-        if given:
-            shown = as_examples(given)
+        if shown:
             white = self._white(shown)
             self.passes = self._draw(shown, white)
             self.settings = self.settings.changed({"white": white})
@@ -255,6 +257,7 @@ class VisualPrompter:
     ) -> tuple[tuple[Example, ...], ...]:
         """Draw examples for the task, in 8 bits a channel, as a prompt file keeps them."""
         examples = at_white(examples, self.task, white, limit_pixels=self.limit_pixels)
+        examples = painted(with_shapes(examples), self.task, limit_pixels=self.limit_pixels)
 
         def eight_bit(image: ImageLike) -> Tensor:
             return to_tensor(to_pil(to_tensor(image)))

@@ -55,7 +55,7 @@ def read_labels(mask: Any, classes: Classes, *, limit_pixels: int = DEFAULT_LIMI
     Args:
         mask: Path, PIL image, (h, w), (1, h, w), (h, w, 1) or (h, w, 3 or 4) array or tensor,
             (3, h, w) float tensor, list of rows, (n, h, w) planes, or a mapping of class names to
-            such masks.
+            such masks; one that has been read comes back itself.
         classes: What the mask may hold.
         limit_pixels: Of a file; see :func:`vicl.images.open_image`.
 
@@ -63,6 +63,8 @@ def read_labels(mask: Any, classes: Classes, *, limit_pixels: int = DEFAULT_LIMI
         MaskError: If the mask is ambiguous or holds none of the classes.
         vicl.images.ImageError: If a file cannot be opened.
     """
+    if isinstance(mask, Labels):
+        return mask
     if isinstance(mask, Mapping):
         return _read_one_each(mask, classes, limit_pixels)
     where = mask_name(mask)

@@ -96,13 +96,13 @@ def check_frame(
     h, w = picture.shape[1:]
     oh, ow = output
     turned = (oh, ow) == (w, h) and abs(h - w) > 1
-    if _same_frame((h, w), (oh, ow)) and not turned:
+    if same_frame((h, w), (oh, ow)) and not turned:
         return
     sizes = (
         f"{task}: the example's input {_named(example.input)} is {w}x{h} and its output "
         f"{_named(example.output)} {ow}x{oh} pixels (width x height)"
     )
-    if not turned and not _same_frame((w, h), (oh, ow)):
+    if not turned and not same_frame((w, h), (oh, ow)):
         raise MaskError(
             f"{sizes}: they do not show the same frame; give an output of the input's shape"
         )
@@ -123,7 +123,8 @@ def check_frame(
     )
 
 
-def _same_frame(size: tuple[int, int], other: tuple[int, int]) -> bool:
+def same_frame(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two sizes are of one shape, but for rounding."""
     (h, w), (oh, ow) = size, other
     return abs(h * ow - w * oh) <= 0.02 * max(h * ow, w * oh) + max(h, w, oh, ow)
 

@@ -1,0 +1,94 @@
+"""One image's objects from a COCO file, by any writer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from vicl.exports.annotation import ExportError
+from vicl.exports.coco import CocoAnnotation, CocoImage, parse_coco
+from vicl.exports.shapes import MOST_SHAPES, Corners, Outline, Shape, Shapes, corners, outline
+from vicl.files import display
+
+
+def coco_shapes(data: bytes, name: str, image: Path | None) -> Shapes:
+    """Give the objects of one image of a COCO file.
+
+    Args:
+        data: The file.
+        name: What messages call it.
+        image: The image's file; it is found by `file_name`. None for the only image there is.
+
+    Raises:
+        ExportError: If it is no such file, does not hold the image or holds it twice, or an object
+            has no region.
+    """
+    dataset = parse_coco(data, name)
+    record = _find(dataset["images"], image, name)
+    names = {c["id"]: c["name"] for c in sorted(dataset["categories"], key=lambda c: c["id"])}
+    if not all(category.strip() for category in names.values()):
+        raise ExportError(f"{name}: categories: one has an empty name, expected a name each")
+    entries = [e for e in dataset["annotations"] if e["image_id"] == record["id"]]
+    if len(entries) > MOST_SHAPES:
+        raise ExportError(f"{name}: has {len(entries)} objects, expected up to {MOST_SHAPES}")
+    shapes = tuple(_shape(entry, names[entry["category_id"]], name) for entry in entries)
+    size = (record["height"], record["width"])
+    return Shapes(name, shapes, tuple(dict.fromkeys(names.values())), ordered=True, size=size)
+
+
+def _shape(entry: CocoAnnotation, category: str, name: str) -> Shape:
+    where = f"{name}: annotation {entry['id']} ({category})"
+    crowd = bool(entry.get("iscrowd", 0))
+    given = entry.get("segmentation")
+    box: Corners | None = None
+    x, y, width, height = entry.get("bbox", (0, 0, 0, 0))
+    if "bbox" in entry and (not given or (width > 0 and height > 0)):
+        box = corners(x, y, x + width, y + height, f"{where}: bbox")
+    if isinstance(given, dict):
+        return Shape(where, category, given, box, crowd)
+    paths: tuple[Outline, ...] = tuple(
+        outline(path, f"{where}: segmentation") for path in given or ()
+    )
+    if not paths and box is None:
+        raise ExportError(f"{where}: has neither segmentation nor bbox, expected one of them")
+    return Shape(where, category, paths, box, crowd)
+
+
+def _find(records: Sequence[CocoImage], image: Path | None, name: str) -> CocoImage:
+    """The image's entry: by the most of its path that agrees, else by its bare name."""
+    if image is None:
+        if len(records) == 1:
+            return records[0]
+        raise ExportError(
+            f"{name}: holds {len(records)} images; give the example's input as a path, by which it "
+            "is found"
+        )
+    own = _parts(str(image.absolute()))
+    agreeing: list[tuple[int, CocoImage]] = []
+    for record in records:
+        parts = _parts(record["file_name"])
+        if parts and own[-len(parts) :] == parts:
+            agreeing.append((len(parts), record))
+    longest = max((length for length, _ in agreeing), default=0)
+    found = [record for length, record in agreeing if length == longest]
+    if not found:
+        found = [r for r in records if _parts(r["file_name"])[-1:] == own[-1:]]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        listed = ", ".join(display(record["file_name"]) for record in found[:4])
+        raise ExportError(
+            f"{name}: {len(found)} of its images may be {display(image)} ({listed}); rename it, or "
+            "leave one in the file"
+        )
+    listed = ", ".join(display(record["file_name"]) for record in records[:4])
+    raise ExportError(
+        f"{name}: holds no image called {display(image.name)}; its images are "
+        f"{listed or 'none'}{', ...' if len(records) > 4 else ''}"
+    )
+
+
+def _parts(path: str) -> list[str]:
+    """The folders and the name of a path by any system's slashes."""
+    return [part for part in re.split(r"[/\\]", path) if part not in ("", ".")]

@@ -1,0 +1,117 @@
+"""Pascal VOC's XML: one image's boxes.
+
+The numbers of a box are pixels counted from 1, the last one included: 1, 1, w, h is the whole image
+(as the VOC development kit and most readers have it).  A file in which a box starts at 0, or has
+fractions, counts otherwise: then they are edges from 0 to w and h.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any, Final
+from xml.parsers import expat
+
+from vicl.exports.annotation import ExportError
+from vicl.exports.shapes import MOST_SHAPES, Shape, Shapes, corners
+from vicl.exports.sources import warn_of_other_image
+
+_DEEPEST: Final = 32
+_SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
+
+
+def voc_shapes(data: bytes, name: str, image: Path | None) -> Shapes:
+    """Give the objects of a file.
+
+    Args:
+        data: The file; document types and entities in it are refused.
+        name: What messages call it.
+        image: The image's file, for a warning where the annotation names another.
+
+    Raises:
+        ExportError: If it is no such file, or a box is damaged.
+    """
+    root = _parse(data, name)
+    if root.tag != "annotation":
+        raise ExportError(
+            f"{name}: is XML, but its root is <{root.tag[:40]}>, expected Pascal VOC's <annotation>"
+        )
+    warn_of_other_image(name, root.findtext("filename"), image)
+    objects = root.findall("object")
+    if len(objects) > MOST_SHAPES:
+        raise ExportError(f"{name}: has {len(objects)} objects, expected up to {MOST_SHAPES}")
+    found = []
+    for index, entry in enumerate(objects, start=1):
+        label = (entry.findtext("name") or "").strip()
+        where = f"{name}: object {index} ({label[:40]})"
+        if not label:
+            raise ExportError(f"{where}: has no <name>")
+        found.append((where, label, _numbers(entry, where)))
+    inclusive = all(
+        min(box[:2]) >= 1 and all(value.is_integer() for value in box) for _, _, box in found
+    )
+    shift = 1 if inclusive else 0
+    shapes = tuple(
+        Shape(where, label, box=corners(x0 - shift, y0 - shift, x1, y1, where))
+        for where, label, (x0, y0, x1, y1) in found
+    )
+    names = tuple(sorted({label for _, label, _ in found}))
+    return Shapes(name, shapes, names, size=_size(root))
+
+
+def _numbers(entry: ET.Element, where: str) -> tuple[float, float, float, float]:
+    box = entry.find("bndbox")
+    if box is None:
+        raise ExportError(f"{where}: has no <bndbox>; only boxes are read of Pascal VOC")
+    try:
+        x0, y0, x1, y1 = (float(box.findtext(side) or "") for side in _SIDES)
+    except ValueError as error:
+        raise ExportError(f"{where}: expected a number in each of {', '.join(_SIDES)}") from error
+    return x0, y0, x1, y1
+
+
+def _size(root: ET.Element) -> tuple[int, int] | None:
+    """(height, width), where the file says them; some tools write zeros."""
+    try:
+        h, w = (int(root.findtext(f"size/{side}") or "") for side in ("height", "width"))
+    except ValueError:
+        return None
+    return (h, w) if 0 < h < 1 << 31 and 0 < w < 1 << 31 else None
+
+
+def _parse(data: bytes, name: str) -> ET.Element:
+    """Read XML with neither document type nor entities, which can be made to grow without end."""
+    builder = ET.TreeBuilder()
+    parser = expat.ParserCreate()
+    depth = 0
+
+    def refuse(*_: Any) -> None:
+        raise ExportError(
+            f"{name}: has a document type or entities (<!DOCTYPE, <!ENTITY), which are not read; "
+            "remove them"
+        )
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > _DEEPEST:
+            raise ExportError(f"{name}: is nested more than {_DEEPEST} deep, as no annotation is")
+        builder.start(tag, attributes)
+
+    def end(tag: str) -> None:
+        nonlocal depth
+        depth -= 1
+        builder.end(tag)
+
+    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.CharacterDataHandler = builder.data
+    try:
+        parser.Parse(data, True)
+        return builder.close()
+    except (expat.ExpatError, ValueError, LookupError) as error:
+        if isinstance(error, ExportError):
+            raise
+        raise ExportError(
+            f"{name}: is no XML, or is cut off ({error}); expected a Pascal VOC file, in whole"
+        ) from error
