@@ -55,10 +55,12 @@ def read_shapes(path: str | os.PathLike[str], image: object = None) -> Shapes:
     """
     suffix = Path(path).suffix.lower()
     name = display(path)
-    data = read_bounded(path, _LIMITS[suffix], ExportError)
     file = Path(image) if isinstance(image, str | os.PathLike) else None
     if suffix == ".txt":
-        return yolo_shapes(data, path)
+        # An empty file says that the image has no objects.
+        empty = Path(path).is_file() and Path(path).stat().st_size == 0
+        return yolo_shapes(b"" if empty else read_bounded(path, _LIMITS[suffix], ExportError), path)
+    data = read_bounded(path, _LIMITS[suffix], ExportError)
     if suffix == ".xml":
         return voc_shapes(data, name, file)
     document = _parse(data, name)

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float64, UInt8
 
 from vicl.exports.annotation import ExportError
 from vicl.exports.rle import Rle, rle_to_pixels
-from vicl.tasks.boxes import Box, bounding_box, whole_pixels
+from vicl.tasks.boxes import Box, whole_pixels
 from vicl.tasks.pairs import same_frame
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ Outline: TypeAlias = Float64[np.ndarray, "n 2"]
 Corners: TypeAlias = tuple[float, float, float, float]
 
 MOST_SHAPES: Final = 100_000
-"""Of one image."""
+"""Of one image, and outlines of them."""
 _MOST_WORK: Final = 1 << 31
 """Pixels and crossings that all shapes of an image may take to paint: seconds, not hours."""
 _BAND: Final = 1 << 22
@@ -208,6 +208,12 @@ def paint(
     labels = np.zeros(own, np.uint8)
     boxes: list[Box] = []
     left_out: dict[str, None] = {}
+    outlines = sum(len(s.region) for s in shapes.shapes if isinstance(s.region, tuple))
+    if outlines > MOST_SHAPES:
+        raise ExportError(
+            f"{shapes.source}: has {outlines} outlines, expected up to {MOST_SHAPES}; give a mask "
+            "(PNG) instead"
+        )
     work = 0
     for shape in shapes.shapes:
         if shape.name is not None and shape.name not in names:
@@ -335,11 +341,12 @@ def _paint_patch(
             f"reaches out of the image of {w}x{h}"
         )
     labels[patch.top : patch.top + rows, patch.left : patch.left + columns][patch.mask] = number
-    box = bounding_box(patch.mask)
-    if box is not None:
-        x, y = patch.left, patch.top
-        box = (box[0] + x, box[1] + y, box[2] + x, box[3] + y)
-    return box, rows * columns
+    y, x = np.flatnonzero(patch.mask.any(axis=1)), np.flatnonzero(patch.mask.any(axis=0))
+    if not len(y):
+        return None, rows * columns
+    edges = (patch.left + x[0], patch.top + y[0], patch.left + x[-1] + 1, patch.top + y[-1] + 1)
+    x0, y0, x1, y1 = map(float, edges)
+    return (x0, y0, x1, y1), rows * columns
 
 
 def _cost(path: Outline, size: tuple[int, int]) -> int:
