@@ -271,30 +271,19 @@ def _scaled(shape: Shape, size: tuple[int, int]) -> Shape:
 
 def _paint(labels: UInt8[np.ndarray, "h w"], shape: Shape, number: int, boxes: list[Box]) -> int:
     """Paint one shape and note its box; gives how much work it was, in pixels."""
-    size = (labels.shape[0], labels.shape[1])
-    box, work = shape.box, 1
-    if box is not None:
-        _check_inside(box, size, shape.where)
-    if isinstance(shape.region, Patch | dict):
-        paint_region = _paint_patch if isinstance(shape.region, Patch) else _paint_rle
-        found, cost = paint_region(labels, shape, number)
-        box, work = box or found, work + cost
-    elif shape.region:
-        x0, y0 = np.min([path.min(axis=0) for path in shape.region], axis=0)
-        x1, y1 = np.max([path.max(axis=0) for path in shape.region], axis=0)
-        around = (float(x0), float(y0), float(x1), float(y1))
-        _check_inside(around, size, shape.where)
-        box = box or around
-        work += sum(_cost(path, size) for path in shape.region)
-        if work <= _MOST_WORK:
-            for path in shape.region:
-                fill(labels, path, number)
-    elif box is not None:
-        left, top, right, bottom = (int(value) for value in whole_pixels(box, size))
-        labels[top:bottom, left:right] = number
-        work += (bottom - top) * (right - left)
+    h, w = labels.shape
+    if shape.box is not None:
+        _check_inside(shape.box, (h, w), shape.where)
+    if isinstance(shape.region, tuple) and shape.region:
+        found, work = _paint_outlines(labels, shape.region, number, shape.where)
+    elif isinstance(shape.region, tuple):
+        found, work = _paint_box(labels, shape.box, number)
+    elif isinstance(shape.region, Patch):
+        found, work = _paint_patch(labels, shape.region, number, shape.where)
+    else:
+        found, work = _paint_rle(labels, shape.region, number, shape.where)
+    box = shape.box or found
     if box is not None and number and not shape.crowd and box[0] < box[2] and box[1] < box[3]:
-        h, w = size
         cut = (max(box[0], 0.0), max(box[1], 0.0), min(box[2], float(w)), min(box[3], float(h)))
         boxes.append(Box(cut, number))
     return work
@@ -311,15 +300,40 @@ def _check_inside(box: Corners, size: tuple[int, int], where: str) -> None:
         raise ExportError(f"{where}: lies outside the image of {w}x{h} pixels: {shown}")
 
 
+def _paint_outlines(
+    labels: UInt8[np.ndarray, "h w"], paths: tuple[Outline, ...], number: int, where: str
+) -> tuple[Corners, int]:
+    h, w = labels.shape
+    x0, y0 = np.min([path.min(axis=0) for path in paths], axis=0)
+    x1, y1 = np.max([path.max(axis=0) for path in paths], axis=0)
+    around = (float(x0), float(y0), float(x1), float(y1))
+    _check_inside(around, (h, w), where)
+    work = sum(_cost(path, (h, w)) for path in paths)
+    if work <= _MOST_WORK:  # else it is refused
+        for path in paths:
+            fill(labels, path, number)
+    return around, work
+
+
+def _paint_box(
+    labels: UInt8[np.ndarray, "h w"], box: Corners | None, number: int
+) -> tuple[Corners | None, int]:
+    if box is None:
+        return None, 1
+    h, w = labels.shape
+    left, top, right, bottom = (int(value) for value in whole_pixels(box, (h, w)))
+    labels[top:bottom, left:right] = number
+    return box, (bottom - top) * (right - left)
+
+
 def _paint_rle(
-    labels: UInt8[np.ndarray, "h w"], shape: Shape, number: int
+    labels: UInt8[np.ndarray, "h w"], rle: Rle, number: int, where: str
 ) -> tuple[Corners | None, int]:
     h, w = labels.shape
-    assert isinstance(shape.region, dict)
     try:
-        pixels = rle_to_pixels(shape.region, limit_pixels=h * w)
+        pixels = rle_to_pixels(rle, limit_pixels=h * w)
     except (ValueError, TypeError, OverflowError) as error:
-        raise ExportError(f"{shape.where}: segmentation: {error}") from error
+        raise ExportError(f"{where}: segmentation: {error}") from error
     if not len(pixels):
         return None, 1
     x, y = np.divmod(pixels, h)
@@ -329,15 +343,13 @@ def _paint_rle(
 
 
 def _paint_patch(
-    labels: UInt8[np.ndarray, "h w"], shape: Shape, number: int
+    labels: UInt8[np.ndarray, "h w"], patch: Patch, number: int, where: str
 ) -> tuple[Corners | None, int]:
     h, w = labels.shape
-    patch = shape.region
-    assert isinstance(patch, Patch)
     rows, columns = patch.mask.shape
     if patch.left < 0 or patch.top < 0 or patch.left + columns > w or patch.top + rows > h:
         raise ExportError(
-            f"{shape.where}: its mask of {columns}x{rows} pixels at ({patch.left}, {patch.top}) "
+            f"{where}: its mask of {columns}x{rows} pixels at ({patch.left}, {patch.top}) "
             f"reaches out of the image of {w}x{h}"
         )
     labels[patch.top : patch.top + rows, patch.left : patch.left + columns][patch.mask] = number
@@ -355,7 +367,8 @@ def _cost(path: Outline, size: tuple[int, int]) -> int:
     (x0, y0), (x1, y1) = path.min(axis=0), path.max(axis=0)
     area = max(0.0, min(x1, w) - max(x0, 0)) * max(0.0, min(y1, h) - max(y0, 0))
     first, last = _rows(path, h)
-    return int(area) + 16 * int((last - first).sum())
+    crossings = int((last - first).sum())
+    return int(area) + 16 * crossings
 
 
 def _rows(path: Outline, height: int) -> tuple[np.ndarray, np.ndarray]:

@@ -22,6 +22,7 @@ from typing import Final
 from PIL import Image, UnidentifiedImageError, features
 
 from vicl.files import FileError, display, open_plain, reason
+from vicl.images.counting import MOST_FRAMES, SINGLE, count_pictures
 
 DEFAULT_LIMIT_PIXELS: Final = 64_000_000
 """Width times height above which an image is refused before it is decoded."""
@@ -56,9 +57,6 @@ PARSER_ERRORS: Final = (
 
 log = logging.getLogger(__name__)
 
-_COUNTED_BYTES: Final = 1 << 26
-_SINGLE: Final = ("JPEG", "MPO", "BMP")
-"""Formats of one picture, though a phone's JPEG may carry another one for depth or preview."""
 _SHALLOW: Final = 64
 """Of 255: what 14 bits and fewer reach, kept in the lower part of 16."""
 
@@ -212,27 +210,21 @@ def _read(stream: io.BufferedReader | io.BytesIO, name: str, limit_pixels: int) 
             highest = max(int(high) for _, high in colours)  # type: ignore[misc]
             if highest < _SHALLOW:
                 _tell_lost_depth(name, highest)
-        frames = 1 if image.format in _SINGLE else frame_count(stream)
+        frames = 1 if image.format in SINGLE else frame_count(stream)
         if frames != 1:
             _tell_frames(name, frames)
         return decoded
 
 
 def frame_count(stream: io.BufferedReader | io.BytesIO) -> int | None:
-    """How many frames or pages a file of a listed format holds; None for several, uncounted.
+    """How many frames a file of a listed format holds; None where it is damaged.
 
-    Counting reads the whole of a TIFF or GIF, so larger ones, and damaged ones, are not counted.
-    A phone's multi-picture JPEG counts as one picture.
+    At most one more than :data:`vicl.images.counting.MOST_FRAMES`.
     """
     try:
         stream.seek(0)
         # Opened anew: counting moves through the frames, and must not change how one is decoded.
-        image: Image.Image = Image.open(stream, formats=FORMATS)
-        if image.format in _SINGLE or not getattr(image, "is_animated", False):
-            return 1
-        if image.format in ("GIF", "TIFF") and stream.seek(0, io.SEEK_END) > _COUNTED_BYTES:
-            return None
-        return int(getattr(image, "n_frames", 1))
+        return count_pictures(stream, Image.open(stream, formats=FORMATS))
     except PARSER_ERRORS:
         return None
 
@@ -244,7 +236,7 @@ def _tell_frames(name: str, frames: int | None) -> None:
         "%s: has %s frames; the first is answered; --all-frames answers all "
         "(vicl.images.open_frames)",
         name,
-        "several" if frames is None else frames,
+        "several" if frames is None else f"over {MOST_FRAMES}" if frames > MOST_FRAMES else frames,
     )
 
 

@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from PIL import Image
 
 from vicl.files import FileError, display, open_plain
+from vicl.images.counting import MOST_FRAMES
 from vicl.images.decoding import (
     ANY_SIZE,
     DEFAULT_LIMIT_PIXELS,
@@ -23,9 +23,6 @@ from vicl.images.decoding import (
     opened,
     too_large,
 )
-
-MOST_FRAMES: Final = 10_000
-"""Of a file: a header may say any number."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,8 @@ def count_frames(path: str | os.PathLike[str]) -> int:
     A phone's multi-picture JPEG counts as one picture.
 
     Raises:
-        ImageError: If there are more than :data:`MOST_FRAMES`, or too many bytes to count them.
+        ImageError: If there are more than :data:`vicl.images.counting.MOST_FRAMES`, or they cannot
+            be counted.
     """
     name = display(path)
     try:
@@ -61,11 +59,10 @@ def count_frames(path: str | os.PathLike[str]) -> int:
             count = frame_count(stream)
     except FileError:
         return 1  # refused when it is opened
-    if count is None or not 1 <= count <= MOST_FRAMES:
-        raise ImageError(
-            f"{name}: has {'uncounted' if count is None else count} frames, expected at "
-            f"most {MOST_FRAMES} in a whole file; split it up first"
-        )
+    if count is None:
+        raise ImageError(f"{name}: is damaged: its frames cannot be counted; save it anew")
+    if count > MOST_FRAMES:
+        raise ImageError(f"{name}: has more than {MOST_FRAMES} frames; split it up first")
     return count
 
 
