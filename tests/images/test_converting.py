@@ -18,6 +18,7 @@ from vicl.images import (
     Filter,
     ImageError,
     find_images,
+    highest_value,
     resize,
     resize_map,
     to_pil,
@@ -75,7 +76,8 @@ def test_the_tensor_does_not_share_the_arrays_memory() -> None:
     [
         (np.zeros((2, 2), np.float64), r"got float64 of shape \(2, 2\), expected uint8.*\* 255"),
         (np.zeros((2, 2, 3), np.float32), "got float32.*round"),
-        (np.zeros((2, 2), np.uint16), "got uint16.*// 257"),
+        (np.zeros((2, 2, 3), np.uint16), "got uint16.*or uint16 of shape HxW"),
+        (np.zeros(4, np.uint16), "got uint16"),
         (np.zeros((2, 2), np.int64), "got int64"),
         (np.array([["a"]]), "expected uint8"),
         (np.zeros((3, 8, 9), np.uint8), r"transpose\(1, 2, 0\)"),
@@ -258,6 +260,74 @@ def test_find_images(tmp_path: Path) -> None:
         "z.jpeg",
     ]
     assert find_images(tmp_path) == [tmp_path / name for name in expected]
+
+
+@pytest.mark.parametrize("suffix", [".avif", ".apng", ".jpe"])
+def test_what_can_be_opened_is_found(tmp_path: Path, suffix: str) -> None:
+    kind = {".avif": "AVIF", ".apng": "PNG", ".jpe": "JPEG"}[suffix]
+    Image.new("RGB", (4, 3), "#ff0000").save(tmp_path / f"a{suffix}", kind)
+    (found,) = find_images(tmp_path)
+    assert to_tensor(found).shape == (3, 3, 4)
+
+
+def test_pictures_that_are_left_out_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a.heic", "sub/b.HEIC", "c.jp2", "d.nef", ".e.psd", "notes.txt", "f.png", "g.pdf"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert find_images(tmp_path) == [tmp_path / "f.png"]
+    (record,) = caplog.records
+    said = record.getMessage()
+    assert said.startswith(f"{tmp_path}: 4 files left out: .heic (2), .jp2 (1), .nef (1); ")
+    assert "convert the others first (HEIC: heif-convert" in said
+
+
+def test_nothing_is_told_of_other_files(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("notes.txt", "f.png", "labels.json"):
+        (tmp_path / name).touch()
+    find_images(tmp_path)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("suffix", ["tif", "png"])
+def test_sixteen_bits_keep_their_depth(tmp_path: Path, suffix: str) -> None:
+    levels = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    Image.fromarray(levels).save(tmp_path / f"a.{suffix}")
+    for image in (tmp_path / f"a.{suffix}", Image.fromarray(levels), levels, levels[..., None]):
+        grey = to_tensor(image, white=4095.0)
+        assert grey.shape == (3, 64, 64)
+        assert torch.equal(grey, torch.from_numpy(levels / np.float32(4095)).expand(3, -1, -1))
+        assert torch.equal(to_tensor(image)[0], torch.from_numpy(levels / np.float32(65535)))
+        assert highest_value(image) == 4095
+
+
+def test_other_depths_of_grey(tmp_path: Path) -> None:
+    floats = np.array([[0.0, 0.123456, 1.0]], np.float32)
+    whole = np.array([[0, 1000, 100_000]], np.int32)
+    for name, values, white in (
+        ("f", floats, None),
+        ("i", whole, 100_000.0),
+        ("f", floats * 8, 8.0),
+    ):
+        Image.fromarray(values).save(tmp_path / f"{name}.tif")
+        got = to_tensor(tmp_path / f"{name}.tif", white=white)[0].numpy()
+        assert np.allclose(got, values / (white or 1), rtol=1e-6)
+    assert to_tensor(np.full((2, 2), 5000, np.uint16), white=1000.0).max() == 1  # cut to white
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "CMYK"])
+def test_eight_bits_do_not_heed_white(mode: str) -> None:
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 256, (6, 7, 3), np.uint8)).convert(mode)
+    assert torch.equal(to_tensor(image, white=7.0), to_tensor(image))
+    assert highest_value(image) is None
+
+
+def test_highest_value_of_what_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no image")
+    for source in (tmp_path / "a.png", tmp_path / "none.png", torch.zeros(3, 2, 2)):
+        assert highest_value(source) is None
 
 
 def test_find_images_refuses_what_is_no_folder(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vicl.images import ImageError, to_rgb
+from vicl.images import ImageError, shared_white, to_rgb
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,29 @@ def test_alpha_is_blended_to_the_nearest_level() -> None:
 def test_numbers_without_a_known_white_are_refused(
     array: np.ndarray[tuple[int, int], np.dtype[np.int32]], fault: str
 ) -> None:
-    with pytest.raises(ImageError, match=f"PIL image: .*{fault}.*; (save|divide)"):
+    with pytest.raises(ImageError, match=f"PIL image: .*{fault}.*; (save|divide|subtract)"):
         to_rgb(Image.fromarray(array))
+
+
+@pytest.mark.parametrize(
+    ("highest", "white"),
+    [
+        ([], None),
+        ([None, None], None),
+        ([65535.0], 65535),
+        ([4095.0, None, 600.0], 4095),
+        ([600.0], 1023),
+        ([256.0], 1023),
+        ([255.0], 255),
+        ([4096.0], 16383),
+        ([1.0], 1),
+        ([0.3, 0.9], 1),
+        ([1.02], None),  # a float that overshoots, not a count
+        ([70000.0], None),
+    ],
+)
+def test_shared_white(highest: list[float | None], white: float | None) -> None:
+    assert shared_white(highest) == white
 
 
 def test_sixteen_bit_transparent_key() -> None:

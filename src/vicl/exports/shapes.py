@@ -272,6 +272,7 @@ def _scaled(shape: Shape, size: tuple[int, int]) -> Shape:
 def _paint(labels: UInt8[np.ndarray, "h w"], shape: Shape, number: int, boxes: list[Box]) -> int:
     """Paint one shape and note its box; gives how much work it was, in pixels."""
     h, w = labels.shape
+    found: Corners | None
     if shape.box is not None:
         _check_inside(shape.box, (h, w), shape.where)
     if isinstance(shape.region, tuple) and shape.region:
