@@ -16,7 +16,7 @@ from vicl.exports.annotation import Annotation, ExportError, check_classes, clip
 from vicl.exports.companions import write_companions
 from vicl.exports.regions import EDGE_INSET, find_regions
 from vicl.exports.shapes import MOST_SHAPES, Shape, Shapes, corners, outline
-from vicl.files import display, plain_yaml, write_atomic
+from vicl.files import display, write_atomic
 from vicl.files.bounded import read_bounded
 from vicl.tasks.boxes import Box
 
@@ -222,6 +222,8 @@ def _names_in_text(data: bytes) -> list[str] | None:
 
 
 def _names_in_yaml(data: bytes) -> list[str] | None:
+    from vicl.files import plain_yaml  # YAML takes its time to import
+
     try:
         document: Any = plain_yaml.parse(data)[0]
     except plain_yaml.FAULTS:
