@@ -353,7 +353,7 @@ def test_damaged_voc_is_refused(tmp_path: Path, text: str, words: str) -> None:
 )
 def test_foreign_json_is_refused(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "a.json").write_text(text)
-    with pytest.raises(ExportError, match=rf"a\.json: {words}"):
+    with pytest.raises(ExportError, match=rf"a\.json: .*{words}"):
         read_shapes(tmp_path / "a.json")
 
 

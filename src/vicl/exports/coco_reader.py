@@ -27,8 +27,6 @@ def coco_shapes(data: bytes, name: str, image: Path | None) -> Shapes:
     dataset = parse_coco(data, name)
     record = _find(dataset["images"], image, name)
     names = {c["id"]: c["name"] for c in sorted(dataset["categories"], key=lambda c: c["id"])}
-    if not all(category.strip() for category in names.values()):
-        raise ExportError(f"{name}: categories: one has an empty name, expected a name each")
     entries = [e for e in dataset["annotations"] if e["image_id"] == record["id"]]
     if len(entries) > MOST_SHAPES:
         raise ExportError(f"{name}: has {len(entries)} objects, expected up to {MOST_SHAPES}")
@@ -38,7 +36,7 @@ def coco_shapes(data: bytes, name: str, image: Path | None) -> Shapes:
 
 
 def _shape(entry: CocoAnnotation, category: str, name: str) -> Shape:
-    where = f"{name}: annotation {entry['id']} ({category})"
+    where = f"{name}: annotation {entry['id']} ({display(category[:40])})"
     crowd = bool(entry.get("iscrowd", 0))
     given = entry.get("segmentation")
     box: Corners | None = None

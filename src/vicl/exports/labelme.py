@@ -25,7 +25,7 @@ from vicl.exports.shapes import (
     outline,
 )
 from vicl.exports.sources import warn_of_other_image
-from vicl.files import write_atomic
+from vicl.files import display, write_atomic
 from vicl.images import DEFAULT_LIMIT_PIXELS, ImageError, open_bytes
 
 VERSION = "5.5.0"
@@ -138,7 +138,7 @@ def _read(entry: Any, index: int, name: str) -> Shape:
     label = entry.get("label")
     if not isinstance(label, str) or not label.strip():
         raise ExportError(f"{where}: label: got {label!r:.40}, expected a name")
-    where = f"{where} ({label[:40]})"
+    where = f"{where} ({display(label[:40])})"
     kind = entry.get("shape_type") or "polygon"  # which the oldest files leave out
     # Without spaces around it, since the command line and the other formats lose them too.
     known = None if label in _NO_CLASS else label.strip()

@@ -68,7 +68,7 @@ def read_shapes(path: str | os.PathLike[str], image: object = None) -> Shapes:
         return labelme_shapes(document, name, file)
     if "annotations" in document and "images" in document:
         return coco_shapes(data, name, file)
-    keys = ", ".join(list(map(str, document))[:6])[:120]
+    keys = ", ".join(display(key[:20]) for key in list(document)[:6])
     raise ExportError(
         f"{name}: is JSON, but neither LabelMe's (with shapes) nor COCO's (with images, "
         f"annotations and categories); it has {keys or 'nothing'}; export it anew as one of these"

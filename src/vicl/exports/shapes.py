@@ -23,7 +23,7 @@ from vicl.tasks.pairs import same_frame
 
 log = logging.getLogger(__name__)
 
-Outline: TypeAlias = Float64[np.ndarray, "n 2"]
+Outline: TypeAlias = Float64[np.ndarray, "_ 2"]
 Corners: TypeAlias = tuple[float, float, float, float]
 
 MOST_SHAPES: Final = 100_000
@@ -82,6 +82,9 @@ class Shapes:
         relative: Whether coordinates are shares of the image's sides (YOLO).
         numbered: Whether names are numbers from "0" that stand for classes named elsewhere: of
             YOLO without a list of names, of boxes without a name.
+
+    Raises:
+        ExportError: If a name is empty or cannot be printed.
     """
 
     source: str
@@ -91,6 +94,14 @@ class Shapes:
     size: tuple[int, int] | None = None
     relative: bool = False
     numbered: bool = False
+
+    def __post_init__(self) -> None:
+        for name in self.names:
+            if not name.strip() or not name.isprintable():
+                raise ExportError(
+                    f"{self.source}: a class is called {name[:40]!r}, expected printable text on "
+                    "one line"
+                )
 
 
 def outline(values: Any, where: str) -> Outline:

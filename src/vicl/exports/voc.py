@@ -15,6 +15,7 @@ from xml.parsers import expat
 from vicl.exports.annotation import ExportError
 from vicl.exports.shapes import MOST_SHAPES, Shape, Shapes, corners
 from vicl.exports.sources import warn_of_other_image
+from vicl.files import display
 
 _DEEPEST: Final = 32
 _SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
@@ -34,7 +35,7 @@ def voc_shapes(data: bytes, name: str, image: Path | None) -> Shapes:
     root = _parse(data, name)
     if root.tag != "annotation":
         raise ExportError(
-            f"{name}: is XML, but its root is <{root.tag[:40]}>, expected Pascal VOC's <annotation>"
+            f"{name}: is XML, but its root is <{display(root.tag[:40])}>, expected Pascal VOC's <annotation>"
         )
     warn_of_other_image(name, root.findtext("filename"), image)
     objects = root.findall("object")
@@ -43,7 +44,7 @@ def voc_shapes(data: bytes, name: str, image: Path | None) -> Shapes:
     found = []
     for index, entry in enumerate(objects, start=1):
         label = (entry.findtext("name") or "").strip()
-        where = f"{name}: object {index} ({label[:40]})"
+        where = f"{name}: object {index} ({display(label[:40])})"
         if not label:
             raise ExportError(f"{where}: has no <name>")
         found.append((where, label, _numbers(entry, where)))
