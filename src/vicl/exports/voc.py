@@ -35,7 +35,8 @@ def voc_shapes(data: bytes, name: str, image: Path | None) -> Shapes:
     root = _parse(data, name)
     if root.tag != "annotation":
         raise ExportError(
-            f"{name}: is XML, but its root is <{display(root.tag[:40])}>, expected Pascal VOC's <annotation>"
+            f"{name}: is XML, but its root is <{display(root.tag[:40])}>, expected Pascal VOC's "
+            "<annotation>"
         )
     warn_of_other_image(name, root.findtext("filename"), image)
     objects = root.findall("object")
