@@ -255,8 +255,8 @@ def _answer(
                 except (ValueError, OSError) as error:
                     if is_no_room(error):
                         raise OSError(
-                            f"{error}; stopped, since no further answer could be "
-                            f"written: {answered} answered; make room, then run again with --skip-existing"
+                            f"{error}; stopped, since no further answer could be written: "
+                            f"{answered} answered; make room, then run again with --skip-existing"
                         ) from error
                     fail(query.path, error)
                     continue
