@@ -15,12 +15,19 @@ if TYPE_CHECKING:
     from vicl.exports.answers import Query
 
 
-def find_queries(arguments: Sequence[str], *, out: str | None = None) -> list[Query]:
+def find_queries(
+    arguments: Sequence[str], *, out: str | None = None, all_frames: bool = False
+) -> list[Query]:
     """Resolve QUERY arguments, in order, each file once.
 
     A missing file is kept: it is reported when its turn comes. Of a folder's pictures those are
     left out that are answers: what is below `out`, where that is a folder below it; where both are
     one, a PNG beside another picture of its name; and canvases.
+
+    Args:
+        arguments: Files, folders, globs, or `-`.
+        out: Where answers go.
+        all_frames: Give each frame or page of a file that has several as a query of its own.
 
     Raises:
         click.UsageError: If a glob or folder holds nothing, or `-` comes with no list.
@@ -58,7 +65,25 @@ def find_queries(arguments: Sequence[str], *, out: str | None = None) -> list[Qu
             unique.setdefault(file, relative)
     if arguments and not unique:
         raise click.UsageError("the list on standard input is empty")
-    return [Query(path, relative) for path, relative in unique.items()]
+    queries = [Query(path, relative) for path, relative in unique.items()]
+    return [frame for query in queries for frame in _frames(query)] if all_frames else queries
+
+
+def _frames(query: Query) -> list[Query]:
+    from vicl.exports.answers import Query
+    from vicl.images import ImageError, count_frames
+
+    try:
+        count = count_frames(query.path)
+    except ImageError as error:
+        raise click.UsageError(str(error)) from error
+    if count == 1:
+        return [query]
+    name = query.relative
+    return [
+        Query(query.path, name.with_name(f"{name.stem}.frame-{number:04d}{name.suffix}"), number)
+        for number in range(1, count + 1)
+    ]
 
 
 def _without_answers(images: Sequence[Path], folder: Path, out: str | None) -> list[Path]:

@@ -74,6 +74,10 @@ if TYPE_CHECKING:
     ),
     flag("--canvas", "Also write NAME.canvas.png: the filled grid."),
     path("--contact-sheet", "FILE", "Draw the examples and the first 50 answers on one page."),
+    flag(
+        "--all-frames",
+        "Answer every frame of an animation and every page of a TIFF: NAME.frame-0001, ...",
+    ),
     flag("--json as_json", "Print one JSON object a query."),
     flag("--skip-existing", "Leave queries whose output exists: resume."),
     flag("--overwrite", "Replace outputs that exist."),
@@ -101,7 +105,7 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
     from vicl.exports.answers import AnswerSheet, as_row
     from vicl.images import save_image
 
-    queries = find_queries(arguments, out=given["output"])
+    queries = find_queries(arguments, out=given["output"], all_frames=given["all_frames"])
     prompter = _prompter(given)
     with _writer(queries, prompter, given) as writer:
         pending = _pending(queries, writer, given)
@@ -123,7 +127,7 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
             """Do with an answer what was asked for; gives the line to print."""
             written = None if writer is None else writer.write(query, answer)
             if given["canvas"] and writer is not None:
-                canvas = prompter.canvas(query.path, answer)
+                canvas = prompter.canvas(query.image, answer)
                 save_image(canvas, writer.beside(query, "canvas"), inputs=[query.path])
             if given["contact_sheet"] is not None:
                 sheet.add(query, answer)
@@ -247,8 +251,8 @@ def _answer(
 
     try:
         with progress("answering", total=len(queries)) as advance:
-            paths = [query.path for query in queries]
-            for answer in prompter.map(paths, batch_size=given["batch_size"], on_error=fail):
+            images = [query.image for query in queries]
+            for answer in prompter.map(images, batch_size=given["batch_size"], on_error=fail):
                 query = queries[answer.index]
                 try:
                     line = take(query, answer)

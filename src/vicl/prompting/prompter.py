@@ -36,6 +36,7 @@ from vicl.loading import BEST_FOR_TASK, load_model
 from vicl.prompt import Example, ExampleLike, Prompt, as_examples
 from vicl.prompting.asking import as_engine, taken_apart
 from vicl.prompting.batching import AT_ONCE, FAULTS, answers, unbroken
+from vicl.prompting.depth import at_white, open_query, white_of
 from vicl.prompting.expected import ExpectedScore
 from vicl.prompting.prompt_file import SavedPrompt, load_prompt, save_prompt
 from vicl.prompting.settings import PromptSettings
@@ -105,7 +106,12 @@ class VisualPrompter:
         self.dtype = "float32" if dtype == "auto" else dtype
         self.limit_pixels = limit_pixels
         given = list(examples) if not isinstance(examples, str | Example) else examples
-        self.passes: Passes = self._draw(as_examples(given)) if given else ()
+        self.passes: Passes = ()
+        if given:
+            shown = as_examples(given)
+            white = self._white(shown)
+            self.passes = self._draw(shown, white)
+            self.settings = self.settings.changed({"white": white})
         self._expected: ExpectedScore | None = None
 
     def __repr__(self) -> str:
@@ -206,7 +212,7 @@ class VisualPrompter:
         side = 448
         shown = self.passes[0][: Layout.largest((side, side))]
         layout = Layout.grid(len(shown), canvas_size=(side, side))
-        drawn = self.task.draw_query(to_tensor(query, limit_pixels=self.limit_pixels))
+        drawn = self.task.draw_query(self._open(query, self.settings.white))
         image = layout.compose(Prompt(shown, drawn)).image
         layout.answer.of(image)[:] = layout.draw(to_tensor(answer.image), layout.answer)
         return to_pil(image)
@@ -256,8 +262,18 @@ class VisualPrompter:
         prompter.passes = saved.passes
         return prompter
 
-    def _draw(self, examples: Sequence[Example]) -> tuple[tuple[Example, ...], ...]:
+    def _white(self, examples: Sequence[Example]) -> float | None:
+        """The white of deep images: as it was set, or as the examples say."""
+        return self.settings.white or white_of(examples, self.task, limit_pixels=self.limit_pixels)
+
+    def _open(self, query: ImageLike, white: float | None) -> Tensor:
+        return open_query(query, white, limit_pixels=self.limit_pixels)
+
+    def _draw(
+        self, examples: Sequence[Example], white: float | None
+    ) -> tuple[tuple[Example, ...], ...]:
         """Draw examples for the task, in 8 bits a channel, as a prompt file keeps them."""
+        examples = at_white(examples, self.task, white, limit_pixels=self.limit_pixels)
 
         def eight_bit(image: ImageLike) -> Tensor:
             return to_tensor(to_pil(to_tensor(image)))
@@ -276,9 +292,10 @@ class VisualPrompter:
         def prompts() -> Iterator[Prompt]:
             for index, (query, examples) in enumerate(queries):
                 try:
-                    image = self.task.draw_query(to_tensor(query, limit_pixels=self.limit_pixels))
                     own = isinstance(examples[0], Example)
-                    passes = self._draw(examples) if own else examples
+                    white = self._white(examples) if own else self.settings.white
+                    image = self.task.draw_query(self._open(query, white))
+                    passes = self._draw(examples, white) if own else examples
                 except (ValueError, OSError) as error:
                     _handle(on_error, query, error)
                     continue
