@@ -122,3 +122,18 @@ def test_deep_outputs_share_the_white_of_inputs() -> None:
     found = VisualPrompter(Bright(), [pair], "image")
     assert found.settings.white == 4095
     assert brightest(found.passes[0][0].output) == pytest.approx(1000 / 4095, abs=0.003)
+
+
+def test_twelve_bits_in_sixteen_are_not_cut_to_a_few_levels() -> None:
+    """Example and query of 12 bits differ in places that 16-bit white would make black alike."""
+    y, x = np.mgrid[:60, :80]
+    disc = (x - 40) ** 2 + (y - 30) ** 2 < 200
+    for index, name in enumerate(("ex.tif", "q.tif")):
+        noise = np.random.default_rng(index).integers(0, 60, disc.shape)
+        Image.fromarray((np.where(disc, 3000, 900) + noise).astype(np.uint16)).save(name)
+    found = VisualPrompter("analogies", [("ex.tif", disc)], "segmentation")
+    answer = found.predict("q.tif").mask
+    assert answer is not None
+    assert ((answer > 0) & disc).sum() / ((answer > 0) | disc).sum() > 0.9
+    found.save("p.vicl")
+    assert np.array_equal(VisualPrompter.load("p.vicl").predict("q.tif").mask, answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +15,19 @@ from PIL import Image
 
 from vicl.exports.annotation import Annotation
 from vicl.exports.sheets import contact_sheet
-from vicl.images import DEFAULT_LIMIT_PIXELS, Frame, save_image, shrink, to_tensor
+from vicl.images import (
+    DEFAULT_LIMIT_PIXELS,
+    Frame,
+    brief_fields,
+    save_image,
+    shrink,
+    to_tensor,
+)
 from vicl.prompt import Example
 from vicl.tasks.boxes import Box
 
 _SHOWN = 512
-"""Longest side of a picture that is kept for a contact sheet, in pixels."""
+"""Longest side of a picture that a contact sheet or a notebook shows, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,17 @@ class Answer:
     alternatives: tuple[Answer, ...] = ()
     index: int = 0
     source: Path | None = None
+
+    def __repr__(self) -> str:
+        return brief_fields(self)
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows: the image, no side longer than 512 pixels."""
+        shown = self.image.copy()
+        shown.thumbnail((_SHOWN, _SHOWN))
+        data = io.BytesIO()
+        shown.save(data, "PNG")
+        return data.getvalue()
 
 
 def as_annotation(file_name: str, answer: Answer) -> Annotation:

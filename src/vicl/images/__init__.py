@@ -6,6 +6,8 @@ people have: a file (JPEG, PNG, WebP, AVIF, BMP, TIFF, GIF), a PIL image, a NumP
 Colour profiles (ICC) are left alone: the numbers are taken as they are stored.
 """
 
+from vicl.images.brief import brief as brief
+from vicl.images.brief import brief_fields as brief_fields
 from vicl.images.converting import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from vicl.images.converting import Filter as Filter
 from vicl.images.converting import ImageLike as ImageLike

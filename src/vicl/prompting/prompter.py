@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from functools import reduce
 from itertools import islice
 from pathlib import Path
@@ -22,9 +22,11 @@ from torch import Tensor
 from vicl.canvas.layout import Layout
 from vicl.engine import Filled, InContextModel, Inpainter
 from vicl.exports.answers import Answer
+from vicl.files.progress import progress as bar
 from vicl.images import (
     DEFAULT_LIMIT_PIXELS,
     ImageLike,
+    brief,
     find_images,
     resize,
     to_pil,
@@ -114,12 +116,25 @@ class VisualPrompter:
             self.settings = self.settings.changed({"white": white})
         self._expected: ExpectedScore | None = None
 
+    def __repr__(self) -> str:
+        shown = len(self.passes[0]) if self.passes else 0
+        return f"VisualPrompter({self.model!r}, {shown} examples, {self.task.name!r})"
+
     def predict(self, query: ImageLike) -> Answer:
         """Answer one query.
 
         Raises:
             vicl.ImageError: If it cannot be opened.
+            ValueError: If it is several: :meth:`map` takes those.
         """
+        several = isinstance(query, list | tuple) or (
+            isinstance(query, str | os.PathLike) and Path(query).is_dir()
+        )
+        if several:
+            raise ValueError(
+                f"query: got {brief(query)}, expected one image; for several, or a folder, say "
+                "for answer in prompter.map(...)"
+            )
         return next(iter(self.map([query], batch_size=1, on_error="raise")))
 
     def map(
@@ -128,6 +143,7 @@ class VisualPrompter:
         *,
         batch_size: int = AT_ONCE,
         on_error: OnError = "skip",
+        progress: bool = False,
     ) -> Iterator[Answer]:
         """Answer many queries, in order, as they come.
 
@@ -140,12 +156,15 @@ class VisualPrompter:
             on_error: What to do with a query that cannot be opened or answered: "skip" logs it and
                 goes on, "raise" raises, a function is called with the query and the error. An
                 answer's `index` and `source` say which query it belongs to.
+            progress: Show how many are answered, and where their number is known how long it will
+                take.
         """
         if not self.passes:
             raise ValueError("examples: none were given; map_prompts takes prompts with their own")
         if isinstance(queries, str | os.PathLike):
             queries = _folder(queries)
-        return self._map(((query, self.passes) for query in queries), batch_size, on_error)
+        found = self._map(((query, self.passes) for query in queries), batch_size, on_error)
+        return _shown(found, queries) if progress else found
 
     def map_prompts(
         self,
@@ -361,6 +380,18 @@ def _folder(folder: str | os.PathLike[str]) -> list[Path]:
     if not found:
         raise ValueError(f"queries: no image files in folder {os.fspath(folder)!r}")
     return found
+
+
+def _shown(answers: Iterator[Answer], queries: Iterable[Any]) -> Iterator[Answer]:
+    """Answers as they come, with a bar that moves by them."""
+    total = len(queries) if isinstance(queries, Sized) else None
+    with bar("answering", total=total) as advance:
+        done = 0
+        for answer in answers:
+            # Queries that failed count too: an answer says how many were before it.
+            advance(answer.index + 1 - done)
+            done = answer.index + 1
+            yield answer
 
 
 def _handle(on_error: OnError, query: Any, error: Exception) -> None:
