@@ -22,7 +22,7 @@ MASK[4:12, 5:15] = 255
 
 def deep(path: str | Path, top: float, kind: type = np.uint16) -> str:
     """A dark picture with a bright object, whose largest value is `top`."""
-    values = np.where(MASK > 0, top, top / 8).astype(kind)
+    values: np.ndarray = np.where(MASK > 0, top, top / 8).astype(kind)
     Image.fromarray(values).save(path)
     return str(path)
 
