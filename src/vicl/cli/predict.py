@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     text(
         "--example examples",
         "IN OUT",
-        "An example: an image and its output. Repeat for more.",
+        "An example: an image and its output (a picture, or a LabelMe, COCO, YOLO or Pascal VOC "
+        "file). Repeat for more.",
         nargs=2,
         multiple=True,
     ),

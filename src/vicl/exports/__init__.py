@@ -17,6 +17,7 @@ YOLO       :func:`yolo_boxes`, :func:`yolo_segments`,    :func:`write_yolo_class
 LabelMe    :func:`labelme`, :func:`write_labelme`
 ========== ============================================= ==============================
 
+:mod:`vicl.exports.reading` reads these formats, and Pascal VOC, as outputs of examples.
 :func:`vicl.exports.writers.open_writer` writes whole answers as they come, in any of these;
 :mod:`vicl.exports.answers` says what is told of one, as JSON or on a contact sheet.
 """

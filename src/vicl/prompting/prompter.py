@@ -60,7 +60,8 @@ class VisualPrompter:
         examples: (input, output) pairs. May be left out if only :meth:`map_prompts` is used.
         task: "image", "segmentation", "detection", "edges" or "colorization", or a task object.
         classes: Names of the classes, and what marks them; see
-            :meth:`vicl.tasks.masks.Classes.parse`.
+            :meth:`vicl.tasks.masks.Classes.parse`. None: as files of annotations name those that
+            the examples show, else one "object".
         palette: Segmentation: all classes in one prompt, by colours.
         boxes: Detection: read each class's "largest" box, or "all" of them, largest first.
         device: Passed to :func:`vicl.load_model` if `model` is a name.
