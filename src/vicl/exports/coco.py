@@ -15,21 +15,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, NotRequired, TypeAlias
+from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
 from vicl.exports.annotation import Annotation, ExportError, check_classes, clipped_boxes
 from vicl.exports.regions import Instances, find_regions
-from vicl.exports.rle import Rle, pixels_to_rle
+from vicl.exports.rle import FIRST_FAULT, Rle, pixels_to_rle
 from vicl.files import display, reason, write_atomic
 
 CocoStyle: TypeAlias = Literal["rle", "uncompressed_rle", "polygon"]
 """How a region is written: run lengths as text (smallest), as numbers, or outlines."""
+
+_Item = TypeVar("_Item")
+_Many: TypeAlias = Annotated[list[_Item], FIRST_FAULT]
 
 # Files written by other tools hold more keys; they are kept. Numbers must be numbers.
 _OPEN = ConfigDict(extra="allow", strict=True)
@@ -52,10 +55,10 @@ class CocoAnnotation(TypedDict):
     id: int
     image_id: int
     category_id: int
-    bbox: NotRequired[list[float]]
+    bbox: NotRequired[_Many[float]]
     area: NotRequired[float]
     iscrowd: NotRequired[int]
-    segmentation: NotRequired[Rle | list[list[float]]]
+    segmentation: NotRequired[Rle | _Many[_Many[float]]]
     score: NotRequired[float]
 
 
@@ -74,9 +77,9 @@ class CocoDataset(TypedDict):
 
     info: NotRequired[dict[str, Any]]
     licenses: NotRequired[list[Any]]
-    images: list[CocoImage]
-    annotations: list[CocoAnnotation]
-    categories: list[CocoCategory]
+    images: _Many[CocoImage]
+    annotations: _Many[CocoAnnotation]
+    categories: _Many[CocoCategory]
 
 
 @cache
@@ -204,21 +207,25 @@ def read_coco(path: str | os.PathLike[str]) -> CocoDataset:
         data = Path(path).read_bytes()
     except OSError as error:
         raise ExportError(f"{display(path)}: cannot be read ({reason(error)})") from error
-    return parse_coco(data, display(path))
+    return _checked(_dataset().validate_json, data, display(path))
 
 
-def parse_coco(data: bytes, name: str) -> CocoDataset:
-    """Check the bytes of a COCO instances file, as :func:`read_coco` does.
+def check_coco(document: Any, name: str) -> CocoDataset:
+    """Check JSON that was parsed, as :func:`read_coco` does.
 
     Args:
-        data: The whole file.
+        document: What the file holds, or some of its entries.
         name: What messages call it.
 
     Raises:
         ExportError: As :func:`read_coco`.
     """
+    return _checked(_dataset().validate_python, document, name)
+
+
+def _checked(validate: Callable[[Any], Any], given: Any, name: str) -> CocoDataset:
     try:
-        dataset: CocoDataset = _dataset().validate_json(data)
+        dataset: CocoDataset = validate(given)
     except ValidationError as error:
         raise ExportError(f"{name}: {_explain(error)}") from error
     fault = _find_fault(dataset)

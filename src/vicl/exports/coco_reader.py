@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from vicl.exports.annotation import ExportError
-from vicl.exports.coco import CocoAnnotation, CocoImage, parse_coco
+from vicl.exports.coco import CocoAnnotation, CocoImage, check_coco
 from vicl.exports.shapes import MOST_SHAPES, Corners, Outline, Shape, Shapes, corners, outline
 from vicl.files import display
 
 
-def coco_shapes(data: bytes, name: str, image: Path | None) -> Shapes:
-    """Give the objects of one image of a COCO file.
+def coco_shapes(document: Mapping[str, Any], name: str, image: Path | None) -> Shapes:
+    """Give the objects of one image of a COCO file; those of other images are not looked at.
 
     Args:
-        data: The file.
+        document: The file's JSON.
         name: What messages call it.
         image: The image's file; it is found by `file_name`. None for the only image there is.
 
@@ -24,13 +26,18 @@ def coco_shapes(data: bytes, name: str, image: Path | None) -> Shapes:
         ExportError: If it is no such file, does not hold the image or holds it twice, or an object
             has no region.
     """
-    dataset = parse_coco(data, name)
-    record = _find(dataset["images"], image, name)
+    listed, entries = dict(document) | {"annotations": []}, document["annotations"]
+    record = _find(check_coco(listed, name)["images"], image, name)
+    if isinstance(entries, list):
+        of_it = (e for e in entries if isinstance(e, dict) and e.get("image_id") == record["id"])
+        entries = list(islice(of_it, MOST_SHAPES + 1))
+        if len(entries) > MOST_SHAPES:
+            raise ExportError(f"{name}: has more than {MOST_SHAPES} objects in one image")
+    dataset = check_coco(listed | {"images": [record], "annotations": entries}, name)
     names = {c["id"]: c["name"] for c in sorted(dataset["categories"], key=lambda c: c["id"])}
-    entries = [e for e in dataset["annotations"] if e["image_id"] == record["id"]]
-    if len(entries) > MOST_SHAPES:
-        raise ExportError(f"{name}: has {len(entries)} objects, expected up to {MOST_SHAPES}")
-    shapes = tuple(_shape(entry, names[entry["category_id"]], name) for entry in entries)
+    shapes = tuple(
+        _shape(entry, names[entry["category_id"]], name) for entry in dataset["annotations"]
+    )
     size = (record["height"], record["width"])
     return Shapes(name, shapes, tuple(dict.fromkeys(names.values())), ordered=True, size=size)
 

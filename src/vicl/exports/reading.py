@@ -30,7 +30,7 @@ from vicl.files.bounded import read_bounded
 ANNOTATION_SUFFIXES: Final = frozenset({".json", ".txt", ".xml"})
 """Endings of the files that are read as annotations, in lower case."""
 
-_LIMITS: Final = {".json": 1 << 26, ".txt": 1 << 24, ".xml": 1 << 22}
+_LIMITS: Final = {".json": 1 << 25, ".txt": 1 << 24, ".xml": 1 << 22}
 """Bytes. A LabelMe file may hold its image as text."""
 
 
@@ -67,7 +67,7 @@ def read_shapes(path: str | os.PathLike[str], image: object = None) -> Shapes:
     if "shapes" in document:
         return labelme_shapes(document, name, file)
     if "annotations" in document and "images" in document:
-        return coco_shapes(data, name, file)
+        return coco_shapes(document, name, file)
     keys = ", ".join(display(key[:20]) for key in list(document)[:6])
     raise ExportError(
         f"{name}: is JSON, but neither LabelMe's (with shapes) nor COCO's (with images, "

@@ -8,13 +8,24 @@ first, from character 48 on; the sixth bit says that more follow (``maskApi.c`` 
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Int, Shaped
+from pydantic import FailFast
 from typing_extensions import TypedDict
 
 from vicl.images import DEFAULT_LIMIT_PIXELS
+
+
+class _FirstFault(FailFast):
+    """Pydantic's own, in a form that may stand in a union."""
+
+    __hash__ = object.__hash__
+
+
+FIRST_FAULT = _FirstFault()
+"""Of a list only the first fault is told: a stranger's may have millions, each kept in memory."""
 
 
 class Rle(TypedDict):
@@ -26,7 +37,7 @@ class Rle(TypedDict):
     """
 
     size: list[int]
-    counts: str | list[int]
+    counts: str | Annotated[list[int], FIRST_FAULT]
 
 
 Counts: TypeAlias = Int[np.ndarray, " n"]
