@@ -138,6 +138,12 @@ def test_the_file_is_named_when_its_mode_has_no_colours(tmp_path: Path) -> None:
         to_tensor(tmp_path / "heights.tif")
 
 
+def test_to_pil_of_a_repeated_plane_is_that_of_three() -> None:
+    plane = torch.rand(1, 5, 7, generator=torch.Generator().manual_seed(0))
+    repeated = plane.expand(3, -1, -1)
+    assert np.array_equal(np.asarray(to_pil(repeated)), np.asarray(to_pil(repeated.clone())))
+
+
 def test_to_pil_rounds_to_the_nearest_level_and_inverts_to_tensor() -> None:
     array = np.arange(256, dtype=np.uint8).reshape(16, 16).repeat(3).reshape(16, 16, 3)
     assert np.array_equal(np.asarray(to_pil(to_tensor(array))), array)

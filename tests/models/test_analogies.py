@@ -46,6 +46,25 @@ def scene(seed: int, height: int = 96, width: int = 96) -> tuple[Tensor, Tensor]
     return torch.from_numpy(image).permute(2, 0, 1).float().contiguous(), mask.expand(3, -1, -1)
 
 
+def coloured_scene(seed: int, side: int = 96) -> tuple[Tensor, Tensor]:
+    """A green disc on brown soil, and its mask."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side]
+    row, column = rng.uniform(0.35, 0.65, 2) * side
+    inside = (y - row) ** 2 + (x - column) ** 2 < (0.28 * side) ** 2
+    image = np.where(inside[..., None], (0.24, 0.63, 0.24), (0.52, 0.3, 0.14))
+    image = np.clip(image + rng.normal(0, 0.03, (side, side, 1)), 0, 1)
+    mask = torch.from_numpy(inside).float()
+    return torch.from_numpy(image).permute(2, 0, 1).float().contiguous(), mask.expand(3, -1, -1)
+
+
+def outline(mask: Tensor) -> Tensor:
+    """The border of a mask, as thin lines."""
+    inside = mask[0].numpy() > 0.5
+    border = inside & ~ndimage.binary_erosion(inside)
+    return torch.from_numpy(border).float().expand(3, -1, -1)
+
+
 def one(prompt: Prompt, *, samples: int = 1, seed: int = 0) -> Filled:
     return Analogies().answer([prompt], samples=samples, seed=seed)[0]
 
@@ -302,6 +321,56 @@ def test_confidence_is_lower_where_the_answer_is_wrong() -> None:
     wrong = (answer.image[0] > 0.5) != (truth[0] > 0.5)
     assert wrong.any()
     assert answer.confidence[wrong].mean() < answer.confidence[~wrong].mean() - 0.1
+
+
+def strange(query: Tensor, how: str) -> Tensor:
+    """What the examples never showed, of the query's size."""
+    if how == "gray":
+        return query.mean(dim=0, keepdim=True).expand(3, -1, -1).contiguous()
+    if how == "noise":
+        return torch.rand(query.shape, generator=torch.Generator().manual_seed(0))
+    return photo("astronaut", query.shape[1])
+
+
+@pytest.mark.parametrize("how", ["gray", "noise", "another"])
+@pytest.mark.parametrize("kind", ["mask", "lines", "picture"])
+def test_confidence_falls_for_what_the_examples_did_not_show(kind: str, how: str) -> None:
+    (image, mask), (query, _) = (coloured_scene(seed) for seed in (0, 1))
+    output = {"mask": mask, "lines": outline(mask), "picture": 1 - image}[kind]
+    means = []
+    for asked in (query, strange(query, how)):
+        confidence = one(Prompt(((image, output),), asked)).confidence
+        assert confidence is not None
+        means.append(float(confidence.mean()))
+    right, wrong = means
+    assert wrong < (0.6 if kind == "mask" else 0.3)
+    assert right > wrong + (0.3 if kind == "mask" else 0.2)
+
+
+def test_confidence_falls_where_a_part_is_strange() -> None:
+    (image, mask), (query, _) = (coloured_scene(seed) for seed in (0, 1))
+    query[:, :30, :30] = torch.tensor([0.9, 0.1, 0.9])[:, None, None]
+    confidence = one(Prompt(((image, mask),), query)).confidence
+    assert confidence is not None
+    assert confidence[:25, :25].mean() < confidence[40:, 40:].mean() - 0.2
+
+
+def test_familiarity_does_not_change_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    (image, mask), (query, _) = (coloured_scene(seed) for seed in (0, 1))
+    asked = strange(query, "gray")
+    found = one(Prompt(((image, mask),), asked), samples=2)
+    monkeypatch.setattr(
+        "vicl.models.analogies.engine.familiarity", lambda _, query: np.ones(query.shape[:2], "f4")
+    )
+    plain = one(Prompt(((image, mask),), asked), samples=2)
+    assert torch.equal(found.image, plain.image)
+    assert found.log_likelihood == plain.log_likelihood
+    for one_found, one_plain in zip(found.alternatives, plain.alternatives, strict=True):
+        assert torch.equal(one_found.image, one_plain.image)
+    assert found.confidence is not None
+    assert plain.confidence is not None
+    assert (found.confidence <= plain.confidence).all()
+    assert found.confidence.mean() < plain.confidence.mean() - 0.2
 
 
 @pytest.mark.parametrize("size", [(8, 8), (1, 1), (1, 40), (33, 1)])

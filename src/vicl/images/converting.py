@@ -74,10 +74,12 @@ def to_pil(image: Float[Tensor, "3 h w"]) -> Image.Image:
         An image of mode RGB.
     """
     levels = torch.empty(*image.shape[1:], 3, dtype=torch.uint8)
+    # A plane that is repeated, as of a mask, is rounded once.
+    planes = image[:1] if image.stride(0) == 0 else image
     # In bands, since each step in floats takes four times the picture's memory.
     rows = max(1, _BAND // max(1, image.shape[2]))
     for top in range(0, image.shape[1], rows):
-        band = image[:, top : top + rows].detach().float().clamp(0, 1).mul_(255).round_()
+        band = planes[:, top : top + rows].detach().float().clamp(0, 1).mul_(255).round_()
         levels[top : top + rows] = band.to(torch.uint8).permute(1, 2, 0)
     return Image.fromarray(levels.numpy())
 
@@ -161,7 +163,7 @@ def resize_map(
     resized = torch.nn.functional.interpolate(
         wide, (height, width), mode=filter, antialias=True, align_corners=False
     )
-    limited = resized.to(values.dtype).clamp(low, high)
+    limited = resized.to(values.dtype).clamp_(low, high)  # in place: it may be large
     return limited.reshape(*values.shape[:-2], height, width)
 
 

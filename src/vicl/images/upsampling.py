@@ -76,7 +76,8 @@ def upsample(
     slope, offset = _coefficients(values, coarse)
     fitted = _applied(slope, offset, guide.to(values))
     lost = values - resize_map(fitted, (height, width), filter="bilinear")
-    return (fitted + resize_map(lost, size, filter="bicubic")).clamp(low, high)
+    # In place, since each is as large as the query.
+    return fitted.add_(resize_map(lost, size, filter="bicubic")).clamp_(low, high)
 
 
 def _applied(

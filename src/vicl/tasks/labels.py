@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Bool, Int, Integer, UInt8
@@ -28,6 +28,10 @@ class Labels:
     void: Bool[np.ndarray, "h w"]
 
 
+_PART: Final = 1 << 18
+"""Pixels that are counted at a time."""
+
+
 def mask_name(mask: Any) -> str:
     """Name a mask in a message: by its file, where it has one."""
     if isinstance(mask, str | os.PathLike):
@@ -45,8 +49,11 @@ def levels(values: Int[np.ndarray, ...]) -> tuple[Int[np.ndarray, " n"], Int[np.
     if values.min() < 0 or values.max() > 0xFFFF:
         present, counts = np.unique(values, return_counts=True)
         return present, counts
-    # Linear in the pixels, where sorting them would not be.
-    counts = np.bincount(values.ravel())
+    # Linear in the pixels, where sorting them would not be; in parts, since each is widened.
+    most, flat = int(values.max()), values.ravel()
+    counts = np.zeros(most + 1, np.int64)
+    for start in range(0, len(flat), _PART):
+        counts += np.bincount(flat[start : start + _PART], minlength=most + 1)
     present = np.flatnonzero(counts)
     return present, counts[present]
 

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from vicl.engine import Filled, drawn, rank
-from vicl.images import resize, shrink, to_tensor
+from vicl.images import resize, resize_map, shrink, to_tensor
 from vicl.images.upsampling import upsample
+from vicl.models.analogies.familiarity import SIDE, Appearance, familiarity, remember
 from vicl.models.analogies.lines import LineKnowledge, answer_lines, learn_lines
 from vicl.models.analogies.masks import MaskAnswer, MaskKnowledge, answer_mask, learn_mask
 from vicl.models.analogies.matching import dissimilarity
@@ -50,10 +51,12 @@ _GUESSED: Final = 0.1
 class _Taught:
     """What a set of examples taught: one of masks, lines and pictures is there, or none.
 
-    `guesses` and `views` serve pictures whose colours are made up.
+    `appearance` is what queries have to look like; `guesses` and `views` serve pictures whose
+    colours are made up.
     """
 
     kind: OutputKind
+    appearance: Appearance
     masks: tuple[MaskKnowledge, ...] = ()
     lines: LineKnowledge | None = None
     pictures: tuple[Learned, ...] = ()
@@ -75,7 +78,8 @@ class Analogies:
 
     The confidence is, for masks, the estimated probability that the pixel's label is right; for
     lines, how far the strength is from undecided; for pictures, one minus three times the
-    root-mean-square error on held-out parts of the examples, the same everywhere.
+    root-mean-square error on held-out parts of the examples. Where the query looks like nothing
+    that the examples showed, it falls: for masks to that of guessing, else to 0.
 
     The log-likelihood is, for masks, the logarithm of the expected IoU; for pictures minus half
     the held-out squared error over that of guessing 0.05 wrong.
@@ -96,7 +100,7 @@ class Analogies:
         What the last few sets of examples taught is kept for further queries.
         """
         return [
-            _answer(self._learned(prompt.examples, seed), to_tensor(prompt.query), samples, seed)
+            _trusted(self._learned(prompt.examples, seed), to_tensor(prompt.query), samples, seed)
             for prompt in prompts
         ]
 
@@ -123,6 +127,7 @@ def _fingerprint(pairs: Sequence[tuple[Tensor, Tensor]], seed: int) -> bytes:
 def _learn(pairs: Sequence[tuple[Tensor, Tensor]], seed: int) -> _Taught:
     inputs, outputs = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     kind = kind_of([_array(output) for output in outputs])
+    appearance = remember([_array(shrink(image, SIDE)) for image in inputs], seed=seed)
     small = [shrink(image, _LEARNING_SIZE) for image in inputs]
     wanted = [
         _array(resize(output, _size(image))) for output, image in zip(outputs, small, strict=True)
@@ -132,19 +137,38 @@ def _learn(pairs: Sequence[tuple[Tensor, Tensor]], seed: int) -> _Taught:
         kind = replace(kind, name="picture")
     if kind.name == "lines":
         amounts = [amount(output, kind.colours) for output in wanted]
-        return _Taught(kind, lines=learn_lines(local, amounts, seed=seed))
+        return _Taught(kind, appearance, lines=learn_lines(local, amounts, seed=seed))
     if kind.name == "picture":
         pictures = tuple(learn_picture(local, wanted, seed=seed))
         guesses = guesswork(pictures[0], local, wanted)
         views = tuple(describe(image) for image in inputs) if guesses else ()
-        return _Taught(kind, pictures=pictures, guesses=guesses, views=views)
+        return _Taught(kind, appearance, pictures=pictures, guesses=guesses, views=views)
     if len(kind.colours) == 1:
-        return _Taught(kind)
+        return _Taught(kind, appearance)
     views = tuple(describe(image) for image in inputs)
     side = (WORKING_SIZE, WORKING_SIZE)
     maps = [shares(_array(resize(output, side)), kind.colours) for output in outputs]
     classes = list(zip(*maps, strict=True))[1 if len(kind.colours) == 2 else 0 :]
-    return _Taught(kind, masks=tuple(learn_mask(views, masks, seed=seed) for masks in classes))
+    learned = tuple(learn_mask(views, masks, seed=seed) for masks in classes)
+    return _Taught(kind, appearance, masks=learned)
+
+
+def _trusted(taught: _Taught, query: Tensor, samples: int, seed: int) -> Filled:
+    """Answer, and trust the answer no further than the query looks like the examples."""
+    known = familiarity(taught.appearance, _array(shrink(query, SIDE)))
+    share = resize_map(torch.from_numpy(known), _size(query))
+    guess = 1 / len(taught.kind.colours) if taught.masks else 0.0
+
+    def lowered(answer: Filled) -> Filled:
+        sure = answer.confidence
+        return replace(
+            answer,
+            # What is less sure than guessing stays so.
+            confidence=None if sure is None else torch.lerp(sure.clamp(max=guess), sure, share),
+            alternatives=tuple(lowered(other) for other in answer.alternatives),
+        )
+
+    return lowered(_answer(taught, query, samples, seed))
 
 
 def _answer(taught: _Taught, query: Tensor, samples: int, seed: int) -> Filled:
