@@ -19,7 +19,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-
 _Path: TypeAlias = "list[Float[np.ndarray, '_ 2'] | _Path]"
 """Points (x, y) in pieces, and among them the paths of holes."""
 
