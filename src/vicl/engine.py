@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
-from vicl.images import to_tensor
+from vicl.images import brief_fields, to_tensor
 from vicl.prompt import Example, Prompt
 
 
@@ -42,6 +42,9 @@ class Filled:
     cell: Float[Tensor, "3 ch cw"] | None = None
     canvas: Float[Tensor, "3 H W"] | None = None
     alternatives: tuple[Filled, ...] = ()
+
+    def __repr__(self) -> str:
+        return brief_fields(self)
 
 
 @dataclass(frozen=True)

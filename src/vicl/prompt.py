@@ -8,11 +8,11 @@ an *annotation* (a mask, boxes, ...): the task draws it as an image before a mod
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vicl.images import ImageLike
+from vicl.images import ImageLike, brief, brief_fields
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +28,9 @@ class Example:
     input: ImageLike
     output: Any
 
+    def __repr__(self) -> str:
+        return brief_fields(self)
+
 
 ExampleLike = Example | Sequence[Any]
 """A pair (input, output) is accepted wherever an :class:`Example` is."""
@@ -39,6 +42,11 @@ def as_examples(examples: Iterable[ExampleLike]) -> tuple[Example, ...]:
     Raises:
         ValueError: If there is none, or one is not a pair.
     """
+    if isinstance(examples, Mapping):
+        raise ValueError(
+            "examples: got a mapping, expected a list of (input, output) pairs: "
+            "list(examples.items())"
+        )
     if isinstance(examples, Example | str | bytes):
         raise ValueError(
             f"examples: got a single {type(examples).__name__}, expected a list of "
@@ -74,6 +82,9 @@ class Prompt:
 
     examples: tuple[Example, ...]
     query: ImageLike
+
+    def __repr__(self) -> str:
+        return f"Prompt({len(self.examples)} examples, query={brief(self.query)})"
 
     def __init__(self, examples: Iterable[ExampleLike], query: ImageLike) -> None:
         object.__setattr__(self, "examples", as_examples(examples))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,9 @@ from tests.prompting.test_prompter import scene
 
 from vicl.cli import main
 from vicl.cli.predict import predict
-from vicl.exports.writers import FORMATS
+from vicl.exports.answers import Answer, Query
+from vicl.exports.writers import FORMATS, FileWriter
+from vicl.files import FileError
 from vicl.images import save_image, to_pil
 from vicl.prompting.prompter import VisualPrompter
 
@@ -272,7 +276,7 @@ def test_ctrl_c_says_how_to_go_on(work: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(VisualPrompter, "map", stopped)
     result = vicl(*COPY, "q/a.png", "-o", "a.png")
     assert result.exit_code == 130
-    assert result.stderr == "error: stopped; run again with --skip-existing to go on\n"
+    assert result.stderr == "0 answered\nerror: stopped; run again with --skip-existing to go on\n"
 
 
 def test_formats_are_those_of_the_writers() -> None:
@@ -328,3 +332,62 @@ def test_models_and_doctor() -> None:
     assert report["packages"]["torch"]
     assert report["extras"]["coco"].startswith("pycocotools")
     assert "cpu" in vicl("doctor").stdout
+
+
+def test_a_failed_query_has_its_row_of_json(work: Path) -> None:
+    result = vicl(*COPY, "nope.png", "q/a.png", "--json")
+    assert result.exit_code == 1
+    failed, answered = (json.loads(line) for line in result.stdout.splitlines())
+    assert failed["query"] == "nope.png"
+    assert "no such file" in failed["error"]
+    assert answered["query"] == "q/a.png"
+
+
+def test_answers_below_the_queries_are_not_asked_about(work: Path) -> None:
+    first = vicl(*COPY, "q", "-o", "q/masks", "--canvas")
+    assert first.exit_code == 0, first.stderr
+    written = sorted(Path("q").rglob("*"))
+    again = vicl(*COPY, "q", "-o", "q/masks", "--canvas", "--skip-existing")
+    assert again.exit_code == 0, again.stderr
+    assert "left out: answers of a run before" in again.stderr
+    assert "0 answered, 3 skipped" in again.stderr
+    assert sorted(Path("q").rglob("*")) == written
+
+
+def test_answers_beside_their_queries_are_not_asked_about(work: Path) -> None:
+    Path("p").mkdir()
+    Path("q/b.jpg").rename("p/b.jpg")
+    for _ in range(2):
+        assert vicl(*COPY, "p", "-o", "p", "--skip-existing").exit_code == 0
+    assert sorted(path.name for path in Path("p").iterdir()) == ["b.jpg", "b.png"]
+
+
+def test_a_full_disk_stops_the_run_once(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[object] = []
+
+    def full(self: FileWriter, query: Query, answer: Answer) -> Path:
+        written.append(query)
+        if len(written) > 1:
+            try:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            except OSError as error:
+                raise FileError("masks/b.png: cannot be written (No space left)") from error
+        return Path("masks/a.png")
+
+    monkeypatch.setattr(FileWriter, "write", full)
+    result = vicl(*COPY, "q", "-o", "masks")
+    assert result.exit_code == 2
+    assert len(written) == 2
+    assert result.stderr.count("error:") == 1
+    assert "1 answered; make room, then run again with --skip-existing" in result.stderr
+
+
+def test_a_place_that_cannot_be_written_is_told_before_any_work(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    result = vicl(*COPY, "q", "-o", "deep/masks")
+    assert result.exit_code == 2
+    assert result.stderr.count("error:") == 1
+    assert "cannot be written to" in result.stderr
+    assert result.stdout == ""

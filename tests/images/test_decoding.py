@@ -273,7 +273,6 @@ FOREIGN = [
     (b"%!PS-Adobe-3.0 EPSF-3.0", "PostScript"),
     (b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
     (b"\0\0\0\x18ftypheic", "HEIC"),
-    (b"\0\0\0\x18ftypavif", "AVIF"),
     (b"8BPS", "Photoshop"),
     (b"P6 1 1 255 abc", "not an image of a known format"),
     (b"hello", "not an image of a known format"),

@@ -60,7 +60,7 @@ def test_alpha_is_blended_to_the_nearest_level() -> None:
     [
         (np.array([[0, 200]], np.int32), "32-bit integer image with values from 0 to 200"),
         (np.array([[0, 65536]], np.int32), "from 0 to 65536"),
-        (np.array([[-1, 5000]], np.int32), "from -1 to 5000"),
+        (np.array([[-1, 5000]], np.int32), "from -1 to 5000, expected finite values from 0"),
         (np.array([[0.0, 1.5]], np.float32), "float image with values from 0 to 1.5"),
         (np.array([[-0.1, 1.0]], np.float32), "from -0.1 to 1"),
         (np.array([[0.0, np.nan]], np.float32), "nan"),
@@ -69,7 +69,7 @@ def test_alpha_is_blended_to_the_nearest_level() -> None:
 def test_numbers_without_a_known_white_are_refused(
     array: np.ndarray[tuple[int, int], np.dtype[np.int32]], fault: str
 ) -> None:
-    with pytest.raises(ImageError, match=f"PIL image: .*{fault}.*; (save|divide)"):
+    with pytest.raises(ImageError, match=f"PIL image: .*{fault}"):
         to_rgb(Image.fromarray(array))
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import io
 import logging
-from collections.abc import Iterator
+import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -253,3 +257,60 @@ def test_large_queries_wait_for_their_answers_one_at_a_time() -> None:
     answers = prompter.map(queries(), batch_size=2)
     next(answers)
     assert pulled == 2
+
+
+@pytest.mark.parametrize("model", ["analogies", "default", "copy"])
+def test_a_prompter_goes_to_another_process_and_answers_the_same(model: str) -> None:
+    image, mask = scene(1, (48, 64))
+    prompter = VisualPrompter(model, [(image, mask)], "segmentation")
+    first = prompter.predict(image)
+    for again in (pickle.loads(pickle.dumps(prompter)), copy.deepcopy(prompter)):
+        second = again.predict(image)
+        assert np.array_equal(first.mask, second.mask)
+        assert np.array_equal(first.confidence, second.confidence)
+        assert np.array_equal(np.asarray(first.image), np.asarray(second.image))
+
+
+@pytest.mark.parametrize("model", ["analogies", "default", "copy", "identity"])
+def test_everything_says_what_it_is_in_one_line(model: str) -> None:
+    image, mask = scene(1, (48, 64))
+    prompter = VisualPrompter(model, [(image, mask)], "segmentation")
+    answer = prompter.predict(image)
+    shown = (prompter, prompter.model, prompter.task, prompter.settings, answer)
+    for thing in (*shown, prompter.passes[0][0], Prompt([(image, mask)], image)):
+        assert "\n" not in repr(thing)
+        assert len(repr(thing)) < 400
+        assert " at 0x" not in repr(thing)
+    assert "mask=<array 48x64 uint8>" in repr(answer)
+
+
+def test_an_answer_shows_itself_small() -> None:
+    answer = VisualPrompter("identity", [(Image.new("RGB", (9, 9)),) * 2]).predict(
+        Image.new("RGB", (1500, 300), (9, 90, 200))
+    )
+    shown = Image.open(io.BytesIO(answer._repr_png_()))
+    assert shown.size == (512, 102)
+    assert shown.getpixel((100, 50)) == (9, 90, 200)
+    assert answer.image.size == (1500, 300)
+
+
+def test_several_queries_are_for_map(folder: Path) -> None:
+    prompter = VisualPrompter("copy", [scene(1)], "segmentation")
+    for several in (folder, str(folder)):
+        with pytest.raises(ValueError, match=r"expected one image; for several.*prompter\.map"):
+            prompter.predict(several)
+
+
+def test_progress_shows_and_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved: list[int] = []
+
+    @contextmanager
+    def counted(what: str, *, total: int | None) -> Iterator[Callable[[int], None]]:
+        assert (what, total) == ("answering", 7)
+        yield moved.append
+
+    monkeypatch.setattr("vicl.prompting.prompter.bar", counted)
+    prompter = VisualPrompter("copy", [scene(1)], "segmentation")
+    shown = [answer.index for answer in prompter.map(folder, progress=True)]
+    assert shown == [answer.index for answer in prompter.map(folder)] == [0, 1, 2, 4, 5, 6]
+    assert moved == [1, 1, 1, 2, 1, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -45,6 +46,10 @@ def failing(
         yield
     except KeyboardInterrupt as error:
         end(error, 130, stopped)
+    except BrokenPipeError:
+        # Who reads has seen enough, as `| head` does. What is still in the buffer has no reader.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except usage as error:
         end(error, 2)
     except (ValueError, OSError) as error:

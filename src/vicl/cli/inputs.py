@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import sys
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -14,10 +15,19 @@ if TYPE_CHECKING:
     from vicl.exports.answers import Query
 
 
-def find_queries(arguments: Sequence[str]) -> list[Query]:
+def find_queries(
+    arguments: Sequence[str], *, out: str | None = None, all_frames: bool = False
+) -> list[Query]:
     """Resolve QUERY arguments, in order, each file once.
 
-    A missing file is kept: it is reported when its turn comes.
+    A missing file is kept: it is reported when its turn comes. Of a folder's pictures those are
+    left out that are answers: what is below `out`, where that is a folder below it; where both are
+    one, a PNG beside another picture of its name; and canvases.
+
+    Args:
+        arguments: Files, folders, globs, or `-`.
+        out: Where answers go.
+        all_frames: Give each frame or page of a file that has several as a query of its own.
 
     Raises:
         click.UsageError: If a glob or folder holds nothing, or `-` comes with no list.
@@ -33,9 +43,14 @@ def find_queries(arguments: Sequence[str]) -> list[Query]:
             found = {Path(line): PurePath(Path(line).name) for line in lines if line.strip()}
         elif path.is_dir():
             try:
-                found = {file: file.relative_to(path) for file in find_images(path)}
+                images = find_images(path)
+                asked = _without_answers(images, path, out)
+                found = {file: file.relative_to(path) for file in asked}
             except ImageError as error:
                 raise click.UsageError(str(error)) from error
+            if len(asked) < len(images):
+                count = len(images) - len(asked)
+                click.echo(f"{count} of {argument} left out: answers of a run before", err=True)
             if not found:
                 raise click.UsageError(f"folder {argument!r} holds no image files")
         elif not path.exists() and glob.has_magic(argument):
@@ -50,4 +65,43 @@ def find_queries(arguments: Sequence[str]) -> list[Query]:
             unique.setdefault(file, relative)
     if arguments and not unique:
         raise click.UsageError("the list on standard input is empty")
-    return [Query(path, relative) for path, relative in unique.items()]
+    queries = [Query(path, relative) for path, relative in unique.items()]
+    return [frame for query in queries for frame in _frames(query)] if all_frames else queries
+
+
+def _frames(query: Query) -> list[Query]:
+    from vicl.exports.answers import Query
+    from vicl.images import ImageError, count_frames
+
+    try:
+        count = count_frames(query.path)
+    except ImageError as error:
+        raise click.UsageError(str(error)) from error
+    if count == 1:
+        return [query]
+    name = query.relative
+    return [
+        Query(query.path, name.with_name(f"{name.stem}.frame-{number:04d}{name.suffix}"), number)
+        for number in range(1, count + 1)
+    ]
+
+
+def _without_answers(images: Sequence[Path], folder: Path, out: str | None) -> list[Path]:
+    """A folder's pictures but for those that an earlier run wrote there."""
+    below = None if out is None else Path(out).resolve()
+    beside = below == folder.resolve()
+    if beside or (below is not None and not below.is_relative_to(folder.resolve())):
+        below = None
+    kinds: dict[Path, set[str]] = defaultdict(set)
+    for file in images:
+        kinds[file.with_suffix("")].add(file.suffix)
+
+    def is_answer(file: Path) -> bool:
+        name, word = file.with_suffix(""), ".canvas"
+        if below is not None and file.resolve().is_relative_to(below):
+            return True
+        if beside and file.suffix == ".png" and len(kinds[name]) > 1:
+            return True
+        return name.name.endswith(word) and name.with_name(name.name[: -len(word)]) in kinds
+
+    return [file for file in images if not is_answer(file)]

@@ -15,6 +15,7 @@ from vicl.cli.failing import failing, tell
 from vicl.cli.inputs import find_queries
 from vicl.cli.options import DEBUG, DEVICE, choice, flag, number, options, path, text
 from vicl.cli.settings import SAMPLING, SETTINGS, settings_of
+from vicl.files import check_writable, is_no_room
 from vicl.files.progress import progress
 
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ if TYPE_CHECKING:
     ),
     flag("--canvas", "Also write NAME.canvas.png: the filled grid."),
     path("--contact-sheet", "FILE", "Draw the examples and the first 50 answers on one page."),
+    flag(
+        "--all-frames",
+        "Answer every frame of an animation and every page of a TIFF: NAME.frame-0001, ...",
+    ),
     flag("--json as_json", "Print one JSON object a query."),
     flag("--skip-existing", "Leave queries whose output exists: resume."),
     flag("--overwrite", "Replace outputs that exist."),
@@ -100,7 +105,7 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
     from vicl.exports.answers import AnswerSheet, as_row
     from vicl.images import save_image
 
-    queries = find_queries(arguments)
+    queries = find_queries(arguments, out=given["output"], all_frames=given["all_frames"])
     prompter = _prompter(given)
     with _writer(queries, prompter, given) as writer:
         pending = _pending(queries, writer, given)
@@ -122,7 +127,7 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
             """Do with an answer what was asked for; gives the line to print."""
             written = None if writer is None else writer.write(query, answer)
             if given["canvas"] and writer is not None:
-                canvas = prompter.canvas(query.path, answer)
+                canvas = prompter.canvas(query.image, answer)
                 save_image(canvas, writer.beside(query, "canvas"), inputs=[query.path])
             if given["contact_sheet"] is not None:
                 sheet.add(query, answer)
@@ -195,6 +200,7 @@ def _writer(
 
     if given["output"] is None or not queries:
         return nullcontext()
+    check_writable(given["output"])
     if given["format_"].startswith("coco") and prompter.settings.samples > 1:
         raise click.UsageError("--samples: a COCO file holds one answer a query")
     return open_writer(
@@ -232,24 +238,36 @@ def _answer(
     given: Mapping[str, Any],
 ) -> int:
     """Answer queries as they come, whatever becomes of single ones; gives how many failed."""
-    failed = 0
+    failed = answered = 0
 
     def fail(path: Any, error: Exception) -> None:
         nonlocal failed
         failed += 1
         named = Path(path).name in str(error)
         tell(error, "" if named else f"{path}: {error}", debug=given["debug"])
+        if given["as_json"]:
+            click.echo(json.dumps({"query": str(path), "error": str(error)}))
         advance()
 
-    with progress("answering", total=len(queries)) as advance:
-        paths = [query.path for query in queries]
-        for answer in prompter.map(paths, batch_size=given["batch_size"], on_error=fail):
-            query = queries[answer.index]
-            try:
-                line = take(query, answer)
-            except (ValueError, OSError) as error:
-                fail(query.path, error)
-                continue
-            click.echo(line)
-            advance()
+    try:
+        with progress("answering", total=len(queries)) as advance:
+            images = [query.image for query in queries]
+            for answer in prompter.map(images, batch_size=given["batch_size"], on_error=fail):
+                query = queries[answer.index]
+                try:
+                    line = take(query, answer)
+                except (ValueError, OSError) as error:
+                    if is_no_room(error):
+                        raise OSError(
+                            f"{error}; stopped, since no further answer could be written: "
+                            f"{answered} answered; make room, then run again with --skip-existing"
+                        ) from error
+                    fail(query.path, error)
+                    continue
+                click.echo(line)
+                answered += 1
+                advance()
+    except KeyboardInterrupt:
+        click.echo(f"{answered} answered", err=True)
+        raise
     return failed

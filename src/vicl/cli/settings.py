@@ -48,6 +48,13 @@ SETTINGS = (
         "Answer large queries in overlapping tiles of PX pixels, or whole.  [default: auto]",
         type=_tile,
     ),
+    click.Option(
+        ["--white"],
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="LEVEL",
+        help="The value that is white in 16-bit, 32-bit and float images.  [default: the smallest "
+        "of 255, 1023, 4095, 16383, 65535 that covers the examples]",
+    ),
     choice(
         "--upsampling",
         ("guided", "bicubic"),

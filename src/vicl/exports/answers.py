@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +15,19 @@ from PIL import Image
 
 from vicl.exports.annotation import Annotation
 from vicl.exports.sheets import contact_sheet
-from vicl.images import DEFAULT_LIMIT_PIXELS, save_image, shrink, to_tensor
+from vicl.images import (
+    DEFAULT_LIMIT_PIXELS,
+    Frame,
+    brief_fields,
+    save_image,
+    shrink,
+    to_tensor,
+)
 from vicl.prompt import Example
 from vicl.tasks.boxes import Box
 
 _SHOWN = 512
-"""Longest side of a picture that is kept for a contact sheet, in pixels."""
+"""Longest side of a picture that a contact sheet or a notebook shows, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +38,17 @@ class Query:
         path: Where it is, as given.
         relative: What its outputs are named by: its place in the folder that was given, or its
             name.
+        frame: Which frame or page of the file, from 1; None for the file as one image.
     """
 
     path: Path
     relative: PurePath
+    frame: int | None = None
+
+    @property
+    def image(self) -> Path | Frame:
+        """What is opened to answer it."""
+        return self.path if self.frame is None else Frame(self.path, self.frame)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +85,17 @@ class Answer:
     index: int = 0
     source: Path | None = None
 
+    def __repr__(self) -> str:
+        return brief_fields(self)
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows: the image, no side longer than 512 pixels."""
+        shown = self.image.copy()
+        shown.thumbnail((_SHOWN, _SHOWN))
+        data = io.BytesIO()
+        shown.save(data, "PNG")
+        return data.getvalue()
+
 
 def as_annotation(file_name: str, answer: Answer) -> Annotation:
     """An answer as the exports take it."""
@@ -86,6 +112,8 @@ def as_annotation(file_name: str, answer: Answer) -> Annotation:
 def as_row(query: Query, answer: Answer, written: Path | None) -> dict[str, Any]:
     """An answer in numbers, for JSON; `written` is the file that holds it, if one does."""
     row: dict[str, Any] = {"query": str(query.path)}
+    if query.frame is not None:
+        row["frame"] = query.frame
     if written is not None:
         row["output"] = str(written)
     row["size"] = [answer.image.height, answer.image.width]
@@ -133,7 +161,7 @@ class AnswerSheet:
         """Take a query and its answer, made small: neither is held at its own size."""
         if len(self.queries) == self.most:
             return
-        shown = to_tensor(query.path, limit_pixels=self.limit_pixels)
+        shown = to_tensor(query.image, limit_pixels=self.limit_pixels)
         pair = (shown, to_tensor(answer.image))
         self._pictures.append([shrink(picture, _SHOWN) for picture in pair])
         self._labels.append(query.relative.name)

@@ -16,6 +16,7 @@ from vicl.exports.annotation import ExportError
 from vicl.exports.answers import Query
 from vicl.files import display
 from vicl.images import IMAGE_SUFFIXES
+from vicl.images.encoding import WRITERS
 
 _SUFFIXES: Final = {"coco": ".json", "coco-polygons": ".json", "labelme": ".json"}
 _TEXT: Final = frozenset({".json", ".txt", ".xml", ".yaml", ".yml", ".jsonl", ".csv"})
@@ -49,7 +50,7 @@ def is_file(
         if path.is_file():
             raise ExportError(f"{name}: is a file, and ends with a slash as a folder does")
         return False
-    fits = pictures if format == "png" else ending == wanted
+    fits = ending in WRITERS if format == "png" else ending == wanted
     if not fits:
         raise ExportError(
             f"{name}: {format} answers are not {ending or 'nameless'} files, but {wanted}; give a "
@@ -65,7 +66,7 @@ def is_file(
     return True
 
 
-def distinct_names(queries: Iterable[Query]) -> dict[Path, PurePath]:
+def distinct_names(queries: Iterable[Query]) -> dict[Query, PurePath]:
     """What each query is called in outputs: its `relative`, where no other one has the same.
 
     Others are called by their places below the folder that they share.
@@ -76,36 +77,37 @@ def distinct_names(queries: Iterable[Query]) -> dict[Path, PurePath]:
     groups: dict[PurePath, list[Query]] = defaultdict(list)
     for query in queries:
         groups[query.relative].append(query)
-    names: dict[Path, PurePath] = {}
+    names: dict[Query, PurePath] = {}
     for relative, group in groups.items():
         if len(group) == 1:
-            names[group[0].path] = relative
+            names[group[0]] = relative
             continue
-        places = [Path(os.path.abspath(query.path)) for query in group]  # noqa: PTH100 - not resolved
+        folders = [Path(os.path.abspath(query.path)).parent for query in group]  # noqa: PTH100 - not resolved
+        places = [folder / relative.name for folder in folders]
         shared = Path(os.path.commonpath(places))
         for query, place in zip(group, places, strict=True):
-            names[query.path] = place.relative_to(shared)
+            names[query] = place.relative_to(shared)
     taken: dict[PurePath, Path] = {}
-    for path, name in names.items():
+    for query, name in names.items():
         if name in taken:
             raise ExportError(
-                f"{path} and {taken[name]} would both be called {name}; rename one, or answer them "
-                "apart"
+                f"{query.path} and {taken[name]} would both be called {name}; rename one, or "
+                "answer them apart"
             )
-        taken[name] = path
+        taken[name] = query.path
     return names
 
 
-def file_names(names: dict[Path, PurePath], suffix: str) -> dict[Path, PurePath]:
+def file_names(names: dict[Query, PurePath], suffix: str) -> dict[Query, PurePath]:
     """The file of each query's answer: its name with the suffix instead of its own.
 
     Where two differ by their suffix only, both keep it: `a.jpg.png`, `a.tif.png`.
     """
-    plain = {path: name.with_suffix(suffix) for path, name in names.items()}
+    plain = {query: name.with_suffix(suffix) for query, name in names.items()}
     counts: dict[PurePath, int] = defaultdict(int)
     for name in plain.values():
         counts[name] += 1
     return {
-        path: name if counts[name] == 1 else names[path].with_name(names[path].name + suffix)
-        for path, name in plain.items()
+        query: name if counts[name] == 1 else names[query].with_name(names[query].name + suffix)
+        for query, name in plain.items()
     }

@@ -109,7 +109,7 @@ class FileWriter:
         self.format, self.marks, self.values = format, marks, values
         self.names = distinct_names(queries)
         files = file_names(self.names, suffix_of(format))
-        self.targets = {path: out if single else out / name for path, name in files.items()}
+        self.targets = {query: out if single else out / name for query, name in files.items()}
         self.sources = [*sources, *(query.path for query in queries)]
         self._check_targets()
         folder = out.parent if single else out
@@ -149,7 +149,7 @@ class FileWriter:
         clash = self.companions.keys() & set(self.targets.values())
         if clash:
             target = min(clash)
-            query = next(path for path, file in self.targets.items() if file == target)
+            query = next(query.path for query, file in self.targets.items() if file == target)
             raise ExportError(
                 f"{query}: its answer would be {target}, which is to say what the classes are; "
                 "rename the image, or answer it apart"
@@ -158,11 +158,11 @@ class FileWriter:
 
     def done(self, query: Query) -> bool:
         """Whether the query's output is there already."""
-        return self.targets[query.path].exists()
+        return self.targets[query].exists()
 
     def write(self, query: Query, answer: Answer) -> Path:
         """Write an answer and its alternatives (`.2`, `.3`, ... before the suffix)."""
-        target = self.targets[query.path]
+        target = self.targets[query]
         write_companions(self.companions)
         self.companions = {}
         for number, alternative in enumerate(answer.alternatives, start=2):
@@ -172,7 +172,7 @@ class FileWriter:
 
     def beside(self, query: Query, word: str) -> Path:
         """Name a PNG file that goes with the query's output: `name.word.png`."""
-        return _beside(self.targets[query.path].with_suffix(".png"), word)
+        return _beside(self.targets[query].with_suffix(".png"), word)
 
     def _write(self, target: Path, query: Query, answer: Answer) -> None:
         if self.format == "png":
@@ -188,7 +188,7 @@ class FileWriter:
             write_labelme(target, as_annotation(Path(image).as_posix(), answer))
         else:
             outlines = self.format == "yolo" and answer.mask is not None
-            found = as_annotation(self.names[query.path].as_posix(), answer)
+            found = as_annotation(self.names[query].as_posix(), answer)
             write_yolo(target, found, style="segments" if outlines else "boxes")
 
 
@@ -197,21 +197,21 @@ class CocoFile:
 
     note = ""
 
-    def __init__(self, coco: CocoWriter, names: Mapping[Path, PurePath]) -> None:
+    def __init__(self, coco: CocoWriter, names: Mapping[Query, PurePath]) -> None:
         self.coco, self.names = coco, names
 
     def done(self, query: Query) -> bool:
         """Whether the query's output is there already."""
-        return self.names[query.path].as_posix() in self.coco.done
+        return self.names[query].as_posix() in self.coco.done
 
     def write(self, query: Query, answer: Answer) -> Path:
         """Append an answer; gives the file that holds it."""
-        self.coco.add(as_annotation(self.names[query.path].as_posix(), answer))
+        self.coco.add(as_annotation(self.names[query].as_posix(), answer))
         return self.coco.path
 
     def beside(self, query: Query, word: str) -> Path:
         """Name a PNG file that goes with the query's output: `name.word.png`."""
-        return _beside((self.coco.path.parent / self.names[query.path]).with_suffix(".png"), word)
+        return _beside((self.coco.path.parent / self.names[query]).with_suffix(".png"), word)
 
 
 Writer: TypeAlias = FileWriter | CocoFile

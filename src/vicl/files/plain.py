@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import os
@@ -10,6 +11,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 TEMPORARY_PREFIX = ".vicl-"
 """How the names of files begin that are being written."""
@@ -164,3 +166,31 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+NO_ROOM: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM))
+"""What every file after this one would fail of, too."""
+
+
+def is_no_room(error: BaseException | None) -> bool:
+    """Whether a file could not be written for want of room or of leave."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            return True
+        error = error.__cause__
+    return False
+
+
+def check_writable(out: str | os.PathLike[str]) -> None:
+    """Refuse a file's or a folder's name where nothing can be written, before any work is done.
+
+    Raises:
+        FileError: If the nearest folder above it that exists may not be written to.
+    """
+    place = Path(out).absolute()
+    there = next(folder for folder in (place, *place.parents) if folder.is_dir())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise FileError(
+            f"{display(there)}: cannot be written to (it is read-only, or you may not); give "
+            "another --output"
+        )

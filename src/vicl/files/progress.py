@@ -20,12 +20,14 @@ class Advance(Protocol):
 
 
 @contextmanager
-def progress(what: str, *, total: int, done: int = 0, show: bool = True) -> Iterator[Advance]:
+def progress(
+    what: str, *, total: int | None, done: int = 0, show: bool = True
+) -> Iterator[Advance]:
     """Show a bar with the time left, while the block runs.
 
     Args:
         what: What is going on, in a word or two.
-        total: Steps.
+        total: Steps; None where nobody knows.
         done: Steps of an earlier run.
         show: False draws nothing.
     """

@@ -1,15 +1,18 @@
 """Images in and out: safe reading, exact conversion, resizing, atomic saving.
 
 Inside the library an image is a float32 RGB tensor (3, h, w) in [0, 1].  Outside it is whatever
-people have: a file (JPEG, PNG, WebP, BMP, TIFF, GIF), a PIL image, a NumPy array, a tensor.
+people have: a file (JPEG, PNG, WebP, AVIF, BMP, TIFF, GIF), a PIL image, a NumPy array, a tensor.
 
 Colour profiles (ICC) are left alone: the numbers are taken as they are stored.
 """
 
+from vicl.images.brief import brief as brief
+from vicl.images.brief import brief_fields as brief_fields
 from vicl.images.converting import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from vicl.images.converting import Filter as Filter
 from vicl.images.converting import ImageLike as ImageLike
 from vicl.images.converting import find_images as find_images
+from vicl.images.converting import highest_value as highest_value
 from vicl.images.converting import resize as resize
 from vicl.images.converting import resize_map as resize_map
 from vicl.images.converting import shrink as shrink
@@ -22,4 +25,8 @@ from vicl.images.decoding import open_bytes as open_bytes
 from vicl.images.decoding import open_image as open_image
 from vicl.images.decoding import stored_turn as stored_turn
 from vicl.images.encoding import save_image as save_image
+from vicl.images.frames import Frame as Frame
+from vicl.images.frames import count_frames as count_frames
+from vicl.images.frames import open_frames as open_frames
+from vicl.images.modes import shared_white as shared_white
 from vicl.images.modes import to_rgb as to_rgb

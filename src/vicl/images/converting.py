@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
 
@@ -13,10 +15,20 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from vicl.files import display, reason
-from vicl.images.decoding import DEFAULT_LIMIT_PIXELS, ImageError, image_name, open_image
+from vicl.files import FileError, display, open_plain, reason
+from vicl.images.decoding import (
+    ANY_SIZE,
+    DEFAULT_LIMIT_PIXELS,
+    HAS_AVIF,
+    PARSER_ERRORS,
+    ImageError,
+    image_name,
+    open_image,
+    opened,
+)
 from vicl.images.encoding import WRITERS
-from vicl.images.modes import to_rgb
+from vicl.images.frames import Frame, open_frame
+from vicl.images.modes import deep_grey, is_deep, to_rgb
 
 ImageLike: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor
 """What a person may give as an image; see :func:`to_tensor`."""
@@ -27,20 +39,39 @@ Filter: TypeAlias = Literal["bicubic", "bilinear", "lanczos", "nearest"]
 _BAND: Final = 1 << 22
 """Pixels of a large image that are turned to 8 bits at a time."""
 
-IMAGE_SUFFIXES: Final = frozenset({*WRITERS, ".jfif"})
+IMAGE_SUFFIXES: Final = frozenset(
+    {*WRITERS, ".jfif", ".jpe", ".mpo", ".apng", *((".avif",) if HAS_AVIF else ())}
+)
 """What :func:`find_images` looks for, in lower case."""
+
+# fmt: off
+OTHER_PICTURES: Final = frozenset((
+    ".avif", ".heic", ".heif", ".hif", ".jp2", ".j2k", ".jpf", ".jpx", ".jxl", ".psd", ".psb",
+    ".xcf", ".kra", ".svg", ".eps", ".ai", ".ico", ".icns", ".tga", ".pcx", ".ppm", ".pgm",
+    ".pbm", ".pnm", ".pfm", ".dib", ".dds", ".exr", ".hdr", ".dcm", ".nii", ".czi", ".nd2",
+    ".lif", ".svs", ".fits", ".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".orf", ".rw2",
+    ".raf", ".pef", ".srw", ".raw",
+)) - IMAGE_SUFFIXES
+# fmt: on
+"""Suffixes of pictures that are not read: a folder's are told of, not passed over."""
+
+log = logging.getLogger(__name__)
 
 
 def to_tensor(
-    image: ImageLike, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS
+    image: ImageLike, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS, white: float | None = None
 ) -> Float[Tensor, "3 h w"]:
     """Take an image as people have it.
 
+    Deep grey (16-bit, 32-bit and float) keeps its depth; all else has 8 bits a channel.
+
     Args:
         image: A path or PIL image (see :func:`open_image` and :func:`to_rgb`); an array HxW,
-            HxWx1, HxWx3 or HxWx4 (RGBA, put over white) of uint8 in [0, 255] or bool; or a
-            floating-point tensor 3xHxW in [0, 1].
+            HxWx1, HxWx3 or HxWx4 (RGBA, put over white) of uint8 in [0, 255] or bool; an array
+            HxW of uint16; or a floating-point tensor 3xHxW in [0, 1].
         limit_pixels: Largest width times height of a file or PIL image.
+        white: The value that is white in deep grey; larger ones are cut to it.  None: 65535 for
+            integers, 1 for floats.  Other images do not heed it.
 
     Returns:
         Float32 RGB in [0, 1], (3, h, w).  A float32 tensor is returned itself, on its device.
@@ -54,14 +85,57 @@ def to_tensor(
     if isinstance(image, np.ndarray):
         decoded, name = _from_array(image), "array"
     elif isinstance(image, str | os.PathLike | Image.Image):
-        decoded = open_image(image, limit_pixels=limit_pixels)
+        decoded = _open(image, limit_pixels)
         name = image_name(image) if isinstance(image, Image.Image) else display(image)
     else:
         raise ImageError(
             f"image: got {type(image).__name__}, expected a path, a PIL image, a uint8 array "
             "HxW or HxWx3, or a float tensor 3xHxW in [0, 1]"
         )
+    if is_deep(decoded):
+        grey = torch.from_numpy(deep_grey(decoded, name, white=white))
+        return grey.expand(3, -1, -1).contiguous()
     return _rgb_to_tensor(to_rgb(decoded, name=name))
+
+
+def highest_value(image: ImageLike, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> float | None:
+    """The largest value that is stored in a deep grey image; None for every other image.
+
+    Of a file that is not deep only the header is read.
+
+    Raises:
+        ImageError: If the image is deep and cannot be used.
+    """
+    if isinstance(image, np.ndarray):
+        deep = image.dtype == np.uint16 and image.size > 0
+        return float(image.max()) if deep else None
+    if isinstance(image, Image.Image):
+        deep = is_deep(image)
+    elif isinstance(image, str | os.PathLike):
+        deep = _is_deep_file(image)
+    else:
+        return None
+    if not deep:
+        return None
+    decoded = _open(image, limit_pixels)
+    return float(np.asarray(decoded).max()) if is_deep(decoded) else None
+
+
+def _is_deep_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a file's header says so; False for one that cannot be opened, which is told later."""
+    try:
+        with open_plain(path) as stream, opened(stream, display(path), ANY_SIZE) as image:
+            if isinstance(path, Frame) and image.format == "TIFF":
+                image.seek(path.number - 1)  # pages may differ in kind
+            return is_deep(image)
+    except (FileError, *PARSER_ERRORS):
+        return False
+
+
+def _open(image: str | os.PathLike[str] | Image.Image, limit_pixels: int) -> Image.Image:
+    if isinstance(image, Frame):
+        return open_frame(image, limit_pixels=limit_pixels)
+    return open_image(image, limit_pixels=limit_pixels)
 
 
 def to_pil(image: Float[Tensor, "3 h w"]) -> Image.Image:
@@ -175,7 +249,8 @@ def find_images(folder: str | os.PathLike[str]) -> list[Path]:
             skipped, links to folders are not followed.
 
     Returns:
-        Sorted paths, each beginning with `folder`, of the files with one of `IMAGE_SUFFIXES`.
+        Sorted paths, each beginning with `folder`, of the files with one of `IMAGE_SUFFIXES`.  The
+        log says how many other pictures (:data:`OTHER_PICTURES`) were left out.
 
     Raises:
         ImageError: If the folder, or one below it, is missing or cannot be listed.
@@ -188,14 +263,33 @@ def find_images(folder: str | os.PathLike[str]) -> list[Path]:
         ) from error
 
     found: list[Path] = []
+    others: Counter[str] = Counter()
     try:
         for parent, folders, names in os.walk(folder, onerror=refuse):
             folders[:] = [name for name in folders if not name.startswith(".")]
-            paths = (Path(parent, name) for name in names if not name.startswith("."))
+            paths = [Path(parent, name) for name in names if not name.startswith(".")]
             found += [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
+            others.update(p.suffix.lower() for p in paths if p.suffix.lower() in OTHER_PICTURES)
     except OSError as error:
         refuse(error)
+    _tell_left_out(display(folder), others)
     return sorted(found)
+
+
+def _tell_left_out(name: str, others: Counter[str]) -> None:
+    if not others:
+        return
+    count = others.total()
+    log.warning(
+        "%s: %d %s left out: %s; read are JPEG, PNG, WebP, %sBMP, TIFF and GIF: convert the others "
+        "first%s",
+        name,
+        count,
+        "file" if count == 1 else "files",
+        ", ".join(f"{suffix} ({number})" for suffix, number in sorted(others.items())),
+        "AVIF, " if HAS_AVIF else "",
+        " (HEIC: heif-convert IN.heic OUT.jpg)" if others.keys() & {".heic", ".heif"} else "",
+    )
 
 
 def _rgb_to_tensor(image: Image.Image) -> Tensor:
@@ -206,10 +300,13 @@ def _rgb_to_tensor(image: Image.Image) -> Tensor:
 def _from_array(array: npt.NDArray[Any]) -> Image.Image:
     """Check an array's type and shape."""
     got = f"array: got {array.dtype} of shape {array.shape}"
+    if array.dtype == np.uint16 and array.size and array.shape[2:] in ((), (1,)) and array.ndim > 1:
+        return Image.fromarray(np.ascontiguousarray(array.reshape(array.shape[:2])))
     if array.dtype not in (np.uint8, np.bool_):
         raise ImageError(
-            f"{got}, expected uint8 in [0, 255]; from floats in [0, 1] use "
-            "(array * 255).round().astype(np.uint8), from uint16 (array // 257).astype(np.uint8)"
+            f"{got}, expected uint8 in [0, 255], or uint16 of shape HxW; from floats in [0, 1] use "
+            "(array * 255).round().astype(np.uint8), from colour of any depth "
+            "(array / array.max() * 255).round().astype(np.uint8)"
         )
     if array.size == 0 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (1,), (3,), (4,)):
         hint = ""

@@ -16,16 +16,23 @@ import threading
 import warnings
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from vicl.files import FileError, display, open_plain, reason
 
 DEFAULT_LIMIT_PIXELS: Final = 64_000_000
 """Width times height above which an image is refused before it is decoded."""
 
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+ANY_SIZE: Final = 1 << 62
+"""For looking at a header only: pixels that no image has."""
+
+HAS_AVIF: Final = bool(features.check("avif"))
+"""Whether this Pillow was built with AVIF, as its wheels are."""
+
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", *(("AVIF",) if HAS_AVIF else ()))
 """What is opened, by Pillow's names; phones' multi-picture JPEG (MPO) count as JPEG."""
 
 PARSER_ERRORS: Final = (
@@ -46,6 +53,14 @@ PARSER_ERRORS: Final = (
     zlib.error,
 )
 """Everything that Pillow's parsers are known to throw on hostile bytes."""
+
+log = logging.getLogger(__name__)
+
+_COUNTED_BYTES: Final = 1 << 26
+_SINGLE: Final = ("JPEG", "MPO", "BMP")
+"""Formats of one picture, though a phone's JPEG may carry another one for depth or preview."""
+_SHALLOW: Final = 64
+"""Of 255: what 14 bits and fewer reach, kept in the lower part of 16."""
 
 _ORIENTATION: Final = 0x0112
 _ROTATIONS: Final = {
@@ -96,7 +111,9 @@ def open_image(
     """Read and decode one image, in the mode in which it is stored, upright.
 
     The EXIF orientation is applied (damaged EXIF data count as none); of an animation or a stack
-    the first frame is read; a file cut short is refused, never padded.  Colour profiles stay in
+    the first frame is read, and the log says once how many there are (:mod:`vicl.images.frames`
+    reads the others); a file cut short is refused, never padded.  Of colour with 16 bits a channel
+    Pillow keeps the upper 8, which the log says where little is left.  Colour profiles stay in
     `info["icc_profile"]` and are not applied.
 
     Args:
@@ -115,7 +132,7 @@ def open_image(
         raise ImageError(f"limit_pixels: got {limit_pixels}, expected at least 1")
     if isinstance(source, Image.Image):
         with quiet_pillow(), _pillow_limit(limit_pixels):
-            return _decode(source, image_name(source), limit_pixels)
+            return decode(source, image_name(source), limit_pixels)
     name = display(source)
     # A stream and not the path: Pillow would map a bare BMP or TIFF into memory, and a map of a
     # file that somebody shortens later kills the process.
@@ -124,7 +141,7 @@ def open_image(
     except FileError as error:
         raise ImageError(str(error)) from error
     with stream:
-        _check_bytes(name, stream, limit_pixels)
+        check_bytes(name, stream, limit_pixels)
         return _read(stream, name, limit_pixels)
 
 
@@ -166,15 +183,85 @@ def stored_turn(source: str | os.PathLike[str]) -> Image.Transpose | None:
             return None
 
 
-def _read(stream: io.BufferedReader | io.BytesIO, name: str, limit_pixels: int) -> Image.Image:
+@contextlib.contextmanager
+def opened(
+    stream: io.BufferedReader | io.BytesIO, name: str, limit_pixels: int
+) -> Iterator[Image.Image]:
+    """Open an image by its header; inside, Pillow is quiet and holds to the limit.
+
+    Raises:
+        ImageError: If it is not an image of a listed format, or over the limit.
+    """
     with quiet_pillow(), _pillow_limit(limit_pixels):
         try:
             image: Image.Image = Image.open(stream, formats=FORMATS)
         except Image.DecompressionBombError as error:
-            raise _too_large(name, None, limit_pixels) from error
+            raise too_large(name, None, limit_pixels) from error
         except PARSER_ERRORS as error:
             raise _unreadable(name, stream, error) from error
-        return _decode(image, name, limit_pixels)
+        check_size(image, name, limit_pixels)
+        yield image
+
+
+def _read(stream: io.BufferedReader | io.BytesIO, name: str, limit_pixels: int) -> Image.Image:
+    with opened(stream, name, limit_pixels) as image:
+        shallow = _loses_depth(image)
+        decoded = decode(image, name, limit_pixels)
+        if shallow:
+            colours = decoded.convert("RGB").getextrema()
+            highest = max(int(high) for _, high in colours)  # type: ignore[misc]
+            if highest < _SHALLOW:
+                _tell_lost_depth(name, highest)
+        frames = 1 if image.format in _SINGLE else frame_count(stream)
+        if frames != 1:
+            _tell_frames(name, frames)
+        return decoded
+
+
+def frame_count(stream: io.BufferedReader | io.BytesIO) -> int | None:
+    """How many frames or pages a file of a listed format holds; None for several, uncounted.
+
+    Counting reads the whole of a TIFF or GIF, so larger ones, and damaged ones, are not counted.
+    A phone's multi-picture JPEG counts as one picture.
+    """
+    try:
+        stream.seek(0)
+        # Opened anew: counting moves through the frames, and must not change how one is decoded.
+        image: Image.Image = Image.open(stream, formats=FORMATS)
+        if image.format in _SINGLE or not getattr(image, "is_animated", False):
+            return 1
+        if image.format in ("GIF", "TIFF") and stream.seek(0, io.SEEK_END) > _COUNTED_BYTES:
+            return None
+        return int(getattr(image, "n_frames", 1))
+    except PARSER_ERRORS:
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _tell_frames(name: str, frames: int | None) -> None:
+    """Once a file: a picture is read more than once in a run."""
+    log.warning(
+        "%s: has %s frames; the first is answered; --all-frames answers all "
+        "(vicl.images.open_frames)",
+        name,
+        "several" if frames is None else frames,
+    )
+
+
+def _loses_depth(image: Image.Image) -> bool:
+    """Whether an opened file stores colour with 16 bits a channel, of which Pillow keeps 8."""
+    raw = str(getattr(image, "tile", ""))
+    return ";16" in raw and image.mode in ("RGB", "RGBA", "RGBX", "LA", "CMYK")
+
+
+@lru_cache(maxsize=1024)
+def _tell_lost_depth(name: str, highest: int) -> None:
+    log.warning(
+        "%s: is 16-bit colour, of which the upper 8 bits are read: its values reach only %d of "
+        "255; scale it to the full range first, or save it as grey",
+        name,
+        highest,
+    )
 
 
 def image_name(image: Image.Image) -> str:
@@ -183,7 +270,7 @@ def image_name(image: Image.Image) -> str:
     return display(filename) if filename and isinstance(filename, str) else "PIL image"
 
 
-def _check_bytes(name: str, stream: io.BufferedReader, limit_pixels: int) -> None:
+def check_bytes(name: str, stream: io.BufferedReader, limit_pixels: int) -> None:
     """Refuse a file that is larger than any image within the limit; some are read whole."""
     size = os.fstat(stream.fileno()).st_size
     if size > 2**26 + 16 * limit_pixels:
@@ -194,16 +281,21 @@ def _check_bytes(name: str, stream: io.BufferedReader, limit_pixels: int) -> Non
         )
 
 
-def _decode(image: Image.Image, name: str, limit_pixels: int) -> Image.Image:
-    """Check the size, decode, turn upright."""
+def check_size(image: Image.Image, name: str, limit_pixels: int) -> None:
+    """Refuse a picture that is too large or has no pixels, before it is decoded."""
     if image.width * image.height > limit_pixels:
-        raise _too_large(name, image.size, limit_pixels)
+        raise too_large(name, image.size, limit_pixels)
     if min(image.size) < 1:
         raise ImageError(f"{name}: has no pixels (size {image.size}); give another image")
+
+
+def decode(image: Image.Image, name: str, limit_pixels: int) -> Image.Image:
+    """Check the size, decode, turn upright."""
+    check_size(image, name, limit_pixels)
     try:
         image.load()
     except PARSER_ERRORS as error:
-        raise _damaged(name, getattr(image, "format", None) or "image", error) from error
+        raise damaged(name, getattr(image, "format", None) or "image", error) from error
     try:
         rotation = _ROTATIONS.get(image.getexif().get(_ORIENTATION, 1))
     except PARSER_ERRORS:
@@ -216,7 +308,8 @@ def _decode(image: Image.Image, name: str, limit_pixels: int) -> Image.Image:
     return upright
 
 
-def _too_large(name: str, size: tuple[int, int] | None, limit_pixels: int) -> ImageError:
+def too_large(name: str, size: tuple[int, int] | None, limit_pixels: int) -> ImageError:
+    """The error of a picture over the limit."""
     got = "" if size is None else f" ({size[0]} x {size[1]} = {size[0] * size[1] / 1e6:.4g} Mpx)"
     return ImageError(
         f"{name}: has more pixels{got} than the limit of {limit_pixels / 1e6:.4g} Mpx; "
@@ -224,7 +317,8 @@ def _too_large(name: str, size: tuple[int, int] | None, limit_pixels: int) -> Im
     )
 
 
-def _damaged(name: str, kind: str, error: BaseException) -> ImageError:
+def damaged(name: str, kind: str, error: BaseException) -> ImageError:
+    """The error of a file that cannot be decoded."""
     return ImageError(
         f"{name}: damaged or truncated {kind} ({reason(error)}); get a whole copy of the file, "
         "or save it again from an image editor"
@@ -241,7 +335,7 @@ def _unreadable(
     if kind in FORMATS:
         # Pillow's own words would name the stream, not the file.
         unknown = isinstance(error, UnidentifiedImageError)
-        return _damaged(name, kind, SyntaxError("bad header") if unknown else error)
+        return damaged(name, kind, SyntaxError("bad header") if unknown else error)
     if b"<svg" in head:
         kind = "SVG"
     fault = f"is {kind}, which is not supported" if kind else "is not an image of a known format"

@@ -77,7 +77,7 @@ def upsample(
     fitted = _applied(slope, offset, guide.to(values))
     lost = values - resize_map(fitted, (height, width), filter="bilinear")
     # In place, since each is as large as the query.
-    return fitted.add_(resize_map(lost, size, filter="bicubic")).clamp_(low, high)
+    return fitted.add_(resize_map(lost, size, filter="bicubic")).clamp_(low, high).contiguous()
 
 
 def _applied(

@@ -24,6 +24,9 @@ class Copy:
     Source: the Copy baseline of Bar et al. 2022, section 4, table 1.
     """
 
+    def __repr__(self) -> str:
+        return "Copy()"
+
     name = "copy"
     weights_hash: str | None = None
     max_size: int | None = None
@@ -41,6 +44,9 @@ class Copy:
 
 class Identity:
     """The answer is the query."""
+
+    def __repr__(self) -> str:
+        return "Identity()"
 
     name = "identity"
     weights_hash: str | None = None

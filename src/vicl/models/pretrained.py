@@ -57,6 +57,13 @@ class Pretrained(nn.Module):
     name: str
     weights_hash: str | None
 
+    def __repr__(self) -> str:
+        """One line; its layers are those of `named_modules()`."""
+        weights = sum(weight.numel() for weight in self.parameters()) / 1e6
+        return (
+            f"{type(self).__name__}({getattr(self, 'name', '')!r}, {weights:.1f} million weights)"
+        )
+
     @classmethod
     def empty(cls: type[Model], config: Config, asking: Asking | None = None) -> Model:
         """A model whose weights have no memory until they are given some.

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 FORMAT_VERSION = 3
 """Since 2: arrangements, fuse, examples_per_canvas; how an inpainter wants to be asked. Since 3:
-which boxes detection reads."""
+which boxes detection reads, the white of deep images."""
 _MANIFEST = "prompt.json"
 _MANIFEST_LIMIT = 1 << 20
 _IMAGE_LIMIT = 1 << 28

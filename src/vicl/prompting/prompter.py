@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from functools import reduce
 from itertools import islice
 from pathlib import Path
@@ -22,9 +22,11 @@ from torch import Tensor
 from vicl.canvas.layout import Layout
 from vicl.engine import Filled, InContextModel, Inpainter
 from vicl.exports.answers import Answer
+from vicl.files.progress import progress as bar
 from vicl.images import (
     DEFAULT_LIMIT_PIXELS,
     ImageLike,
+    brief,
     find_images,
     resize,
     to_pil,
@@ -34,6 +36,7 @@ from vicl.loading import BEST_FOR_TASK, load_model
 from vicl.prompt import Example, ExampleLike, Prompt, as_examples
 from vicl.prompting.asking import as_engine, taken_apart
 from vicl.prompting.batching import AT_ONCE, FAULTS, answers, unbroken
+from vicl.prompting.depth import at_white, open_query, white_of
 from vicl.prompting.expected import ExpectedScore
 from vicl.prompting.prompt_file import SavedPrompt, load_prompt, save_prompt
 from vicl.prompting.settings import PromptSettings
@@ -103,15 +106,33 @@ class VisualPrompter:
         self.dtype = "float32" if dtype == "auto" else dtype
         self.limit_pixels = limit_pixels
         given = list(examples) if not isinstance(examples, str | Example) else examples
-        self.passes: Passes = self._draw(as_examples(given)) if given else ()
+        self.passes: Passes = ()
+        if given:
+            shown = as_examples(given)
+            white = self._white(shown)
+            self.passes = self._draw(shown, white)
+            self.settings = self.settings.changed({"white": white})
         self._expected: ExpectedScore | None = None
+
+    def __repr__(self) -> str:
+        shown = len(self.passes[0]) if self.passes else 0
+        return f"VisualPrompter({self.model!r}, {shown} examples, {self.task.name!r})"
 
     def predict(self, query: ImageLike) -> Answer:
         """Answer one query.
 
         Raises:
             vicl.ImageError: If it cannot be opened.
+            ValueError: If it is several: :meth:`map` takes those.
         """
+        several = isinstance(query, list | tuple) or (
+            isinstance(query, str | os.PathLike) and Path(query).is_dir()
+        )
+        if several:
+            raise ValueError(
+                f"query: got {brief(query)}, expected one image; for several, or a folder, say "
+                "for answer in prompter.map(...)"
+            )
         return next(iter(self.map([query], batch_size=1, on_error="raise")))
 
     def map(
@@ -120,6 +141,7 @@ class VisualPrompter:
         *,
         batch_size: int = AT_ONCE,
         on_error: OnError = "skip",
+        progress: bool = False,
     ) -> Iterator[Answer]:
         """Answer many queries, in order, as they come.
 
@@ -132,12 +154,15 @@ class VisualPrompter:
             on_error: What to do with a query that cannot be opened or answered: "skip" logs it and
                 goes on, "raise" raises, a function is called with the query and the error. An
                 answer's `index` and `source` say which query it belongs to.
+            progress: Show how many are answered, and where their number is known how long it will
+                take.
         """
         if not self.passes:
             raise ValueError("examples: none were given; map_prompts takes prompts with their own")
         if isinstance(queries, str | os.PathLike):
             queries = _folder(queries)
-        return self._map(((query, self.passes) for query in queries), batch_size, on_error)
+        found = self._map(((query, self.passes) for query in queries), batch_size, on_error)
+        return _shown(found, queries) if progress else found
 
     def map_prompts(
         self,
@@ -187,7 +212,7 @@ class VisualPrompter:
         side = 448
         shown = self.passes[0][: Layout.largest((side, side))]
         layout = Layout.grid(len(shown), canvas_size=(side, side))
-        drawn = self.task.draw_query(to_tensor(query, limit_pixels=self.limit_pixels))
+        drawn = self.task.draw_query(self._open(query, self.settings.white))
         image = layout.compose(Prompt(shown, drawn)).image
         layout.answer.of(image)[:] = layout.draw(to_tensor(answer.image), layout.answer)
         return to_pil(image)
@@ -237,8 +262,18 @@ class VisualPrompter:
         prompter.passes = saved.passes
         return prompter
 
-    def _draw(self, examples: Sequence[Example]) -> tuple[tuple[Example, ...], ...]:
+    def _white(self, examples: Sequence[Example]) -> float | None:
+        """The white of deep images: as it was set, or as the examples say."""
+        return self.settings.white or white_of(examples, self.task, limit_pixels=self.limit_pixels)
+
+    def _open(self, query: ImageLike, white: float | None) -> Tensor:
+        return open_query(query, white, limit_pixels=self.limit_pixels)
+
+    def _draw(
+        self, examples: Sequence[Example], white: float | None
+    ) -> tuple[tuple[Example, ...], ...]:
         """Draw examples for the task, in 8 bits a channel, as a prompt file keeps them."""
+        examples = at_white(examples, self.task, white, limit_pixels=self.limit_pixels)
 
         def eight_bit(image: ImageLike) -> Tensor:
             return to_tensor(to_pil(to_tensor(image)))
@@ -257,9 +292,10 @@ class VisualPrompter:
         def prompts() -> Iterator[Prompt]:
             for index, (query, examples) in enumerate(queries):
                 try:
-                    image = self.task.draw_query(to_tensor(query, limit_pixels=self.limit_pixels))
                     own = isinstance(examples[0], Example)
-                    passes = self._draw(examples) if own else examples
+                    white = self._white(examples) if own else self.settings.white
+                    image = self.task.draw_query(self._open(query, white))
+                    passes = self._draw(examples, white) if own else examples
                 except (ValueError, OSError) as error:
                     _handle(on_error, query, error)
                     continue
@@ -341,6 +377,18 @@ def _folder(folder: str | os.PathLike[str]) -> list[Path]:
     if not found:
         raise ValueError(f"queries: no image files in folder {os.fspath(folder)!r}")
     return found
+
+
+def _shown(answers: Iterator[Answer], queries: Iterable[Any]) -> Iterator[Answer]:
+    """Answers as they come, with a bar that moves by them."""
+    total = len(queries) if isinstance(queries, Sized) else None
+    with bar("answering", total=total) as advance:
+        done = 0
+        for answer in answers:
+            # Queries that failed count too: an answer says how many were before it.
+            advance(answer.index + 1 - done)
+            done = answer.index + 1
+            yield answer
 
 
 def _handle(on_error: OnError, query: Any, error: Exception) -> None:

@@ -33,6 +33,11 @@ class PromptSettings(BaseModel):
             "whole". "auto" tiles queries that are larger than the engine takes, if the task looks
             at what is near (images, edges, colorization) and one sample is asked for; measured by
             `benchmarks/resolution.py`.
+        white: The value that is white in 16-bit, 32-bit and float images, of examples and queries;
+            larger ones are cut to it. None: where examples are such images the smallest of 255,
+            1023, 4095, 16383 and 65535 that covers their largest value (1 where all lie in [0, 1]),
+            which the prompter then keeps here, so that each query is scaled as they are; else each
+            such query by its own largest value. Images of 8 bits do not heed it.
         upsampling: How answers of an engine that sees less than the query's pixels are enlarged.
         sampling: For inpainters: how answers after the first are drawn; None as `Sampling()` says.
             The first is the likeliest at every place.
@@ -56,6 +61,7 @@ class PromptSettings(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**63)
     samples: int = Field(default=1, ge=1, le=10_000)
     tile: Tile = "auto"
+    white: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     upsampling: Upsampling = "guided"
     sampling: Sampling | None = None
     layout: Layout | None = None
@@ -120,7 +126,7 @@ class PromptSettings(BaseModel):
         return type(self).of({name: v for name, v in self.given().items() if name in FOR_ALL})
 
 
-FOR_ALL = ("seed", "samples", "tile", "upsampling")
+FOR_ALL = ("seed", "samples", "tile", "white", "upsampling")
 """Settings that every engine takes; the others say how a canvas is asked."""
 
 

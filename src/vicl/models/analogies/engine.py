@@ -91,6 +91,13 @@ class Analogies:
     weights_hash: str | None = None
     max_size: int | None = 1024
 
+    def __repr__(self) -> str:
+        return "Analogies()"
+
+    def __reduce__(self) -> tuple[type[Analogies], tuple[()]]:
+        """What is pickled learns anew: what was taught is only kept to save time."""
+        return Analogies, ()
+
     def __init__(self) -> None:
         self._taught: OrderedDict[bytes, _Taught] = OrderedDict()
 

@@ -1,0 +1,71 @@
+"""One white for the deep images of a prompt: those of its examples, and the queries to come."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor
+
+from vicl.files import display
+from vicl.images import ImageLike, highest_value, shared_white, to_tensor
+from vicl.prompt import Example
+from vicl.tasks import MarkedTask, Task
+
+log = logging.getLogger(__name__)
+
+_DARK = 64
+"""How many times below white all values must lie for an image to be called nearly black."""
+
+
+def white_of(examples: Sequence[Example], task: Task, *, limit_pixels: int) -> float | None:
+    """The white of deep examples; None where none is deep.
+
+    It covers the largest value of them all, so that examples share it; see
+    :func:`vicl.images.shared_white`.  Masks count by their values, and are not looked at.
+    """
+    pictures = [example.input for example in examples]
+    if not isinstance(task, MarkedTask):
+        pictures += [example.output for example in examples]
+    return shared_white(highest_value(picture, limit_pixels=limit_pixels) for picture in pictures)
+
+
+def at_white(
+    examples: Sequence[Example], task: Task, white: float | None, *, limit_pixels: int
+) -> tuple[Example, ...]:
+    """Examples whose deep pictures are scaled by one white; the others are as they were."""
+
+    def scaled(picture: ImageLike) -> ImageLike:
+        if white is None or highest_value(picture, limit_pixels=limit_pixels) is None:
+            return picture
+        return to_tensor(picture, limit_pixels=limit_pixels, white=white)
+
+    marked = isinstance(task, MarkedTask)
+    return tuple(
+        Example(scaled(e.input), e.output if marked else scaled(e.output)) for e in examples
+    )
+
+
+def open_query(
+    query: ImageLike, white: float | None, *, limit_pixels: int
+) -> Float[Tensor, "3 h w"]:
+    """Open a query; a deep one by the prompt's white, or where that has none by a white of its own.
+
+    Values over the white are cut to it, which the log says, as it does of an image that is nearly
+    black by it.
+    """
+    highest = highest_value(query, limit_pixels=limit_pixels)
+    if highest is None:
+        return to_tensor(query, limit_pixels=limit_pixels)
+    if white is None:
+        return to_tensor(query, limit_pixels=limit_pixels, white=shared_white([highest]))
+    name = display(query) if isinstance(query, str | os.PathLike) else "a query"
+    if highest > white:
+        log.warning(
+            "%s: has values up to %g; those over the white, %g, are cut", name, highest, white
+        )
+    elif 0 < highest * _DARK < white:
+        log.warning("%s: is nearly black: its values reach %g of %g (white)", name, highest, white)
+    return to_tensor(query, limit_pixels=limit_pixels, white=white)
