@@ -175,7 +175,8 @@ def _runs(
     """The numbers of all runs, one run after another."""
     starts, lengths = first.ravel(), counts.ravel()
     ends = np.cumsum(lengths, dtype=np.int64)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + lengths, lengths)
+    within = np.arange(lengths.sum(dtype=np.int64))
+    return np.asarray(within + np.repeat(starts - ends + lengths, lengths))
 
 
 def _matched(
