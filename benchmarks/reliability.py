@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
         table.add_row(name, *("" if np.isnan(share) else f"{share:.3f}" for share in shares))
     Console().print(table)
     sure, alone, right = (np.concatenate(p) for p in zip(*found["photograph"], strict=True))
-    for title, values in (("confidence", sure), ("by the answer alone", alone)):
+    for title, values in (("confidence", sure), ("that of the answer alone", alone)):
         Console().print(_by_bins(title, values, right))
     return 0
 
