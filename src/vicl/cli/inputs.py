@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import sys
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -16,17 +15,21 @@ if TYPE_CHECKING:
 
 
 def find_queries(
-    arguments: Sequence[str], *, out: str | None = None, all_frames: bool = False
+    arguments: Sequence[str],
+    *,
+    out: str | None = None,
+    sheet: Path | None = None,
+    all_frames: bool = False,
 ) -> list[Query]:
     """Resolve QUERY arguments, in order, each file once.
 
     A missing file is kept: it is reported when its turn comes. Of a folder's pictures those are
-    left out that are answers: what is below `out`, where that is a folder below it; where both are
-    one, a PNG beside another picture of its name; and canvases.
+    left out that are answers of a run before: see :func:`_without_answers`.
 
     Args:
         arguments: Files, folders, globs, or `-`.
         out: Where answers go.
+        sheet: Where the contact sheet goes.
         all_frames: Give each frame or page of a file that has several as a query of its own.
 
     Raises:
@@ -44,7 +47,7 @@ def find_queries(
         elif path.is_dir():
             try:
                 images = find_images(path)
-                asked = _without_answers(images, path, out)
+                asked = _without_answers(images, path, out, sheet)
                 found = {file: file.relative_to(path) for file in asked}
             except ImageError as error:
                 raise click.UsageError(str(error)) from error
@@ -86,22 +89,32 @@ def _frames(query: Query) -> list[Query]:
     ]
 
 
-def _without_answers(images: Sequence[Path], folder: Path, out: str | None) -> list[Path]:
-    """A folder's pictures but for those that an earlier run wrote there."""
+def _without_answers(
+    images: Sequence[Path], folder: Path, out: str | None, sheet: Path | None
+) -> list[Path]:
+    """A folder's pictures but for those that earlier runs wrote there.
+
+    These are what lies below `out`, where that is a folder below it; canvases beside pictures of
+    their names; the contact sheet; and what the records of folders of answers name, unless that
+    is all there is: then it is the folder of answers that is asked about.
+    """
+    from vicl.exports.record import recorded
+
+    root = folder.resolve()
     below = None if out is None else Path(out).resolve()
-    beside = below == folder.resolve()
-    if beside or (below is not None and not below.is_relative_to(folder.resolve())):
+    if below is not None and (below == root or not below.is_relative_to(root)):
         below = None
-    kinds: dict[Path, set[str]] = defaultdict(set)
-    for file in images:
-        kinds[file.with_suffix("")].add(file.suffix)
+    stems = {file.with_suffix("") for file in images}
+    page = None if sheet is None else sheet.resolve()
 
-    def is_answer(file: Path) -> bool:
+    def is_beside(file: Path) -> bool:
         name, word = file.with_suffix(""), ".canvas"
-        if below is not None and file.resolve().is_relative_to(below):
+        if file.resolve() == page or (below and file.resolve().is_relative_to(below)):
             return True
-        if beside and file.suffix == ".png" and len(kinds[name]) > 1:
-            return True
-        return name.name.endswith(word) and name.with_name(name.name[: -len(word)]) in kinds
+        return name.name.endswith(word) and name.with_name(name.name[: -len(word)]) in stems
 
-    return [file for file in images if not is_answer(file)]
+    asked = [file for file in images if not is_beside(file)]
+    places = {place for file in asked for place in file.parents if place.is_relative_to(folder)}
+    answers = {file for place in places for file in recorded(place)}
+    others = [file for file in asked if file not in answers]
+    return others or asked
