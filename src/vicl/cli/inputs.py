@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePath
@@ -38,7 +39,7 @@ def find_queries(
     from vicl.exports.answers import Query
     from vicl.images import ImageError, find_images
 
-    unique: dict[Path, PurePath] = {}
+    unique: dict[str, Query] = {}
     for argument in arguments:
         path = Path(argument)
         if argument == "-":
@@ -65,10 +66,10 @@ def find_queries(
         else:
             found = {path: PurePath(path.name)}
         for file, relative in found.items():
-            unique.setdefault(file, relative)
+            unique.setdefault(os.path.abspath(file), Query(file, relative))  # noqa: PTH100 - links stay
     if arguments and not unique:
         raise click.UsageError("the list on standard input is empty")
-    queries = [Query(path, relative) for path, relative in unique.items()]
+    queries = list(unique.values())
     return [frame for query in queries for frame in _frames(query)] if all_frames else queries
 
 

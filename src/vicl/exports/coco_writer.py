@@ -24,7 +24,7 @@ from vicl.exports.coco import (
 )
 from vicl.exports.record import MadeBy, check_same_maker
 from vicl.exports.regions import Instances
-from vicl.files import display
+from vicl.files import FileError, display
 from vicl.files.journal import Journal
 
 
@@ -161,12 +161,22 @@ class CocoWriter:
         self._count(record)
 
     def close(self) -> None:
-        """Write `path` in one step and remove the partial file. A second call does nothing."""
+        """Write `path` in one step and remove the partial file. A second call does nothing.
+
+        Raises:
+            FileError: If `path` cannot be written; the partial file stays.
+        """
         if self._journal.closed:
             return
         self._journal.close()
         if self._kept is None or self._added:
-            write_coco(self.path, self._assemble())
+            try:
+                write_coco(self.path, self._assemble())
+            except FileError as error:
+                raise FileError(
+                    f"{error}; the {self._added} new answers are kept in "
+                    f"{display(self.partial)}: then go on (resume=True, or --skip-existing)"
+                ) from error
         self.partial.unlink()
 
     def __enter__(self) -> CocoWriter:

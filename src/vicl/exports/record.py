@@ -63,9 +63,9 @@ def differences(was: MadeBy, now: MadeBy) -> list[str]:
         if first == second:
             continue
         if isinstance(first, Mapping) and isinstance(second, Mapping):
-            found.append(f"{name} ({', '.join(differences(first, second))})")
+            found.append(f"{display(name)[:40]} ({', '.join(differences(first, second))})")
         else:
-            found.append(name)
+            found.append(display(name)[:40])  # the file may be a stranger's
     return found
 
 

@@ -73,9 +73,9 @@ def open_writer(
     """
     if format not in FORMATS:
         raise ExportError(f"format: got {format!r}, expected one of {', '.join(FORMATS)}")
-    known = classes if isinstance(classes, Classes) else None
-    if known is None and classes:
-        known = Classes.parse(list(classes))
+    known = None
+    if classes:
+        known = classes if isinstance(classes, Classes) else Classes.parse(list(classes))
     if format != "png" and known is None:
         raise ExportError(
             f"format: {format} holds masks and boxes, but the task's answers are pictures (png)"
@@ -153,10 +153,7 @@ class FileWriter:
         self.notes: list[str] = []
         # Beside strangers nothing is put that was not named: one answer's file may go anywhere.
         if single and self.companions and _holds_others(folder, {out, *self.companions}):
-            if format == "png" and marks is not None:
-                meaning = label_map(marks, values=values)
-                listed = ", ".join(f"{value} {name}" for value, name in meaning.items())
-                self.notes.append(f"the mask's values: {listed}")
+            self.notes += self._meaning()
             self.companions = {}
 
     def _companions(self) -> dict[str, bytes]:
@@ -168,6 +165,15 @@ class FileWriter:
         if self.format == "png" and self.marks != Classes.parse(None):
             return {LABEL_MAP: json_bytes(label_map(self.marks, values=self.values))}
         return {}
+
+    def _meaning(self) -> list[str]:
+        """What the numbers in an answer's file mean, in a line; none where it has no numbers."""
+        if self.marks is None:
+            return []
+        if self.format == "png":
+            meaning = label_map(self.marks, values=self.values)
+            return ["the mask's values: " + ", ".join(f"{k} {name}" for k, name in meaning.items())]
+        return ["its classes: " + ", ".join(f"{k} {n}" for k, n in enumerate(self.marks.names))]
 
     def _in_colours(self) -> bool:
         """Whether colours, and not values, say which class a pixel is of."""

@@ -195,7 +195,8 @@ def check_writable(out: str | os.PathLike[str]) -> None:
             f"{display(there)}: cannot be written to (it is read-only, or you may not); give "
             "another place"
         )
-    if shutil.disk_usage(there).free == 0:
+    room = shutil.disk_usage(there)
+    if room.free == 0 < room.total:  # places that cannot tell have 0 of 0
         raise FileError(
             f"{display(there)}: its disk is full; free some space, or give another place"
         )
