@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,3 +91,17 @@ def pending_of(
         )
     there = set(done)
     return [query for query in queries if query not in there]
+
+
+@contextmanager
+def noting_sheet(arguments: Sequence[str], given: Mapping[str, Any]) -> Iterator[None]:
+    """Note the contact sheet as vicl's own where a folder of queries holds it."""
+    from vicl.exports.record import FolderRecord
+
+    file: Path = given["contact_sheet"]
+    folders = [Path(argument).resolve() for argument in arguments if Path(argument).is_dir()]
+    if not any(file.resolve().is_relative_to(folder) for folder in folders):
+        yield
+        return
+    with closing(FolderRecord(file.parent, {})) as record, record.noting(file, None):
+        yield

@@ -13,7 +13,7 @@ import click
 from vicl.cli.failing import failing, tell
 from vicl.cli.inputs import find_queries
 from vicl.cli.options import DEBUG, DEVICE, choice, flag, number, options, path, text
-from vicl.cli.outputs import check_outputs, open_outputs, pending_of
+from vicl.cli.outputs import check_outputs, noting_sheet, open_outputs, pending_of
 from vicl.cli.settings import SAMPLING, SETTINGS, settings_of
 from vicl.files import is_no_room
 from vicl.files.progress import progress
@@ -104,12 +104,7 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
     from vicl.exports.answers import AnswerSheet, as_row
     from vicl.images import save_image
 
-    queries = find_queries(
-        arguments,
-        out=given["output"],
-        sheet=given["contact_sheet"],
-        all_frames=given["all_frames"],
-    )
+    queries = find_queries(arguments, out=given["output"], all_frames=given["all_frames"])
     prompter = _prompter(given)
     _hint(given)
     with open_outputs(queries, prompter, given) as writer:
@@ -141,7 +136,8 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
 
         failed = _answer(prompter, pending, take, given)
     if sheet.queries:
-        sheet.save(given["contact_sheet"])
+        with noting_sheet(arguments, given):
+            sheet.save(given["contact_sheet"])
         click.echo(f"contact sheet: {given['contact_sheet']}", err=True)
     skipped = len(queries) - len(pending)
     parts = [f"{len(pending) - failed} answered"]

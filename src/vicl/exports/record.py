@@ -155,23 +155,27 @@ class FolderRecord:
                 a file is the answer to another picture.
         """
         for suffix in {target.suffix for target in targets}:
-            for file, (_, by) in self._files.items():
-                if by != self._id and file.endswith(suffix) and (self.folder / file).exists():
+            for file, (query, by) in self._files.items():
+                other = query and by != self._id and file.endswith(suffix)
+                if other and (self.folder / file).exists():
                     check_same_maker(self.folder, self._makers.get(by, {}), self.made_by)
         unknown = 0
-        for target, query in targets.items():
+        for target, asked in targets.items():
             if not target.exists():
                 continue
             name = self._name(target)
             if name not in self._files:
                 unknown += 1
             else:
-                check_same_query(self.folder, name, query, self._files[name][0])
+                check_same_query(self.folder, name, asked, self._files[name][0])
         return unknown
 
     @contextmanager
-    def noting(self, target: Path, query: Path) -> Iterator[None]:
-        """Note a file of the answer to a query, which is written inside; see the class."""
+    def noting(self, target: Path, query: Path | None) -> Iterator[None]:
+        """Note a file of the answer to a query, which is written inside; see the class.
+
+        None notes a file that is no answer, but no picture of the user's either.
+        """
         replaced = target.exists()
         if not replaced:
             self._note(target, query)
@@ -187,8 +191,8 @@ class FolderRecord:
     def _name(self, target: Path) -> str:
         return target.relative_to(self.folder).as_posix()
 
-    def _note(self, target: Path, query: Path) -> None:
-        name, entry = self._name(target), (digest_of(query), self._id)
+    def _note(self, target: Path, query: Path | None) -> None:
+        name, entry = self._name(target), ("" if query is None else digest_of(query), self._id)
         if self._files.get(name) == entry:
             return
         if self._journal is None:
@@ -201,7 +205,7 @@ class FolderRecord:
 
 
 def recorded(folder: Path) -> set[Path]:
-    """The files in a folder that are answers, by its record; none where it has no record.
+    """The files in a folder that vicl wrote, by its record; none where it has no record.
 
     Raises:
         ExportError: If the record cannot be read, or is not one.
