@@ -54,7 +54,7 @@ def test_names_out_of_the_folder_and_words_for_a_terminal_do_nothing(tmp_path: P
     out = tmp_path / "o"
     out.mkdir()
     (tmp_path / "mine.png").write_bytes(b"mine")
-    file = b'{"file": "../mine.png", "query": "", "by": "0"}\n'
+    file = b'{"file": "../mine.png", "query": "ab", "by": "0"}\n'
     (out / RECORD).write_bytes(b'{"made_by": {"\\u001b[2J": 1}, "id": "0"}\n' + file)
     record = FolderRecord(out, {})
     with pytest.raises(ExportError) as caught:

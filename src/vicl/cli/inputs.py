@@ -19,7 +19,6 @@ def find_queries(
     arguments: Sequence[str],
     *,
     out: str | None = None,
-    sheet: Path | None = None,
     all_frames: bool = False,
 ) -> list[Query]:
     """Resolve QUERY arguments, in order, each file once.
@@ -30,7 +29,6 @@ def find_queries(
     Args:
         arguments: Files, folders, globs, or `-`.
         out: Where answers go.
-        sheet: Where the contact sheet goes.
         all_frames: Give each frame or page of a file that has several as a query of its own.
 
     Raises:
@@ -48,7 +46,7 @@ def find_queries(
         elif path.is_dir():
             try:
                 images = find_images(path)
-                asked = _without_answers(images, path, out, sheet)
+                asked = _without_answers(images, path, out)
                 found = {file: file.relative_to(path) for file in asked}
             except ImageError as error:
                 raise click.UsageError(str(error)) from error
@@ -90,14 +88,12 @@ def _frames(query: Query) -> list[Query]:
     ]
 
 
-def _without_answers(
-    images: Sequence[Path], folder: Path, out: str | None, sheet: Path | None
-) -> list[Path]:
+def _without_answers(images: Sequence[Path], folder: Path, out: str | None) -> list[Path]:
     """A folder's pictures but for those that earlier runs wrote there.
 
     These are what lies below `out`, where that is a folder below it; canvases beside pictures of
-    their names; the contact sheet; and what the records of folders of answers name, unless that
-    is all there is: then it is the folder of answers that is asked about.
+    their names; and what the records of folders of answers name, unless that is all there is: then
+    it is the folder of answers that is asked about.
     """
     from vicl.exports.record import recorded
 
@@ -106,11 +102,10 @@ def _without_answers(
     if below is not None and (below == root or not below.is_relative_to(root)):
         below = None
     stems = {file.with_suffix("") for file in images}
-    page = None if sheet is None else sheet.resolve()
 
     def is_beside(file: Path) -> bool:
         name, word = file.with_suffix(""), ".canvas"
-        if file.resolve() == page or (below and file.resolve().is_relative_to(below)):
+        if below is not None and file.resolve().is_relative_to(below):
             return True
         return name.name.endswith(word) and name.with_name(name.name[: -len(word)]) in stems
 
