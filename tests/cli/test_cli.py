@@ -458,6 +458,17 @@ def test_recorded_answers_are_no_queries_elsewhere_but_may_be_a_next_stage(work:
     assert "left out" not in following.stderr
 
 
+def test_answers_beside_their_queries_are_none_by_glob_either(work: Path) -> None:
+    Path("q/a.png").unlink()
+    for _ in range(2):
+        result = vicl(*COPY, "q/b.*", "q/sub/../b.jpg", "-o", "q", "--skip-existing")
+        assert result.exit_code == 0, result.stderr
+    assert "1 of q left out: answers of a run before\n0 answered, 1 skipped" in result.stderr
+    assert sorted(path.name for path in Path("q").glob("b*")) == ["b.jpg", "b.png"]
+    refused = vicl(*COPY, "q/b.png", "-o", "q", "--overwrite")
+    assert "is one of the inputs" in refused.stderr
+
+
 def test_a_persons_png_beside_a_photograph_stays_a_query(work: Path) -> None:
     save_image(to_pil(scene(4)[0]), "q/b.png")
     before = Path("q/b.png").read_bytes()

@@ -95,6 +95,9 @@ def test_another_picture_of_the_name_is_not_skipped(tmp_path: Path, format: str)
     assert tree(tmp_path / "o") == written
     run(tmp_path / "o", [copy], format=format, resume=True)
     assert tree(tmp_path / "o") == written
+    query(tmp_path / "c", "1.png", 2)  # the same place, another picture
+    with pytest.raises(ExportError, match="or the picture has changed"):
+        run(tmp_path / "o", [copy], format=format, resume=True)
     run(tmp_path / "o", [there], format=format, overwrite=True)
     run(tmp_path / "o", [there], format=format, resume=True)
 

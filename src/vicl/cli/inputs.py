@@ -51,8 +51,7 @@ def find_queries(
             except ImageError as error:
                 raise click.UsageError(str(error)) from error
             if len(asked) < len(images):
-                count = len(images) - len(asked)
-                click.echo(f"{count} of {argument} left out: answers of a run before", err=True)
+                _tell_left_out(len(images) - len(asked), argument)
             if not found:
                 raise click.UsageError(f"folder {argument!r} holds no image files")
         elif not path.exists() and glob.has_magic(argument):
@@ -67,7 +66,7 @@ def find_queries(
             unique.setdefault(os.path.abspath(file), Query(file, relative))  # noqa: PTH100 - links stay
     if arguments and not unique:
         raise click.UsageError("the list on standard input is empty")
-    queries = list(unique.values())
+    queries = _without_own(list(unique.values()), out)
     return [frame for query in queries for frame in _frames(query)] if all_frames else queries
 
 
@@ -86,6 +85,21 @@ def _frames(query: Query) -> list[Query]:
         Query(query.path, name.with_name(f"{name.stem}.frame-{number:04d}{name.suffix}"), number)
         for number in range(1, count + 1)
     ]
+
+
+def _without_own(queries: Sequence[Query], out: str | None) -> list[Query]:
+    """Queries but for what earlier runs wrote to the same place, however they were given."""
+    from vicl.exports.record import recorded
+
+    own = set() if out is None else {file.resolve() for file in recorded(Path(out))}
+    others = [query for query in queries if query.path.resolve() not in own] if own else []
+    if others and len(others) < len(queries):
+        _tell_left_out(len(queries) - len(others), str(out))
+    return others or list(queries)
+
+
+def _tell_left_out(count: int, place: str) -> None:
+    click.echo(f"{count} of {place} left out: answers of a run before", err=True)
 
 
 def _without_answers(images: Sequence[Path], folder: Path, out: str | None) -> list[Path]:

@@ -105,13 +105,18 @@ def check_same_query(place: Path, name: str, query: Path, digest: str) -> None:
         )
 
 
-@lru_cache(maxsize=1)  # frames of one file come one after another
 def digest_of(query: Path) -> str:
     """SHA-256 of a query's file, in hex; "" where it cannot be read."""
     try:
-        return hash_file(query)
-    except FileError:
+        status = query.stat()
+        return _hash(query, status.st_mtime_ns, status.st_size, status.st_ino)
+    except (FileError, OSError):
         return ""
+
+
+@lru_cache(maxsize=1)  # frames of one file come one after another
+def _hash(query: Path, *_: int) -> str:
+    return hash_file(query)
 
 
 class FolderRecord:
