@@ -38,7 +38,7 @@ def test_all_frames_are_answered() -> None:
         ("q/t.png", None),
     ]
     names = [f"s.frame-000{n}.png" for n in (1, 2, 3)]
-    assert sorted(path.name for path in Path("o").iterdir()) == [*names, "t.png"]
+    assert sorted(path.name for path in Path("o").glob("[!.]*")) == [*names, "t.png"]
     for name, seed in zip([*names, "t.png"], (1, 2, 3, 2), strict=True):
         answer = np.asarray(Image.open(f"o/{name}")) > 0
         truth = scene(seed)[1]
@@ -59,7 +59,7 @@ def test_frames_of_two_files_of_one_name_are_told_apart() -> None:
 
 def test_the_first_frame_alone_is_the_default() -> None:
     done = vicl(*SEGMENT, "q", "-o", "o/")
-    assert sorted(path.name for path in Path("o").iterdir()) == ["s.png", "t.png"]
+    assert sorted(path.name for path in Path("o").glob("[!.]*")) == ["s.png", "t.png"]
     assert done.exit_code == 0
 
 

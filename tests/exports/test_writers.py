@@ -198,7 +198,8 @@ def test_one_file_beside_strangers_comes_alone(tmp_path: Path) -> None:
     for format, name in (("yolo", "one.txt"), ("png", "one.png")):
         with open_writer(tmp_path / name, [asked], format=format, classes=CROPS) as writer:
             writer.write(asked, crops())
-            assert ("7 crop" in writer.note) == (format == "png")
+            meant = "the mask's values: 0 background, 7" if format == "png" else "its classes: 0"
+            assert [note.startswith(f"{meant} crop") for note in writer.notes] == [True]
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["a.png", "data.yaml", "one.png", "one.txt"]
     assert (tmp_path / "data.yaml").read_text() == "mine\n"
@@ -250,3 +251,58 @@ def test_one_name_in_two_folders_is_told_apart(tmp_path: Path, format: str) -> N
         assert [image["file_name"] for image in images] == ["a/1.png", "b/1.png"]
     else:
         assert [path.parent.name for path in written] == ["a", "b"]
+
+
+def test_alternatives_and_pictures_beside_are_guarded(tmp_path: Path) -> None:
+    asked = query(tmp_path, "a.png")
+    for name, options in (("a.2.png", {"samples": 2}), ("a.canvas.png", {"beside": ["canvas"]})):
+        mine = tmp_path / "o" / name
+        mine.parent.mkdir(exist_ok=True)
+        mine.write_bytes(b"mine")
+        with (
+            pytest.raises(ExportError, match=rf"{name}: is there already"),
+            open_writer(tmp_path / "o", [asked], **options),  # type: ignore[arg-type]
+        ):
+            pass
+        assert mine.read_bytes() == b"mine"
+        with open_writer(tmp_path / "o", [asked], overwrite=True, **options):  # type: ignore[arg-type]
+            pass
+        mine.unlink()
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "says"),
+    [
+        (("a.png", "a.2.png"), {"samples": 2}, r"a\.2\.png: .*which .*a\.png is to get too"),
+        (("a.png", "a.canvas.jpg"), {"beside": ["canvas"]}, "is to get too"),
+        (("a.png", "a.jpg", "a.jpg.png"), {}, "is to get too"),
+        (("a.png",), {"others": [Path("o/a.png")]}, "asked for beside the answers"),
+        (("labels.png",), {"format": "labelme", "others": [Path("o/labels.json")]}, "asked for"),
+        (("a.png",), {"others": [Path("a.png")]}, "is one of the inputs"),
+        (("a.png",), {"others": [Path("e.png")], "sources": [Path("e.png")]}, "one of the inputs"),
+    ],
+)
+def test_two_things_of_one_place_are_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    names: tuple[str, ...],
+    options: dict[str, object],
+    says: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = [query(Path(), name) for name in names]
+    with (
+        pytest.raises(ExportError, match=says),
+        open_writer("o", asked, classes=("leaf",), **options),  # type: ignore[arg-type]
+    ):
+        pass
+    assert not Path("o").exists() or list(Path("o").iterdir()) == []
+
+
+def test_a_coco_file_holds_no_alternatives(tmp_path: Path) -> None:
+    asked = query(tmp_path, "a.png")
+    with (
+        pytest.raises(ExportError, match="samples: got 2"),
+        open_writer(tmp_path / "o", [asked], format="coco", classes=("leaf",), samples=2),
+    ):
+        pass

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import glob
+import os
 import sys
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
 
 def find_queries(
-    arguments: Sequence[str], *, out: str | None = None, all_frames: bool = False
+    arguments: Sequence[str],
+    *,
+    out: str | None = None,
+    all_frames: bool = False,
 ) -> list[Query]:
     """Resolve QUERY arguments, in order, each file once.
 
     A missing file is kept: it is reported when its turn comes. Of a folder's pictures those are
-    left out that are answers: what is below `out`, where that is a folder below it; where both are
-    one, a PNG beside another picture of its name; and canvases.
+    left out that are answers of a run before: see :func:`_without_answers`.
 
     Args:
         arguments: Files, folders, globs, or `-`.
@@ -35,7 +37,7 @@ def find_queries(
     from vicl.exports.answers import Query
     from vicl.images import ImageError, find_images
 
-    unique: dict[Path, PurePath] = {}
+    unique: dict[str, Query] = {}
     for argument in arguments:
         path = Path(argument)
         if argument == "-":
@@ -49,8 +51,7 @@ def find_queries(
             except ImageError as error:
                 raise click.UsageError(str(error)) from error
             if len(asked) < len(images):
-                count = len(images) - len(asked)
-                click.echo(f"{count} of {argument} left out: answers of a run before", err=True)
+                _tell_left_out(len(images) - len(asked), argument)
             if not found:
                 raise click.UsageError(f"folder {argument!r} holds no image files")
         elif not path.exists() and glob.has_magic(argument):
@@ -62,10 +63,10 @@ def find_queries(
         else:
             found = {path: PurePath(path.name)}
         for file, relative in found.items():
-            unique.setdefault(file, relative)
+            unique.setdefault(os.path.abspath(file), Query(file, relative))  # noqa: PTH100 - links stay
     if arguments and not unique:
         raise click.UsageError("the list on standard input is empty")
-    queries = [Query(path, relative) for path, relative in unique.items()]
+    queries = _without_own(list(unique.values()), out)
     return [frame for query in queries for frame in _frames(query)] if all_frames else queries
 
 
@@ -86,22 +87,44 @@ def _frames(query: Query) -> list[Query]:
     ]
 
 
-def _without_answers(images: Sequence[Path], folder: Path, out: str | None) -> list[Path]:
-    """A folder's pictures but for those that an earlier run wrote there."""
-    below = None if out is None else Path(out).resolve()
-    beside = below == folder.resolve()
-    if beside or (below is not None and not below.is_relative_to(folder.resolve())):
-        below = None
-    kinds: dict[Path, set[str]] = defaultdict(set)
-    for file in images:
-        kinds[file.with_suffix("")].add(file.suffix)
+def _without_own(queries: Sequence[Query], out: str | None) -> list[Query]:
+    """Queries but for what earlier runs wrote to the same place, however they were given."""
+    from vicl.exports.record import recorded
 
-    def is_answer(file: Path) -> bool:
+    own = set() if out is None else {file.resolve() for file in recorded(Path(out))}
+    others = [query for query in queries if query.path.resolve() not in own] if own else []
+    if others and len(others) < len(queries):
+        _tell_left_out(len(queries) - len(others), str(out))
+    return others or list(queries)
+
+
+def _tell_left_out(count: int, place: str) -> None:
+    click.echo(f"{count} of {place} left out: answers of a run before", err=True)
+
+
+def _without_answers(images: Sequence[Path], folder: Path, out: str | None) -> list[Path]:
+    """A folder's pictures but for those that earlier runs wrote there.
+
+    These are what lies below `out`, where that is a folder below it; canvases beside pictures of
+    their names; and what the records of folders of answers name, unless that is all there is: then
+    it is the folder of answers that is asked about.
+    """
+    from vicl.exports.record import recorded
+
+    root = folder.resolve()
+    below = None if out is None else Path(out).resolve()
+    if below is not None and (below == root or not below.is_relative_to(root)):
+        below = None
+    stems = {file.with_suffix("") for file in images}
+
+    def is_beside(file: Path) -> bool:
         name, word = file.with_suffix(""), ".canvas"
         if below is not None and file.resolve().is_relative_to(below):
             return True
-        if beside and file.suffix == ".png" and len(kinds[name]) > 1:
-            return True
-        return name.name.endswith(word) and name.with_name(name.name[: -len(word)]) in kinds
+        return name.name.endswith(word) and name.with_name(name.name[: -len(word)]) in stems
 
-    return [file for file in images if not is_answer(file)]
+    asked = [file for file in images if not is_beside(file)]
+    places = {place for file in asked for place in file.parents if place.is_relative_to(folder)}
+    answers = {file for place in places for file in recorded(place)}
+    others = [file for file in asked if file not in answers]
+    return others or asked

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +13,13 @@ import click
 from vicl.cli.failing import failing, tell
 from vicl.cli.inputs import find_queries
 from vicl.cli.options import DEBUG, DEVICE, choice, flag, number, options, path, text
+from vicl.cli.outputs import check_outputs, noting_sheet, open_outputs, pending_of
 from vicl.cli.settings import SAMPLING, SETTINGS, settings_of
-from vicl.files import check_writable, is_no_room
+from vicl.files import is_no_room
 from vicl.files.progress import progress
 
 if TYPE_CHECKING:
     from vicl.exports.answers import Answer, Query
-    from vicl.exports.writers import Writer
     from vicl.prompting.prompter import VisualPrompter
 
 
@@ -115,10 +114,11 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
 
     queries = find_queries(arguments, out=given["output"], all_frames=given["all_frames"])
     prompter = _prompter(given)
-    with _writer(queries, prompter, given) as writer:
-        pending = _pending(queries, writer, given)
-        if writer is not None and writer.note:
-            click.echo(f"the mask's values: {writer.note}", err=True)
+    _hint(given)
+    with open_outputs(queries, prompter, given) as writer:
+        pending = pending_of(queries, writer, given)
+        for note in [] if writer is None else writer.notes:
+            click.echo(note, err=True)
         if given["expected_score"]:
             score = prompter.expected_score()
             if score is None:
@@ -133,17 +133,19 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
 
         def take(query: Query, answer: Answer) -> str:
             """Do with an answer what was asked for; gives the line to print."""
-            written = None if writer is None else writer.write(query, answer)
+            # First what stands beside it: where the answer is, a resumed run has nothing to do.
             if given["canvas"] and writer is not None:
                 canvas = prompter.canvas(query.image, answer)
                 save_image(canvas, writer.beside(query, "canvas"), inputs=[query.path])
+            written = None if writer is None else writer.write(query, answer)
             if given["contact_sheet"] is not None:
                 sheet.add(query, answer)
             return json.dumps(as_row(query, answer, written)) if given["as_json"] else str(written)
 
         failed = _answer(prompter, pending, take, given)
     if sheet.queries:
-        sheet.save(given["contact_sheet"])
+        with noting_sheet(arguments, given):
+            sheet.save(given["contact_sheet"])
         click.echo(f"contact sheet: {given['contact_sheet']}", err=True)
     skipped = len(queries) - len(pending)
     parts = [f"{len(pending) - failed} answered"]
@@ -179,9 +181,25 @@ def _check(arguments: Sequence[str], given: Mapping[str, Any]) -> None:
         raise click.UsageError("give --output OUT (or --json to print results only)")
     if given["output"] is None and (given["canvas"] or given["format_"] != "png"):
         raise click.UsageError("--canvas and --format go with --output")
-    saved = given["save_prompt"]
-    if saved is not None and saved.exists() and not given["overwrite"]:
-        raise click.UsageError(f"{saved} exists; --overwrite replaces it")
+    check_outputs(given)
+
+
+def _hint(given: Mapping[str, Any]) -> None:
+    """Say so where the examples' outputs look like masks, and nobody said what they are."""
+    if given["task"] is not None or not given["examples"]:
+        return
+    from vicl.images import open_image, to_rgb
+
+    def is_flat(path: str) -> bool:
+        return to_rgb(open_image(path, limit_pixels=given["limit_pixels"])).getcolors(8) is not None
+
+    shown, output = given["examples"][0]
+    if is_flat(output) and not is_flat(shown):
+        click.echo(
+            f"{output}: looks like a mask: --task segmentation answers masks, --task edges lines; "
+            "without it answers are pictures (--task image says so)",
+            err=True,
+        )
 
 
 def _prompter(given: Mapping[str, Any]) -> VisualPrompter:
@@ -213,47 +231,6 @@ def _examples(given: Mapping[str, Any]) -> list[tuple[Any, Any]]:
         by_image.setdefault(image, []).append(box)
     marked = [(image, parse_boxes(boxes, f"--box {image}")) for image, boxes in by_image.items()]
     return [*given["examples"], *marked]
-
-
-def _writer(
-    queries: Sequence[Query], prompter: VisualPrompter, given: Mapping[str, Any]
-) -> AbstractContextManager[Writer | None]:
-    from vicl.exports.writers import open_writer
-
-    if given["output"] is None or not queries:
-        return nullcontext()
-    check_writable(given["output"])
-    if given["format_"].startswith("coco") and prompter.settings.samples > 1:
-        raise click.UsageError("--samples: a COCO file holds one answer a query")
-    return open_writer(
-        given["output"],
-        queries,
-        format=given["format_"],
-        classes=getattr(prompter.task, "marks", ()),
-        values=given["values"],
-        sources=[
-            *(Path(path) for pair in given["examples"] for path in pair),
-            *(Path(image) for image, _ in given["marked"]),
-        ],
-        resume=given["skip_existing"],
-        overwrite=given["overwrite"],
-    )
-
-
-def _pending(
-    queries: Sequence[Query], writer: Writer | None, given: Mapping[str, Any]
-) -> Sequence[Query]:
-    """The queries whose output is not there already."""
-    if writer is None or given["overwrite"]:
-        return queries
-    done = [query for query in queries if writer.done(query)]
-    if done and not given["skip_existing"]:
-        raise click.UsageError(
-            f"{len(done)} of {len(queries)} outputs exist already (the first: that of "
-            f"{done[0].path}); --skip-existing leaves them, --overwrite replaces them"
-        )
-    there = set(done)
-    return [query for query in queries if query not in there]
 
 
 def _answer(

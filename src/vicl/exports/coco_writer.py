@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NotRequired, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
@@ -22,8 +22,9 @@ from vicl.exports.coco import (
     read_coco,
     write_coco,
 )
+from vicl.exports.record import MadeBy, check_same_maker
 from vicl.exports.regions import Instances
-from vicl.files import display
+from vicl.files import FileError, display
 from vicl.files.journal import Journal
 
 
@@ -33,6 +34,7 @@ class _Header(TypedDict):
     vicl_coco_partial: int
     classes: list[str]
     keep: bool
+    made_by: NotRequired[dict[str, Any]]
 
 
 class _Record(TypedDict):
@@ -45,6 +47,8 @@ class _Record(TypedDict):
 _Line = TypeVar("_Line", _Header, _Record)
 
 _VERSION = 1
+_MADE_BY = "vicl"
+_DIGEST = "sha256"
 _HEADER = TypeAdapter(_Header)
 _RECORD = TypeAdapter(_Record)
 
@@ -69,10 +73,11 @@ class CocoWriter:
         min_area: The same.
         tolerance: The same.
         info: Free text about the dataset; on resuming, that of the existing file stays.
+        made_by: What makes the answers; kept in `info` as "vicl", and compared on resuming.
 
     Raises:
         ExportError: If there is earlier work and neither `resume` nor `overwrite` is given, if it
-            is of other classes, or if it cannot be read.
+            is of other classes or another making, or if it cannot be read.
         FileError: If it cannot be written.
     """
 
@@ -88,6 +93,7 @@ class CocoWriter:
         min_area: int = 1,
         tolerance: float = 0.0,
         info: Mapping[str, Any] | None = None,
+        made_by: MadeBy | None = None,
     ) -> None:
         if resume and overwrite:
             raise ExportError("resume and overwrite: got both, expected at most one")
@@ -96,11 +102,12 @@ class CocoWriter:
         self.classes = check_classes(classes)
         options = {"instances": instances, "min_area": min_area, "tolerance": tolerance}
         self._options: dict[str, Any] = {"style": style, **options}
-        self._info = info
+        self.made_by = made_by
+        self._info = info if made_by is None else {**(info or {}), _MADE_BY: made_by}
         if not (resume or overwrite):
             self._refuse_earlier_work()
         self._kept: CocoDataset | None = None
-        self._done: dict[str, None] = {}
+        self._done: dict[str, str | None] = {}
         self._last_image = self._last_annotation = self._added = 0
         self._journal = Journal(self.partial, resume=resume)
         try:
@@ -114,8 +121,17 @@ class CocoWriter:
         """File names of the images that are written already."""
         return self._done.keys()
 
-    def add(self, annotation: Annotation) -> None:
+    @property
+    def digests(self) -> Mapping[str, str | None]:
+        """For each of :attr:`done`, the SHA-256 of the image's file; None where nobody noted it."""
+        return self._done
+
+    def add(self, annotation: Annotation, *, digest: str | None = None) -> None:
         """Append one image, with or without objects; when this returns, a kill cannot lose it.
+
+        Args:
+            annotation: What was found.
+            digest: SHA-256 of the image's file, in hex, to be kept as the image's "sha256".
 
         Raises:
             ExportError: If the image is there already, or its classes are others.
@@ -132,8 +148,11 @@ class CocoWriter:
                 "in `done`, and tell images of the same name apart by their folders"
             )
         number = self._last_image + 1
+        image = coco_image_record(annotation, image_id=number)
+        if digest:
+            image[_DIGEST] = digest  # type: ignore[literal-required]  # images are open to more keys
         record: _Record = {
-            "image": coco_image_record(annotation, image_id=number),
+            "image": image,
             "annotations": coco_annotations(
                 annotation, image_id=number, first_id=self._last_annotation + 1, **self._options
             ),
@@ -142,12 +161,22 @@ class CocoWriter:
         self._count(record)
 
     def close(self) -> None:
-        """Write `path` in one step and remove the partial file. A second call does nothing."""
+        """Write `path` in one step and remove the partial file. A second call does nothing.
+
+        Raises:
+            FileError: If `path` cannot be written; the partial file stays.
+        """
         if self._journal.closed:
             return
         self._journal.close()
         if self._kept is None or self._added:
-            write_coco(self.path, self._assemble())
+            try:
+                write_coco(self.path, self._assemble())
+            except FileError as error:
+                raise FileError(
+                    f"{error}; the {self._added} new answers are kept in "
+                    f"{display(self.partial)}: then go on (resume=True, or --skip-existing)"
+                ) from error
         self.partial.unlink()
 
     def __enter__(self) -> CocoWriter:
@@ -178,8 +207,8 @@ class CocoWriter:
         else:
             return
         raise ExportError(
-            f"{display(found)}: {what}; pass resume=True to go on after its images, or "
-            "overwrite=True to start anew"
+            f"{display(found)}: {what}; pass resume=True (or --skip-existing) to go on after its "
+            "images, or overwrite=True (or --overwrite) to start anew"
         )
 
     def _take_up(self, *, keep: bool) -> None:
@@ -197,36 +226,41 @@ class CocoWriter:
                     f"{display(self.partial)}: has version {header['vicl_coco_partial']}, "
                     f"expected {_VERSION}; finish it with the vicl that wrote it"
                 )
-            self._check_same(self.partial, header["classes"])
+            self._check_same(self.partial, header["classes"], header.get("made_by"))
             keep = keep and header["keep"]
         if keep:
             self._keep(read_coco(self.path))
         for number, line in enumerate(lines[1:], start=2):
             self._count(self._parse(_RECORD.validate_json, line, number))
         if not lines:
-            classes = list(self.classes)
-            self._journal.append({"vicl_coco_partial": _VERSION, "classes": classes, "keep": keep})
+            begun = {"vicl_coco_partial": _VERSION, "classes": list(self.classes), "keep": keep}
+            made_by = {} if self.made_by is None else {"made_by": dict(self.made_by)}
+            self._journal.append(begun | made_by)
 
     def _keep(self, dataset: CocoDataset) -> None:
         """Take the images of an existing file into the result."""
         categories = sorted(dataset["categories"], key=lambda category: category["id"])
-        self._check_same(self.path, [category["name"] for category in categories])
+        names = [category["name"] for category in categories]
+        self._check_same(self.path, names, dataset.get("info", {}).get(_MADE_BY))
         if [category["id"] for category in categories] != list(range(1, len(categories) + 1)):
             raise ExportError(
                 f"{display(self.path)}: has categories not numbered 1 to {len(categories)}, so "
                 "that new annotations would not fit; write to another file"
             )
         self._kept = dataset
-        self._done |= dict.fromkeys(image["file_name"] for image in dataset["images"])
+        self._done |= {image["file_name"]: _digest(image) for image in dataset["images"]}
         self._last_image = max((image["id"] for image in dataset["images"]), default=0)
         self._last_annotation = max((entry["id"] for entry in dataset["annotations"]), default=0)
 
-    def _check_same(self, path: Path, classes: list[str]) -> None:
+    def _check_same(self, path: Path, classes: list[str], made_by: object) -> None:
         if tuple(classes) != self.classes:
             raise ExportError(
                 f"{display(path)}: has the classes {classes}, got {list(self.classes)}; give the "
                 "same classes in the same order, or write to another file"
             )
+        # Without a record there is nothing to compare: an older file, or another tool's.
+        if self.made_by is not None and isinstance(made_by, dict):
+            check_same_maker(path, made_by, self.made_by)
 
     def _parse(self, parse: Callable[[bytes], _Line], line: bytes, number: int) -> _Line:
         try:
@@ -235,14 +269,14 @@ class CocoWriter:
             fault = error.errors(include_url=False, include_input=False)[0]
             raise ExportError(
                 f"{display(self.partial)}: line {number} is damaged ({fault['msg']}); remove that "
-                "line and resume, or pass overwrite=True to start anew"
+                "line and resume, or pass overwrite=True (or --overwrite) to start anew"
             ) from error
 
     def _count(self, record: _Record) -> None:
         """Note a record; one that `path` has too (a kill between the two steps of close) is old."""
         if record["image"]["file_name"] in self._done:
             return
-        self._done[record["image"]["file_name"]] = None
+        self._done[record["image"]["file_name"]] = _digest(record["image"])
         self._added += 1
         self._last_image = max(self._last_image, record["image"]["id"])
         numbers = (entry["id"] for entry in record["annotations"])
@@ -263,3 +297,8 @@ class CocoWriter:
             "images": [*self._kept["images"], *new["images"]],
             "annotations": [*self._kept["annotations"], *new["annotations"]],
         }
+
+
+def _digest(image: CocoImage) -> str | None:
+    found = image.get(_DIGEST)
+    return found if isinstance(found, str) else None

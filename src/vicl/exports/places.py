@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -64,6 +64,43 @@ def is_file(
             "with a slash)"
         )
     return True
+
+
+def check_places(
+    outputs: Mapping[Query, Sequence[Path]],
+    *,
+    inputs: Iterable[Path],
+    companions: Iterable[Path] = (),
+    others: Iterable[Path] = (),
+) -> None:
+    """Refuse a run that would write over one of its inputs, or one file twice.
+
+    Args:
+        outputs: The files of each query: its answer, alternatives, what stands beside it.
+        inputs: What the answers are made from, beside the queries.
+        companions: Files that say what the classes are.
+        others: What else is written: a contact sheet, a prompt file.
+
+    Raises:
+        ExportError: Which file is meant for two things.
+    """
+    own = {path.resolve() for path in [*inputs, *(query.path for query in outputs)]}
+    taken = dict.fromkeys(companions, "which is to say what the classes are")
+    for other in others:
+        if other.resolve() in own:
+            raise ExportError(f"{display(other)}: is one of the inputs; give another name")
+        taken[Path(os.path.normpath(other))] = "which is asked for beside the answers"
+    for query, files in outputs.items():
+        for file in files:
+            if file.resolve() in own:
+                raise ExportError(f"{display(file)} is one of the inputs; give another --output")
+            place = Path(os.path.normpath(file))
+            if place in taken:
+                raise ExportError(
+                    f"{display(query.path)}: its answer would be {display(file)}, {taken[place]}; "
+                    "rename the image, or answer it apart"
+                )
+            taken[place] = f"which {display(query.path)} is to get too"
 
 
 def distinct_names(queries: Iterable[Query]) -> dict[Query, PurePath]:

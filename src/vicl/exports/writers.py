@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path, PurePath
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -18,8 +18,10 @@ from vicl.exports.coco_writer import CocoWriter
 from vicl.exports.companions import check_companions, write_companions
 from vicl.exports.labelme import write_labelme
 from vicl.exports.masks import LABEL_MAP, Values, json_bytes, label_map, named_image
-from vicl.exports.places import distinct_names, file_names, is_file, suffix_of
+from vicl.exports.places import check_places, distinct_names, file_names, is_file, suffix_of
+from vicl.exports.record import FolderRecord, MadeBy, check_same_query, digest_of
 from vicl.exports.yolo import write_yolo, yolo_class_files
+from vicl.files import display
 from vicl.images import save_image
 from vicl.tasks.masks import Classes
 
@@ -38,7 +40,11 @@ def open_writer(
     format: str = "png",
     classes: Classes | Sequence[str] = (),
     values: Values = "named",
+    samples: int = 1,
+    beside: Sequence[str] = (),
     sources: Sequence[Path] = (),
+    others: Sequence[Path] = (),
+    made_by: MadeBy | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> Iterator[Writer]:
@@ -51,77 +57,104 @@ def open_writer(
         classes: Names of class 1 and up, or what marks them too; pictures have none, and are
             written as PNG only.
         values: Masks as pictures: whether classes are written as they were named.
+        samples: How many answers each query may have; those after the first are alternatives.
+        beside: Words of the pictures that will stand beside each answer, such as "canvas".
         sources: Files beside the queries that must not be overwritten.
-        resume: COCO: go on with the file that is there.
-        overwrite: COCO: replace it.
+        others: Further files that the caller is to write.
+        made_by: What makes the answers, to be kept in a folder or a COCO file, and compared on
+            resuming; None keeps no record.
+        resume: Go on with what is there, if it is of the same making and the same pictures.
+        overwrite: Replace it.
 
     Raises:
-        ExportError: If two queries would be written to one file, or a query, a source or a
-            person's own file be overwritten, or the answers do not go into the format or the file.
+        ExportError: If two things would be written to one file, or a query, a source or a
+            person's own file be overwritten, the answers do not go into the format or the file, or
+            what is there is of another making.
     """
     if format not in FORMATS:
         raise ExportError(f"format: got {format!r}, expected one of {', '.join(FORMATS)}")
-    marks = classes if isinstance(classes, Classes) or not classes else Classes.parse(list(classes))
-    if format != "png" and not isinstance(marks, Classes):
+    known = None
+    if classes:
+        known = classes if isinstance(classes, Classes) else Classes.parse(list(classes))
+    if format != "png" and known is None:
         raise ExportError(
             f"format: {format} holds masks and boxes, but the task's answers are pictures (png)"
         )
-    masks = isinstance(marks, Classes)
-    single = is_file(out, queries, format, masks=masks)
-    if not format.startswith("coco"):
-        known = marks if isinstance(marks, Classes) else None
-        yield FileWriter(
-            Path(out),
-            queries,
-            format=format,
-            marks=known,
-            values=values,
-            sources=sources,
-            single=single,
+    single = is_file(out, queries, format, masks=known is not None)
+    if made_by is not None:
+        valued = format == "png" and known is not None
+        made_by = {**made_by, "format": format, **({"values": values} if valued else {})}
+    if known is not None and format.startswith("coco"):
+        if samples > 1:
+            raise ExportError(f"samples: got {samples}, but a COCO file holds one answer a query")
+        path = Path(out) if single else Path(out) / "annotations.json"
+        style: CocoStyle = "polygon" if format == "coco-polygons" else "rle"
+        coco = CocoWriter(
+            path, known.names, resume=resume, overwrite=overwrite, style=style, made_by=made_by
         )
-        return
-    path = Path(out) if single else Path(out) / "annotations.json"
-    names = distinct_names(queries)
-    style: CocoStyle = "polygon" if format == "coco-polygons" else "rle"
-    named = marks.names if isinstance(marks, Classes) else ()
-    with CocoWriter(path, named, resume=resume, overwrite=overwrite, style=style) as coco:
-        yield CocoFile(coco, names)
+        opened: AbstractContextManager[Writer] = _coco_file(coco, queries)
+    else:
+        record = None if single or made_by is None else FolderRecord(Path(out), made_by)
+        opened = closing(
+            FileWriter(Path(out), queries, format, known, values, single=single, record=record)
+        )
+    with opened as writer:
+        outputs = {
+            query: [*writer.files(query, samples), *(writer.beside(query, word) for word in beside)]
+            for query in queries
+        }
+        check_places(outputs, inputs=sources, companions=writer.companions, others=others)
+        check_companions(writer.companions)
+        if not (resume or overwrite):
+            _refuse_what_stands(writer, outputs)
+        if resume:
+            writer.check_resumed()
+        yield writer
+
+
+def _refuse_what_stands(writer: Writer, outputs: Mapping[Query, Sequence[Path]]) -> None:
+    """Refuse to replace files beside answers that are not there; `done` tells of the others."""
+    for query, files in outputs.items():
+        for file in files:
+            if file.exists() and not writer.done(query):
+                raise ExportError(
+                    f"{display(file)}: is there already; replace it (overwrite=True, or "
+                    "--overwrite), or write to another place"
+                )
 
 
 class FileWriter:
     """One file an answer, or several with alternatives beside it; see :func:`open_writer`.
 
     Attributes:
-        note: What the numbers in a mask mean, where no file beside it says so; else "".
+        targets: The file of each query's answer.
+        companions: Files that say what the classes are, and what they hold.
+        notes: What should be said before any work: what the numbers in a mask mean, where no file
+            beside it says so; outputs of which nothing says what made them.
     """
 
     def __init__(
         self,
         out: Path,
         queries: Sequence[Query],
-        *,
         format: str,
         marks: Classes | None,
         values: Values,
-        sources: Sequence[Path],
+        *,
         single: bool,
+        record: FolderRecord | None,
     ) -> None:
-        self.format, self.marks, self.values = format, marks, values
+        self.format, self.marks, self.values, self.record = format, marks, values, record
         self.names = distinct_names(queries)
         files = file_names(self.names, suffix_of(format))
         self.targets = {query: out if single else out / name for query, name in files.items()}
-        self.sources = [*sources, *(query.path for query in queries)]
-        self._check_targets()
         folder = out.parent if single else out
         self.companions = {folder / name: data for name, data in self._companions().items()}
-        self.note = ""
+        self.notes: list[str] = []
         # Beside strangers nothing is put that was not named: one answer's file may go anywhere.
         if single and self.companions and _holds_others(folder, {out, *self.companions}):
-            if format == "png" and marks is not None:
-                meaning = label_map(marks, values=values)
-                self.note = ", ".join(f"{value} {name}" for value, name in meaning.items())
+            self.notes += self._meaning()
             self.companions = {}
-        self._check_companions()
 
     def _companions(self) -> dict[str, bytes]:
         """Files that tell readers the classes' names, by name; none where nobody named any."""
@@ -133,28 +166,42 @@ class FileWriter:
             return {LABEL_MAP: json_bytes(label_map(self.marks, values=self.values))}
         return {}
 
+    def _meaning(self) -> list[str]:
+        """What the numbers in an answer's file mean, in a line; none where it has no numbers."""
+        if self.marks is None:
+            return []
+        if self.format == "png":
+            meaning = label_map(self.marks, values=self.values)
+            return ["the mask's values: " + ", ".join(f"{k} {name}" for k, name in meaning.items())]
+        return ["its classes: " + ", ".join(f"{k} {n}" for k, n in enumerate(self.marks.names))]
+
     def _in_colours(self) -> bool:
         """Whether colours, and not values, say which class a pixel is of."""
         if self.marks is None or self.values != "named":
             return False
         return all(isinstance(key, tuple) for key in self.marks.keys)
 
-    def _check_targets(self) -> None:
-        own = {path.resolve() for path in self.sources}
-        for target in self.targets.values():
-            if target.resolve() in own:
-                raise ExportError(f"{target} is one of the inputs; give another --output")
+    def files(self, query: Query, samples: int) -> list[Path]:
+        """The files of a query's answer and of its alternatives, `samples` in all."""
+        target = self.targets[query]
+        return [target, *(_beside(target, str(n)) for n in range(2, samples + 1))]
 
-    def _check_companions(self) -> None:
-        clash = self.companions.keys() & set(self.targets.values())
-        if clash:
-            target = min(clash)
-            query = next(query.path for query, file in self.targets.items() if file == target)
-            raise ExportError(
-                f"{query}: its answer would be {target}, which is to say what the classes are; "
-                "rename the image, or answer it apart"
-            )
-        check_companions(self.companions)
+    def check_resumed(self) -> None:
+        """Check that what is there is of the same making, and answers the same pictures.
+
+        Raises:
+            ExportError: Else.
+        """
+        if self.record is None:
+            unknown = sum(target.exists() for target in self.targets.values())
+        else:
+            unknown = self.record.check({file: one.path for one, file in self.targets.items()})
+        self.notes += _unrecorded(unknown)
+
+    def close(self) -> None:
+        """Close the record of the answers."""
+        if self.record is not None:
+            self.record.close()
 
     def done(self, query: Query) -> bool:
         """Whether the query's output is there already."""
@@ -162,11 +209,11 @@ class FileWriter:
 
     def write(self, query: Query, answer: Answer) -> Path:
         """Write an answer and its alternatives (`.2`, `.3`, ... before the suffix)."""
-        target = self.targets[query]
+        target, *further = self.files(query, len(answer.alternatives) + 1)
         write_companions(self.companions)
         self.companions = {}
-        for number, alternative in enumerate(answer.alternatives, start=2):
-            self._write(_beside(target, str(number)), query, alternative)
+        for file, alternative in zip(further, answer.alternatives, strict=True):
+            self._write(file, query, alternative)
         self._write(target, query, answer)
         return target
 
@@ -175,30 +222,66 @@ class FileWriter:
         return _beside(self.targets[query].with_suffix(".png"), word)
 
     def _write(self, target: Path, query: Query, answer: Answer) -> None:
-        if self.format == "png":
-            picture = answer.image
-            if answer.mask is not None and self.marks is not None:
-                picture = named_image(answer.mask, self.marks, values=self.values)
-                if target.suffix.lower() in _NO_PALETTE and not self._in_colours():
-                    picture = Image.fromarray(np.asarray(picture))
-            save_image(picture, target, inputs=self.sources)
-        elif self.format == "labelme":
-            # LabelMe looks for the image from where the annotation is.
-            image = os.path.relpath(query.path.resolve(), target.resolve().parent)
-            write_labelme(target, as_annotation(Path(image).as_posix(), answer))
-        else:
-            outlines = self.format == "yolo" and answer.mask is not None
-            found = as_annotation(self.names[query].as_posix(), answer)
-            write_yolo(target, found, style="segments" if outlines else "boxes")
+        noting = nullcontext() if self.record is None else self.record.noting(target, query.path)
+        with noting:
+            if self.format == "png":
+                save_image(self._picture(target, answer), target, inputs=[query.path])
+            elif self.format == "labelme":
+                # LabelMe looks for the image from where the annotation is.
+                image = os.path.relpath(query.path.resolve(), target.resolve().parent)
+                write_labelme(target, as_annotation(Path(image).as_posix(), answer))
+            else:
+                outlines = self.format == "yolo" and answer.mask is not None
+                found = as_annotation(self.names[query].as_posix(), answer)
+                write_yolo(target, found, style="segments" if outlines else "boxes")
+
+    def _picture(self, target: Path, answer: Answer) -> Image.Image:
+        if answer.mask is None or self.marks is None:
+            return answer.image
+        picture = named_image(answer.mask, self.marks, values=self.values)
+        if target.suffix.lower() in _NO_PALETTE and not self._in_colours():
+            return Image.fromarray(np.asarray(picture))
+        return picture
+
+
+@contextmanager
+def _coco_file(coco: CocoWriter, queries: Sequence[Query]) -> Iterator[CocoFile]:
+    with coco:
+        yield CocoFile(coco, queries)
 
 
 class CocoFile:
-    """One COCO file for all answers; finished ones survive a kill; see :func:`open_writer`."""
+    """One COCO file for all answers; finished ones survive a kill; see :func:`open_writer`.
 
-    note = ""
+    Attributes:
+        companions: None: the file itself names the classes.
+        notes: What should be said before any work: images of which nothing says what made them.
+    """
 
-    def __init__(self, coco: CocoWriter, names: Mapping[Query, PurePath]) -> None:
-        self.coco, self.names = coco, names
+    def __init__(self, coco: CocoWriter, queries: Sequence[Query]) -> None:
+        self.coco, self.names = coco, distinct_names(queries)
+        self._pictures = file_names(self.names, ".png")
+        self.companions: dict[Path, bytes] = {}
+        self.notes: list[str] = []
+
+    def files(self, query: Query, samples: int) -> list[Path]:
+        """None of a query's own: one file holds all."""
+        return []
+
+    def check_resumed(self) -> None:
+        """Check that images which are there already are those of the queries.
+
+        Raises:
+            ExportError: Else.
+        """
+        unknown = 0
+        for query, name in self.names.items():
+            if self.done(query):
+                digest = self.coco.digests[name.as_posix()]
+                unknown += digest is None
+                if digest is not None:
+                    check_same_query(self.coco.path, name.as_posix(), query.path, digest)
+        self.notes += _unrecorded(unknown)
 
     def done(self, query: Query) -> bool:
         """Whether the query's output is there already."""
@@ -206,16 +289,24 @@ class CocoFile:
 
     def write(self, query: Query, answer: Answer) -> Path:
         """Append an answer; gives the file that holds it."""
-        self.coco.add(as_annotation(self.names[query].as_posix(), answer))
+        found = as_annotation(self.names[query].as_posix(), answer)
+        recorded = self.coco.made_by is not None
+        self.coco.add(found, digest=digest_of(query.path) if recorded else None)
         return self.coco.path
 
     def beside(self, query: Query, word: str) -> Path:
         """Name a PNG file that goes with the query's output: `name.word.png`."""
-        return _beside((self.coco.path.parent / self.names[query]).with_suffix(".png"), word)
+        return _beside(self.coco.path.parent / self._pictures[query], word)
 
 
 Writer: TypeAlias = FileWriter | CocoFile
 """Writes answers as they come."""
+
+
+def _unrecorded(count: int) -> list[str]:
+    if count == 0:
+        return []
+    return [f"{count} outputs have no record of what made them: they are skipped by their names"]
 
 
 def _holds_others(folder: Path, own: set[Path]) -> bool:

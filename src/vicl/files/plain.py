@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -185,12 +186,17 @@ def check_writable(out: str | os.PathLike[str]) -> None:
     """Refuse a file's or a folder's name where nothing can be written, before any work is done.
 
     Raises:
-        FileError: If the nearest folder above it that exists may not be written to.
+        FileError: If the nearest folder above it that exists may not be written to, or is full.
     """
     place = Path(out).absolute()
     there = next(folder for folder in (place, *place.parents) if folder.is_dir())
     if not os.access(there, os.W_OK | os.X_OK):
         raise FileError(
             f"{display(there)}: cannot be written to (it is read-only, or you may not); give "
-            "another --output"
+            "another place"
+        )
+    room = shutil.disk_usage(there)
+    if room.free == 0 < room.total:  # places that cannot tell have 0 of 0
+        raise FileError(
+            f"{display(there)}: its disk is full; free some space, or give another place"
         )

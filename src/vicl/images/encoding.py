@@ -26,6 +26,21 @@ WRITERS: Final = _FORMATS | {".jpeg": _FORMATS[".jpg"], ".tiff": _FORMATS[".tif"
 """Suffix: Pillow's format, the modes that it can hold, how to save."""
 
 
+def check_suffix(path: str | os.PathLike[str]) -> str:
+    """The suffix of a picture's file, in small letters.
+
+    Raises:
+        ImageError: If no picture can be written with it.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in WRITERS:
+        raise ImageError(
+            f"{display(path)}: suffix {suffix!a} is not a format that can be written; "
+            f"use one of {', '.join(WRITERS)}"
+        )
+    return suffix
+
+
 def save_image(
     image: Image.Image, path: str | os.PathLike[str], *, inputs: Iterable[object] = ()
 ) -> None:
@@ -45,12 +60,7 @@ def save_image(
         ImageError: If the suffix is unknown, `path` is one of the inputs, or it cannot be written.
     """
     name, target = display(path), Path(path)
-    suffix = target.suffix.lower()
-    if suffix not in WRITERS:
-        raise ImageError(
-            f"{name}: suffix {suffix!a} is not a format that can be written; "
-            f"use one of {', '.join(WRITERS)}"
-        )
+    suffix = check_suffix(path)
     for source in inputs:
         if isinstance(source, str | os.PathLike) and _same_file(Path(source), target):
             raise ImageError(f"{name}: is one of the inputs; choose another name for the output")

@@ -7,6 +7,7 @@ anything is read.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import io
 import json
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vicl.engine import InContextModel, Inpainter
@@ -131,6 +133,32 @@ def save_prompt(prompt: SavedPrompt, path: str | os.PathLike[str]) -> None:
             for index, example in enumerate(drawn):
                 add(_output(number, index), _png(example.output))
     write_atomic(path, packed.getvalue())
+
+
+def describe_prompt(prompt: SavedPrompt) -> dict[str, Any]:
+    """What answers depend on beside the query, as JSON: equal where answers are.
+
+    Not the versions of packages, which a prompt file names too.
+    """
+    examples = hashlib.sha256()
+    for drawn in prompt.passes:
+        for example in drawn:
+            for image in (example.input, example.output):
+                pixels = np.asarray(to_pil(to_tensor(image)))
+                examples.update(repr(pixels.shape).encode() + pixels.tobytes())
+    task, engine = prompt.task, prompt.engine
+    model = {"dtype": prompt.dtype, "asking": _asking(engine)}
+    # A model folder may be renamed: where there are weights, their hash alone says what it is.
+    named = {"name": engine.name} if engine.weights_hash is None else {}
+    return {
+        "task": task.name,
+        "classes": [[entry.name, entry.key] for entry in _classes(task)],
+        "palette": isinstance(task, SegmentationTask) and task.palette,
+        "boxes": task.boxes if isinstance(task, DetectionTask) else "largest",
+        "model": {"weights": engine.weights_hash, **named, **model},
+        "examples": examples.hexdigest(),
+        "settings": prompt.settings.model_dump(mode="json", exclude_defaults=True),
+    }
 
 
 def load_prompt(

@@ -39,7 +39,7 @@ from vicl.prompting.asking import as_engine, taken_apart
 from vicl.prompting.batching import AT_ONCE, FAULTS, answers, unbroken
 from vicl.prompting.depth import at_white, open_query, white_of
 from vicl.prompting.expected import ExpectedScore
-from vicl.prompting.prompt_file import SavedPrompt, load_prompt, save_prompt
+from vicl.prompting.prompt_file import SavedPrompt, describe_prompt, load_prompt, save_prompt
 from vicl.prompting.settings import PromptSettings
 from vicl.tasks import Boxes, Task, draw_examples, get_task
 from vicl.tasks.masks import ClassesLike
@@ -226,8 +226,18 @@ class VisualPrompter:
         Raises:
             PromptFileError: If there are no examples, or the task is not one of vicl's own.
         """
-        saved = SavedPrompt(self.model, self.task, self.passes, self.dtype, self.settings)
-        save_prompt(saved, path)
+        save_prompt(self._saved(), path)
+
+    def made_by(self) -> dict[str, Any]:
+        """What answers depend on beside the query, as plain values, to be kept with answers.
+
+        Task, classes, model, settings, and a hash of the examples: prompters of which these are
+        equal answer alike.
+        """
+        return describe_prompt(self._saved())
+
+    def _saved(self) -> SavedPrompt:
+        return SavedPrompt(self.model, self.task, self.passes, self.dtype, self.settings)
 
     @classmethod
     def load(

@@ -1,0 +1,110 @@
+"""Where `vicl predict` writes: options to a writer, and what is refused before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vicl.files import check_writable
+
+if TYPE_CHECKING:
+    from vicl.exports.answers import Query
+    from vicl.exports.writers import Writer
+    from vicl.prompting.prompter import VisualPrompter
+
+
+def check_outputs(given: Mapping[str, Any]) -> None:
+    """Refuse files that are asked for by name, where they are there or cannot be written.
+
+    Raises:
+        click.UsageError: If one exists and may not be replaced.
+        ValueError: If one cannot be written.
+    """
+    from vicl.images import check_suffix
+
+    for option, file in (
+        ("--save-prompt", given["save_prompt"]),
+        ("--contact-sheet", given["contact_sheet"]),
+    ):
+        if file is None:
+            continue
+        if file.exists() and not given["overwrite"]:
+            raise click.UsageError(
+                f"{file} exists; --overwrite replaces it, another name or none for {option} "
+                "leaves it"
+            )
+        check_writable(file)
+    if given["contact_sheet"] is not None:
+        check_suffix(given["contact_sheet"])
+    if given["output"] is not None:
+        check_writable(given["output"])
+
+
+def open_outputs(
+    queries: Sequence[Query], prompter: VisualPrompter, given: Mapping[str, Any]
+) -> AbstractContextManager[Writer | None]:
+    """Open the writer of the answers; None where they are only printed."""
+    from vicl.exports.places import check_places
+    from vicl.exports.writers import open_writer
+
+    sources = [
+        *(Path(path) for pair in given["examples"] for path in pair),
+        *(Path(image) for image, _ in given["marked"]),
+    ]
+    sources += [given["prompt"]] if given["prompt"] is not None else []
+    others = [file for file in (given["save_prompt"], given["contact_sheet"]) if file is not None]
+    if given["output"] is None or not queries:
+        check_places(dict.fromkeys(queries, ()), inputs=sources, others=others)
+        return nullcontext()
+    return open_writer(
+        given["output"],
+        queries,
+        format=given["format_"],
+        classes=getattr(prompter.task, "marks", ()),
+        values=given["values"],
+        samples=prompter.settings.samples,
+        beside=["canvas"] if given["canvas"] else [],
+        sources=sources,
+        others=others,
+        made_by=prompter.made_by(),
+        resume=given["skip_existing"],
+        overwrite=given["overwrite"],
+    )
+
+
+def pending_of(
+    queries: Sequence[Query], writer: Writer | None, given: Mapping[str, Any]
+) -> Sequence[Query]:
+    """The queries whose output is not there already.
+
+    Raises:
+        click.UsageError: If there are such outputs, and nobody said what to do with them.
+    """
+    if writer is None or given["overwrite"]:
+        return queries
+    done = [query for query in queries if writer.done(query)]
+    if done and not given["skip_existing"]:
+        raise click.UsageError(
+            f"{len(done)} of {len(queries)} outputs exist already (the first: that of "
+            f"{done[0].path}); --skip-existing leaves them, --overwrite replaces them"
+        )
+    there = set(done)
+    return [query for query in queries if query not in there]
+
+
+@contextmanager
+def noting_sheet(arguments: Sequence[str], given: Mapping[str, Any]) -> Iterator[None]:
+    """Note the contact sheet as vicl's own where a folder of queries holds it."""
+    from vicl.exports.record import FolderRecord
+
+    file: Path = given["contact_sheet"]
+    folders = [Path(argument).resolve() for argument in arguments if Path(argument).is_dir()]
+    if not any(file.resolve().is_relative_to(folder) for folder in folders):
+        yield
+        return
+    with closing(FolderRecord(file.parent, {})) as record, record.noting(file, None):
+        yield
