@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from vicl.encoders.efficientnet_lite import EfficientNetLite
 from vicl.encoders.handmade import HandMade
 from vicl.engine import Encoder, Features
 
-ENCODERS: tuple[Callable[[], Encoder], ...] = (HandMade,)
+ENCODERS: tuple[Callable[[], Encoder], ...] = (HandMade, EfficientNetLite)
 
 
 @pytest.fixture(params=ENCODERS, ids=lambda make: make.__name__)
