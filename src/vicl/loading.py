@@ -15,7 +15,7 @@ from vicl.files.packaged import WEIGHTS
 from vicl.models.registry import ENGINES, kinds
 
 if TYPE_CHECKING:
-    from vicl.engine import InContextModel, Inpainter
+    from vicl.engine import Encoder, InContextModel, Inpainter
     from vicl.models.devices import Device
     from vicl.models.pretrained import Pretrained
     from vicl.models.vqgan import VQGAN
@@ -62,6 +62,13 @@ def load_model(
             f"model.tokenizer={name})"
         )
     return loaded
+
+
+def load_encoder(source: str, *, device: Device = "auto") -> Encoder:
+    """Load an encoder by name."""
+    from vicl.encoders.efficientnet_lite import EfficientNetLite
+
+    return EfficientNetLite(2 if source.endswith("2") else 0)
 
 
 def load_tokenizer(

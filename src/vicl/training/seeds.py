@@ -18,6 +18,9 @@ class Purpose(IntEnum):
     BUFFER = 5
     REVIVAL = 6
     HOLES = 7
+    VARIANTS = 8
+    COMPOSED = 9
+    EPISODES = 10
 
 
 def numbers(seed: int, purpose: Purpose, *place: int) -> np.random.Generator:

@@ -1,0 +1,3 @@
+"""The engine `matching`: how every place of the query matches what the examples mark."""
+
+from vicl.models.matching.engine import Matching as Matching

@@ -1,0 +1,236 @@
+"""Cues: for every place of the query, how it matches what the examples mark and what they do not.
+
+All cues are free of classes: they are likenesses, never features, so that a head that reads them
+carries over to things that it never saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from vicl.models.matching.view import COARSE, FINE, LEVELS, MIDDLE, View, smooth
+
+_MOST: Final = 640
+"""So many places of a side, marked or not, are compared with, a level; of more, every so many-th."""
+
+_BEST: Final = 5
+"""The likeness to a side is the mean of the best of so many shares of its places."""
+
+_TEMPERATURE: Final = 1 / 30
+"""Of votes: the softmax over likenesses."""
+
+_LEAST: Final = 0.02
+"""Share of a place under which a side has none of it."""
+
+_INSIDE, _OUTSIDE = 0.5, 0.25
+"""Share of a place from which, and up to which, it belongs to a side."""
+
+_VOTING: Final = ("mix", "objects")
+"""Levels that vote, both ways, and by which the query supports itself."""
+
+_KINDS: Final = ("marked", "rest", "difference", "best", "prototype")
+CUES: Final = (
+    *(f"{level} {kind}" for level in LEVELS for kind in _KINDS),
+    *(f"{level} {kind}" for level in _VOTING for kind in ("votes", "back", "self", "own", "border")),
+    "colour marked",
+    "colour difference",
+    "place",
+    "area",
+    "lightness",
+    "red",
+    "yellow",
+    "contrast",
+)
+"""Cues on the middle grid."""
+
+FINE_CUES: Final = ("colour marked", "colour rest", "edges difference", "colour self")
+"""Cues on the fine grid."""
+
+PLACE: Final = CUES.index("place")
+_MIX: Final = CUES.index("mix difference")
+
+
+@dataclass(frozen=True, eq=False)
+class Marks:
+    """What an example marks, on the fine grid, shares in [0, 1]; what neither covers is unknown.
+
+    Attributes:
+        inside: Of the thing.
+        outside: Of what is not the thing.
+    """
+
+    inside: Float[Tensor, "f f"]
+    outside: Float[Tensor, "f f"]
+
+    def on(self, side: int) -> tuple[Tensor, Tensor]:
+        """Both on another grid, row by row."""
+        both = F.adaptive_avg_pool2d(torch.stack([self.inside, self.outside])[None], side)[0]
+        return both[0].flatten(), both[1].flatten()
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """Places that belong to a side of the mask, and their mean, of length 1."""
+
+    places: Float[Tensor, "n c"]
+    mean: Float[Tensor, " c"]
+
+
+@dataclass(frozen=True, eq=False)
+class Knowledge:
+    """What the examples mark, a level.
+
+    Attributes:
+        levels: Of each of :data:`~vicl.models.matching.view.LEVELS`: marked, and the rest.
+        colours: Likewise, on the fine grid.
+        edges: Likewise.
+        place: Where the examples' things are, blurred.
+        area: Share of the known places that is marked.
+    """
+
+    levels: dict[str, tuple[_Side, _Side]]
+    colours: tuple[_Side, _Side]
+    edges: tuple[_Side, _Side]
+    place: Float[Tensor, "m m"]
+    area: float
+
+
+def learn(views: Sequence[View], marks: Sequence[Marks]) -> Knowledge:
+    """Keep what the examples mark.
+
+    Args:
+        views: The examples' inputs.
+        marks: What each marks.
+    """
+    found = {
+        name: _sides([view.features(name) for view in views], marks, side)
+        for name, (_, side) in LEVELS.items()
+    }
+    colours = _sides([view.colours.flatten(1).T for view in views], marks, FINE)
+    edges = _sides([_fine_edges(view) for view in views], marks, FINE)
+    middle = [mark.on(MIDDLE) for mark in marks]
+    inside = torch.stack([one for one, _ in middle]).sum(0)
+    known = torch.stack([one + other for one, other in middle]).sum(0)
+    place = (inside / known.clamp(min=1e-3)).reshape(1, MIDDLE, MIDDLE)
+    for _ in range(2):
+        place = smooth(place, 9)
+    area = float(inside.sum() / known.sum().clamp(min=1e-3))
+    return Knowledge(found, colours, edges, place[0], area)
+
+
+def gather(known: Knowledge, query: View) -> tuple[Float[Tensor, "c m m"], Float[Tensor, "d f f"]]:
+    """The cues of a query: those of :data:`CUES`, and those of :data:`FINE_CUES`."""
+    maps: list[Tensor] = []
+    voted: list[Tensor] = []
+    for name, (_, side) in LEVELS.items():
+        asked = query.features(name)
+        marked, rest = known.levels[name]
+        inside, outside = marked.places @ asked.T, rest.places @ asked.T
+        likeness, unlike = _likeness(inside), _likeness(outside)
+        best = inside.amax(0) - outside.amax(0)
+        prototype = asked @ (marked.mean - rest.mean)
+        maps += _grids([likeness, unlike, 4 * (likeness - unlike), 4 * best, 2 * prototype], side)
+        if name in _VOTING:
+            voted += _grids(_votes(asked, inside, outside, likeness - unlike, side), side)
+    colours, edges = query.colours.flatten(1).T.contiguous(), _fine_edges(query)
+    marked, rest = (_near(colours, side.places) for side in known.colours)
+    apart = [_likeness(side.places @ edges.T) for side in known.edges]
+    mixed = F.interpolate(maps[_MIX][None, None], (FINE, FINE), mode="bilinear")[0, 0].flatten()
+    own = [_near(colours, _shared_out(part, 320)) for part in _support(colours, mixed)]
+    fine = [marked, rest, 4 * (apart[0] - apart[1]), own[0] - own[1]]
+    light = query.colours[:3].flatten(1)
+    varies = query.colours[6:7].flatten(1)
+    down = F.avg_pool2d(
+        torch.stack([marked, marked - rest, *light, *varies]).reshape(-1, FINE, FINE), 2
+    )
+    area = torch.full_like(known.place, 0.25 * math.log(known.area + 1e-3))
+    maps = [*maps, *voted, *down[:2], known.place, area, *down[2:]]
+    return torch.stack(maps), torch.stack(fine).reshape(-1, FINE, FINE)
+
+
+def _sides(features: Sequence[Tensor], marks: Sequence[Marks], side: int) -> tuple[_Side, _Side]:
+    """The places of both sides in all examples."""
+    rows = torch.cat(list(features))
+    on = [mark.on(side) for mark in marks]
+    inside, outside = torch.cat([one for one, _ in on]), torch.cat([other for _, other in on])
+    return _side(rows, inside, inside, _INSIDE), _side(
+        rows, torch.where(inside <= _OUTSIDE, outside, 0), outside, _INSIDE
+    )
+
+
+def _side(rows: Tensor, shares: Tensor, fallback: Tensor, limit: float) -> _Side:
+    """Those of the places that a side has to itself; of a thin side those that it has most of."""
+    for values in (shares, fallback):
+        most = float(values.max())
+        if most > _LEAST:
+            chosen = (values >= min(limit, 0.6 * most)).nonzero()[:, 0]
+            return _Side(_shared_out(rows[chosen]), F.normalize(rows[chosen].mean(0), dim=0))
+    return _Side(rows.new_zeros(_BEST, rows.shape[1]), rows.new_zeros(rows.shape[1]))
+
+
+def _shared_out(places: Float[Tensor, "n c"], most: int = _MOST) -> Float[Tensor, "k c"]:
+    """At most so many places, in shares that one after the other take every so many-th."""
+    count = max(_BEST, min(most, len(places)) // _BEST * _BEST)
+    chosen = torch.linspace(0, len(places) - 1, count).long()
+    return places[chosen.reshape(-1, _BEST).T.flatten()]
+
+
+def _likeness(values: Float[Tensor, "k n"]) -> Float[Tensor, " n"]:
+    """Mean of the greatest of each share of the rows."""
+    return values.reshape(_BEST, -1, values.shape[1]).amax(1).mean(0)
+
+
+def _near(colours: Float[Tensor, "n c"], places: Float[Tensor, "k c"]) -> Float[Tensor, " n"]:
+    """Minus the distance to the nearest, the mean over the shares of places."""
+    squares = 2 * places @ colours.T - (places**2).sum(1)[:, None]
+    nearest = squares.reshape(_BEST, -1, len(colours)).amax(1) - (colours**2).sum(1)
+    return -(-nearest).clamp(min=0).sqrt().mean(0)
+
+
+def _support(
+    asked: Float[Tensor, "n c"], difference: Float[Tensor, " n"]
+) -> tuple[Float[Tensor, "m c"], Float[Tensor, "r c"]]:
+    """The query's surest places of the thing, and its surest others."""
+    order = difference.argsort(descending=True)
+    sure = max(_BEST, int((difference > 0).sum()) // 2)
+    return asked[order[:sure]], asked[order[-int(0.4 * len(order)) :]]
+
+
+def _votes(
+    asked: Tensor, inside: Tensor, outside: Tensor, difference: Tensor, side: int
+) -> list[Tensor]:
+    """Votes forward and back, what the query's surest places say, and likeness to its border."""
+    top = torch.maximum(inside.amax(0), outside.amax(0))
+    sums = [((part - top) / _TEMPERATURE).exp().mean(0) for part in (inside, outside)]
+    votes = sums[0] / (sums[0] + sums[1])
+    back = [
+        torch.softmax(part / _TEMPERATURE, 1).mean(0) * len(asked) for part in (inside, outside)
+    ]
+    turned = 0.3 * ((back[0] + 0.05).log() - (back[1] + 0.05).log())
+    marked, rest = _support(asked, difference)
+    nearest = [_likeness(_shared_out(part, 320) @ asked.T) for part in (marked, rest)]
+    means = F.normalize(marked.mean(0), dim=0) - F.normalize(rest.mean(0), dim=0)
+    frame = torch.ones(side, side, dtype=torch.bool)
+    frame[1:-1, 1:-1] = False
+    border = asked @ F.normalize(asked[frame.flatten()].mean(0), dim=0)
+    return [votes, turned, 2 * (asked @ means), 4 * (nearest[0] - nearest[1]), border]
+
+
+def _fine_edges(view: View) -> Float[Tensor, "n c"]:
+    return F.normalize(view.levels[0], dim=0).flatten(1).T.contiguous()
+
+
+def _grids(rows: Sequence[Tensor], side: int) -> list[Tensor]:
+    maps = torch.stack(list(rows)).reshape(len(rows), side, side)
+    if side == COARSE:
+        maps = F.interpolate(maps[None], (MIDDLE, MIDDLE), mode="bilinear", align_corners=False)[0]
+    return list(maps)

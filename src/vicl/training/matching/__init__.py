@@ -1,0 +1,1 @@
+"""Training the head of the matching engine: episodes, their cues, and the job."""

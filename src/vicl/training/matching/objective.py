@@ -1,0 +1,62 @@
+"""The losses of the matching engine's head."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from vicl.models.matching.head import MatchingHead
+from vicl.training.objectives.objective import Losses, Objective
+
+_PRESENT: float = 0.2
+_DEPTH: float = 0.5
+"""Weights of presence and depth beside the mask."""
+
+
+class HeadObjective(Objective):
+    """Cross-entropy and soft Dice of the mask, cross-entropy of presence, error of the depth."""
+
+    model: MatchingHead
+
+    def __init__(self, model: MatchingHead) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *batch: Any) -> Losses:
+        """See :class:`vicl.training.objectives.objective.Objective`.
+
+        Args:
+            batch: Cues, fine cues, details, picture; truth, in [0, 1] or -1 where nobody knows;
+                depth in [0, 1]; and the number of the step.
+        """
+        *seen, truth, depth, _ = batch
+        scored = self.model(*seen)
+        there = (truth > 0.5).flatten(1).any(1).float()
+        mask = mask_loss(scored.mask, truth, there)
+        presence = F.binary_cross_entropy_with_logits(scored.presence, there)
+        deep = (scored.distance - depth).square()
+        inside = (depth > 0).float()
+        off = (deep * (0.2 + inside)).mean()
+        loss = mask + _PRESENT * presence + _DEPTH * off
+        return Losses(
+            {"model": loss},
+            {"mask": mask.detach(), "presence": presence.detach(), "depth": off.detach()},
+        )
+
+
+def mask_loss(
+    scores: Float[Tensor, "b p p"], truth: Float[Tensor, "b p p"], there: Float[Tensor, " b"]
+) -> Float[Tensor, ""]:
+    """Cross-entropy, the mean over pixels, and 1 - Dice, the mean over what is there."""
+    known = (truth >= 0).float()
+    wanted = truth.clamp(min=0)
+    entropy = F.binary_cross_entropy_with_logits(scores, wanted, reduction="none")
+    chance = torch.sigmoid(scores) * known
+    both = (chance * wanted).sum((1, 2))
+    dice = 1 - (2 * both + 1) / (chance.sum((1, 2)) + (wanted * known).sum((1, 2)) + 1)
+    per_pixel = (entropy * known).sum() / known.sum().clamp(min=1)
+    return per_pixel + (dice * there).sum() / there.sum().clamp(min=1)

@@ -1,0 +1,148 @@
+"""Training the head as its recipe says: from pictures to a model folder."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from vicl.models.devices import Device, pick_device
+from vicl.models.matching.head import MatchingHead
+from vicl.models.pretrained import empty_like
+from vicl.training.job import Job, Look, Round, Seat, Trained
+from vicl.training.loop import fit
+from vicl.training.matching.bank import build_bank
+from vicl.training.matching.episodes import Episodes
+from vicl.training.matching.objective import HeadObjective, mask_loss
+from vicl.training.matching.pictures import count_pictures, draw_pictures, listed
+from vicl.training.matching.recipe import HeadRecipe
+from vicl.training.parallel import processes
+
+_LOOKING_SEED = 2**31 - 1
+_ROWS = 12
+"""Episodes on a contact sheet."""
+
+
+def train_head(
+    recipe: HeadRecipe, output: Path, *, device: Device = "auto"
+) -> Trained:
+    """Train as a recipe says; goes on from the latest checkpoint in `output`, if there is one.
+
+    Args:
+        recipe: What to do.
+        output: The run's folder.
+        device: "cpu", "cuda" or "mps"; "auto" takes the best there is.
+    """
+    banks = {}
+    for name, held_out in (("held-out", True), ("training", False)):
+        photographs = listed(recipe.data, held_out=held_out)
+        data = recipe.data
+        if held_out and data.composed is not None:
+            fewer = data.composed.model_copy(
+                update={"groups": data.composed.held_out}
+            )
+            data = data.model_copy(update={"composed": fewer})
+        pictures = (
+            (one.source, one.origin, one.group, one.image)
+            for one in draw_pictures(data, photographs, recipe.seed + held_out)
+        )
+        banks[name] = output / "bank" / name
+        count = count_pictures(data, photographs)
+        build_bank(banks[name], pictures, count, recipe.encoder, workers=recipe.workers)
+    episodes = Episodes(banks["training"], recipe.data, recipe.seed)
+    looked_at = Episodes(banks["held-out"], recipe.data, _LOOKING_SEED, plain=True)
+    with processes(
+        pick_device(device), precision="fp32", trackers=recipe.log.trackers, folder=output
+    ) as accelerator:
+        return fit(_job(recipe, episodes, looked_at, output), accelerator)
+
+
+def _job(recipe: HeadRecipe, episodes: Episodes, looked_at: Episodes, folder: Path) -> Job:
+    torch.manual_seed(recipe.seed)
+    head = MatchingHead(recipe.head)
+    return Job(
+        objective=HeadObjective(head),
+        rounds=functools.partial(_rounds, episodes, recipe.workers),
+        batch=recipe.batch,
+        steps=recipe.schedule.steps or 1,
+        schedule=recipe.schedule,
+        optimiser=recipe.optimiser,
+        ema=recipe.ema,
+        fresh=lambda: empty_like(head),
+        look=_looking(looked_at, recipe.looks),
+        look_every=recipe.evaluation.every,
+        folder=folder,
+        name=recipe.name,
+        log_every=recipe.log.every,
+        save_every=recipe.checkpoints.every,
+        keep=recipe.checkpoints.keep,
+    )
+
+
+def _rounds(episodes: Episodes, workers: int, seat: Seat, device: torch.device) -> Iterator[Round]:
+    def places() -> Iterator[int]:
+        for number in itertools.count(seat.start):
+            yield from range(seat.first(number), seat.first(number) + seat.batch)
+
+    loader = DataLoader(
+        episodes,
+        batch_size=seat.batch,
+        sampler=places(),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        persistent_workers=False,
+    )
+    for batch in loader:
+        yield Round(tuple(part.to(device) for part in batch))
+
+
+def _looking(episodes: Episodes, count: int) -> Callable[[Any], Look]:
+    """Look at held-out episodes, which are matched once, when they are first wanted."""
+
+    @functools.cache
+    def matched() -> list[list[Tensor]]:
+        # In half precision: a few hundred are kept.
+        return [[part.half() for part in episodes[number]] for number in range(count)]
+
+    @torch.inference_mode()
+    def look(head: Any) -> Look:
+        place = next(head.parameters()).device
+        losses, overlaps, found, rows = [], [], [], []
+        for parts in matched():
+            *seen, truth, _ = (part.float()[None].to(place) for part in parts)
+            scored = head(*seen)
+            there = bool((truth > 0.5).any())
+            if there:
+                losses.append(float(mask_loss(scored.mask, truth, torch.ones(1, device=place))))
+                answer, wanted = scored.mask > 0, truth > 0.5
+                overlaps.append(float((answer & wanted).sum() / (answer | wanted).sum()))
+            found.append((float(scored.presence), there))
+            if len(rows) < _ROWS:
+                chance = torch.sigmoid(scored.mask)[0]
+                rows.append((seen[-1][0], truth[0].clamp(min=0), chance))
+        figures = {
+            "loss": float(np.mean(losses)),
+            "iou": float(np.mean(overlaps)),
+            "presence": float(np.mean([(score > 0) == there for score, there in found])),
+        }
+        return Look(figures, _sheet(rows), count)
+
+    return look
+
+
+def _sheet(rows: list[tuple[Tensor, Tensor, Tensor]]) -> Image.Image:
+    """A row an episode: the query, the truth, the answer."""
+    lines = [
+        torch.cat([picture, *(one.expand(3, -1, -1) for one in (truth, chance))], 2)
+        for picture, truth, chance in rows
+    ]
+    pixels = (torch.cat(lines, 1).clamp(0, 1) * 255).round().byte()
+    return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())
