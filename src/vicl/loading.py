@@ -52,9 +52,12 @@ def load_model(
         _check_plain(name, device, dtype)
         return engine.make()
     from vicl.engine import Inpainter
+    from vicl.models.matching import Matching, MatchingHead
     from vicl.storage.folder import ModelError
 
     loaded = _load_weights(source if engine is None else WEIGHTS / name, device, dtype)
+    if isinstance(loaded, MatchingHead):
+        return Matching(load_encoder(loaded.config.encoder, device=device), loaded)
     if not isinstance(loaded, Inpainter):
         raise ModelError(
             f"{name}: is a tokenizer, which draws what it is shown and fills no hole; train a "

@@ -27,13 +27,14 @@ class Kind:
 
     model: type[Pretrained]
     use: str
-    objective: Literal["inpainting", "vqgan"] = "inpainting"
+    objective: Literal["inpainting", "vqgan", "matching"] = "inpainting"
 
 
 @functools.cache
 def kinds() -> dict[str, Kind]:
     """The kinds of model with weights, by name."""
     from vicl.models import autoregressive, beit, mae, mae_vqgan, unet, vqgan
+    from vicl.models.matching import head
 
     rows = (
         Kind(mae_vqgan.MAEVQGAN, "the paper's model: a masked autoencoder over a VQGAN's codes"),
@@ -42,6 +43,7 @@ def kinds() -> dict[str, Kind]:
         Kind(autoregressive.Autoregressive, "a causal transformer that completes a VQGAN's codes"),
         Kind(unet.UNet, "a convolutional encoder-decoder over pixels"),
         Kind(vqgan.VQGAN, "the tokenizer of those that predict codes", objective="vqgan"),
+        Kind(head.MatchingHead, "the head of the engine `matching`", objective="matching"),
     )
     return {row.model.kind: row for row in rows}
 
@@ -74,6 +76,12 @@ def _untrained(name: str) -> InContextModel:
 
 
 ENGINES: tuple[Engine, ...] = (
+    Engine(
+        "matching",
+        None,
+        "masks and boxes on photographs: an ImageNet network's features and a small trained head",
+        weights="1 MiB, with the package, and 23 MB of its own package",
+    ),
     Engine(
         "default",
         None,

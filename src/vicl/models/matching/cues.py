@@ -19,8 +19,11 @@ from torch.nn import functional as F  # noqa: N812
 
 from vicl.models.matching.view import COARSE, FINE, LEVELS, MIDDLE, View, smooth
 
-_MOST: Final = 640
+_MOST: Final = 400
 """So many places of a side, marked or not, are compared with, a level; of more, every so many-th."""
+
+_FEW: Final = 240
+"""So many of the query's own."""
 
 _BEST: Final = 5
 """The likeness to a side is the mean of the best of so many shares of its places."""
@@ -145,7 +148,7 @@ def gather(known: Knowledge, query: View) -> tuple[Float[Tensor, "c m m"], Float
     marked, rest = (_near(colours, side.places) for side in known.colours)
     apart = [_likeness(side.places @ edges.T) for side in known.edges]
     mixed = F.interpolate(maps[_MIX][None, None], (FINE, FINE), mode="bilinear")[0, 0].flatten()
-    own = [_near(colours, _shared_out(part, 320)) for part in _support(colours, mixed)]
+    own = [_near(colours, _shared_out(part, _FEW)) for part in _support(colours, mixed)]
     fine = [marked, rest, 4 * (apart[0] - apart[1]), own[0] - own[1]]
     light = query.colours[:3].flatten(1)
     varies = query.colours[6:7].flatten(1)
@@ -217,9 +220,9 @@ def _votes(
     ]
     turned = 0.3 * ((back[0] + 0.05).log() - (back[1] + 0.05).log())
     marked, rest = _support(asked, difference)
-    nearest = [_likeness(_shared_out(part, 320) @ asked.T) for part in (marked, rest)]
+    nearest = [_likeness(_shared_out(part, _FEW) @ asked.T) for part in (marked, rest)]
     means = F.normalize(marked.mean(0), dim=0) - F.normalize(rest.mean(0), dim=0)
-    frame = torch.ones(side, side, dtype=torch.bool)
+    frame = asked.new_ones(side, side, dtype=torch.bool)
     frame[1:-1, 1:-1] = False
     border = asked @ F.normalize(asked[frame.flatten()].mean(0), dim=0)
     return [votes, turned, 2 * (asked @ means), 4 * (nearest[0] - nearest[1]), border]

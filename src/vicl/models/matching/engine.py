@@ -102,6 +102,11 @@ class Matching:
     def __repr__(self) -> str:
         return f"Matching(encoder={self.encoder.name!r})"
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.head.mask.weight.device
+
     @cached_property
     def weights_hash(self) -> str | None:
         """Of the encoder's and the head's together."""
@@ -121,10 +126,10 @@ class Matching:
         query = to_tensor(prompt.query)
         with torch.inference_mode():
             scored = [self._score(known, self._view(query)) for known in taught.known]
-            return _draw([one for one, _ in scored], taught.colours, query, self.min_presence, [p for _, p in scored])
+        return _draw(scored, taught.colours, query)
 
     def _view(self, image: Tensor) -> View:
-        return self._views.get(_fingerprint(image), lambda: look(image, self.encoder))
+        return self._views.get(_fingerprint(image), lambda: look(image.to(self.device), self.encoder))
 
     def _learn(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> _Taught | None:
         kind = kind_of([output.permute(1, 2, 0).numpy() for _, output in pairs])
@@ -133,17 +138,20 @@ class Matching:
         colours = _ground_first(kind)
         with torch.inference_mode():
             views = [self._view(image) for image, _ in pairs]
-            parts = [_parts(output, colours) for _, output in pairs]
+            parts = [_parts(output, colours).to(self.device) for _, output in pairs]
             known = tuple(
                 learn(views, [Marks(part[index], 1 - part[index]) for part in parts])
                 for index in range(1, len(colours))
             )
         return _Taught(colours, known)
 
-    def _score(self, known: Knowledge, query: View) -> tuple[Float[Tensor, "p p"], float]:
+    def _score(self, known: Knowledge, query: View) -> Float[Tensor, "p p"]:
+        """Log-odds; of what is not there, none."""
         cues, fine = gather(known, query)
         scored = self.head(cues[None], fine[None], query.levels[0][None], query.picture[None])
-        return scored.mask[0], float(torch.sigmoid(scored.presence[0]))
+        if float(torch.sigmoid(scored.presence[0])) < self.min_presence:
+            return torch.full_like(scored.mask[0], -_BOUND).cpu()
+        return scored.mask[0].cpu()
 
 
 def _ground_first(kind: OutputKind) -> Float[Tensor, "k 3"]:
@@ -167,14 +175,10 @@ def _draw(
     scores: Sequence[Float[Tensor, "p p"]],
     colours: Float[Tensor, "k 3"],
     query: Float[Tensor, "3 h w"],
-    least: float,
-    presence: Sequence[float],
 ) -> Filled:
     """Bring log-odds to the query's size along its edges, and colour them."""
     size = (query.shape[1], query.shape[2])
     bounded = torch.stack(list(scores)).clamp(-_BOUND, _BOUND)
-    there = torch.tensor([chance >= least for chance in presence])
-    bounded = torch.where(there[:, None, None], bounded, -_BOUND)
     odds = upsample(bounded, size, guide=query.cpu())
     if len(odds) == 1:
         chance = torch.sigmoid(odds)

@@ -26,6 +26,7 @@ class HeadConfig(Config):
     """The head of the matching engine.
 
     Attributes:
+        encoder: Whose features it was trained on, as :func:`vicl.load_encoder` takes it.
         cues: Maps on the middle grid.
         fine_cues: Maps on the fine grid.
         details: Channels of the encoder's edges.
@@ -34,6 +35,7 @@ class HeadConfig(Config):
         finest: Channels on the picture's.
     """
 
+    encoder: str = "efficientnet-lite2"
     cues: Size = len(CUES)
     fine_cues: Size = len(FINE_CUES)
     details: Size = 24
@@ -108,6 +110,11 @@ class MatchingHead(Pretrained):
             details: The encoder's first level.
             picture: RGB in [0, 1].
         """
+        # The quicker layout of memory.
+        cues, fine, details, picture = (
+            part.contiguous(memory_format=torch.channels_last)
+            for part in (cues, fine, details, picture)
+        )
         values = self.enter(cues)
         beside = []
         for block in self.down:

@@ -83,5 +83,9 @@ if TYPE_CHECKING:
     Model = Any
 else:
     Model = Annotated[
-        reduce(operator.or_, map(section, kinds().values())), Field(discriminator="kind")
+        reduce(
+            operator.or_,
+            (section(kind) for kind in kinds().values() if kind.objective != "matching"),
+        ),
+        Field(discriminator="kind"),
     ]
