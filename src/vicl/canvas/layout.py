@@ -76,6 +76,11 @@ class Layout:
     def __post_init__(self) -> None:
         whole = Rect(0, 0, *self.canvas_size)
         multiples = (*self.canvas_size, self.hole.top, self.hole.left, *self.hole.size)
+        if self.patch_size < 1 or not 0 <= self.background <= 1:
+            raise ValueError(
+                f"layout: got patches of {self.patch_size} px and the background "
+                f"{self.background}, expected at least 1, and 0 to 1"
+            )
         if any(value % self.patch_size for value in multiples):
             raise ValueError(
                 f"layout: canvas {self.canvas_size} and hole {self.hole} must consist of whole "

@@ -24,6 +24,7 @@ from vicl.exports.coco import (
 )
 from vicl.exports.regions import Instances
 from vicl.files import display
+from vicl.files.faults import said
 from vicl.files.journal import Journal
 
 
@@ -232,9 +233,8 @@ class CocoWriter:
         try:
             return parse(line)
         except ValidationError as error:
-            fault = error.errors(include_url=False, include_input=False)[0]
             raise ExportError(
-                f"{display(self.partial)}: line {number} is damaged ({fault['msg']}); remove that "
+                f"{display(self.partial)}: line {number} is damaged ({said(error)}); remove that "
                 "line and resume, or pass overwrite=True to start anew"
             ) from error
 

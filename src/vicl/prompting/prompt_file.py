@@ -20,10 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from vicl.engine import InContextModel, Inpainter
 from vicl.files import display, write_atomic
+from vicl.files.faults import said
 from vicl.images import DEFAULT_LIMIT_PIXELS, ImageError, open_bytes, to_pil, to_tensor
 from vicl.loading import load_model
 from vicl.models.inpainter import LearnedInpainter
@@ -69,7 +70,7 @@ class _Manifest(BaseModel):
     examples: int = Field(ge=1, le=1024)
     engine: str = Field(min_length=1, max_length=200)
     weights_hash: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
-    dtype: str = Field(max_length=20)
+    dtype: str = Field(pattern="^(float32|bfloat16)$")
     settings: PromptSettings
     asking: dict[str, int | float | str | None] | None = None
     versions: dict[str, str] = Field(max_length=100)
@@ -211,9 +212,9 @@ def _read_manifest(archive: zipfile.ZipFile, name: str) -> _Manifest:
     text = _read_entry(archive, _MANIFEST, _MANIFEST_LIMIT, name)
     try:
         raw = json.loads(text)
-        version = raw["version"]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise PromptFileError(f"{name}: {_MANIFEST} cannot be read ({error!r})") from error
+    except (ValueError, RecursionError) as error:
+        raise PromptFileError(f"{name}: {_MANIFEST} cannot be read: {said(error)}") from error
+    version = raw.get("version") if isinstance(raw, dict) else None
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise PromptFileError(
             f"{name}: was made by a newer vicl (format {version}, this one reads up to "
@@ -221,9 +222,8 @@ def _read_manifest(archive: zipfile.ZipFile, name: str) -> _Manifest:
         )
     try:
         return _Manifest.model_validate_json(text)
-    except (ValidationError, ValueError) as error:
-        first = str(error).replace("\n", " ")[:300]
-        raise PromptFileError(f"{name}: {_MANIFEST} is not valid: {first}") from error
+    except ValueError as error:
+        raise PromptFileError(f"{name}: {_MANIFEST} is not valid: {said(error)}") from error
 
 
 def _task(manifest: _Manifest, name: str) -> Task:

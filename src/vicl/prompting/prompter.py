@@ -33,6 +33,7 @@ from vicl.images import (
     to_tensor,
 )
 from vicl.loading import BEST_FOR_TASK, load_model
+from vicl.models.devices import pick_dtype
 from vicl.prompt import Example, ExampleLike, Prompt, as_examples
 from vicl.prompting.asking import as_engine, taken_apart
 from vicl.prompting.batching import AT_ONCE, FAULTS, answers, unbroken
@@ -94,7 +95,9 @@ class VisualPrompter:
         limit_pixels: int = DEFAULT_LIMIT_PIXELS,
         **settings: Any,
     ) -> None:
-        PromptSettings.of(settings)  # refuses what cannot be before anything is loaded
+        # Refuses what cannot be before anything is loaded.
+        PromptSettings.of(settings)
+        pick_dtype(dtype)
         self.task = get_task(task, classes=classes, palette=palette, boxes=boxes)
         if model is None:
             model = BEST_FOR_TASK.get(self.task.name, BEST_FOR_TASK["image"])
