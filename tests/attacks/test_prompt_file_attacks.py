@@ -129,9 +129,7 @@ def test_a_zip_bomb_is_read_no_further_than_its_limit(good: Path, tmp_path: Path
 def test_deeply_nested_json(good: Path, tmp_path: Path) -> None:
     nested = b'{"version": 1, "a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     bad = packed(tmp_path / "bad.vicl", {**entries(good), "prompt.json": nested})
-    with pytest.raises(
-        PromptFileError, match=r"prompt\.json cannot be read: has too many sections"
-    ):
+    with pytest.raises(PromptFileError, match=r"prompt\.json cannot be read: has too many"):
         load_prompt(bad)
 
 
@@ -187,22 +185,29 @@ FOREIGN = re.compile(
 """Words of pydantic and Python, which who wrote a file need not know."""
 
 
+@contextlib.contextmanager
+def refused_as(said: list[str]) -> Iterator[None]:
+    """Note what an error says."""
+    try:
+        yield
+    except PromptFileError as error:
+        said.append(str(error))
+        raise
+
+
 def test_every_lie_gets_a_line_in_plain_words(good: Path, tmp_path: Path) -> None:
     settings = PromptSettings(layout=Layout.grid(1), sampling=Sampling(), tile=64)
     classes = [{"name": "a", "key": 3}, {"name": "b", "key": [1, 2, 3]}]
     files = edited(entries(good), settings=settings.model_dump(mode="json"), classes=classes)
     manifest = json.loads(files["prompt.json"])
-    refused = 0
+    said: list[str] = []
     for place, lie in lies_about(manifest):
         changed = part = json.loads(files["prompt.json"])
         for key in place[:-1]:
             part = part[key]
         part[place[-1]] = lie
         bad = packed(tmp_path / "bad.vicl", {**files, "prompt.json": json.dumps(changed).encode()})
-        try:
+        with contextlib.suppress(PromptFileError), refused_as(said):
             load_prompt(bad)
-        except PromptFileError as error:
-            refused += 1
-            assert "bad.vicl: " in str(error), (place, lie)
-            assert not FOREIGN.search(str(error)), (place, lie, str(error))
-    assert refused > 200
+    assert len(said) > 200
+    assert [line for line in said if "bad.vicl: " not in line or FOREIGN.search(line)] == []

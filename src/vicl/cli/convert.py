@@ -11,6 +11,7 @@ import click
 
 from vicl.cli.failing import failing
 from vicl.cli.options import PATH, flag, options, path, text
+from vicl.files import display
 
 
 @click.command()
@@ -50,7 +51,7 @@ def convert(source: Path, out: Path, **given: Any) -> None:
     except KeysError as error:
         click.echo(f"error: {error.report()}", err=True)
         sys.exit(1)
-    click.echo(str(folder))
+    click.echo(display(folder))
     tokenizer = json.loads((folder / "config.json").read_text())["model"] == "vqgan"
     use = "train RECIPE --set model.tokenizer=" if tokenizer else "predict --model "
-    click.echo(f"use it: vicl {use}{folder} ...", err=True)
+    click.echo(f"use it: vicl {use}{display(folder)} ...", err=True)

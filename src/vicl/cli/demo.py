@@ -10,6 +10,7 @@ import click
 
 from vicl.cli.failing import failing
 from vicl.cli.options import SEED, options, path
+from vicl.files import display
 from vicl.files.packaged import PHOTOS
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def demo(output: Path, seed: int) -> None:
     headers = ("example", "its output", "query", "truth", *ENGINES)
     sheet = contact_sheet(rows, headers=headers, labels=labels, captions=captions)
     save_image(sheet, output)
-    click.echo(f"contact sheet: {output}")
+    click.echo(f"contact sheet: {display(output)}")
 
 
 def _row(

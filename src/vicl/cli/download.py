@@ -10,6 +10,7 @@ import click
 
 from vicl.cli.failing import failing
 from vicl.cli.options import flag, options, path, text
+from vicl.files import display
 from vicl.files.progress import transfers
 
 if TYPE_CHECKING:
@@ -66,11 +67,11 @@ def download(
             out=output,
             options=Options(sha256=sha256, progress=report, **how),
         )
-    click.echo(str(folder))
+    click.echo(display(folder))
     if folder.is_file():
-        click.echo(f"use it: vicl evaluate colorization --lpips {folder} ...", err=True)
+        click.echo(f"use it: vicl evaluate colorization --lpips {display(folder)} ...", err=True)
         return
-    used = folder if output is not None else name
+    used = display(folder) if output is not None else name
     click.echo(f"use it: vicl predict --model {used} ...", err=True)
 
 

@@ -9,6 +9,7 @@ import click
 
 from vicl.cli.failing import failing
 from vicl.cli.options import PATH, SEED, choice, number, options, path, text
+from vicl.files import display
 from vicl.files.progress import progress
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ def _licence(name: str) -> click.Option:
 @click.argument("out", type=PATH)
 @options(
     number("--count", 1, default=10_000),
-    click.Option(["--size"], type=int, default=224, help="Side of a figure, in pixels."),
-    click.Option(["--patch-size"], type=int, default=16, help="Of the model, in pixels."),
+    number("--size", 32, "Side of a figure, in pixels.", default=224),
+    number("--patch-size", 1, "Of the model, in pixels.", default=16),
     SEED,
     click.Option(
         ["--clean"],
@@ -71,13 +72,14 @@ def synthesize(
     from vicl.figures.shards import write_figures
     from vicl.figures.synthetic.generator import SyntheticFigures
 
-    source = SyntheticFigures(**content)
+    with failing(2):
+        source = SyntheticFigures(**content)
     with progress("figures", total=count) as advance:
         written = write_figures(
             source, out, count, form=form, encoding=encoding, workers=workers, progress=advance
         )
     for file in written:
-        click.echo(str(file))
+        click.echo(display(file))
 
 
 @figures.command()
@@ -95,11 +97,12 @@ def sheet(out: Path, rules: tuple[str, ...], **content: Any) -> None:
     from vicl.figures.synthetic.generator import SyntheticFigures
     from vicl.images import save_image
 
-    source = SyntheticFigures(**content)
+    with failing(2):
+        source = SyntheticFigures(**content)
     shown = {"chosen": list(rules)} if rules else groups()
     sheets = {f"rules-{name}.png": rule_sheet(source, names) for name, names in shown.items()}
     if not rules:
         sheets["figures.png"] = figure_sheet(source)
     for name, page in sheets.items():
         save_image(page, out / name)
-        click.echo(str(out / name))
+        click.echo(display(out / name))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
+import os
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,6 +12,8 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import click
+
+from vicl.files import display
 
 if TYPE_CHECKING:
     from vicl.exports.answers import Query
@@ -39,8 +43,7 @@ def find_queries(
     for argument in arguments:
         path = Path(argument)
         if argument == "-":
-            lines = [line.rstrip("\n") for line in sys.stdin]
-            found = {Path(line): PurePath(Path(line).name) for line in lines if line.strip()}
+            found = {Path(name): PurePath(Path(name).name) for name in _listed()}
         elif path.is_dir():
             try:
                 images = find_images(path)
@@ -50,7 +53,8 @@ def find_queries(
                 raise click.UsageError(str(error)) from error
             if len(asked) < len(images):
                 count = len(images) - len(asked)
-                click.echo(f"{count} of {argument} left out: answers of a run before", err=True)
+                left_out = f"{count} of {display(argument)} left out"
+                click.echo(f"{left_out}: answers of a run before", err=True)
             if not found:
                 raise click.UsageError(f"folder {argument!r} holds no image files")
         elif not path.exists() and glob.has_magic(argument):
@@ -67,6 +71,23 @@ def find_queries(
         raise click.UsageError("the list on standard input is empty")
     queries = [Query(path, relative) for path, relative in unique.items()]
     return [frame for query in queries for frame in _frames(query)] if all_frames else queries
+
+
+def _listed() -> list[str]:
+    """The names on standard input: a line each, or with zero bytes between them (`find -print0`).
+
+    Lines may end as on Windows, and the text be what its shells write.
+    """
+    data = sys.stdin.buffer.read()
+    if data.startswith(codecs.BOM_UTF16_LE):
+        data = data.decode("utf-16", "replace").encode()
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if b"\0" in data:
+        return [os.fsdecode(name) for name in data.split(b"\0") if name]
+    lines = [os.fsdecode(line) for line in data.split(b"\n")]
+    # A name may end in what ends a line elsewhere.
+    names = [line if os.path.lexists(line) else line.removesuffix("\r") for line in lines]
+    return [name for name in names if name.strip()]
 
 
 def _frames(query: Query) -> list[Query]:

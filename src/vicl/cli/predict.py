@@ -15,7 +15,7 @@ from vicl.cli.failing import failing, tell
 from vicl.cli.inputs import find_queries
 from vicl.cli.options import DEBUG, DEVICE, choice, flag, number, options, path, text
 from vicl.cli.settings import SAMPLING, SETTINGS, settings_of
-from vicl.files import check_writable, is_no_room
+from vicl.files import check_writable, display, is_no_room
 from vicl.files.progress import progress
 
 if TYPE_CHECKING:
@@ -93,8 +93,7 @@ def predict(queries: tuple[str, ...], **given: Any) -> None:
     QUERY is files, folders, globs, or - for a list of files on standard input. Finished answers
     stay whatever happens; run again with --skip-existing to go on.
     """
-    hint = "stopped; run again with --skip-existing to go on"
-    with failing(2, debug=given["debug"], stopped=hint):
+    with failing(2, debug=given["debug"], stopped=_stopped(0, given)):
         failed = _run(queries, given)
     sys.exit(1 if failed else 0)
 
@@ -118,7 +117,7 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
             click.echo(f"expected on your images: {score}", err=True)
         if given["save_prompt"] is not None:
             prompter.save(given["save_prompt"])
-            click.echo(f"saved the prompt: {given['save_prompt']}", err=True)
+            click.echo(f"saved the prompt: {display(given['save_prompt'])}", err=True)
         if not queries:
             return 0
         sheet = AnswerSheet(prompter.passes[0], limit_pixels=given["limit_pixels"])
@@ -131,12 +130,14 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
                 save_image(canvas, writer.beside(query, "canvas"), inputs=[query.path])
             if given["contact_sheet"] is not None:
                 sheet.add(query, answer)
-            return json.dumps(as_row(query, answer, written)) if given["as_json"] else str(written)
+            if given["as_json"]:
+                return json.dumps(as_row(query, answer, written))
+            return "" if written is None else display(written)
 
         failed = _answer(prompter, pending, take, given)
     if sheet.queries:
         sheet.save(given["contact_sheet"])
-        click.echo(f"contact sheet: {given['contact_sheet']}", err=True)
+        click.echo(f"contact sheet: {display(given['contact_sheet'])}", err=True)
     skipped = len(queries) - len(pending)
     parts = [f"{len(pending) - failed} answered"]
     parts += [f"{skipped} skipped (their outputs exist)"] if skipped else []
@@ -170,7 +171,7 @@ def _check(arguments: Sequence[str], given: Mapping[str, Any]) -> None:
         raise click.UsageError("--canvas and --format go with --output")
     saved = given["save_prompt"]
     if saved is not None and saved.exists() and not given["overwrite"]:
-        raise click.UsageError(f"{saved} exists; --overwrite replaces it")
+        raise click.UsageError(f"{display(saved)} exists; --overwrite replaces it")
 
 
 def _prompter(given: Mapping[str, Any]) -> VisualPrompter:
@@ -225,7 +226,7 @@ def _pending(
     if done and not given["skip_existing"]:
         raise click.UsageError(
             f"{len(done)} of {len(queries)} outputs exist already (the first: that of "
-            f"{done[0].path}); --skip-existing leaves them, --overwrite replaces them"
+            f"{display(done[0].path)}); --skip-existing leaves them, --overwrite replaces them"
         )
     there = set(done)
     return [query for query in queries if query not in there]
@@ -244,7 +245,7 @@ def _answer(
         nonlocal failed
         failed += 1
         named = Path(path).name in str(error)
-        tell(error, "" if named else f"{path}: {error}", debug=given["debug"])
+        tell(error, "" if named else f"{display(path)}: {error}", debug=given["debug"])
         if given["as_json"]:
             click.echo(json.dumps({"query": str(path), "error": str(error)}))
         advance()
@@ -267,7 +268,12 @@ def _answer(
                 click.echo(line)
                 answered += 1
                 advance()
-    except KeyboardInterrupt:
-        click.echo(f"{answered} answered", err=True)
-        raise
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(_stopped(answered, given)) from error
     return failed
+
+
+def _stopped(answered: int, given: Mapping[str, Any]) -> str:
+    """What to say after Ctrl-C."""
+    go_on = "" if given["output"] is None else "; go on with --skip-existing"
+    return f"stopped: {answered} answered{go_on}"

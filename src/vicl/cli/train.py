@@ -11,6 +11,7 @@ import click
 
 from vicl.cli.failing import failing
 from vicl.cli.options import DEBUG, DEVICE, flag, options, path, text
+from vicl.files import display
 
 if TYPE_CHECKING:
     from vicl.models.devices import Device
@@ -70,8 +71,8 @@ def train(
         model = run(checked, folder, resume=resume, device=device)
     # Of several processes, the first speaks.
     if os.environ.get("RANK", "0") == "0":
-        click.echo(str(model))
-        use = f"vicl predict --model {model} ..."
+        click.echo(display(model))
+        use = f"vicl predict --model {display(model)} ..."
         if checked.model.kind == "vqgan":
-            use = f"vicl train mae-vqgan-tiny-cpu --set model.tokenizer={model} ..."
+            use = f"vicl train mae-vqgan-tiny-cpu --set model.tokenizer={display(model)} ..."
         click.echo(f"use it: {use}", err=True)

@@ -179,8 +179,8 @@ class CocoWriter:
         else:
             return
         raise ExportError(
-            f"{display(found)}: {what}; pass resume=True to go on after its images, or "
-            "overwrite=True to start anew"
+            f"{display(found)}: {what}; go on after its images by resume=True (command line: "
+            "--skip-existing), or start anew by overwrite=True (command line: --overwrite)"
         )
 
     def _take_up(self, *, keep: bool) -> None:
@@ -235,7 +235,7 @@ class CocoWriter:
         except ValidationError as error:
             raise ExportError(
                 f"{display(self.partial)}: line {number} is damaged ({said(error)}); remove that "
-                "line and resume, or pass overwrite=True to start anew"
+                "line and go on, or start anew by overwrite=True (command line: --overwrite)"
             ) from error
 
     def _count(self, record: _Record) -> None:

@@ -191,6 +191,6 @@ def check_writable(out: str | os.PathLike[str]) -> None:
     there = next(folder for folder in (place, *place.parents) if folder.is_dir())
     if not os.access(there, os.W_OK | os.X_OK):
         raise FileError(
-            f"{display(there)}: cannot be written to (it is read-only, or you may not); give "
-            "another --output"
+            f"{display(there)}: cannot be written to (it is read-only, or you may not); choose "
+            "another output"
         )

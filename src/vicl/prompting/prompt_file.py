@@ -278,7 +278,7 @@ def _engine(
         raise PromptFileError(
             f"{name}: was made with model {manifest.engine!r} (weights "
             f"{_short(manifest.weights_hash)}), which does not come with vicl; give that model "
-            "(model=..., or --model FOLDER)"
+            "by model=... (command line: --model FOLDER)"
         )
     return load_model(manifest.engine, device=device, dtype=manifest.dtype)
 
@@ -299,8 +299,8 @@ def _check_engine(manifest: _Manifest, engine: InContextModel | Inpainter, name:
         return
     raise PromptFileError(
         f"{name}: was made with {was}, but got {found}: answers would differ. Give the model it "
-        "was made with, or take this one on purpose (any_model=True, or --any-model) and save the "
-        "prompt anew"
+        "was made with, or take this one on purpose by any_model=True (command line: --any-model) "
+        "and save the prompt anew"
     )
 
 

@@ -99,8 +99,8 @@ def infer_config(
         if missing:
             raise ShapeError(
                 f"got a width of {missing[0]}, which no published model has, and shapes do not "
-                "show how many attention heads there are; give heads=(encoder, decoder), or "
-                "--heads ENCODER DECODER"
+                "show how many attention heads there are; give heads=(encoder, decoder) "
+                "(command line: --heads ENCODER DECODER)"
             )
         heads = HEADS[width], HEADS[narrow]
     fields: dict[str, object] = {

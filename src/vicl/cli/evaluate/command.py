@@ -167,7 +167,7 @@ def _evaluate(
     from vicl.evaluation.running.engines import as_engine, device_of, with_floors
     from vicl.evaluation.running.runner import evaluate
     from vicl.evaluation.scoring.scorers import scorer_for
-    from vicl.files import hash_file
+    from vicl.files import display, hash_file
     from vicl.metrics.perceptual import load_lpips
 
     examples = max(len(episode.examples) for episode in episodes)
@@ -217,5 +217,5 @@ def _evaluate(
                 "as alone"
             )
     if out is not None:
-        click.echo(f"all of it: {out / 'index.html'}", err=True)
+        click.echo(f"all of it: {display(out / 'index.html')}", err=True)
     return results

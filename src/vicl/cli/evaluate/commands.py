@@ -54,7 +54,7 @@ def _rules(options: Options, _: int) -> list[Dataset]:
 def _write_rules(options: Options, runs: Sequence[Results]) -> None:
     """Write what was found of each rule; the sets have been printed and written already."""
     from vicl.evaluation.reporting.rule_table import to_json, to_markdown
-    from vicl.files import write_atomic
+    from vicl.files import display, write_atomic
 
     if options.output is None or not runs:
         return
@@ -62,7 +62,7 @@ def _write_rules(options: Options, runs: Sequence[Results]) -> None:
     write_atomic(table, to_markdown(runs).encode())
     found = json.dumps(to_json(runs), indent=1, ensure_ascii=False) + "\n"
     write_atomic(options.output / "rules.json", found.encode())
-    click.echo(f"rule by rule: {table}", err=True)
+    click.echo(f"rule by rule: {display(table)}", err=True)
 
 
 COMMANDS = (

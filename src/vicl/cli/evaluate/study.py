@@ -12,6 +12,7 @@ import click
 from vicl.cli.evaluate.study_given import COMMON, MODELS, RUN, Given
 from vicl.cli.failing import failing
 from vicl.cli.options import number, text
+from vicl.files import display
 
 if TYPE_CHECKING:
     from vicl.evaluation.studies.table import StudyTable
@@ -83,7 +84,7 @@ def _run(function: _Study, **options: Any) -> None:
         table = function(given, **options)
         write_study(table, given.output)
     click.echo(as_markdown(table), nl=False)
-    click.echo(f"figure: {given.output / 'figure.png'}", err=True)
+    click.echo(f"figure: {display(given.output / 'figure.png')}", err=True)
 
 
 @_command(
