@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 import vicl
-from vicl.cli.failing import Commands
+from vicl.cli.commands import Commands
 
 main = click.version_option(vicl.__version__, prog_name="vicl")(
     Commands(

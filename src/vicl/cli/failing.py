@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
-import signal
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -96,45 +94,3 @@ def failing(
             if full is None or type(error).__name__ != "OutOfMemoryError":
                 raise
             end(error, code, f"the device's memory is full; {full}")
-
-
-class Commands(click.Group):
-    """Commands that are imported when they are named, and that Ctrl-C ends plainly.
-
-    Args:
-        name: Of the group.
-        home: The module of the modules that hold a command each, of the same name.
-        names: Of the commands, in order.
-        **settings: As of a group.
-    """
-
-    def __init__(self, name: str, *, home: str, names: Sequence[str], **settings: Any) -> None:
-        super().__init__(name, **settings)
-        self.home, self.names = home, tuple(names)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Their names, in order."""
-        return list(self.names)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """One of them; None if there is none of the name."""
-        if cmd_name not in self.names:
-            return None
-        home = importlib.import_module(f"{self.home}.{cmd_name}")
-        command: click.Command = getattr(home, cmd_name)
-        return command
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run what was asked for, from its import on."""
-        with stoppable():
-            return super().invoke(ctx)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run as a process of its own: Ctrl-C pressed again while it ends changes nothing."""
-        try:
-            return super().__call__(*args, **kwargs)
-        except KeyboardInterrupt:
-            sys.exit(STOPPED)
-        finally:
-            with suppress(ValueError):  # not in the main thread, which gets no Ctrl-C
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
