@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,27 +31,31 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def process(*arguments: str, code: str = "from vicl.cli import main; main()") -> subprocess.Popen:
+@contextmanager
+def process(
+    *arguments: str, code: str = "from vicl.cli import main; main()"
+) -> Iterator[subprocess.Popen[str]]:
     """The command in a process of its own, which signals can be sent to."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("COV")}
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
-    )
+    ) as running:
+        yield running
 
 
 def test_ctrl_c_says_how_many_were_answered_and_how_to_go_on(work: Path) -> None:
     for number in range(60):
         save_image(to_pil(scene(number)[0]), f"many/{number:03}.png")
-    running = process(*COPY, "many", "-o", "answers", "--batch-size", "1")
-    for _ in range(3):
-        running.stdout.readline()
-    running.send_signal(signal.SIGINT)
-    rest, said = running.communicate(timeout=60)
+    with process(*COPY, "many", "-o", "answers", "--batch-size", "1") as running:
+        for _ in range(3):
+            running.stdout.readline()
+        running.send_signal(signal.SIGINT)
+        rest, said = running.communicate(timeout=60)
     answered = 3 + len(rest.splitlines())
     assert running.returncode == 130
     assert said == f"error: stopped: {answered} answered; go on with --skip-existing\n"
@@ -60,15 +66,15 @@ def test_ctrl_c_says_how_many_were_answered_and_how_to_go_on(work: Path) -> None
 
 
 def test_ctrl_c_while_queries_are_still_listed(work: Path) -> None:
-    running = process(*COPY, "-", "--json")
-    running.stdin.write("q/a.png\n")
-    running.stdin.flush()
-    with pytest.raises(subprocess.TimeoutExpired):
-        running.wait(timeout=1.5)
-    running.send_signal(signal.SIGINT)
-    running.send_signal(signal.SIGINT)
-    assert running.wait(timeout=60) == 130
-    assert running.stderr.read() == "error: stopped: 0 answered\n"
+    with process(*COPY, "-", "--json") as running:
+        running.stdin.write("q/a.png\n")
+        running.stdin.flush()
+        with pytest.raises(subprocess.TimeoutExpired):
+            running.wait(timeout=1.5)
+        running.send_signal(signal.SIGINT)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(timeout=60) == 130
+        assert running.stderr.read() == "error: stopped: 0 answered\n"
 
 
 IMPORTED = """
@@ -90,18 +96,18 @@ main(["x"])
 
 
 def test_ctrl_c_during_an_import_waits_for_its_end(work: Path) -> None:
-    running = process(code=IMPORTED)
-    assert running.wait(timeout=20) == 130
-    assert running.stderr.read() == "error: stopped\n"
+    with process(code=IMPORTED) as running:
+        assert running.wait(timeout=20) == 130
+        assert running.stderr.read() == "error: stopped\n"
     assert Path("whole.txt").exists()
 
 
 @pytest.mark.parametrize("arguments", [("models",), ("evaluate", "--help"), (*COPY, "q", "--json")])
 def test_a_reader_that_leaves_is_no_error(work: Path, arguments: tuple[str, ...]) -> None:
-    running = process(*arguments)
-    running.stdout.close()
-    assert running.wait(timeout=60) == 141
-    assert running.stderr.read() == ""
+    with process(*arguments) as running:
+        running.stdout.close()
+        assert running.wait(timeout=60) == 141
+        assert running.stderr.read() == ""
 
 
 def test_names_are_printed_in_one_line(work: Path) -> None:
@@ -191,5 +197,4 @@ def test_errors_speak_the_command_lines_words(work: Path) -> None:
     assert "on purpose by --any-model and" in other
     large = vicl(*COPY, "q/a.png", "--json", "--limit-pixels", "100").stderr
     assert "by --limit-pixels N" in large
-    for said in (exists, other, large):
-        assert "=" not in said
+    assert "=" not in exists + other

@@ -265,8 +265,8 @@ def _answer(
                         ) from error
                     fail(query.path, error)
                     continue
-                click.echo(line)
                 answered += 1
+                click.echo(line)
                 advance()
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(_stopped(answered, given)) from error
