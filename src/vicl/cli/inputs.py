@@ -118,11 +118,11 @@ def _without_answers(images: Sequence[Path], folder: Path, out: str | None) -> l
         kinds[file.with_suffix("")].add(file.suffix)
 
     def is_answer(file: Path) -> bool:
-        name, word = file.with_suffix(""), ".canvas"
+        name = file.with_suffix("")
         if below is not None and file.resolve().is_relative_to(below):
             return True
         if beside and file.suffix == ".png" and len(kinds[name]) > 1:
             return True
-        return name.name.endswith(word) and name.with_name(name.name[: -len(word)]) in kinds
+        return name.suffix in (".canvas", ".overlay") and name.with_suffix("") in kinds
 
     return [file for file in images if not is_answer(file)]

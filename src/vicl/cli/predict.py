@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from vicl.prompting.prompter import VisualPrompter
 
 
+OUTLINED = ("coco-polygons", "yolo", "labelme")
+"""The formats that have outlines, as the writers say."""
+
+
 @click.command()
 @click.argument("queries", nargs=-1, metavar="QUERY...")
 @options(
@@ -62,7 +66,7 @@ if TYPE_CHECKING:
     text("-o --output", "OUT", "A file for one query, else a folder (ending with a slash)."),
     choice(
         "--format format_",
-        ("png", "coco", "coco-polygons", "yolo", "yolo-boxes", "labelme"),
+        ("png", "coco", "coco-polygons", "yolo", "yolo-boxes", "labelme", "voc"),
         "Of segmentation and detection answers; the others are pictures.",
         "png",
     ),
@@ -71,6 +75,23 @@ if TYPE_CHECKING:
         ("named", "1..n"),
         "Masks as pictures: the values or colours named in --classes, or 1 to n.",
         "named",
+    ),
+    click.Option(
+        ["--tolerance"],
+        type=click.FloatRange(min=0),
+        metavar="PX",
+        help="coco-polygons, yolo, labelme: pixels by which outlines may be off to save points.  "
+        "[default: 0]",
+    ),
+    number(
+        "--min-area",
+        1,
+        "All formats but png: leave out parts of a mask of fewer pixels.  [default: 1]",
+        metavar="PX",
+    ),
+    flag(
+        "--overlay",
+        "Also write NAME.overlay.png: the query with its mask and boxes over it, for review.",
     ),
     flag("--canvas", "Also write NAME.canvas.png: the filled grid."),
     path("--contact-sheet", "FILE", "Draw the examples and the first 50 answers on one page."),
@@ -106,6 +127,8 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
 
     queries = find_queries(arguments, out=given["output"], all_frames=given["all_frames"])
     prompter = _prompter(given)
+    if given["overlay"] and not prompter.task.classes:
+        raise click.UsageError(f"--overlay shows masks and boxes; {prompter.task.name} has neither")
     with _writer(queries, prompter, given) as writer:
         pending = _pending(queries, writer, given)
         if writer is not None and writer.note:
@@ -128,6 +151,9 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
             if given["canvas"] and writer is not None:
                 canvas = prompter.canvas(query.image, answer)
                 save_image(canvas, writer.beside(query, "canvas"), inputs=[query.path])
+            if given["overlay"] and writer is not None:
+                review = prompter.overlay(query.image, answer)
+                save_image(review, writer.beside(query, "overlay"), inputs=[query.path])
             if given["contact_sheet"] is not None:
                 sheet.add(query, answer)
             if given["as_json"]:
@@ -167,8 +193,14 @@ def _check(arguments: Sequence[str], given: Mapping[str, Any]) -> None:
         raise click.UsageError("--temperature, --top-k and --coherent go with --samples")
     if arguments and given["output"] is None and not given["as_json"]:
         raise click.UsageError("give --output OUT (or --json to print results only)")
-    if given["output"] is None and (given["canvas"] or given["format_"] != "png"):
-        raise click.UsageError("--canvas and --format go with --output")
+    if given["output"] is None and any(
+        (given["canvas"], given["overlay"], given["format_"] != "png")
+    ):
+        raise click.UsageError("--canvas, --overlay and --format go with --output")
+    if given["tolerance"] is not None and given["format_"] not in OUTLINED:
+        raise click.UsageError(f"--tolerance goes with --format {', '.join(OUTLINED)}")
+    if given["min_area"] is not None and given["format_"] == "png":
+        raise click.UsageError("--min-area goes with any --format but png")
     saved = given["save_prompt"]
     if saved is not None and saved.exists() and not given["overwrite"]:
         raise click.UsageError(f"{display(saved)} exists; --overwrite replaces it")
@@ -213,6 +245,8 @@ def _writer(
         sources=[Path(path) for pair in given["examples"] for path in pair],
         resume=given["skip_existing"],
         overwrite=given["overwrite"],
+        tolerance=given["tolerance"] or 0.0,
+        min_area=given["min_area"] or 1,
     )
 
 

@@ -39,7 +39,8 @@ def overlay(image: ImageLike, annotation: Annotation) -> Image.Image:
         ExportError: If the annotation is of an image of another size.
         vicl.ImageError: If the image cannot be opened.
     """
-    picture = to_pil(to_tensor(image))
+    plain = isinstance(image, Image.Image) and image.mode == "RGB"
+    picture = image.copy() if plain else to_pil(to_tensor(image))
     height, width = annotation.size
     if picture.size != (width, height):
         raise ExportError(
@@ -102,7 +103,7 @@ def _draw_boxes(
         x0, y0, x1, y1 = (round(value) for value in box.box)
         colour = colours[box.label - 1]
         pen.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=colour, width=line)
-        score = "" if box.score is None else f" {box.score:.2f}"
+        score = "" if box.score == 1 else f" {box.score:.2f}"
         words = f"{annotation.classes[box.label - 1]}{score}"
         left, top, right, bottom = pen.textbbox((x0 + line, y0 + line), words, font=font)
         pen.rectangle((left, top, right, bottom), fill=colour)

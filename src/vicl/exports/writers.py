@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -19,11 +20,15 @@ from vicl.exports.companions import check_companions, write_companions
 from vicl.exports.labelme import write_labelme
 from vicl.exports.masks import LABEL_MAP, Values, json_bytes, label_map, named_image
 from vicl.exports.places import distinct_names, file_names, is_file, suffix_of
+from vicl.exports.voc_writing import write_voc
 from vicl.exports.yolo import write_yolo, yolo_class_files
 from vicl.images import save_image
 from vicl.tasks.masks import Classes
 
-FORMATS = ("png", "coco", "coco-polygons", "yolo", "yolo-boxes", "labelme")
+FORMATS = ("png", "coco", "coco-polygons", "yolo", "yolo-boxes", "labelme", "voc")
+
+OUTLINED = ("coco-polygons", "yolo", "labelme")
+"""Formats with outlines of masks, which may save points."""
 
 
 _NO_PALETTE = (".webp", ".gif")
@@ -41,6 +46,8 @@ def open_writer(
     sources: Sequence[Path] = (),
     resume: bool = False,
     overwrite: bool = False,
+    tolerance: float = 0.0,
+    min_area: int = 1,
 ) -> Iterator[Writer]:
     """Give a writer, which is finished when the block ends.
 
@@ -54,6 +61,8 @@ def open_writer(
         sources: Files beside the queries that must not be overwritten.
         resume: COCO: go on with the file that is there.
         overwrite: COCO: replace it.
+        tolerance: Of :data:`OUTLINED`: pixels by which an outline may be off to save points.
+        min_area: Of all but PNG: components of a mask of fewer pixels are left out.
 
     Raises:
         ExportError: If two queries would be written to one file, or a query, a source or a
@@ -61,6 +70,7 @@ def open_writer(
     """
     if format not in FORMATS:
         raise ExportError(f"format: got {format!r}, expected one of {', '.join(FORMATS)}")
+    objects = Objects(tolerance, min_area)
     marks = classes if isinstance(classes, Classes) or not classes else Classes.parse(list(classes))
     if format != "png" and not isinstance(marks, Classes):
         raise ExportError(
@@ -78,14 +88,36 @@ def open_writer(
             values=values,
             sources=sources,
             single=single,
+            objects=objects,
         )
         return
     path = Path(out) if single else Path(out) / "annotations.json"
     names = distinct_names(queries)
     style: CocoStyle = "polygon" if format == "coco-polygons" else "rle"
     named = marks.names if isinstance(marks, Classes) else ()
-    with CocoWriter(path, named, resume=resume, overwrite=overwrite, style=style) as coco:
+    with CocoWriter(
+        path,
+        named,
+        resume=resume,
+        overwrite=overwrite,
+        style=style,
+        **asdict(objects),
+    ) as coco:
         yield CocoFile(coco, names)
+
+
+@dataclass(frozen=True)
+class Objects:
+    """How the objects of a mask are written; see :func:`open_writer`."""
+
+    tolerance: float = 0.0
+    min_area: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.tolerance < float("inf"):
+            raise ExportError(f"tolerance: got {self.tolerance}, expected pixels from 0 on")
+        if self.min_area < 1:
+            raise ExportError(f"min_area: got {self.min_area}, expected at least 1 pixel")
 
 
 class FileWriter:
@@ -105,8 +137,10 @@ class FileWriter:
         values: Values,
         sources: Sequence[Path],
         single: bool,
+        objects: Objects = Objects(),
     ) -> None:
         self.format, self.marks, self.values = format, marks, values
+        self.objects = objects
         self.names = distinct_names(queries)
         files = file_names(self.names, suffix_of(format))
         self.targets = {query: out if single else out / name for query, name in files.items()}
@@ -185,11 +219,16 @@ class FileWriter:
         elif self.format == "labelme":
             # LabelMe looks for the image from where the annotation is.
             image = os.path.relpath(query.path.resolve(), target.resolve().parent)
-            write_labelme(target, as_annotation(Path(image).as_posix(), answer))
+            found = as_annotation(Path(image).as_posix(), answer)
+            write_labelme(target, found, **asdict(self.objects))
+        elif self.format == "voc":
+            found = as_annotation(self.names[query].as_posix(), answer)
+            write_voc(target, found, min_area=self.objects.min_area)
         else:
             outlines = self.format == "yolo" and answer.mask is not None
             found = as_annotation(self.names[query].as_posix(), answer)
-            write_yolo(target, found, style="segments" if outlines else "boxes")
+            style: Literal["boxes", "segments"] = "segments" if outlines else "boxes"
+            write_yolo(target, found, style=style, **asdict(self.objects))
 
 
 class CocoFile:
