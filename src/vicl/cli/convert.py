@@ -10,11 +10,17 @@ from typing import Any
 import click
 
 from vicl.cli.failing import failing
-from vicl.cli.options import PATH, flag, options, path, text
+from vicl.cli.options import PATH, examples, flag, options, path, text
 from vicl.files import display
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "vicl convert checkpoint-3400.pth models/paper --vqgan last.ckpt --licence unknown",
+        "vicl convert last.ckpt models/vqgan --vqgan-config model.yaml",
+        "vicl predict cat.jpg --example dog.jpg dog_mask.png --model models/paper -o answer.png",
+    )
+)
 @click.argument("source", type=PATH)
 @click.argument("out", type=PATH)
 @options(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vicl.cli.failing import failing
-from vicl.cli.options import flag, options, path, text
+from vicl.cli.options import examples, flag, options, path, text
 from vicl.files import display
 from vicl.files.progress import transfers
 
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from vicl.published.download import Published
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "vicl download --list",
+        "vicl download lpips-alex --accept-licence",
+        "vicl download mae-vqgan-large-figures-imagenet -o models/paper",
+    )
+)
 @click.argument("name", required=False)
 @options(
     flag("--list as_list", "List what there is, and stop."),

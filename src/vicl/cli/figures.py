@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vicl.cli.failing import failing
-from vicl.cli.options import PATH, SEED, choice, number, options, path, text
+from vicl.cli.options import PATH, SEED, choice, examples, number, options, path, text
 from vicl.files import display
 from vicl.files.progress import progress
 
@@ -33,7 +33,12 @@ def _licence(name: str) -> click.Option:
     return text(name, "TEXT", "For the metadata.", default="not stated", show_default=False)
 
 
-@figures.command()
+@figures.command(
+    epilog=examples(
+        "vicl figures synthesize figures --count 10000 --workers 4",
+        "vicl figures synthesize pages --count 100 --clean 0 --format folder --encoding png",
+    )
+)
 @click.argument("out", type=PATH)
 @options(
     number("--count", 1, default=10_000),
@@ -82,7 +87,9 @@ def synthesize(
         click.echo(display(file))
 
 
-@figures.command()
+@figures.command(
+    epilog=examples("vicl figures sheet sheets", "vicl figures sheet sheets --rule negative")
+)
 @click.argument("out", type=PATH)
 @options(
     SEED, *_CONTENT, text("--rule rules", "NAME", "Only this rule. Repeat for more.", multiple=True)

@@ -75,6 +75,11 @@ def flag(names: str, help: str) -> click.Option:
     return click.Option(names.split(), is_flag=True, help=help)
 
 
+def examples(*commands: str) -> str:
+    """What stands at the end of a command's help: lines that can be typed, comments among them."""
+    return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
+
+
 SEED = seed(default=0)
 DEVICE = choice("--device", ("auto", "cpu", "cuda", "mps"), default="auto")
 DTYPE = choice("--dtype", ("auto", "float32", "bfloat16"), default="auto")

@@ -13,7 +13,7 @@ import click
 
 from vicl.cli.failing import failing, tell
 from vicl.cli.inputs import find_queries
-from vicl.cli.options import DEBUG, DEVICE, choice, flag, number, options, path, text
+from vicl.cli.options import DEBUG, DEVICE, choice, examples, flag, number, options, path, text
 from vicl.cli.settings import SAMPLING, SETTINGS, settings_of
 from vicl.files import check_writable, display, is_no_room
 from vicl.files.progress import progress
@@ -28,7 +28,21 @@ OUTLINED = ("coco-polygons", "yolo", "labelme")
 """The formats that have outlines, as the writers say."""
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "# one photograph, by one example",
+        "vicl predict cat.jpg --example dog.jpg dog_mask.png --task segmentation -o cat_mask.png",
+        "# a folder, two classes, labels to be corrected in LabelMe, and pictures for review",
+        "vicl predict photos --example dog.jpg dog_classes.png --task segmentation \\",
+        "    --classes dog=1,grass=2 --format labelme --tolerance 1 --overlay -o labels/",
+        "# the same prompt again and again; go on after a stop",
+        "vicl predict --example dog.jpg dog_mask.png --task segmentation --save-prompt dog.vicl",
+        "vicl predict photos --prompt dog.vicl --format coco -o dogs.json",
+        "vicl predict photos --prompt dog.vicl --format coco -o dogs.json --skip-existing",
+        "# what files a list names, to JSON lines",
+        "find photos -name '*.jpg' -print0 | vicl predict - --prompt dog.vicl --json",
+    )
+)
 @click.argument("queries", nargs=-1, metavar="QUERY...")
 @options(
     text(
@@ -111,8 +125,10 @@ OUTLINED = ("coco-polygons", "yolo", "labelme")
 def predict(queries: tuple[str, ...], **given: Any) -> None:
     """Answer each QUERY as the examples show.
 
-    QUERY is files, folders, globs, or - for a list of files on standard input. Finished answers
-    stay whatever happens; run again with --skip-existing to go on.
+    QUERY is files, folders, globs, or - for a list of files on standard input, a line each or with
+    zero bytes between them. Finished answers stay whatever happens; run again with --skip-existing
+    to go on. The exit code is 0 when all were answered, 1 when some failed, 2 for wrong usage, 130
+    after Ctrl-C.
     """
     with failing(2, debug=given["debug"], stopped=_stopped(0, given)):
         failed = _run(queries, given)
@@ -129,6 +145,8 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
     prompter = _prompter(given)
     if given["overlay"] and not prompter.task.classes:
         raise click.UsageError(f"--overlay shows masks and boxes; {prompter.task.name} has neither")
+    if prompter.task.name == "detection" and (given["tolerance"] or given["min_area"]):
+        raise click.UsageError("--tolerance and --min-area are of masks; detection answers boxes")
     with _writer(queries, prompter, given) as writer:
         pending = _pending(queries, writer, given)
         if writer is not None and writer.note:

@@ -13,6 +13,7 @@ import click
 
 from vicl.cli.evaluate.options import COMMON, Options
 from vicl.cli.failing import failing
+from vicl.cli.options import examples
 
 if TYPE_CHECKING:
     from vicl.engine import InContextModel, Inpainter
@@ -41,7 +42,7 @@ class Asked:
 
 
 def evaluate_command(
-    name: str, what: str, text: str, asked: Asked, *extra: click.Option
+    name: str, what: str, text: str, asked: Asked, *extra: click.Option, lines: Sequence[str]
 ) -> click.Command:
     """Make a command.
 
@@ -51,12 +52,14 @@ def evaluate_command(
         text: What it reads.
         asked: What it asks.
         extra: Its own options, which stand before those of all commands.
+        lines: Examples of its use.
     """
     return click.Command(
         name,
         params=[*extra, *COMMON],
         callback=partial(_run, asked),
         short_help=what,
+        epilog=examples(*lines),
         help=f"{what}: {text}\n\nPrints each metric with its bootstrap 95% interval. The exit code "
         "is 0, or 1 when some episodes failed, 2 for wrong usage, 130 after Ctrl-C.",
     )
