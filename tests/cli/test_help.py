@@ -49,7 +49,7 @@ def anything(_: click.Path, value: str, *__: object) -> Path:
     return Path(value)
 
 
-@pytest.mark.parametrize("words", commands(), ids=" ".join)
+@pytest.mark.parametrize("words", [*commands()], ids=" ".join)
 def test_every_command_ends_with_examples_that_parse(
     words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,5 +60,5 @@ def test_boxes_are_drawn_in_their_classes_colours() -> None:
 
 def test_another_size_is_refused() -> None:
     annotation = Annotation("a.png", (4, 5), ("a",), mask=np.ones((4, 5), np.uint8))
-    with pytest.raises(ExportError, match="has 4 x 5 pixels, expected .* 5 x 4"):
+    with pytest.raises(ExportError, match=r"has 4 x 5 pixels, expected .* 5 x 4"):
         overlay(np.zeros((5, 4, 3), np.uint8), annotation)

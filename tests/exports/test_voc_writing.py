@@ -15,14 +15,11 @@ SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 def boxes(text: str) -> list[tuple[str, tuple[int, ...]]]:
     """Classes and boxes; `int` as most readers have it."""
-    found = ET.fromstring(text).iter("object")
-    return [
-        (
-            str(entry.findtext("name")),
-            tuple(int(entry.findtext(f"bndbox/{s}") or "") for s in SIDES),
-        )
-        for entry in found
-    ]
+    found = []
+    for entry in ET.fromstring(text).iter("object"):
+        sides = tuple(int(entry.findtext(f"bndbox/{side}") or "") for side in SIDES)
+        found.append((str(entry.findtext("name")), sides))
+    return found
 
 
 def test_components_of_a_mask_have_boxes_counted_from_one() -> None:
@@ -47,9 +44,8 @@ def test_boxes_are_cut_to_the_image_and_whole() -> None:
 
 
 def test_the_image_is_named_with_its_size(tmp_path: Path) -> None:
-    annotation = Annotation(
-        "sub/Blätter\x1b.jpg", (20, 30), ("a",), mask=np.zeros((20, 30), np.uint8)
-    )
+    empty = np.zeros((20, 30), np.uint8)
+    annotation = Annotation("sub/Blätter\x1b.jpg", (20, 30), ("a",), mask=empty)
     write_voc(tmp_path / "a.xml", annotation)
     root = ET.parse(tmp_path / "a.xml").getroot()
     assert root.findtext("folder") == "sub"
