@@ -195,6 +195,9 @@ class Features:
     levels: tuple[Float[Tensor, "b _c _h _w"], ...]
     whole: Float[Tensor, "b d"]
 
+    def __repr__(self) -> str:
+        return brief_fields(self)
+
 
 @runtime_checkable
 class Encoder(Named, Protocol):

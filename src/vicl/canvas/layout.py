@@ -17,7 +17,7 @@ from torch import Tensor
 from vicl.canvas.arrangements import ARRANGEMENTS
 from vicl.canvas.moves import Move, moved
 from vicl.canvas.rects import Fit, Rect, place
-from vicl.images import resize, to_tensor
+from vicl.images import brief_fields, resize, to_tensor
 from vicl.prompt import Prompt
 
 Order = Literal["above", "left"]
@@ -38,6 +38,9 @@ class Canvas:
 
     image: Float[Tensor, "3 H W"]
     hole: Bool[Tensor, "H W"]
+
+    def __repr__(self) -> str:
+        return brief_fields(self)
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,9 @@ class CocoWriter:
             self._stop()
             raise
 
+    def __repr__(self) -> str:
+        return f"CocoWriter({display(self.path)!r}, {list(self.classes)}, {len(self._done)} images)"
+
     @property
     def done(self) -> Set[str]:
         """File names of the images that are written already."""
