@@ -168,11 +168,17 @@ def test_any_byte_may_be_wrong(good: Path, tmp_path: Path) -> None:
     assert 0 < opened < 150
 
 
+LIES: tuple[Any, ...] = (
+    *(None, 0, -1, 10**30, 1.5, True, "", "../../etc/passwd", "x\n\0y"),
+    *([], {}, [7]),
+)
+
+
 def lies_about(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Every place in a manifest, with what it might say instead."""
     inner = value.items() if isinstance(value, dict) else enumerate(value)
     for key, part in inner:
-        for lie in (None, 0, -1, 10**30, 1.5, True, "", "../../etc/passwd", "x\n\0y", [], {}, [7]):
+        for lie in LIES:
             yield (*place, key), lie
         if isinstance(part, dict | list):
             yield from lies_about(part, (*place, key))

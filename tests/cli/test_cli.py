@@ -397,8 +397,8 @@ def test_parts_and_points_are_left_out_where_it_is_asked_for(work: Path) -> None
     mask = np.zeros((30, 40), np.uint8)
     mask[8:22, 6:20], mask[2, 30:33] = 255, 255
     Image.fromarray(mask).save("parts.png")
-    parts = ("predict", "q/a.png", "--example", "in.png", "parts.png", "--task", "segmentation")
-    parts = (*parts, "--model", "copy", "-o", "answers/", "--overwrite")
+    asked = ("predict", "q/a.png", "--example", "in.png", "parts.png", "--task", "segmentation")
+    parts = (*asked, "--model", "copy", "-o", "answers/", "--overwrite")
     for format_, objects in (("voc", "<object>"), ("yolo", "\n"), ("labelme", '"polygon"')):
         suffix = {"voc": "xml", "yolo": "txt", "labelme": "json"}[format_]
         target = Path(f"answers/a.{suffix}")

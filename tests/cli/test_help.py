@@ -57,9 +57,10 @@ def test_every_command_ends_with_examples_that_parse(
     own = 0
     for line in lines(words):
         typed = called(line)
-        command: click.Command = main
+        command: click.Command | None = main
         while isinstance(command, click.Group):
             command = command.get_command(click.Context(command), typed.pop(0))
+        assert command is not None
         command.make_context(str(command.name), typed)  # refuses what is not known
         own += " ".join(called(line)).startswith(" ".join(words))
     assert own

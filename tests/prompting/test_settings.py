@@ -34,7 +34,7 @@ QUERY = picture(44, 40, seed=30)
         ({"upsampling": "magic"}, "upsampling: got 'magic', expected 'bicubic' or 'guided'"),
         ({"fit": "wide"}, "fit: got 'wide'"),
         ({"spins": 0}, "spins: got 0"),
-        ({"arrangements": (1, 9)}, r"arrangements: got \(1, 9\), expected numbers from 1 to 8"),
+        ({"arrangements": (1, 9)}, r"arrangements: got \[1, 9\], expected numbers from 1 to 8"),
         ({"arrangements": 0}, "arrangements: got"),
         ({"arrangements": 9}, "arrangements: got"),
         ({"fuse": "votes"}, "fuse: got 'votes', expected 'answers'"),

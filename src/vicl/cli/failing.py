@@ -15,7 +15,7 @@ import click
 STOPPED, NO_READER = 130, 141
 """Exit codes after Ctrl-C, and where the reader of the output has left: what shells expect."""
 
-_ARGUMENT = r"\w+=(?:\{[^{}]*\}|\[[^][]*\]|\([^()]*\)|[\w.]+)"
+_ARGUMENT = r"(?:VisualPrompter\.\w+|\w+=(?:\{[^{}]*\}|\[[^][]*\]|\([^()]*\)|[\w.]+))"
 _BOTH = re.compile(rf"{_ARGUMENT}(?: or {_ARGUMENT})* \(command line: ([^()]*)\)")
 """How errors name what to give: in Python, and in brackets on the command line."""
 

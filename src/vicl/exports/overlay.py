@@ -39,8 +39,10 @@ def overlay(image: ImageLike, annotation: Annotation) -> Image.Image:
         ExportError: If the annotation is of an image of another size.
         vicl.ImageError: If the image cannot be opened.
     """
-    plain = isinstance(image, Image.Image) and image.mode == "RGB"
-    picture = image.copy() if plain else to_pil(to_tensor(image))
+    if isinstance(image, Image.Image) and image.mode == "RGB":
+        picture = image.copy()
+    else:
+        picture = to_pil(to_tensor(image))
     height, width = annotation.size
     if picture.size != (width, height):
         raise ExportError(

@@ -87,15 +87,11 @@ def to_tensor(
     elif isinstance(image, str | os.PathLike | Image.Image):
         decoded = _open(image, limit_pixels)
         name = image_name(image) if isinstance(image, Image.Image) else display(image)
-    elif isinstance(image, bytes | bytearray | memoryview) or hasattr(image, "read"):
-        raise ImageError(
-            f"image: got {type(image).__name__}, expected the name of a file, or "
-            "PIL.Image.open(...) of it, for bytes PIL.Image.open(io.BytesIO(...))"
-        )
     else:
         raise ImageError(
             f"image: got {type(image).__name__}, expected a path, a PIL image, a uint8 array "
-            "HxW or HxWx3, or a float tensor 3xHxW in [0, 1]"
+            "HxW or HxWx3, or a float tensor 3xHxW in [0, 1]; of an open file its name or "
+            "PIL.Image.open(file), of bytes PIL.Image.open(io.BytesIO(data))"
         )
     if is_deep(decoded):
         grey = torch.from_numpy(deep_grey(decoded, name, white=white))

@@ -62,7 +62,7 @@ class _Manifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     format: Literal["vicl prompt"]
-    version: int
+    version: int = Field(ge=1)
     task: str = Field(max_length=200)
     classes: tuple[_Class, ...] = Field(default=(), max_length=254)
     palette: bool = False
@@ -183,7 +183,7 @@ def _opened(path: str | os.PathLike[str]) -> zipfile.ZipFile:
             raise
         raise PromptFileError(
             f"{name}: is not a prompt file ({error}); make one with "
-            "`vicl predict ... --save-prompt F` or VisualPrompter.save"
+            "VisualPrompter.save (command line: --save-prompt F)"
         ) from error
 
 

@@ -83,7 +83,7 @@ class PromptSettings(BaseModel):
             raise ValueError("samples, tile: an answer in tiles has no alternatives")
         if not self.arrangements or any(a not in ARRANGEMENTS for a in self.arrangements):
             raise ValueError(
-                f"arrangements: got {self.arrangements}, expected numbers from 1 to "
+                f"arrangements: got {[*self.arrangements]}, expected numbers from 1 to "
                 f"{len(ARRANGEMENTS)}, at least one"
             )
         return self
