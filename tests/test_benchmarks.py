@@ -47,6 +47,20 @@ def test_resolution(shared: Path) -> None:
 
 
 @pytest.mark.slow
+def test_large_photographs() -> None:
+    done = run("large_photographs.py", "--megapixels", "0.1")
+    assert done.returncode == 0, done.stderr
+    assert "peak MiB" in done.stdout
+
+
+@pytest.mark.slow
+def test_reliability(shared: Path) -> None:
+    done = run("reliability.py", "--data", shared / "data", "--pairs", "1")
+    assert done.returncode == 0, done.stderr
+    assert "noise" in done.stdout
+
+
+@pytest.mark.slow
 def test_human_edges(shared: Path) -> None:
     done = run("human_edges.py", "--data", shared / "data", "--images", "4")
     assert done.returncode == 0, done.stderr
@@ -62,6 +76,7 @@ def test_human_edges(shared: Path) -> None:
         ("resolution.py",),
         ("fit_trust.py",),
         ("default_model.py", "--model", "analogies"),
+        ("reliability.py",),
     ],
 )
 def test_absent_data_are_named(script: tuple[str, ...], tmp_path: Path) -> None:

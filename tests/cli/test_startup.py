@@ -74,8 +74,8 @@ def predicting(query: str, example: str, output: str, task: str) -> str:
 
 def test_an_image_that_curves_explain_needs_nothing_slow(tmp_path: Path) -> None:
     code = predicting("cat.jpg", "brushes.jpg", "brushes_negative.jpg", "image")
-    # SciPy finds the nearest of the examples' pixels, for the confidence.
-    assert not imported(code, tmp_path) & (SLOW - {"scipy"})
+    # The confidence finds the nearest of the examples' pixels (SciPy), in Lab (scikit-image).
+    assert not imported(code, tmp_path) & (SLOW - {"scipy", "skimage"})
     assert (tmp_path / "answer.png").is_file()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -131,3 +132,16 @@ def test_tolerance_never_makes_a_polygon_a_line() -> None:
 
 def test_nothing_has_no_outline() -> None:
     assert trace(np.zeros((3, 4), dtype=np.int64)) == []
+
+
+def test_holes_that_hang_on_holes_are_put_together_once() -> None:
+    # One below another: each hangs on the one above it, and its path would be copied with each.
+    height = 40_001
+    mask = np.ones((height, 3), dtype=np.int64)
+    mask[1:-1:2, 1] = 0
+    begun = time.perf_counter()
+    (path,) = trace(mask)
+    x, y = path.T
+    area = 0.5 * abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1)))
+    assert area == mask.sum()
+    assert time.perf_counter() - begun < 20  # by copying it takes minutes

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -228,3 +229,17 @@ def test_what_does_not_fit_is_refused() -> None:
     other = _counts((1, 1, 1, 1), thresholds=(0.4,))
     with pytest.raises(ValueError, match="different thresholds"):
         edge_f([one, other])
+
+
+def test_memory_does_not_grow_with_the_square_of_the_tolerance() -> None:
+    # The tolerance is a share of the diagonal, 18 pixels here: a thousand cells round each pixel.
+    edges = np.zeros((1500, 2000))
+    edges[100::300] = 1.0
+    tracemalloc.start()
+    try:
+        counts = edge_counts(edges, (edges > 0)[None], thresholds=[0.5])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert _at(counts) == (10_000,) * 4
+    assert peak < 150 * edges.size

@@ -355,12 +355,38 @@ def test_confidence_falls_where_a_part_is_strange() -> None:
     assert confidence[:25, :25].mean() < confidence[40:, 40:].mean() - 0.2
 
 
+@pytest.mark.parametrize("light", [0.8, 1.2])
+def test_confidence_stays_in_another_light(light: float) -> None:
+    (image, mask), (query, _) = (coloured_scene(seed) for seed in (0, 1))
+    plain, lit = (
+        one(Prompt(((image, mask),), asked)).confidence
+        for asked in (query, (query * light).clamp(0, 1))
+    )
+    assert plain is not None
+    assert lit is not None
+    assert lit.mean() > plain.mean() - 0.1
+
+
+def test_noise_is_strange_though_each_of_its_colours_was_shown() -> None:
+    # In a photograph of many colours something is near each pixel of noise.
+    image, mask = photo("astronaut", 192), torch.zeros(3, 192, 192)
+    mask[:, 20:90, 70:120] = 1
+    known, noise = (
+        one(Prompt(((image, mask),), asked)).confidence
+        for asked in (image.roll(12, dims=2), strange(image, "noise"))
+    )
+    assert known is not None
+    assert noise is not None
+    assert noise.mean() < 0.65 < known.mean()
+
+
 def test_familiarity_does_not_change_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     (image, mask), (query, _) = (coloured_scene(seed) for seed in (0, 1))
     asked = strange(query, "gray")
     found = one(Prompt(((image, mask),), asked), samples=2)
     monkeypatch.setattr(
-        "vicl.models.analogies.engine.familiarity", lambda _, query: np.ones(query.shape[:2], "f4")
+        "vicl.models.analogies.engine.familiarity",
+        lambda _, query, seed: np.ones(query.shape[:2], "f4"),
     )
     plain = one(Prompt(((image, mask),), asked), samples=2)
     assert torch.equal(found.image, plain.image)

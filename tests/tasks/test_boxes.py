@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from vicl.tasks.boxes import SPECK, Box, components
+from vicl.tasks.boxes import SPECK, Box, component_boxes, components
 
 MASKS = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9))
 
@@ -106,3 +106,13 @@ def test_labels_start_at_one(label: float) -> None:
 def test_scores_are_finite() -> None:
     with pytest.raises(ValueError, match="score: got"):
         Box((0, 0, 1, 1), score=float("nan"))
+
+
+def test_many_classes_cost_what_their_own_boxes_cost() -> None:
+    # 225 classes, each in a block of its own, and one more in two places.
+    labels = np.kron(np.arange(1, 226).reshape(15, 15), np.ones((40, 40))).astype(np.uint8)
+    labels[0, 0] = labels[-1, -1] = 226
+    boxes = component_boxes(labels, (1200, 600))
+    assert len(boxes) == 227
+    assert boxes[100].box == (400.0, 480.0, 440.0, 560.0)
+    assert [box.box for box in boxes[225:]] == [(0, 0, 1, 2), (599, 1198, 600, 1200)]

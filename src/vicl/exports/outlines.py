@@ -14,10 +14,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+
+_Path: TypeAlias = "list[Float[np.ndarray, '_ 2'] | _Path]"
+"""Points (x, y) in pieces, and among them the paths of holes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,14 +139,20 @@ def _bridges(
     Returns:
         For each edge that lines start from: (column, hole), from left to right.
     """
-    keys = edges.y * (mask.shape[1] + 1) + np.minimum(edges.start, edges.end)
+    if not holes:
+        return {}
+    height, width = mask.shape
+    # The grid line at which the run of region pixels begins in which each pixel lies. All at once:
+    # walking up from each hole would cost the height at each.
+    below = np.arange(1, height + 1, dtype=np.int32)[:, None]
+    begins = np.maximum.accumulate(np.where(mask, np.int32(0), below), axis=0)
+    columns, rows = edges.end[holes], edges.y[holes]
+    keys = edges.y * (width + 1) + np.minimum(edges.start, edges.end)
+    wanted = begins[rows - 1, columns].astype(np.int64) * (width + 1) + columns
+    starts = np.searchsorted(keys, wanted, side="right") - 1
     found: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for hole in holes:
-        column, row = int(edges.end[hole]), int(edges.y[hole])
-        above = mask[:row, column][::-1]
-        length = row if above.all() else int(above.argmin())
-        key = (row - length) * (mask.shape[1] + 1) + column
-        found[int(np.searchsorted(keys, key, side="right")) - 1].append((column, hole))
+    for edge, column, hole in zip(starts.tolist(), columns.tolist(), holes, strict=True):
+        found[edge].append((column, hole))
     return {edge: sorted(starts) for edge, starts in found.items()}
 
 
@@ -170,19 +179,19 @@ def trace(
     rings = {int(ring[0]): ring for ring in _find_rings(edges)}
     holes = [top for top in rings if edges.end[top] < edges.start[top]]
     bridges = _bridges(mask, edges, holes)
-    paths: dict[int, Float[np.ndarray, "_ 2"]] = {}
+    bridged = np.zeros(len(edges.y), dtype=bool)
+    bridged[list(bridges)] = True
+    paths: dict[int, _Path] = {}
     # A hole hangs on an edge above it, so from the last ring to the first all are ready in time.
     for top in sorted(rings, reverse=True):
         ring = rings[top]
-        path = points[ring].reshape(-1, 2)
-        if bridges:
-            path = _with_holes(ring, points, bridges, paths)
+        path = _with_holes(ring, points, np.flatnonzero(bridged[ring]), bridges, paths)
         if edges.end[top] < edges.start[top]:  # a hole: from the line's foot round to it again
             foot = np.array([[edges.end[top] + 0.5, points[top, 1, 1]]])
-            path = np.concatenate([foot, path[2:], path[:2], foot])
+            path = [foot, *path[1:], path[0], foot]
         paths[top] = path
     found = {
-        int(labels[edges.y[top], edges.start[top]]): _finish(path, tolerance)
+        int(labels[edges.y[top], edges.start[top]]): _finish(_joined(path), tolerance)
         for top, path in paths.items()
     }
     return [found[label] for label in sorted(found)]
@@ -191,29 +200,49 @@ def trace(
 def _with_holes(
     ring: Int[np.ndarray, " k"],
     points: Float[np.ndarray, "n 4 2"],
+    bridged: Int[np.ndarray, " b"],
     bridges: dict[int, list[tuple[int, int]]],
-    paths: dict[int, Float[np.ndarray, "_ 2"]],
-) -> Float[np.ndarray, "_ 2"]:
+    paths: dict[int, _Path],
+) -> _Path:
     """Go round one ring, and on the way down to the holes that hang on it and back.
 
     Args:
         ring: Its edges.
         points: Those of :func:`_edge_points`.
+        bridged: Places in the ring of the edges that lines start from, rising.
         bridges: Those of :func:`_bridges`.
         paths: Finished paths of the holes; the ones used are taken out.
+
+    Returns:
+        Pieces; the first is the two points of the turn at which the ring starts.
     """
-    pieces: list[Float[np.ndarray, "_ 2"]] = []
-    done = 0
-    for position, edge in enumerate(ring.tolist()):
-        if edge not in bridges:
-            continue
-        pieces += [points[ring[done:position]].reshape(-1, 2), points[edge, :2]]
-        for column, hole in bridges[edge]:  # such an edge goes right: the region is below it
-            head = np.array([[column + 0.5, points[edge, 1, 1]]])
+    path = points[ring].reshape(-1, 2)
+    pieces: _Path = [path[:2]]
+    done = 2
+    for place in bridged.tolist():
+        turn = 4 * place + 2  # between the turns of its start and of its end
+        pieces.append(path[done:turn])
+        # Such an edge goes right: the region is below it.
+        for column, hole in bridges[int(ring[place])]:
+            head = np.array([[column + 0.5, path[turn - 1, 1]]])
             pieces += [head, paths.pop(hole), head]
-        pieces.append(points[edge, 2:])
-        done = position + 1
-    return np.concatenate([*pieces, points[ring[done:]].reshape(-1, 2)])
+        done = turn
+    return [*pieces, path[done:]]
+
+
+def _joined(path: _Path) -> Float[np.ndarray, "_ 2"]:
+    """Put the pieces of a path together: once, since holes may hang on holes in long chains."""
+    pieces: list[Float[np.ndarray, "_ 2"]] = []
+    left = [iter(path)]
+    while left:
+        for piece in left[-1]:
+            if isinstance(piece, list):
+                left.append(iter(piece))
+                break
+            pieces.append(piece)
+        else:
+            left.pop()
+    return np.concatenate(pieces)
 
 
 def _finish(path: Float[np.ndarray, "n 2"], tolerance: float) -> Float[np.ndarray, "m 2"]:

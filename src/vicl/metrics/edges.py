@@ -122,15 +122,18 @@ class _Lines:
     """The annotators' lines, ready to be looked up from any pixel.
 
     Attributes:
-        number: Per cell of all padded maps, flattened: the number of the line pixel there, or -1.
-        near: What to add to a cell for each cell within the tolerance, rising.
+        before: How many line pixels lie before each cell of all padded maps, flattened; one cell
+            more than they have.
+        rows: What to add to a cell for each row within the tolerance, rising.
+        reach: How many cells to either side are within the tolerance in each of these rows.
         corners: Per annotator, the cell of pixel (0, 0).
         row: What to add to a cell for the next row.
         total: How many line pixels there are.
     """
 
-    number: Int[np.ndarray, " cells"]
-    near: Int[np.ndarray, " k"]
+    before: Int[np.ndarray, " cells"]
+    rows: Int[np.ndarray, " k"]
+    reach: Int[np.ndarray, " k"]
     corners: Int[np.ndarray, " a"]
     row: int
     total: int
@@ -143,26 +146,37 @@ def _lines(annotators: Bool[np.ndarray, "a h w"], radius: float) -> _Lines:
     thinned = [thin_lines(lines) for lines in annotators]  # type: ignore[no-untyped-call]
     padded = np.pad(np.stack(thinned), ((0, 0), (reach, reach), (reach, reach)))
     count, height, row = padded.shape
-    cells = np.flatnonzero(padded)
-    number = np.full(padded.size, -1, dtype=np.int32)
-    number[cells] = np.arange(len(cells))
-    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1)
-    within = y**2 + x**2 <= radius**2
+    before = np.zeros(padded.size + 1, dtype=np.int32)
+    np.cumsum(padded.ravel(), out=before[1:])
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    across = (y**2 + x**2 <= radius**2).sum(axis=1) // 2
     corners = np.arange(count) * height * row + reach * row + reach
-    return _Lines(number, (y * row + x)[within], corners, row, len(cells))
+    return _Lines(before, y[:, 0] * row, across, corners, row, int(before[-1]))
 
 
 def _match(pixels: Int[np.ndarray, "n 2"], lines: _Lines) -> Bool[np.ndarray, "a n"]:
     """Say which pixels have a partner in the largest one-to-one matching with each annotator."""
     cells = lines.corners[:, None] + pixels[:, 0] * lines.row + pixels[:, 1]  # (a, n)
-    # On a pixel grid, looking at every cell near by finds what a KD-tree would, sooner.  The
-    # annotators' maps do not touch, so that one matching of all of them is one of each.
-    found = lines.number[cells.reshape(-1, 1) + lines.near]  # (a n, k)
-    exists = found >= 0
-    degrees = np.count_nonzero(exists, axis=1)
+    # Line pixels are numbered in reading order, so those near by in one row are a run of numbers:
+    # looking up its ends costs the radius at each pixel, where every cell would cost its square.
+    # The annotators' maps do not touch, so that one matching of all of them is one of each.
+    middle = cells.reshape(-1, 1) + lines.rows  # (a n, k)
+    first = lines.before[middle - lines.reach]
+    counts = lines.before[middle + lines.reach + 1] - first
+    degrees = counts.sum(axis=1, dtype=np.int64)
     matched = degrees > 0
-    matched[matched] = _matched(degrees[matched], found[exists], lines.total)
+    matched[matched] = _matched(degrees[matched], _runs(first, counts), lines.total)
     return np.asarray(matched.reshape(cells.shape))
+
+
+def _runs(
+    first: Int[np.ndarray, "n k"], counts: Int[np.ndarray, "n k"]
+) -> Int[np.ndarray, " pairs"]:
+    """The numbers of all runs, one run after another."""
+    starts, lengths = first.ravel(), counts.ravel()
+    ends = np.cumsum(lengths, dtype=np.int64)
+    within = np.arange(lengths.sum(dtype=np.int64))
+    return np.asarray(within + np.repeat(starts - ends + lengths, lengths))
 
 
 def _matched(

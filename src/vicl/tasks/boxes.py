@@ -123,10 +123,17 @@ def component_boxes(labels: Shaped[np.ndarray, "h w"], size: tuple[int, int]) ->
     Returns:
         A box for each of the :func:`components` of each class, in reading order.
     """
+    from scipy import ndimage
+
     down, across = (s / m for s, m in zip(size, labels.shape, strict=True))
     boxes = []
-    for number in np.unique(labels[labels > 0]).tolist():
-        for (rows, columns), _ in components(labels == number):
-            corners = (columns.start * across, rows.start * down)
-            boxes.append(Box((*corners, columns.stop * across, rows.stop * down), number))
+    # Each class is looked at where it is, else many classes would cost the whole mask each.
+    for number, place in enumerate(ndimage.find_objects(labels), start=1):
+        if place is None:
+            continue
+        top, left = place[0].start, place[1].start
+        for (rows, columns), _ in components(labels[place] == number):
+            x0, x1 = ((left + column) * across for column in (columns.start, columns.stop))
+            y0, y1 = ((top + row) * down for row in (rows.start, rows.stop))
+            boxes.append(Box((x0, y0, x1, y1), number))
     return boxes

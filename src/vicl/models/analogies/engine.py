@@ -162,7 +162,7 @@ def _learn(pairs: Sequence[tuple[Tensor, Tensor]], seed: int) -> _Taught:
 
 def _trusted(taught: _Taught, query: Tensor, samples: int, seed: int) -> Filled:
     """Answer, and trust the answer no further than the query looks like the examples."""
-    known = familiarity(taught.appearance, _array(shrink(query, SIDE)))
+    known = familiarity(taught.appearance, _array(shrink(query, SIDE)), seed=seed)
     share = resize_map(torch.from_numpy(known), _size(query))
     guess = 1 / len(taught.kind.colours) if taught.masks else 0.0
 
