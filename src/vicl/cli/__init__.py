@@ -7,14 +7,26 @@ import click
 import vicl
 from vicl.cli.commands import Commands
 
+
+def _commands() -> tuple[click.Command, ...]:
+    """All commands; imported here, where Ctrl-C is heeded already."""
+    from vicl.cli.convert import convert
+    from vicl.cli.demo import demo
+    from vicl.cli.doctor import doctor
+    from vicl.cli.download import download
+    from vicl.cli.evaluate import evaluate
+    from vicl.cli.figures import figures
+    from vicl.cli.models import models
+    from vicl.cli.predict import predict
+    from vicl.cli.train import train
+
+    return predict, demo, train, evaluate, figures, models, download, convert, doctor
+
+
 main = click.version_option(vicl.__version__, prog_name="vicl")(
     Commands(
         "vicl",
-        home="vicl.cli",
-        names=(
-            *("predict", "demo", "train", "evaluate", "figures"),
-            *("models", "download", "convert", "doctor"),
-        ),
+        load=_commands,
         help="""Visual in-context learning: show an example pair, give an image, get its answer.
 
         Results go to standard output, progress and errors to standard error. The exit code is 0,

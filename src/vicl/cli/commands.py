@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from types import FrameType
 from typing import Any
 
@@ -19,30 +19,27 @@ _SOON = 0.02
 
 
 class Commands(click.Group):
-    """Commands that are imported when they are named.
+    """Commands that are imported when one is asked for.
 
     Args:
         name: Of the group.
-        home: The module of the modules that hold a command each, of the same name.
-        names: Of the commands, in order.
+        load: Imports the commands and gives them, in order.
         **settings: As of a group.
     """
 
-    def __init__(self, name: str, *, home: str, names: Sequence[str], **settings: Any) -> None:
+    def __init__(
+        self, name: str, *, load: Callable[[], Sequence[click.Command]], **settings: Any
+    ) -> None:
         super().__init__(name, **settings)
-        self.home, self.names = home, tuple(names)
+        self._load = cache(load)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Their names, in order."""
-        return list(self.names)
+        return [str(command.name) for command in self._load()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """One of them; None if there is none of the name."""
-        if cmd_name not in self.names:
-            return None
-        home = importlib.import_module(f"{self.home}.{cmd_name}")
-        command: click.Command = getattr(home, cmd_name)
-        return command
+        return next((c for c in self._load() if c.name == cmd_name), None)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run what was asked for, from its import on."""
