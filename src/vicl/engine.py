@@ -68,7 +68,7 @@ class Sampling:
         if not 0 < self.temperature < float("inf"):
             raise ValueError(f"temperature: got {self.temperature}, expected more than 0")
         if self.top_k is not None and self.top_k < 1:
-            raise ValueError(f"top_k: got {self.top_k}, expected at least 1, or None for all")
+            raise ValueError(f"top_k: got {self.top_k}, expected at least 1")
 
 
 @runtime_checkable
@@ -194,6 +194,9 @@ class Features:
 
     levels: tuple[Float[Tensor, "b _c _h _w"], ...]
     whole: Float[Tensor, "b d"]
+
+    def __repr__(self) -> str:
+        return brief_fields(self)
 
 
 @runtime_checkable

@@ -19,7 +19,7 @@ from vicl.images import save_image, to_pil
 from vicl.prompting.prompter import VisualPrompter
 
 
-def vicl(*arguments: str, stdin: str | None = None) -> Result:
+def vicl(*arguments: str, stdin: str | bytes | None = None) -> Result:
     return CliRunner().invoke(main, list(arguments), input=stdin)
 
 
@@ -260,7 +260,7 @@ def test_ctrl_c_says_how_to_go_on(work: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(VisualPrompter, "map", stopped)
     result = vicl(*COPY, "q/a.png", "-o", "a.png")
     assert result.exit_code == 130
-    assert result.stderr == "0 answered\nerror: stopped; run again with --skip-existing to go on\n"
+    assert result.stderr == "error: stopped: 0 answered; go on with --skip-existing\n"
 
 
 def test_formats_are_those_of_the_writers() -> None:

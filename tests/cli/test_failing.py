@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from pathlib import Path
+
 import click
 import pytest
 from click.testing import CliRunner, Result
 
+import vicl
 from vicl.cli.failing import failing
 from vicl.cli.options import DEBUG, DEVICE, options
 
@@ -63,3 +68,44 @@ def test_shared_options_stand_in_the_order_of_the_decorators() -> None:
     def command(**_: object) -> None: ...
 
     assert [option.name for option in command.params] == ["first", "device", "debug", "last"]
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (
+            "say so with classes={'name': 3} or classes={'name': 'red'} (command line: --classes "
+            "name=3 or --classes name=red)",
+            "say so with --classes name=3 or --classes name=red",
+        ),
+        ("go on by resume=True (command line: --skip-existing)", "go on by --skip-existing"),
+        (
+            "say task='a' or task='b' (command line: --task a or --task b)",
+            "say --task a or --task b",
+        ),
+        (
+            "give heads=(encoder, decoder) (command line: --heads E D), or stop",
+            "give --heads E D, or stop",
+        ),
+        (
+            "the photograph first (command line: --example IN OUT)",
+            "the photograph first (--example IN OUT)",
+        ),
+        ("a\x1b[2J\u2028b\x00", r"a\x1b[2J b\x00"),
+    ],
+)
+def test_what_is_told_is_one_line_in_the_command_lines_words(message: str, told: str) -> None:
+    assert failed(ValueError(message)).stderr == f"error: {told}\n"
+
+
+def test_errors_that_name_an_argument_name_its_option_too() -> None:
+    """An argument such as `resume=True` in an error's text is followed by what to type instead."""
+    package = Path(vicl.__file__).parent
+    for file in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if not isinstance(node, ast.Raise):
+                continue
+            parts = [n.value for n in ast.walk(node) if isinstance(n, ast.Constant)]
+            text = "".join(part for part in parts if isinstance(part, str))
+            if re.search(r"\b[a-z_]+=(True|False|None|\.\.\.)", text):
+                assert "command line: " in text, (file.name, text)

@@ -66,7 +66,7 @@ def test_sheets_of_chosen_rules() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("synthesize", "out", "--size", "100"), 1, "multiple of patch_size"),
+        (("synthesize", "out", "--size", "100"), 2, "multiple of patch_size"),
         (("synthesize", "out", "--count", "0"), 2, "--count"),
         (("synthesize", "out", "--cutouts", "nosuch"), 2, "does not exist"),
         (("synthesize",), 2, "OUT"),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections import namedtuple
 from pathlib import Path
 
+import numpy as np
 import pytest
-from tests.cli.test_cli import COPY, SEGMENT, vicl
+from PIL import Image
+from tests.cli.test_cli import COPY, SEGMENT, pixels, vicl
 from tests.prompting.test_prompter import scene
 
 from vicl.exports.answers import Answer, Query
@@ -192,3 +195,62 @@ def test_a_disk_without_room_is_told_before_any_work(
         result = vicl(*COPY, *([] if more[0] == "--save-prompt" else ["q"]), *more)
         assert result.exit_code == 2
         assert "its disk is full" in result.stderr
+
+
+def test_parts_and_points_are_left_out_where_it_is_asked_for(work: Path) -> None:
+    mask = np.zeros((30, 40), np.uint8)
+    mask[8:22, 6:20], mask[2, 30:33] = 255, 255
+    Image.fromarray(mask).save("parts.png")
+    asked = ("predict", "q/a.png", "--example", "in.png", "parts.png", "--task", "segmentation")
+    parts = (*asked, "--model", "copy", "-o", "answers/", "--overwrite")
+    for format_, objects in (("voc", "<object>"), ("yolo", "\n"), ("labelme", '"polygon"')):
+        suffix = {"voc": "xml", "yolo": "txt", "labelme": "json"}[format_]
+        target = Path(f"answers/a.{suffix}")
+        assert vicl(*parts, "--format", format_).exit_code == 0
+        assert target.read_text().count(objects) == 2
+        assert vicl(*parts, "--format", format_, "--min-area", "4").exit_code == 0
+        assert target.read_text().count(objects) == 1
+    coco = (*parts[:-2], "all.json", "--overwrite", "--format", "coco-polygons", "--min-area", "4")
+    points = []
+    for tolerance in ("0", "3"):
+        result = vicl(*coco, "--tolerance", tolerance)
+        assert result.exit_code == 0, result.stderr
+        (entry,) = json.loads(Path("all.json").read_text())["annotations"]
+        points.append(len(entry["segmentation"][0]))
+    assert points[1] <= points[0]
+
+
+def test_overlays_stand_beside_answers_and_are_no_queries(work: Path) -> None:
+    for out, format_ in (("q", "png"), ("q/all/coco.json", "coco")):
+        result = vicl(*COPY, "q/b.jpg", "-o", out, "--format", format_, "--overlay", "--canvas")
+        assert result.exit_code == 0, result.stderr
+        folder = Path(out) if format_ == "png" else Path(out).parent
+        assert pixels(folder / "b.overlay.png").shape == (30, 40, 3)
+    result = vicl(*COPY, "q", "--json", "-o", "elsewhere/")
+    asked = [json.loads(row)["query"] for row in result.stdout.splitlines()]
+    assert asked == ["q/a.png", "q/b.jpg", "q/sub/c.png"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--overlay", "--json"), "--overlay"),
+        (("-o", "x.png", "--tolerance", "1"), "--tolerance goes with"),
+        (("-o", "x/", "--format", "coco", "--tolerance", "1"), "--tolerance goes with"),
+        (("-o", "x.png", "--min-area", "9"), "--min-area goes with"),
+        (("-o", "x/", "--format", "yolo", "--min-area", "0"), "--min-area"),
+        (("-o", "x/", "--format", "yolo", "--tolerance", "-1"), "--tolerance"),
+        (("-o", "x/", "--format", "yolo", "--tolerance", "nan"), "tolerance: got nan"),
+        (("-o", "x/", "--format", "voc", "--tolerance", "1"), "--tolerance goes with"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(
+    work: Path, options: tuple[str, ...], says: str
+) -> None:
+    result = vicl(*COPY, "q/a.png", *options)
+    assert result.exit_code == 2, result.stderr
+    assert says in result.stderr
+    picture = ("predict", "q/a.png", "--example", "in.png", "in.png", "--model", "copy")
+    assert vicl(*picture, "-o", "p.png", "--overlay").exit_code == 2
+    boxes = (*picture[:3], "in.png", "out.png", "--task", "detection", "--model", "copy")
+    assert vicl(*boxes, "-o", "x/", "--format", "yolo", "--min-area", "9").exit_code == 2

@@ -170,10 +170,10 @@ def _file(**changes: object) -> str:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("", "no COCO instances file: file: Invalid JSON"),
-        ("[]", "should be an object"),
-        ('{"images": []}', "annotations: Field required"),
-        (_file(images=[{**IMAGE, "height": "2"}]), r"images\.0\.height: .* integer"),
+        ("", "no COCO instances file: is no JSON"),
+        ("[]", r"got \[\], expected a section of keys"),
+        ('{"images": []}', "annotations: is missing"),
+        (_file(images=[{**IMAGE, "height": "2"}]), r"images\.0\.height: .* whole number"),
         (_file(images=[IMAGE, IMAGE]), "2 entries share 1 ids"),
         (_file(annotations=[{**ENTRY, "image_id": 2}]), "image_id 2 is not among"),
         (_file(annotations=[{**ENTRY, "category_id": 0}]), "category_id 0 is not among"),

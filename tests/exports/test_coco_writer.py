@@ -137,7 +137,7 @@ def test_earlier_work_needs_resume_or_overwrite(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write(path, answers(2))
     before = path.read_bytes()
-    with pytest.raises(ExportError, match=r"a\.json: exists; pass resume=True"):
+    with pytest.raises(ExportError, match=r"a\.json: exists; go on .* by resume=True"):
         CocoWriter(path, CLASSES)
     assert path.read_bytes() == before
     partial = stop(tmp_path / "b.json", answers(1))

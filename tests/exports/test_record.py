@@ -167,6 +167,6 @@ def test_a_coco_file_keeps_the_record_and_pictures_of_its_images(tmp_path: Path)
     asked = query(tmp_path, "1.png")
     run(tmp_path / "a.json", [asked], format="coco")
     dataset = json.loads((tmp_path / "a.json").read_text())
-    assert dataset["info"]["vicl"] == MADE | {"format": "coco"}
+    assert dataset["info"]["vicl"] == MADE | {"format": "coco", "tolerance": 0.0, "min_area": 1}
     assert len(dataset["images"][0]["sha256"]) == 64
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1.png", "a.json"]

@@ -17,7 +17,7 @@ from torch import Tensor
 from vicl.canvas.arrangements import ARRANGEMENTS
 from vicl.canvas.moves import Move, moved
 from vicl.canvas.rects import Fit, Rect, place
-from vicl.images import resize, to_tensor
+from vicl.images import brief_fields, resize, to_tensor
 from vicl.prompt import Prompt
 
 Order = Literal["above", "left"]
@@ -38,6 +38,9 @@ class Canvas:
 
     image: Float[Tensor, "3 H W"]
     hole: Bool[Tensor, "H W"]
+
+    def __repr__(self) -> str:
+        return brief_fields(self)
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,11 @@ class Layout:
     def __post_init__(self) -> None:
         whole = Rect(0, 0, *self.canvas_size)
         multiples = (*self.canvas_size, self.hole.top, self.hole.left, *self.hole.size)
+        if self.patch_size < 1 or not 0 <= self.background <= 1:
+            raise ValueError(
+                f"layout: got patches of {self.patch_size} px and the background "
+                f"{self.background}, expected at least 1, and 0 to 1"
+            )
         if any(value % self.patch_size for value in multiples):
             raise ValueError(
                 f"layout: canvas {self.canvas_size} and hole {self.hole} must consist of whole "

@@ -5,32 +5,39 @@ from __future__ import annotations
 import click
 
 import vicl
-from vicl.cli.convert import convert
-from vicl.cli.demo import demo
-from vicl.cli.doctor import doctor
-from vicl.cli.download import download
-from vicl.cli.evaluate import evaluate
-from vicl.cli.figures import figures
-from vicl.cli.models import models
-from vicl.cli.predict import predict
-from vicl.cli.train import train
+from vicl.cli.commands import Commands
 
 
-@click.group(
-    context_settings={
-        "help_option_names": ["-h", "--help"],
-        "max_content_width": 100,
-        "show_default": True,
-    }
+def _commands() -> tuple[click.Command, ...]:
+    """All commands; imported here, where Ctrl-C is heeded already."""
+    from vicl.cli.convert import convert
+    from vicl.cli.demo import demo
+    from vicl.cli.doctor import doctor
+    from vicl.cli.download import download
+    from vicl.cli.evaluate import evaluate
+    from vicl.cli.figures import figures
+    from vicl.cli.models import models
+    from vicl.cli.predict import predict
+    from vicl.cli.train import train
+
+    return predict, demo, train, evaluate, figures, models, download, convert, doctor
+
+
+main = click.version_option(vicl.__version__, prog_name="vicl")(
+    Commands(
+        "vicl",
+        load=_commands,
+        help="""Visual in-context learning: show an example pair, give an image, get its answer.
+
+        Results go to standard output, progress and errors to standard error. The exit code is 0,
+        or 1 when some inputs failed, 2 for wrong usage, 130 after Ctrl-C, 141 when the reader of
+        the output left (as `| head` does).
+        """,
+        context_settings={
+            "help_option_names": ["-h", "--help"],
+            "max_content_width": 100,
+            "show_default": True,
+        },
+    )
 )
-@click.version_option(vicl.__version__, prog_name="vicl")
-def main() -> None:
-    """Visual in-context learning: show an example pair, give an image, get its answer.
-
-    Results go to standard output, progress and errors to standard error. The exit code is 0, or 1
-    when some inputs failed, or 2 for wrong usage.
-    """
-
-
-for _command in (predict, demo, train, evaluate, figures, models, download, convert, doctor):
-    main.add_command(_command)
+"""`vicl`."""

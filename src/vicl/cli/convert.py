@@ -10,10 +10,17 @@ from typing import Any
 import click
 
 from vicl.cli.failing import failing
-from vicl.cli.options import PATH, flag, options, path, text
+from vicl.cli.options import PATH, examples, flag, options, path, text
+from vicl.files import display
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "vicl convert checkpoint-3400.pth models/paper --vqgan last.ckpt --licence unknown",
+        "vicl convert last.ckpt models/vqgan --vqgan-config model.yaml",
+        "vicl predict cat.jpg --example dog.jpg dog_mask.png --model models/paper -o answer.png",
+    )
+)
 @click.argument("source", type=PATH)
 @click.argument("out", type=PATH)
 @options(
@@ -50,7 +57,7 @@ def convert(source: Path, out: Path, **given: Any) -> None:
     except KeysError as error:
         click.echo(f"error: {error.report()}", err=True)
         sys.exit(1)
-    click.echo(str(folder))
+    click.echo(display(folder))
     tokenizer = json.loads((folder / "config.json").read_text())["model"] == "vqgan"
     use = "train RECIPE --set model.tokenizer=" if tokenizer else "predict --model "
-    click.echo(f"use it: vicl {use}{folder} ...", err=True)
+    click.echo(f"use it: vicl {use}{display(folder)} ...", err=True)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vicl.cli.failing import failing
-from vicl.cli.options import SEED, options, path
+from vicl.cli.options import SEED, examples, options, path
+from vicl.files import display
 from vicl.files.packaged import PHOTOS
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 ENGINES = ("default", "analogies", "copy", "identity")
 
 
-@click.command()
+@click.command(
+    epilog=examples("vicl demo", "vicl demo -o sheet.png --seed 1"),
+)
 @options(path("-o --output", None, "The contact sheet.", default=Path("vicl-demo.png")), SEED)
 @failing(1)
 def demo(output: Path, seed: int) -> None:
@@ -45,7 +48,7 @@ def demo(output: Path, seed: int) -> None:
     headers = ("example", "its output", "query", "truth", *ENGINES)
     sheet = contact_sheet(rows, headers=headers, labels=labels, captions=captions)
     save_image(sheet, output)
-    click.echo(f"contact sheet: {output}")
+    click.echo(f"contact sheet: {display(output)}")
 
 
 def _row(

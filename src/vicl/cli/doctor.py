@@ -11,8 +11,10 @@ from typing import Any
 
 import click
 
+from vicl.cli.options import examples
 
-@click.command()
+
+@click.command(epilog=examples("vicl doctor", "vicl doctor --json > report.json"))
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def doctor(as_json: bool) -> None:
     """Show versions, devices, extras and engines: put this into a bug report."""

@@ -9,14 +9,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vicl.cli.failing import failing
-from vicl.cli.options import flag, options, path, text
+from vicl.cli.options import examples, flag, options, path, text
+from vicl.files import display
 from vicl.files.progress import transfers
 
 if TYPE_CHECKING:
     from vicl.published.download import Published
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "vicl download --list",
+        "vicl download lpips-alex --accept-licence",
+        "vicl download mae-vqgan-large-figures-imagenet -o models/paper",
+    )
+)
 @click.argument("name", required=False)
 @options(
     flag("--list as_list", "List what there is, and stop."),
@@ -66,11 +73,11 @@ def download(
             out=output,
             options=Options(sha256=sha256, progress=report, **how),
         )
-    click.echo(str(folder))
+    click.echo(display(folder))
     if folder.is_file():
-        click.echo(f"use it: vicl evaluate colorization --lpips {folder} ...", err=True)
+        click.echo(f"use it: vicl evaluate colorization --lpips {display(folder)} ...", err=True)
         return
-    used = folder if output is not None else name
+    used = display(folder) if output is not None else name
     click.echo(f"use it: vicl predict --model {used} ...", err=True)
 
 

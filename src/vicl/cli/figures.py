@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vicl.cli.failing import failing
-from vicl.cli.options import PATH, SEED, choice, number, options, path, text
+from vicl.cli.options import PATH, SEED, choice, examples, number, options, path, text
+from vicl.files import display
 from vicl.files.progress import progress
 
 if TYPE_CHECKING:
@@ -32,12 +33,17 @@ def _licence(name: str) -> click.Option:
     return text(name, "TEXT", "For the metadata.", default="not stated", show_default=False)
 
 
-@figures.command()
+@figures.command(
+    epilog=examples(
+        "vicl figures synthesize figures --count 10000 --workers 4",
+        "vicl figures synthesize pages --count 100 --clean 0 --format folder --encoding png",
+    )
+)
 @click.argument("out", type=PATH)
 @options(
     number("--count", 1, default=10_000),
-    click.Option(["--size"], type=int, default=224, help="Side of a figure, in pixels."),
-    click.Option(["--patch-size"], type=int, default=16, help="Of the model, in pixels."),
+    number("--size", 32, "Side of a figure, in pixels.", default=224),
+    number("--patch-size", 1, "Of the model, in pixels.", default=16),
     SEED,
     click.Option(
         ["--clean"],
@@ -71,16 +77,19 @@ def synthesize(
     from vicl.figures.shards import write_figures
     from vicl.figures.synthetic.generator import SyntheticFigures
 
-    source = SyntheticFigures(**content)
+    with failing(2):
+        source = SyntheticFigures(**content)
     with progress("figures", total=count) as advance:
         written = write_figures(
             source, out, count, form=form, encoding=encoding, workers=workers, progress=advance
         )
     for file in written:
-        click.echo(str(file))
+        click.echo(display(file))
 
 
-@figures.command()
+@figures.command(
+    epilog=examples("vicl figures sheet sheets", "vicl figures sheet sheets --rule negative")
+)
 @click.argument("out", type=PATH)
 @options(
     SEED, *_CONTENT, text("--rule rules", "NAME", "Only this rule. Repeat for more.", multiple=True)
@@ -95,11 +104,12 @@ def sheet(out: Path, rules: tuple[str, ...], **content: Any) -> None:
     from vicl.figures.synthetic.generator import SyntheticFigures
     from vicl.images import save_image
 
-    source = SyntheticFigures(**content)
+    with failing(2):
+        source = SyntheticFigures(**content)
     shown = {"chosen": list(rules)} if rules else groups()
     sheets = {f"rules-{name}.png": rule_sheet(source, names) for name, names in shown.items()}
     if not rules:
         sheets["figures.png"] = figure_sheet(source)
     for name, page in sheets.items():
         save_image(page, out / name)
-        click.echo(str(out / name))
+        click.echo(display(out / name))

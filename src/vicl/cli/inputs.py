@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import os
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import click
+
+from vicl.files import display
 
 if TYPE_CHECKING:
     from vicl.exports.answers import Query
@@ -41,8 +44,7 @@ def find_queries(
     for argument in arguments:
         path = Path(argument)
         if argument == "-":
-            lines = [line.rstrip("\n") for line in sys.stdin]
-            found = {Path(line): PurePath(Path(line).name) for line in lines if line.strip()}
+            found = {Path(name): PurePath(Path(name).name) for name in _listed()}
         elif path.is_dir():
             try:
                 images = find_images(path)
@@ -68,6 +70,23 @@ def find_queries(
         raise click.UsageError("the list on standard input is empty")
     queries = _without_own(list(unique.values()), out)
     return [frame for query in queries for frame in _frames(query)] if all_frames else queries
+
+
+def _listed() -> list[str]:
+    """The names on standard input: a line each, or with zero bytes between them (`find -print0`).
+
+    Lines may end as on Windows, and the text be what its shells write.
+    """
+    data = sys.stdin.buffer.read()
+    if data.startswith(codecs.BOM_UTF16_LE):
+        data = data.decode("utf-16", "replace").encode()
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if b"\0" in data:
+        return [os.fsdecode(name) for name in data.split(b"\0") if name]
+    lines = [os.fsdecode(line) for line in data.split(b"\n")]
+    # A name may end in what ends a line elsewhere.
+    names = [line if os.path.lexists(line) else line.removesuffix("\r") for line in lines]
+    return [name for name in names if name.strip()]
 
 
 def _frames(query: Query) -> list[Query]:
@@ -99,15 +118,15 @@ def _without_own(queries: Sequence[Query], out: str | None) -> list[Query]:
 
 
 def _tell_left_out(count: int, place: str) -> None:
-    click.echo(f"{count} of {place} left out: answers of a run before", err=True)
+    click.echo(f"{count} of {display(place)} left out: answers of a run before", err=True)
 
 
 def _without_answers(images: Sequence[Path], folder: Path, out: str | None) -> list[Path]:
     """A folder's pictures but for those that earlier runs wrote there.
 
-    These are what lies below `out`, where that is a folder below it; canvases beside pictures of
-    their names; and what the records of folders of answers name, unless that is all there is: then
-    it is the folder of answers that is asked about.
+    These are what lies below `out`, where that is a folder below it; canvases and overlays beside
+    pictures of their names; and what the records of folders of answers name, unless that is all
+    there is: then it is the folder of answers that is asked about.
     """
     from vicl.exports.record import recorded
 
@@ -118,10 +137,10 @@ def _without_answers(images: Sequence[Path], folder: Path, out: str | None) -> l
     stems = {file.with_suffix("") for file in images}
 
     def is_beside(file: Path) -> bool:
-        name, word = file.with_suffix(""), ".canvas"
+        name = file.with_suffix("")
         if below is not None and file.resolve().is_relative_to(below):
             return True
-        return name.name.endswith(word) and name.with_name(name.name[: -len(word)]) in stems
+        return name.suffix in (".canvas", ".overlay") and name.with_suffix("") in stems
 
     asked = [file for file in images if not is_beside(file)]
     places = {place for file in asked for place in file.parents if place.is_relative_to(folder)}

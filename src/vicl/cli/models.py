@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
+from vicl.cli.options import examples
 from vicl.loading import BEST_FOR_TASK
 from vicl.models.registry import ENGINES
 
 
-@click.command()
+@click.command(epilog=examples("vicl models", "vicl models --json | head -n 1"))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def models(as_json: bool) -> None:
     """List the engines, their weights and when to use which; then the published models."""

@@ -26,9 +26,43 @@ def choice(
     return click.Option(names.split(), type=click.Choice(values), default=default, help=help)
 
 
+class _Worded(click.Option):
+    """An option whose value is never another option's name, which was meant as that option."""
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        """As of any option.
+
+        Raises:
+            click.UsageError: If one of its values is the name of an option of the command.
+        """
+        several = value if isinstance(value, list | tuple) else [value]
+        words = [word for part in several for word in (part if self.nargs > 1 else [part])]
+        names = {name for param in ctx.command.params for name in param.opts}
+        swallowed = next((w for w in words if isinstance(w, str) and w in names), None)
+        if swallowed is not None:
+            wanted = self.metavar or "a value"
+            raise click.UsageError(
+                f"{self.opts[0]} takes {wanted}, but {swallowed} came where a value was expected; "
+                f"give all of {wanted}, then {swallowed}",
+                ctx,
+            )
+        return super().type_cast_value(ctx, value)
+
+
 def text(names: str, metavar: str | None, help: str | None = None, **more: Any) -> click.Option:
     """An option of words, or of what `type` makes of them."""
-    return click.Option(names.split(), metavar=metavar, help=help, **more)
+    return _Worded(names.split(), metavar=metavar, help=help, **more)
+
+
+def _below_limit(_: click.Context, __: click.Parameter, value: int | None) -> int | None:
+    if value is not None and value >= 1 << 63:
+        raise click.BadParameter(f"got {value}, expected less than {1 << 63}")
+    return value
+
+
+def seed(**more: Any) -> click.Option:
+    """The option of what is random."""
+    return number("--seed", 0, callback=_below_limit, **more)
 
 
 def path(names: str, metavar: str | None, help: str | None = None, **more: Any) -> click.Option:
@@ -41,7 +75,12 @@ def flag(names: str, help: str) -> click.Option:
     return click.Option(names.split(), is_flag=True, help=help)
 
 
-SEED = number("--seed", 0, default=0)
+def examples(*commands: str) -> str:
+    """What stands at the end of a command's help: lines that can be typed, comments among them."""
+    return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
+
+
+SEED = seed(default=0)
 DEVICE = choice("--device", ("auto", "cpu", "cuda", "mps"), default="auto")
 DTYPE = choice("--dtype", ("auto", "float32", "bfloat16"), default="auto")
 DEBUG = flag("--debug", "Show traces with errors.")

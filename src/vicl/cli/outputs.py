@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vicl.files import check_writable
+from vicl.files import check_writable, display
 
 if TYPE_CHECKING:
     from vicl.exports.answers import Query
@@ -18,14 +18,23 @@ if TYPE_CHECKING:
 
 
 def check_outputs(given: Mapping[str, Any]) -> None:
-    """Refuse files that are asked for by name, where they are there or cannot be written.
+    """Refuse options that write nothing, and files that are there or cannot be written.
 
     Raises:
-        click.UsageError: If one exists and may not be replaced.
-        ValueError: If one cannot be written.
+        click.UsageError: If an option goes without another, or a file exists and may not be
+            replaced.
+        ValueError: If a file cannot be written.
     """
+    from vicl.exports.writers import OUTLINED
     from vicl.images import check_suffix
 
+    pictures = given["format_"] == "png"
+    if given["output"] is None and (given["canvas"] or given["overlay"] or not pictures):
+        raise click.UsageError("--canvas, --overlay and --format go with --output")
+    if given["tolerance"] is not None and given["format_"] not in OUTLINED:
+        raise click.UsageError(f"--tolerance goes with --format {', '.join(OUTLINED)}")
+    if given["min_area"] is not None and pictures:
+        raise click.UsageError("--min-area goes with any --format but png")
     for option, file in (
         ("--save-prompt", given["save_prompt"]),
         ("--contact-sheet", given["contact_sheet"]),
@@ -34,8 +43,8 @@ def check_outputs(given: Mapping[str, Any]) -> None:
             continue
         if file.exists() and not given["overwrite"]:
             raise click.UsageError(
-                f"{file} exists; --overwrite replaces it, another name or none for {option} "
-                "leaves it"
+                f"{display(file)} exists; --overwrite replaces it, another name or none for "
+                f"{option} leaves it"
             )
         check_writable(file)
     if given["contact_sheet"] is not None:
@@ -47,10 +56,20 @@ def check_outputs(given: Mapping[str, Any]) -> None:
 def open_outputs(
     queries: Sequence[Query], prompter: VisualPrompter, given: Mapping[str, Any]
 ) -> AbstractContextManager[Writer | None]:
-    """Open the writer of the answers; None where they are only printed."""
+    """Open the writer of the answers; None where they are only printed.
+
+    Raises:
+        click.UsageError: If the task's answers have nothing of what is to be written.
+        ExportError: As :func:`vicl.exports.writers.open_writer`.
+    """
     from vicl.exports.places import check_places
     from vicl.exports.writers import open_writer
 
+    task = prompter.task
+    if given["overlay"] and not task.classes:
+        raise click.UsageError(f"--overlay shows masks and boxes; {task.name} has neither")
+    if task.name == "detection" and not (given["tolerance"] is given["min_area"] is None):
+        raise click.UsageError("--tolerance and --min-area are of masks; detection answers boxes")
     sources = [
         *(Path(path) for pair in given["examples"] for path in pair),
         *(Path(image) for image, _ in given["marked"]),
@@ -64,15 +83,17 @@ def open_outputs(
         given["output"],
         queries,
         format=given["format_"],
-        classes=getattr(prompter.task, "marks", ()),
+        classes=getattr(task, "marks", ()),
         values=given["values"],
         samples=prompter.settings.samples,
-        beside=["canvas"] if given["canvas"] else [],
+        beside=[word for word in ("canvas", "overlay") if given[word]],
         sources=sources,
         others=others,
         made_by=prompter.made_by(),
         resume=given["skip_existing"],
         overwrite=given["overwrite"],
+        tolerance=given["tolerance"] or 0.0,
+        min_area=given["min_area"] or 1,
     )
 
 
@@ -90,7 +111,7 @@ def pending_of(
     if done and not given["skip_existing"]:
         raise click.UsageError(
             f"{len(done)} of {len(queries)} outputs exist already (the first: that of "
-            f"{done[0].path}); --skip-existing leaves them, --overwrite replaces them"
+            f"{display(done[0].path)}); --skip-existing leaves them, --overwrite replaces them"
         )
     there = set(done)
     return [query for query in queries if query not in there]

@@ -12,10 +12,10 @@ import click
 
 from vicl.cli.failing import failing, tell
 from vicl.cli.inputs import find_queries
-from vicl.cli.options import DEBUG, DEVICE, choice, flag, number, options, path, text
+from vicl.cli.options import DEBUG, DEVICE, choice, examples, flag, number, options, path, text
 from vicl.cli.outputs import check_outputs, noting_sheet, open_outputs, pending_of
 from vicl.cli.settings import SAMPLING, SETTINGS, settings_of
-from vicl.files import is_no_room
+from vicl.files import display, is_no_room
 from vicl.files.progress import progress
 
 if TYPE_CHECKING:
@@ -23,7 +23,21 @@ if TYPE_CHECKING:
     from vicl.prompting.prompter import VisualPrompter
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "# one photograph, by one example",
+        "vicl predict cat.jpg --example dog.jpg dog_mask.png --task segmentation -o cat_mask.png",
+        "# a folder, two classes, labels to be corrected in LabelMe, and pictures for review",
+        "vicl predict photos --example dog.jpg dog_classes.png --task segmentation \\",
+        "    --classes dog=1,grass=2 --format labelme --tolerance 1 --overlay -o labels/",
+        "# the same prompt again and again; go on after a stop",
+        "vicl predict --example dog.jpg dog_mask.png --task segmentation --save-prompt dog.vicl",
+        "vicl predict photos --prompt dog.vicl --format coco -o dogs.json",
+        "vicl predict photos --prompt dog.vicl --format coco -o dogs.json --skip-existing",
+        "# what files a list names, to JSON lines",
+        "find photos -name '*.jpg' -print0 | vicl predict - --prompt dog.vicl --json",
+    )
+)
 @click.argument("queries", nargs=-1, metavar="QUERY...")
 @options(
     text(
@@ -69,7 +83,7 @@ if TYPE_CHECKING:
     text("-o --output", "OUT", "A file for one query, else a folder (ending with a slash)."),
     choice(
         "--format format_",
-        ("png", "coco", "coco-polygons", "yolo", "yolo-boxes", "labelme"),
+        ("png", "coco", "coco-polygons", "yolo", "yolo-boxes", "labelme", "voc"),
         "Of segmentation and detection answers; the others are pictures.",
         "png",
     ),
@@ -78,6 +92,23 @@ if TYPE_CHECKING:
         ("named", "1..n"),
         "Masks as pictures: the values or colours named in --classes, or 1 to n.",
         "named",
+    ),
+    click.Option(
+        ["--tolerance"],
+        type=click.FloatRange(min=0),
+        metavar="PX",
+        help="coco-polygons, yolo, labelme: pixels by which outlines may be off to save points.  "
+        "[default: 0]",
+    ),
+    number(
+        "--min-area",
+        1,
+        "All formats but png: leave out parts of a mask of fewer pixels.  [default: 1]",
+        metavar="PX",
+    ),
+    flag(
+        "--overlay",
+        "Also write NAME.overlay.png: the query with its mask and boxes over it, for review.",
     ),
     flag("--canvas", "Also write NAME.canvas.png: the filled grid."),
     path("--contact-sheet", "FILE", "Draw the examples and the first 50 answers on one page."),
@@ -97,11 +128,12 @@ if TYPE_CHECKING:
 def predict(queries: tuple[str, ...], **given: Any) -> None:
     """Answer each QUERY as the examples show.
 
-    QUERY is files, folders, globs, or - for a list of files on standard input. Finished answers
-    stay whatever happens; run again with --skip-existing to go on.
+    QUERY is files, folders, globs, or - for a list of files on standard input, a line each or with
+    zero bytes between them. Finished answers stay whatever happens; run again with --skip-existing
+    to go on. The exit code is 0 when all were answered, 1 when some failed, 2 for wrong usage, 130
+    after Ctrl-C.
     """
-    hint = "stopped; run again with --skip-existing to go on"
-    with failing(2, debug=given["debug"], stopped=hint):
+    with failing(2, debug=given["debug"], stopped=_stopped(0, given)):
         failed = _run(queries, given)
     sys.exit(1 if failed else 0)
 
@@ -110,7 +142,6 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
     """Answer the queries; gives how many failed."""
     _check(arguments, given)
     from vicl.exports.answers import AnswerSheet, as_row
-    from vicl.images import save_image
 
     queries = find_queries(arguments, out=given["output"], all_frames=given["all_frames"])
     prompter = _prompter(given)
@@ -126,7 +157,7 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
             click.echo(f"expected on your images: {score}", err=True)
         if given["save_prompt"] is not None:
             prompter.save(given["save_prompt"])
-            click.echo(f"saved the prompt: {given['save_prompt']}", err=True)
+            click.echo(f"saved the prompt: {display(given['save_prompt'])}", err=True)
         if not queries:
             return 0
         sheet = AnswerSheet(prompter.passes[0], limit_pixels=given["limit_pixels"])
@@ -135,18 +166,21 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
             """Do with an answer what was asked for; gives the line to print."""
             # First what stands beside it: where the answer is, a resumed run has nothing to do.
             if given["canvas"] and writer is not None:
-                canvas = prompter.canvas(query.image, answer)
-                save_image(canvas, writer.beside(query, "canvas"), inputs=[query.path])
+                writer.save_beside(query, "canvas", prompter.canvas(query.image, answer))
+            if given["overlay"] and writer is not None:
+                writer.save_beside(query, "overlay", prompter.overlay(query.image, answer))
             written = None if writer is None else writer.write(query, answer)
             if given["contact_sheet"] is not None:
                 sheet.add(query, answer)
-            return json.dumps(as_row(query, answer, written)) if given["as_json"] else str(written)
+            if given["as_json"]:
+                return json.dumps(as_row(query, answer, written))
+            return "" if written is None else display(written)
 
         failed = _answer(prompter, pending, take, given)
     if sheet.queries:
         with noting_sheet(arguments, given):
             sheet.save(given["contact_sheet"])
-        click.echo(f"contact sheet: {given['contact_sheet']}", err=True)
+        click.echo(f"contact sheet: {display(given['contact_sheet'])}", err=True)
     skipped = len(queries) - len(pending)
     parts = [f"{len(pending) - failed} answered"]
     parts += [f"{skipped} skipped (their outputs exist)"] if skipped else []
@@ -179,8 +213,6 @@ def _check(arguments: Sequence[str], given: Mapping[str, Any]) -> None:
         raise click.UsageError("--temperature, --top-k and --coherent go with --samples")
     if arguments and given["output"] is None and not given["as_json"]:
         raise click.UsageError("give --output OUT (or --json to print results only)")
-    if given["output"] is None and (given["canvas"] or given["format_"] != "png"):
-        raise click.UsageError("--canvas and --format go with --output")
     check_outputs(given)
 
 
@@ -196,8 +228,8 @@ def _hint(given: Mapping[str, Any]) -> None:
     shown, output = given["examples"][0]
     if is_flat(output) and not is_flat(shown):
         click.echo(
-            f"{output}: looks like a mask: --task segmentation answers masks, --task edges lines; "
-            "without it answers are pictures (--task image says so)",
+            f"{display(output)}: looks like a mask: --task segmentation answers masks, --task "
+            "edges lines; without it answers are pictures (--task image says so)",
             err=True,
         )
 
@@ -246,7 +278,7 @@ def _answer(
         nonlocal failed
         failed += 1
         named = Path(path).name in str(error)
-        tell(error, "" if named else f"{path}: {error}", debug=given["debug"])
+        tell(error, "" if named else f"{display(path)}: {error}", debug=given["debug"])
         if given["as_json"]:
             click.echo(json.dumps({"query": str(path), "error": str(error)}))
         advance()
@@ -266,10 +298,15 @@ def _answer(
                         ) from error
                     fail(query.path, error)
                     continue
-                click.echo(line)
                 answered += 1
+                click.echo(line)
                 advance()
-    except KeyboardInterrupt:
-        click.echo(f"{answered} answered", err=True)
-        raise
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(_stopped(answered, given)) from error
     return failed
+
+
+def _stopped(answered: int, given: Mapping[str, Any]) -> str:
+    """What to say after Ctrl-C."""
+    go_on = "" if given["output"] is None else "; go on with --skip-existing"
+    return f"stopped: {answered} answered{go_on}"

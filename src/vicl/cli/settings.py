@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from vicl.cli.options import choice, number, text
+from vicl.cli.options import choice, number, seed, text
 
 
 def _tile(value: str) -> int | str:
@@ -81,7 +81,7 @@ SETTINGS = (
         most=64,
         metavar="N",
     ),
-    number("--seed", 0, "[default: 0]", metavar="N"),
+    seed(help="[default: 0]", metavar="N"),
 )
 """The options; none has a default of its own, since what a prompt file says comes before it."""
 

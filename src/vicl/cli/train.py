@@ -10,13 +10,22 @@ from typing import TYPE_CHECKING
 import click
 
 from vicl.cli.failing import failing
-from vicl.cli.options import DEBUG, DEVICE, flag, options, path, text
+from vicl.cli.options import DEBUG, DEVICE, examples, flag, options, path, text
+from vicl.files import display
 
 if TYPE_CHECKING:
     from vicl.models.devices import Device
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "# what a shipped recipe says, and what it would take",
+        "vicl train mae-vqgan-tiny-cpu --dry-run",
+        "# with another rate; stopped by Ctrl-C, it goes on with --resume",
+        "vicl train mae-vqgan-tiny-cpu --set optimiser.lr=3e-4 -o runs/tiny",
+        "vicl train mae-vqgan-tiny-cpu --set optimiser.lr=3e-4 -o runs/tiny --resume",
+    )
+)
 @click.argument("recipe", metavar="RECIPE")
 @options(
     text(
@@ -70,8 +79,8 @@ def train(
         model = run(checked, folder, resume=resume, device=device)
     # Of several processes, the first speaks.
     if os.environ.get("RANK", "0") == "0":
-        click.echo(str(model))
-        use = f"vicl predict --model {model} ..."
+        click.echo(display(model))
+        use = f"vicl predict --model {display(model)} ..."
         if checked.model.kind == "vqgan":
-            use = f"vicl train mae-vqgan-tiny-cpu --set model.tokenizer={model} ..."
+            use = f"vicl train mae-vqgan-tiny-cpu --set model.tokenizer={display(model)} ..."
         click.echo(f"use it: {use}", err=True)

@@ -29,6 +29,7 @@ from pydantic import (
 from torch import Tensor
 
 from vicl.files import display
+from vicl.files.faults import said
 from vicl.prompt import Prompt
 from vicl.tasks import TASKS, TaskName
 
@@ -244,11 +245,9 @@ def read_listing(text: str) -> list[Episode]:
         try:
             episode = _EPISODE.validate_json(line, strict=True)
         except ValidationError as error:
-            fault = error.errors(include_url=False)[0]
-            where = ".".join(map(str, fault["loc"]))
             raise DatasetError(
-                f"listing, line {number}: not an episode ({where}{': ' if where else ''}"
-                f"{fault['msg']}); expected the lines that --list-episodes writes"
+                f"listing, line {number}: not an episode ({said(error)}); expected the lines that "
+                "--list-episodes writes"
             ) from error
         _check(episode, number)
         episodes.append(episode)

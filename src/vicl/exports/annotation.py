@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from vicl.images import brief_fields
 from vicl.tasks.boxes import Box
 
 MAX_CLASSES = 255  # what a mask of bytes can tell apart, beside the background
@@ -60,6 +61,9 @@ class Annotation:
     mask: UInt8[np.ndarray, "h w"] | None = None
     boxes: tuple[Box, ...] = ()
     confidence: Float[np.ndarray, "h w"] | None = None
+
+    def __repr__(self) -> str:
+        return brief_fields(self)
 
     def __post_init__(self) -> None:
         _check_name(self.file_name)

@@ -27,6 +27,7 @@ from vicl.exports.annotation import Annotation, ExportError, check_classes, clip
 from vicl.exports.regions import Instances, find_regions
 from vicl.exports.rle import FIRST_FAULT, Rle, pixels_to_rle
 from vicl.files import display, reason, write_atomic
+from vicl.files.faults import said
 
 CocoStyle: TypeAlias = Literal["rle", "uncompressed_rle", "polygon"]
 """How a region is written: run lengths as text (smallest), as numbers, or outlines."""
@@ -227,21 +228,14 @@ def _checked(validate: Callable[[Any], Any], given: Any, name: str) -> CocoDatas
     try:
         dataset: CocoDataset = validate(given)
     except ValidationError as error:
-        raise ExportError(f"{name}: {_explain(error)}") from error
+        raise ExportError(
+            f"{name}: is no COCO instances file: {said(error)}; expected JSON with the lists "
+            "images, annotations and categories"
+        ) from error
     fault = _find_fault(dataset)
     if fault:
         raise ExportError(f"{name}: {fault}")
     return dataset
-
-
-def _explain(error: ValidationError) -> str:
-    """Say in one line what a validation found first."""
-    fault = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(str(part) for part in fault["loc"]) or "file"
-    return (
-        f"is no COCO instances file: {place}: {fault['msg']}; expected JSON with the lists "
-        "images, annotations and categories"
-    )
 
 
 def _find_fault(dataset: CocoDataset) -> str | None:

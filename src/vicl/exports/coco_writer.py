@@ -25,6 +25,7 @@ from vicl.exports.coco import (
 from vicl.exports.record import MadeBy, check_same_maker
 from vicl.exports.regions import Instances
 from vicl.files import FileError, display
+from vicl.files.faults import said
 from vicl.files.journal import Journal
 
 
@@ -116,6 +117,9 @@ class CocoWriter:
             self._stop()
             raise
 
+    def __repr__(self) -> str:
+        return f"CocoWriter({display(self.path)!r}, {list(self.classes)}, {len(self._done)} images)"
+
     @property
     def done(self) -> Set[str]:
         """File names of the images that are written already."""
@@ -175,7 +179,8 @@ class CocoWriter:
             except FileError as error:
                 raise FileError(
                     f"{error}; the {self._added} new answers are kept in "
-                    f"{display(self.partial)}: then go on (resume=True, or --skip-existing)"
+                    f"{display(self.partial)}: then go on by resume=True (command line: "
+                    "--skip-existing)"
                 ) from error
         self.partial.unlink()
 
@@ -207,8 +212,8 @@ class CocoWriter:
         else:
             return
         raise ExportError(
-            f"{display(found)}: {what}; pass resume=True (or --skip-existing) to go on after its "
-            "images, or overwrite=True (or --overwrite) to start anew"
+            f"{display(found)}: {what}; go on after its images by resume=True (command line: "
+            "--skip-existing), or start anew by overwrite=True (command line: --overwrite)"
         )
 
     def _take_up(self, *, keep: bool) -> None:
@@ -266,10 +271,9 @@ class CocoWriter:
         try:
             return parse(line)
         except ValidationError as error:
-            fault = error.errors(include_url=False, include_input=False)[0]
             raise ExportError(
-                f"{display(self.partial)}: line {number} is damaged ({fault['msg']}); remove that "
-                "line and resume, or pass overwrite=True (or --overwrite) to start anew"
+                f"{display(self.partial)}: line {number} is damaged ({said(error)}); remove that "
+                "line and go on, or start anew by overwrite=True (command line: --overwrite)"
             ) from error
 
     def _count(self, record: _Record) -> None:

@@ -18,7 +18,7 @@ from vicl.files import display
 from vicl.images import IMAGE_SUFFIXES
 from vicl.images.encoding import WRITERS
 
-_SUFFIXES: Final = {"coco": ".json", "coco-polygons": ".json", "labelme": ".json"}
+_SUFFIXES: Final = {"coco": ".json", "coco-polygons": ".json", "labelme": ".json", "voc": ".xml"}
 _TEXT: Final = frozenset({".json", ".txt", ".xml", ".yaml", ".yml", ".jsonl", ".csv"})
 _LOSSY: Final = frozenset({".jpg", ".jpeg", ".jfif"})
 

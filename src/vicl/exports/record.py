@@ -29,7 +29,8 @@ MadeBy: TypeAlias = Mapping[str, Any]
 
 _LIMIT: Final = 1 << 30
 _REMEDY: Final = (
-    "give what made them, write to another place, or replace them (overwrite=True, or --overwrite)"
+    "give what made them, write to another place, or replace them by overwrite=True (command line: "
+    "--overwrite)"
 )
 
 _DAMAGED: Final = "remove it, and outputs are known by their names only"
@@ -101,7 +102,7 @@ def check_same_query(place: Path, name: str, query: Path, digest: str) -> None:
         raise ExportError(
             f"{display(query)}: {display(place)} has an answer called {name}, but to another "
             "picture, or the picture has changed since; give both by a folder above them, write "
-            "to another place, or replace it (overwrite=True, or --overwrite)"
+            "to another place, or replace it by overwrite=True (command line: --overwrite)"
         )
 
 

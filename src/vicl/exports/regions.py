@@ -9,9 +9,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 from jaxtyping import Float, Int
 
-from vicl.exports.annotation import Annotation, ExportError
+from vicl.exports.annotation import Annotation, ExportError, clipped_boxes
 from vicl.exports.outlines import trace
-from vicl.tasks.boxes import EIGHT_CONNECTED
+from vicl.tasks.boxes import EIGHT_CONNECTED, Box
 
 Instances: TypeAlias = Literal["components", "class"]
 """What counts as one object: each 8-connected component, or all pixels of a class together."""
@@ -80,6 +80,19 @@ def find_regions(
                 score = float(annotation.confidence[y, x].mean(dtype=np.float64))
             found.append(Region(int(label), pixels, box, parts[index] if polygons else (), score))
     return found
+
+
+def object_boxes(annotation: Annotation, *, min_area: int = 1) -> tuple[Box, ...]:
+    """Give an annotation's boxes, cut to the image, or those around its mask's components.
+
+    Args:
+        annotation: One with neither boxes nor a mask has none.
+        min_area: Components of fewer pixels are left out.
+    """
+    if annotation.boxes:
+        return clipped_boxes(annotation)
+    regions = find_regions(annotation, min_area=min_area)
+    return tuple(Box(region.box, region.label) for region in regions)
 
 
 def _components(mask: np.ndarray, min_area: int) -> tuple[Int[np.ndarray, "h w"], int]:

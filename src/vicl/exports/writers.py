@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -20,12 +21,16 @@ from vicl.exports.labelme import write_labelme
 from vicl.exports.masks import LABEL_MAP, Values, json_bytes, label_map, named_image
 from vicl.exports.places import check_places, distinct_names, file_names, is_file, suffix_of
 from vicl.exports.record import FolderRecord, MadeBy, check_same_query, digest_of
+from vicl.exports.voc import write_voc
 from vicl.exports.yolo import write_yolo, yolo_class_files
 from vicl.files import display
 from vicl.images import save_image
 from vicl.tasks.masks import Classes
 
-FORMATS = ("png", "coco", "coco-polygons", "yolo", "yolo-boxes", "labelme")
+FORMATS = ("png", "coco", "coco-polygons", "yolo", "yolo-boxes", "labelme", "voc")
+
+OUTLINED = ("coco-polygons", "yolo", "labelme")
+"""Formats with outlines of masks, which may save points."""
 
 
 _NO_PALETTE = (".webp", ".gif")
@@ -47,6 +52,8 @@ def open_writer(
     made_by: MadeBy | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    tolerance: float = 0.0,
+    min_area: int = 1,
 ) -> Iterator[Writer]:
     """Give a writer, which is finished when the block ends.
 
@@ -65,6 +72,8 @@ def open_writer(
             resuming; None keeps no record.
         resume: Go on with what is there, if it is of the same making and the same pictures.
         overwrite: Replace it.
+        tolerance: Of :data:`OUTLINED`: pixels by which an outline may be off to save points.
+        min_area: Of all but PNG: components of a mask of fewer pixels are left out.
 
     Raises:
         ExportError: If two things would be written to one file, or a query, a source or a
@@ -73,6 +82,7 @@ def open_writer(
     """
     if format not in FORMATS:
         raise ExportError(f"format: got {format!r}, expected one of {', '.join(FORMATS)}")
+    objects = Objects(tolerance, min_area)
     known = None
     if classes:
         known = classes if isinstance(classes, Classes) else Classes.parse(list(classes))
@@ -83,20 +93,30 @@ def open_writer(
     single = is_file(out, queries, format, masks=known is not None)
     if made_by is not None:
         valued = format == "png" and known is not None
-        made_by = {**made_by, "format": format, **({"values": values} if valued else {})}
+        how = {} if format == "png" else asdict(objects)
+        made_by = {**made_by, "format": format, **({"values": values} if valued else how)}
     if known is not None and format.startswith("coco"):
         if samples > 1:
             raise ExportError(f"samples: got {samples}, but a COCO file holds one answer a query")
         path = Path(out) if single else Path(out) / "annotations.json"
         style: CocoStyle = "polygon" if format == "coco-polygons" else "rle"
         coco = CocoWriter(
-            path, known.names, resume=resume, overwrite=overwrite, style=style, made_by=made_by
+            path,
+            known.names,
+            resume=resume,
+            overwrite=overwrite,
+            style=style,
+            made_by=made_by,
+            **asdict(objects),
         )
-        opened: AbstractContextManager[Writer] = _coco_file(coco, queries)
+        record = None if made_by is None else FolderRecord(path.parent, {})
+        opened: AbstractContextManager[Writer] = _coco_file(coco, queries, record)
     else:
         record = None if single or made_by is None else FolderRecord(Path(out), made_by)
         opened = closing(
-            FileWriter(Path(out), queries, format, known, values, single=single, record=record)
+            FileWriter(
+                Path(out), queries, format, known, values, objects, single=single, record=record
+            )
         )
     with opened as writer:
         outputs = {
@@ -118,9 +138,23 @@ def _refuse_what_stands(writer: Writer, outputs: Mapping[Query, Sequence[Path]])
         for file in files:
             if file.exists() and not writer.done(query):
                 raise ExportError(
-                    f"{display(file)}: is there already; replace it (overwrite=True, or "
-                    "--overwrite), or write to another place"
+                    f"{display(file)}: is there already; write to another place, or replace it by "
+                    "overwrite=True (command line: --overwrite)"
                 )
+
+
+@dataclass(frozen=True)
+class Objects:
+    """How the objects of a mask are written; see :func:`open_writer`."""
+
+    tolerance: float = 0.0
+    min_area: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.tolerance < float("inf"):
+            raise ExportError(f"tolerance: got {self.tolerance}, expected pixels from 0 on")
+        if self.min_area < 1:
+            raise ExportError(f"min_area: got {self.min_area}, expected at least 1 pixel")
 
 
 class FileWriter:
@@ -140,11 +174,13 @@ class FileWriter:
         format: str,
         marks: Classes | None,
         values: Values,
+        objects: Objects,
         *,
         single: bool,
         record: FolderRecord | None,
     ) -> None:
         self.format, self.marks, self.values, self.record = format, marks, values, record
+        self.objects = objects
         self.names = distinct_names(queries)
         files = file_names(self.names, suffix_of(format))
         self.targets = {query: out if single else out / name for query, name in files.items()}
@@ -221,19 +257,31 @@ class FileWriter:
         """Name a PNG file that goes with the query's output: `name.word.png`."""
         return _beside(self.targets[query].with_suffix(".png"), word)
 
+    def save_beside(self, query: Query, word: str, picture: Image.Image) -> None:
+        """Write a picture that goes with the query's output."""
+        _save_beside(self.beside(query, word), query, picture, self.record)
+
     def _write(self, target: Path, query: Query, answer: Answer) -> None:
         noting = nullcontext() if self.record is None else self.record.noting(target, query.path)
         with noting:
             if self.format == "png":
                 save_image(self._picture(target, answer), target, inputs=[query.path])
-            elif self.format == "labelme":
-                # LabelMe looks for the image from where the annotation is.
-                image = os.path.relpath(query.path.resolve(), target.resolve().parent)
-                write_labelme(target, as_annotation(Path(image).as_posix(), answer))
             else:
-                outlines = self.format == "yolo" and answer.mask is not None
-                found = as_annotation(self.names[query].as_posix(), answer)
-                write_yolo(target, found, style="segments" if outlines else "boxes")
+                self._annotate(target, query, answer)
+
+    def _annotate(self, target: Path, query: Query, answer: Answer) -> None:
+        found = as_annotation(self.names[query].as_posix(), answer)
+        if self.format == "labelme":
+            # LabelMe looks for the image from where the annotation is.
+            image = os.path.relpath(query.path.resolve(), target.resolve().parent)
+            found = as_annotation(Path(image).as_posix(), answer)
+            write_labelme(target, found, **asdict(self.objects))
+        elif self.format == "voc":
+            write_voc(target, found, min_area=self.objects.min_area)
+        else:
+            outlines = self.format == "yolo" and answer.mask is not None
+            style: Literal["boxes", "segments"] = "segments" if outlines else "boxes"
+            write_yolo(target, found, style=style, **asdict(self.objects))
 
     def _picture(self, target: Path, answer: Answer) -> Image.Image:
         if answer.mask is None or self.marks is None:
@@ -245,9 +293,11 @@ class FileWriter:
 
 
 @contextmanager
-def _coco_file(coco: CocoWriter, queries: Sequence[Query]) -> Iterator[CocoFile]:
-    with coco:
-        yield CocoFile(coco, queries)
+def _coco_file(
+    coco: CocoWriter, queries: Sequence[Query], record: FolderRecord | None
+) -> Iterator[CocoFile]:
+    with coco, nullcontext() if record is None else closing(record):
+        yield CocoFile(coco, queries, record)
 
 
 class CocoFile:
@@ -258,8 +308,10 @@ class CocoFile:
         notes: What should be said before any work: images of which nothing says what made them.
     """
 
-    def __init__(self, coco: CocoWriter, queries: Sequence[Query]) -> None:
-        self.coco, self.names = coco, distinct_names(queries)
+    def __init__(
+        self, coco: CocoWriter, queries: Sequence[Query], record: FolderRecord | None
+    ) -> None:
+        self.coco, self.names, self.record = coco, distinct_names(queries), record
         self._pictures = file_names(self.names, ".png")
         self.companions: dict[Path, bytes] = {}
         self.notes: list[str] = []
@@ -298,9 +350,20 @@ class CocoFile:
         """Name a PNG file that goes with the query's output: `name.word.png`."""
         return _beside(self.coco.path.parent / self._pictures[query], word)
 
+    def save_beside(self, query: Query, word: str, picture: Image.Image) -> None:
+        """Write a picture that goes with the query's output."""
+        _save_beside(self.beside(query, word), query, picture, self.record)
+
 
 Writer: TypeAlias = FileWriter | CocoFile
 """Writes answers as they come."""
+
+
+def _save_beside(
+    file: Path, query: Query, picture: Image.Image, record: FolderRecord | None
+) -> None:
+    with nullcontext() if record is None else record.noting(file, None):
+        save_image(picture, file, inputs=[query.path])
 
 
 def _unrecorded(count: int) -> list[str]:

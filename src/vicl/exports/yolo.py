@@ -14,11 +14,10 @@ from typing import Any, Final, Literal
 
 from vicl.exports.annotation import Annotation, ExportError, check_classes, clipped_boxes
 from vicl.exports.companions import write_companions
-from vicl.exports.regions import EDGE_INSET, find_regions
+from vicl.exports.regions import EDGE_INSET, find_regions, object_boxes
 from vicl.exports.shapes import MOST_SHAPES, Shape, Shapes, corners, outline
 from vicl.files import display, write_atomic
 from vicl.files.bounded import read_bounded
-from vicl.tasks.boxes import Box
 
 
 def yolo_boxes(annotation: Annotation, *, min_area: int = 1) -> str:
@@ -32,12 +31,8 @@ def yolo_boxes(annotation: Annotation, *, min_area: int = 1) -> str:
         The text of the label file; empty without objects.
     """
     height, width = annotation.size
-    boxes = clipped_boxes(annotation)
-    if not annotation.boxes:
-        regions = find_regions(annotation, min_area=min_area)
-        boxes = tuple(Box(region.box, region.label) for region in regions)
     lines = []
-    for box in boxes:
+    for box in object_boxes(annotation, min_area=min_area):
         x0, y0, x1, y1 = box.box
         middle, side = ((x0 + x1) / 2 / width, (y0 + y1) / 2 / height), (x1 - x0, y1 - y0)
         lines.append(_line(box.label, [*middle, side[0] / width, side[1] / height]))
@@ -84,6 +79,8 @@ def write_yolo(
     annotation: Annotation,
     *,
     style: Literal["boxes", "segments"] = "boxes",
+    min_area: int = 1,
+    tolerance: float = 0.0,
 ) -> None:
     """Write one image's label file; an empty one says that the image has no objects.
 
@@ -91,10 +88,15 @@ def write_yolo(
         path: By custom the image's name with ``.txt``, in the folder of labels.
         annotation: What was found.
         style: Boxes or outlines.
+        min_area: See :func:`yolo_segments`.
+        tolerance: The same, of outlines.
     """
     if style not in ("boxes", "segments"):
         raise ExportError(f"style: got {style!r}, expected 'boxes' or 'segments'")
-    text = yolo_boxes(annotation) if style == "boxes" else yolo_segments(annotation)
+    if style == "boxes":
+        text = yolo_boxes(annotation, min_area=min_area)
+    else:
+        text = yolo_segments(annotation, min_area=min_area, tolerance=tolerance)
     write_atomic(path, text.encode("ascii"))
 
 

@@ -22,6 +22,7 @@ from PIL import Image
 from vicl.figures.figure import Figure
 from vicl.figures.synthetic.generator import SyntheticFigures
 from vicl.files import FileError, display, open_atomic, open_plain, write_atomic
+from vicl.files.children import deaf, heed
 
 Encoding = Literal["jpg", "png"]
 """Of the images: JPEG at quality 95 without colour subsampling, or PNG."""
@@ -81,11 +82,18 @@ def write_figures(
     else:
         # Started afresh, not forked: the caller may hold threads.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            waiting = {pool.submit(write, path, block): block for path, block in blocks.items()}
-            for future in as_completed(waiting):
-                future.result()
-                told(len(waiting[future]))
+        with ProcessPoolExecutor(
+            workers, mp_context=context, initializer=heed, initargs=(write,)
+        ) as pool:
+            try:
+                with deaf():
+                    waiting = {pool.submit(write, *item): item[1] for item in blocks.items()}
+                for future in as_completed(waiting):
+                    future.result()
+                    told(len(waiting[future]))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
     return list(blocks) if form == "shards" else [out]
 
 

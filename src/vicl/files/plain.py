@@ -63,13 +63,23 @@ def open_plain(path: str | os.PathLike[str]) -> io.BufferedReader:
             raise FileError(f"{name}: is an empty file (0 bytes); get a whole copy of it")
         return Path(path).open("rb")
     except FileNotFoundError as error:
-        raise FileError(f"{name}: no such file; check the path") from error
+        raise FileError(f"{name}: no such file; {_instead(os.fspath(path))}") from error
     except PermissionError as error:
         raise FileError(f"{name}: may not be read; change its permissions") from error
     except FileError:
         raise
     except (OSError, ValueError) as error:
         raise FileError(f"{name}: cannot be opened ({reason(error)}); check the path") from error
+
+
+def _instead(name: str | bytes) -> str:
+    """What to do about a file that is not there."""
+    text = os.fsdecode(name)
+    if "://" in text:
+        return "it is an address: download it first"
+    if text.startswith("~"):
+        return "write the home folder in full (in Python: Path(...).expanduser())"
+    return "check the path"
 
 
 def hash_file(path: str | os.PathLike[str]) -> str:

@@ -90,7 +90,8 @@ def to_tensor(
     else:
         raise ImageError(
             f"image: got {type(image).__name__}, expected a path, a PIL image, a uint8 array "
-            "HxW or HxWx3, or a float tensor 3xHxW in [0, 1]"
+            "HxW or HxWx3, or a float tensor 3xHxW in [0, 1]; of an open file its name or "
+            "PIL.Image.open(file), of bytes PIL.Image.open(io.BytesIO(data))"
         )
     if is_deep(decoded):
         grey = torch.from_numpy(deep_grey(decoded, name, white=white))

@@ -269,7 +269,7 @@ def check_bytes(name: str, stream: io.BufferedReader, limit_pixels: int) -> None
         raise ImageError(
             f"{name}: is a file of {size / 1e6:.4g} MB, more than an image within the limit of "
             f"{limit_pixels / 1e6:.4g} Mpx needs; save its first frame alone, or raise the limit "
-            "(limit_pixels=, --limit-pixels)"
+            "by limit_pixels=... (command line: --limit-pixels N)"
         )
 
 
@@ -305,7 +305,7 @@ def too_large(name: str, size: tuple[int, int] | None, limit_pixels: int) -> Ima
     got = "" if size is None else f" ({size[0]} x {size[1]} = {size[0] * size[1] / 1e6:.4g} Mpx)"
     return ImageError(
         f"{name}: has more pixels{got} than the limit of {limit_pixels / 1e6:.4g} Mpx; "
-        "shrink the image, or raise the limit (limit_pixels=, --limit-pixels)"
+        "shrink the image, or raise the limit by limit_pixels=... (command line: --limit-pixels N)"
     )
 
 

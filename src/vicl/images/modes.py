@@ -108,13 +108,14 @@ def deep_grey(
     if white is None and image.mode == "F" and high > 1:
         raise ImageError(
             f"{name}: float image with values from {low:g} to {high:g}, expected [0, 1]; "
-            "divide it by its white value first, or say that value (white=, --white)"
+            "divide it by its white value first, or say that value, white=... (command line: "
+            "--white LEVEL)"
         )
     if white is None and image.mode == "I" and not (255 < high <= 65535 or low == high == 0):
         raise ImageError(
             f"{name}: 32-bit integer image with values from {low} to {high}, whose white is "
             "not known; save it with 8 bits (values to 255) or 16 bits (values to 65535), or say "
-            "it (white=, --white)"
+            "it, white=... (command line: --white LEVEL)"
         )
     grey = values.astype(np.float32)
     grey /= white or (1 if image.mode == "F" else 65535)

@@ -7,18 +7,17 @@ nothing in either names code to run.
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import torch
-from pydantic import ValidationError
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from vicl.files import display, reason
+from vicl.files.faults import said
 from vicl.models.configs import Asking, Config
 from vicl.models.devices import Device, pick_device, pick_dtype
 from vicl.storage.cards import plain_card
@@ -98,10 +97,9 @@ class Pretrained(nn.Module):
             model = cls.empty(config, asking)
         except ModelError:
             raise
-        except (ValidationError, ValueError) as error:
-            fault = re.sub(r"\s+", " ", str(error))[:300]
+        except ValueError as error:
             name = display(folder / CONFIG)
-            raise ModelError(f"{name}: is no valid configuration: {fault}") from error
+            raise ModelError(f"{name}: is no valid configuration: {said(error)}") from error
         model.weights_hash = fill_from(model, folder)
         model.name = folder.resolve().name
         return model.to(device=place, dtype=kind).eval()

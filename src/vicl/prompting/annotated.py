@@ -136,5 +136,6 @@ def _check_marked(task: str | Task, shapes: Shapes) -> None:
     if not marked:
         raise MaskError(
             f"{shapes.source}: is an annotation, which task {name!r} does not read; say "
-            "task='segmentation' or task='detection' (command line: --task)"
+            "task='segmentation' or task='detection' (command line: --task segmentation or --task "
+            "detection)"
         )

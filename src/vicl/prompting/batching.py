@@ -21,6 +21,8 @@ R = TypeVar("R")
 AT_ONCE = 16
 """How many canvases (or prompts, of engines without a canvas) go through an engine at once."""
 
+_MOST = 1 << 20
+
 FAULTS = (ValueError, RuntimeError, OSError, MemoryError)
 """What one prompt may go wrong by, without the others going wrong too."""
 
@@ -36,8 +38,8 @@ class Chunks:
     size: int = AT_ONCE
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise ValueError(f"batch_size: got {self.size}, expected at least 1")
+        if not 1 <= self.size <= _MOST:
+            raise ValueError(f"batch_size: got {self.size}, expected 1 to {_MOST}")
 
     def run(
         self, things: Iterable[T], function: Callable[[list[T]], Sequence[R]]

@@ -55,6 +55,10 @@ class CanvasModel:
             self._check_tokens()
         self.moves()
 
+    def __repr__(self) -> str:
+        given = "".join(f", {name}={value!r}" for name, value in self.settings.given().items())
+        return f"CanvasModel({self.inpainter!r}{given})"
+
     def _check_tokens(self) -> None:
         """Refuse to fuse tokens that cannot be."""
         fuse, spins = self.settings.fuse, self.settings.spins

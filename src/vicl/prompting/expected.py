@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vicl.images import brief_fields
 from vicl.metrics import Interval, bootstrap_interval
 
 
@@ -22,6 +23,9 @@ class ExpectedScore:
     metric: str
     values: tuple[float, ...]
     copy: tuple[float, ...]
+
+    def __repr__(self) -> str:
+        return brief_fields(self)
 
     @property
     def interval(self) -> Interval:

@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from vicl.engine import InContextModel, Inpainter
 from vicl.files import display, write_atomic
+from vicl.files.faults import said
 from vicl.images import DEFAULT_LIMIT_PIXELS, ImageError, open_bytes, to_pil, to_tensor
 from vicl.loading import load_model
 from vicl.models.inpainter import LearnedInpainter
@@ -63,7 +64,7 @@ class _Manifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     format: Literal["vicl prompt"]
-    version: int
+    version: int = Field(ge=1)
     task: str = Field(max_length=200)
     classes: tuple[_Class, ...] = Field(default=(), max_length=254)
     palette: bool = False
@@ -71,7 +72,7 @@ class _Manifest(BaseModel):
     examples: int = Field(ge=1, le=1024)
     engine: str = Field(min_length=1, max_length=200)
     weights_hash: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
-    dtype: str = Field(max_length=20)
+    dtype: str = Field(pattern="^(float32|bfloat16)$")
     settings: PromptSettings
     asking: dict[str, int | float | str | None] | None = None
     versions: dict[str, str] = Field(max_length=100)
@@ -210,7 +211,7 @@ def _opened(path: str | os.PathLike[str]) -> zipfile.ZipFile:
             raise
         raise PromptFileError(
             f"{name}: is not a prompt file ({error}); make one with "
-            "`vicl predict ... --save-prompt F` or VisualPrompter.save"
+            "VisualPrompter.save (command line: --save-prompt F)"
         ) from error
 
 
@@ -239,9 +240,9 @@ def _read_manifest(archive: zipfile.ZipFile, name: str) -> _Manifest:
     text = _read_entry(archive, _MANIFEST, _MANIFEST_LIMIT, name)
     try:
         raw = json.loads(text)
-        version = raw["version"]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise PromptFileError(f"{name}: {_MANIFEST} cannot be read ({error!r})") from error
+    except (ValueError, RecursionError) as error:
+        raise PromptFileError(f"{name}: {_MANIFEST} cannot be read: {said(error)}") from error
+    version = raw.get("version") if isinstance(raw, dict) else None
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise PromptFileError(
             f"{name}: was made by a newer vicl (format {version}, this one reads up to "
@@ -249,9 +250,8 @@ def _read_manifest(archive: zipfile.ZipFile, name: str) -> _Manifest:
         )
     try:
         return _Manifest.model_validate_json(text)
-    except (ValidationError, ValueError) as error:
-        first = str(error).replace("\n", " ")[:300]
-        raise PromptFileError(f"{name}: {_MANIFEST} is not valid: {first}") from error
+    except ValueError as error:
+        raise PromptFileError(f"{name}: {_MANIFEST} is not valid: {said(error)}") from error
 
 
 def _task(manifest: _Manifest, name: str) -> Task:
@@ -306,7 +306,7 @@ def _engine(
         raise PromptFileError(
             f"{name}: was made with model {manifest.engine!r} (weights "
             f"{_short(manifest.weights_hash)}), which does not come with vicl; give that model "
-            "(model=..., or --model FOLDER)"
+            "by model=... (command line: --model FOLDER)"
         )
     return load_model(manifest.engine, device=device, dtype=manifest.dtype)
 
@@ -327,8 +327,8 @@ def _check_engine(manifest: _Manifest, engine: InContextModel | Inpainter, name:
         return
     raise PromptFileError(
         f"{name}: was made with {was}, but got {found}: answers would differ. Give the model it "
-        "was made with, or take this one on purpose (any_model=True, or --any-model) and save the "
-        "prompt anew"
+        "was made with, or take this one on purpose by any_model=True (command line: --any-model) "
+        "and save the prompt anew"
     )
 
 

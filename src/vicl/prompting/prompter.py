@@ -21,7 +21,8 @@ from torch import Tensor
 
 from vicl.canvas.layout import Layout
 from vicl.engine import Filled, InContextModel, Inpainter
-from vicl.exports.answers import Answer
+from vicl.exports.answers import Answer, as_annotation
+from vicl.exports.overlay import overlay
 from vicl.files.progress import progress as bar
 from vicl.images import (
     DEFAULT_LIMIT_PIXELS,
@@ -33,6 +34,7 @@ from vicl.images import (
     to_tensor,
 )
 from vicl.loading import BEST_FOR_TASK, load_model
+from vicl.models.devices import pick_dtype
 from vicl.prompt import Example, ExampleLike, Prompt, as_examples
 from vicl.prompting.annotated import named_classes, painted, with_shapes
 from vicl.prompting.asking import as_engine, taken_apart
@@ -96,7 +98,9 @@ class VisualPrompter:
         limit_pixels: int = DEFAULT_LIMIT_PIXELS,
         **settings: Any,
     ) -> None:
-        PromptSettings.of(settings)  # refuses what cannot be before anything is loaded
+        # Refuses what cannot be before anything is loaded.
+        PromptSettings.of(settings)
+        pick_dtype(dtype)
         given = list(examples) if not isinstance(examples, str | Example) else examples
         shown = with_shapes(as_examples(given)) if given else ()
         classes = named_classes(shown, task, classes)
@@ -219,6 +223,17 @@ class VisualPrompter:
         image = layout.compose(Prompt(shown, drawn)).image
         layout.answer.of(image)[:] = layout.draw(to_tensor(answer.image), layout.answer)
         return to_pil(image)
+
+    def overlay(self, query: ImageLike, answer: Answer) -> Image.Image:
+        """Draw a query with its mask and boxes over it; see :func:`vicl.exports.overlay`.
+
+        Raises:
+            ValueError: If the answer has neither.
+        """
+        if not answer.classes:
+            raise ValueError(f"overlay: a {self.task.name} answer has neither a mask nor boxes")
+        shown = to_pil(self._open(query, self.settings.white))
+        return overlay(shown, as_annotation("query", answer))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the prompt, without queries, as one file; atomically.

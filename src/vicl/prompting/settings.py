@@ -11,6 +11,7 @@ from vicl.canvas.arrangements import ARRANGEMENTS
 from vicl.canvas.layout import Layout
 from vicl.canvas.rects import Fit
 from vicl.engine import Sampling
+from vicl.files.faults import said
 from vicl.images.upsampling import Upsampling
 from vicl.prompting.fusing import Fusion
 
@@ -19,8 +20,13 @@ Tile = Literal["auto", "whole"] | Annotated[int, Field(ge=16, le=1 << 20)]
 
 def _first(value: Any) -> Any:
     """A number of arrangements is so many of the first."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return tuple(range(1, value + 1)) if whole else value
+    if not isinstance(value, int) or isinstance(value, bool):
+        return value
+    if not 1 <= value <= len(ARRANGEMENTS):
+        raise ValueError(
+            f"got {value}, expected 1 to {len(ARRANGEMENTS)}, or a list of such numbers"
+        )
+    return tuple(range(1, value + 1))
 
 
 class PromptSettings(BaseModel):
@@ -77,7 +83,7 @@ class PromptSettings(BaseModel):
             raise ValueError("samples, tile: an answer in tiles has no alternatives")
         if not self.arrangements or any(a not in ARRANGEMENTS for a in self.arrangements):
             raise ValueError(
-                f"arrangements: got {self.arrangements}, expected numbers from 1 to "
+                f"arrangements: got {[*self.arrangements]}, expected numbers from 1 to "
                 f"{len(ARRANGEMENTS)}, at least one"
             )
         return self
@@ -98,7 +104,7 @@ class PromptSettings(BaseModel):
         try:
             return cls.model_validate(dict(given))
         except ValidationError as error:
-            raise ValueError(_words(error)) from error
+            raise ValueError(said(error)) from error
 
     def changed(self, given: Mapping[str, Any]) -> PromptSettings:
         """These settings, but for some.
@@ -128,16 +134,3 @@ class PromptSettings(BaseModel):
 
 FOR_ALL = ("seed", "samples", "tile", "white", "upsampling")
 """Settings that every engine takes; the others say how a canvas is asked."""
-
-
-def _words(error: ValidationError) -> str:
-    """The first fault in a line: which setting, what it got, what was expected."""
-    fault = error.errors(include_url=False)[0]
-    if fault["type"] == "value_error" and not fault["loc"]:
-        return str(fault["ctx"]["error"])
-    name, got = str(fault["loc"][0]), repr(fault["input"])[:80]
-    if name == "tile":
-        expected = "'auto', 'whole' or a number of pixels, at least 16"
-    else:
-        expected = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"{name}: got {got}, expected {expected}"

@@ -185,8 +185,8 @@ def _check_parts(parts: list[_Part]) -> None:
         raise ModelError(f"{name}: has its VQGAN inside; leave out --vqgan, so that none is mixed")
     if not inside and len(parts) == 1:
         raise TokenizerMissingError(
-            f"{name}: has no VQGAN inside; give its file beside it (vqgan=..., or --vqgan "
-            "last.ckpt --vqgan-config model.yaml)"
+            f"{name}: has no VQGAN inside; give its file beside it by vqgan=... (command line: "
+            "--vqgan last.ckpt --vqgan-config model.yaml)"
         )
 
 

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vicl.files import display, open_plain, reason, write_atomic
+from vicl.files import display, open_plain, write_atomic
+from vicl.files.faults import said
 from vicl.published.fetch import DownloadError, fetch
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def _parsed(text: bytes, name: str) -> Mapping[str, Published]:
     try:
         models = _Index.model_validate_json(text).models
     except (ValidationError, ValueError, RecursionError) as error:
-        raise DownloadError(f"{name}: is no list of published models: {reason(error)}") from error
+        raise DownloadError(f"{name}: is no list of published models: {said(error)}") from error
     return {model.name: model for model in models}
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
+from vicl.files.faults import said
 from vicl.models.configs import VQGANConfig
 from vicl.models.mae_vqgan import MAEVQGANConfig
 
@@ -98,8 +99,8 @@ def infer_config(
         if missing:
             raise ShapeError(
                 f"got a width of {missing[0]}, which no published model has, and shapes do not "
-                "show how many attention heads there are; give heads=(encoder, decoder), or "
-                "--heads ENCODER DECODER"
+                "show how many attention heads there are; give heads=(encoder, decoder) "
+                "(command line: --heads ENCODER DECODER)"
             )
         heads = HEADS[width], HEADS[narrow]
     fields: dict[str, object] = {
@@ -117,7 +118,7 @@ def infer_config(
     try:
         return MAEVQGANConfig.model_validate(fields)
     except ValidationError as error:
-        raise _fault(error) from error
+        raise ShapeError(said(error)) from error
 
 
 def infer_tokenizer(shapes: Shapes) -> VQGANConfig:
@@ -152,13 +153,7 @@ def infer_tokenizer(shapes: Shapes) -> VQGANConfig:
     try:
         return VQGANConfig.model_validate(fields)
     except ValidationError as error:
-        raise _fault(error) from error
-
-
-def _fault(error: ValidationError) -> ShapeError:
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return ShapeError(f"{place} {first['msg']}".strip())
+        raise ShapeError(said(error)) from error
 
 
 def _shape(shapes: Shapes, name: str, dims: int) -> tuple[int, ...]:

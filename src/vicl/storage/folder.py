@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Mapping
@@ -18,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
 from safetensors.torch import save, save_file
 from torch import Tensor, nn
 
 from vicl.files import FileError, display, hash_file, open_plain, reason
+from vicl.files.faults import said
 from vicl.storage.checkpoints import Checkpoint, TensorRef, open_checkpoint
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -175,9 +175,8 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest.model_validate(raw)
     except ModelError:
         raise
-    except (ValidationError, ValueError, RecursionError) as error:
-        fault = re.sub(r"\s+", " ", str(error))[:300]
-        raise ModelError(f"{name}: is no valid configuration: {fault}") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{name}: is no valid configuration: {said(error)}") from error
 
 
 def fill_from(model: nn.Module, folder: Path) -> str:

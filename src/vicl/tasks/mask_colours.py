@@ -147,7 +147,7 @@ def _refuse_old_numbers(
         raise MaskError(
             f"{where}: has the values {found}, but the classes are marked by "
             f"{list(classes.values)}: it looks like an answer of vicl with classes numbered 1 to "
-            f"{count}; give it with the names alone (classes=[...]; command line: --classes "
+            f"{count}; give it with the names alone, classes=[...] (command line: --classes "
             "name,name,...), or answer anew, so that the values named are written"
         )
 

@@ -49,8 +49,8 @@ def value_labels(
             raise MaskError(
                 f"{where}: has the values {listed(present, counts)}, but {len(classes)} classes "
                 f"are named, whose values would be 1 to {len(classes)}; say each one's value "
-                "(classes={'name': value}; command line: --classes name=value,...) or give one "
-                "mask a class ({'name': mask})"
+                "by classes={'name': value} (command line: --classes name=value,...), or give one "
+                "mask a class"
             )
         keys = list(range(1, len(classes) + 1))
     elif len(keys) < len(classes):
@@ -61,8 +61,8 @@ def value_labels(
     if not labels.any():
         raise MaskError(
             f"{where}: holds none of the classes ({_named(classes, keys)}); its values are "
-            f"{listed(present, counts)}; name the values that it has (classes={{'name': value}}; "
-            "command line: --classes name=value,...)"
+            f"{listed(present, counts)}; name the values that it has by "
+            "classes={{'name': value}} (command line: --classes name=value,...)"
         )
     return Labels(labels, (values == VOID) & (labels == 0))
 
@@ -140,7 +140,8 @@ def _refuse_three_levels(present: np.ndarray, counts: np.ndarray, where: str) ->
             f"object. If {middle} is unknown (a trimap), write 1 for the object and 255 for what "
             f"is unknown, or leave the unknown out with classes={{'name': {top}}} (command line: "
             f"--classes name={top}); if it is a second class, name both: classes={{'a': {middle}, "
-            f"'b': {top}}} (--classes a={middle},b={top})"
+            f"'b': {top}}} (command line: "
+            f"--classes a={middle},b={top})"
         )
 
 
@@ -184,8 +185,8 @@ def _not_plain(values: np.ndarray, present: np.ndarray, counts: np.ndarray) -> s
     if set(present.tolist()) == {0, 1, VOID}:
         return (
             f"{found}: 1 would be the object and 255 void, but 255 covers more than ten times as "
-            "much. Say classes={'name': 255} if 255 is the object (command line: --classes "
-            "name=255), classes={'name': 1} if 1 is"
+            "much. Say which is the object: classes={'name': 255} or classes={'name': 1} (command "
+            "line: --classes name=255 or --classes name=1)"
         )
     return (
         f"{found}. It looks like an index mask of several classes, or like instance numbers: say "

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from vicl.files import display
+from vicl.files.faults import said
 from vicl.loading import load_folder, load_tokenizer
 from vicl.models.configs import CodeConfig, Config, VQGANConfig
 from vicl.models.inpainter import LearnedInpainter
@@ -76,8 +77,7 @@ def model_config(recipe: Recipe, tokenizer: VQGANConfig | None) -> Config:
     try:
         return config_class.model_validate(numbers)
     except ValidationError as error:
-        faults = "; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors())
-        raise RecipeError(f"{recipe.name}: model: {faults}") from error
+        raise RecipeError(f"{recipe.name}: model: {said(error)}") from error
 
 
 def build_objective(recipe: Recipe, model: nn.Module) -> Objective:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from vicl.files import TEMPORARY_PREFIX, FileError, display, open_atomic, reason, write_atomic
+from vicl.files.faults import said
 
 FORMAT_VERSION = 1
 _INDEX = "checkpoints.json"
@@ -73,7 +74,7 @@ class CheckpointFolder:
             return Index.model_validate_json(file.read_bytes())
         except (OSError, ValueError) as error:
             raise TrainingError(
-                f"{display(file)}: is damaged ({reason(error)}); name the newest of the "
+                f"{display(file)}: is damaged ({said(error)}); name the newest of the "
                 "checkpoints beside it in its place, or start anew"
             ) from error
 

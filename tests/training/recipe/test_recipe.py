@@ -90,7 +90,7 @@ def test_short_forms_of_sources(tmp_path: Path, text: str, kind: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("lr: 1e-4", "lr: -1", "line 13: optimiser.lr: got -1, expected greater than 0"),
+        ("lr: 1e-4", "lr: -1", "line 13: optimiser.lr: got -1, expected more than 0"),
         ("lr: 1e-4", "lr: .inf", "line 13: optimiser.lr: got inf, expected a finite number"),
         ("lr: 1e-4", "lr: .nan", "line 13: optimiser.lr: got nan, expected a finite number"),
         ("lr: 1e-4", "lr: yes", "line 13: optimiser.lr: got True, expected a number"),
@@ -99,16 +99,16 @@ def test_short_forms_of_sources(tmp_path: Path, text: str, kind: str) -> None:
         ("kind: mae", "kind: mea", "line 5: model.kind: got 'mea', expected one of mae-vqgan, mae"),
         ("kind: mae", "kind: mea", "(did you mean mae?)"),
         ("  kind: mae\n", "", "model.kind: is missing; expected one of mae-vqgan, mae, beit"),
-        ("depth: 2", "depth: two", "line 7: model.depth: got 'two', expected a valid integer"),
+        ("depth: 2", "depth: two", "line 7: model.depth: got 'two', expected a whole number"),
         (
             "depth: 2",
             "depth: 10000",
-            "line 7: model.depth: got 10000, expected less than or equal to 256",
+            "line 7: model.depth: got 10000, expected at most 256",
         ),
         ("depth: 2", "mlp_ratio: .inf", "line 7: model.mlp_ratio: got inf"),
         ("[64, 64]", "[64, 70]", "line 6: model.canvas_size: got (64, 70), expected multiples"),
         ("- kind: patches", "- {kind: patches, ratio: 2}", "line 9: masking.0.ratio: got 2,"),
-        ("weight: 2", "weight: 0", "line 10: masking.1.weight: got 0, expected greater than 0"),
+        ("weight: 2", "weight: 0", "line 10: masking.1.weight: got 0, expected more than 0"),
         ("size: 64", "size: 60", "line 11: batch.micro: got 16, expected a divisor of size = 60"),
         ("{epochs: 3}", "{}", "line 14: schedule: got neither of steps and epochs"),
         ("{epochs: 3}", "{epochs: 3, steps: 3}", "line 14: schedule: got both of steps and"),
@@ -157,8 +157,8 @@ def test_a_share_of_a_stream_cannot_be_held_out(tmp_path: Path) -> None:
 def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
     message = complaint(write(tmp_path), "seed=-1", "batch.size=0", "precision=half")
     assert message == (
-        "--set: seed: got -1, expected greater than or equal to 0; "
-        "--set: batch.size: got 0, expected greater than 0; "
+        "--set: seed: got -1, expected at least 0; "
+        "--set: batch.size: got 0, expected more than 0; "
         "--set: precision: got 'half', expected 'fp32', 'bf16' or 'fp16'"
     )
 
@@ -200,7 +200,7 @@ def test_overrides(tmp_path: Path) -> None:
         ("name.x=3", "name.x: there is no 'x' to set, but the value 'good'"),
         ("seed=[", "seed: its value is not plain YAML"),
         ("optimizer.lr=1", "optimizer: there is no such key (did you mean optimiser?)"),
-        ("seed=1.5", "--set: seed: got 1.5, expected a valid integer"),
+        ("seed=1.5", "--set: seed: got 1.5, expected a whole number"),
         ("batch={size: true}", "--set: batch.size: got True, expected a number"),
     ],
 )

@@ -13,6 +13,7 @@ import click
 
 from vicl.cli.evaluate.options import COMMON, Options
 from vicl.cli.failing import failing
+from vicl.cli.options import examples
 
 if TYPE_CHECKING:
     from vicl.engine import InContextModel, Inpainter
@@ -41,7 +42,7 @@ class Asked:
 
 
 def evaluate_command(
-    name: str, what: str, text: str, asked: Asked, *extra: click.Option
+    name: str, what: str, text: str, asked: Asked, *extra: click.Option, lines: Sequence[str]
 ) -> click.Command:
     """Make a command.
 
@@ -51,12 +52,14 @@ def evaluate_command(
         text: What it reads.
         asked: What it asks.
         extra: Its own options, which stand before those of all commands.
+        lines: Examples of its use.
     """
     return click.Command(
         name,
         params=[*extra, *COMMON],
         callback=partial(_run, asked),
         short_help=what,
+        epilog=examples(*lines),
         help=f"{what}: {text}\n\nPrints each metric with its bootstrap 95% interval. The exit code "
         "is 0, or 1 when some episodes failed, 2 for wrong usage, 130 after Ctrl-C.",
     )
@@ -167,7 +170,7 @@ def _evaluate(
     from vicl.evaluation.running.engines import as_engine, device_of, with_floors
     from vicl.evaluation.running.runner import evaluate
     from vicl.evaluation.scoring.scorers import scorer_for
-    from vicl.files import hash_file
+    from vicl.files import display, hash_file
     from vicl.metrics.perceptual import load_lpips
 
     examples = max(len(episode.examples) for episode in episodes)
@@ -217,5 +220,5 @@ def _evaluate(
                 "as alone"
             )
     if out is not None:
-        click.echo(f"all of it: {out / 'index.html'}", err=True)
+        click.echo(f"all of it: {display(out / 'index.html')}", err=True)
     return results

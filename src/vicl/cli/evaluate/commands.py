@@ -54,7 +54,7 @@ def _rules(options: Options, _: int) -> list[Dataset]:
 def _write_rules(options: Options, runs: Sequence[Results]) -> None:
     """Write what was found of each rule; the sets have been printed and written already."""
     from vicl.evaluation.reporting.rule_table import to_json, to_markdown
-    from vicl.files import write_atomic
+    from vicl.files import display, write_atomic
 
     if options.output is None or not runs:
         return
@@ -62,7 +62,7 @@ def _write_rules(options: Options, runs: Sequence[Results]) -> None:
     write_atomic(table, to_markdown(runs).encode())
     found = json.dumps(to_json(runs), indent=1, ensure_ascii=False) + "\n"
     write_atomic(options.output / "rules.json", found.encode())
-    click.echo(f"rule by rule: {table}", err=True)
+    click.echo(f"rule by rule: {display(table)}", err=True)
 
 
 COMMANDS = (
@@ -72,6 +72,10 @@ COMMANDS = (
         "Pascal-5i, a folder of inputs/ and targets/, or one with a manifest.",
         Asked(partial(_files, "segmentation")),
         *(DATA, FOLD, PUBLISHED, SOURCES),
+        lines=(
+            "vicl evaluate segmentation --data VOC2012 --model default -o runs/voc",
+            "vicl evaluate segmentation --data pairs --episodes 50 --examples 3 --model analogies",
+        ),
     ),
     evaluate_command(
         "detection",
@@ -79,6 +83,9 @@ COMMANDS = (
         "VOC 2012, a folder with boxes or masks, or one with a manifest.",
         Asked(partial(_files, "detection")),
         *(DATA, PUBLISHED, SOURCES, LARGEST),
+        lines=(
+            "vicl evaluate detection --data VOC2012 --model default --episodes 200 -o runs/boxes",
+        ),
     ),
     evaluate_command(
         "colorization",
@@ -86,6 +93,9 @@ COMMANDS = (
         "any folder of photographs, or one with a manifest.",
         Asked(partial(_files, "colorization")),
         *(DATA, PUBLISHED, SOURCES, LPIPS),
+        lines=(
+            "vicl evaluate colorization --data photos --model default --lpips lpips.safetensors",
+        ),
     ),
     evaluate_command(
         "edges",
@@ -93,6 +103,7 @@ COMMANDS = (
         "BSDS500, a folder of inputs/ and targets/, or one with a manifest.",
         Asked(partial(_files, "edges")),
         *(DATA, SOURCES),
+        lines=("vicl evaluate edges --data BSDS500 --model analogies -o runs/edges",),
     ),
     evaluate_command(
         "image",
@@ -100,6 +111,7 @@ COMMANDS = (
         "a folder of inputs/ and targets/ with the same names.",
         Asked(partial(_files, "image")),
         *(DATA, LPIPS),
+        lines=("vicl evaluate image --data pairs --model analogies",),
     ),
     evaluate_command(
         "shapes",
@@ -107,6 +119,10 @@ COMMANDS = (
         "each task in a folder of its own in DIR.",
         Asked(_shapes, examples=2, apart=True),
         *(CHANGES, EXTENDED),
+        lines=(
+            "vicl evaluate shapes --model default -o runs/shapes",
+            "vicl evaluate shapes --task color --task size --episodes 20 --model default",
+        ),
     ),
     evaluate_command(
         "rules",
@@ -116,5 +132,9 @@ COMMANDS = (
         "DIR/rules.md. The paper's six tasks are in `vicl evaluate shapes`.",
         Asked(_rules, beside=("analogies",), apart=True, then=_write_rules),
         *(PARTS, CELL_SIZE),
+        lines=(
+            "vicl evaluate rules --model default --workers 2 -o runs/rules",
+            "vicl evaluate rules --set unseen --model default",
+        ),
     ),
 )

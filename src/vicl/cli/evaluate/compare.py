@@ -8,9 +8,13 @@ from pathlib import Path
 import click
 
 from vicl.cli.failing import failing
+from vicl.cli.options import examples
 
 
-@click.command(short_help="Runs of one dataset side by side")
+@click.command(
+    short_help="Runs of one dataset side by side",
+    epilog=examples("vicl evaluate compare runs/one runs/other -o comparison.md"),
+)
 @click.argument(
     "runs",
     nargs=-1,

@@ -11,10 +11,14 @@ import click
 
 from vicl.cli.evaluate.options import BATCH_SIZE, LPIPS, RESUME, WORKERS, Options, models
 from vicl.cli.failing import failing
-from vicl.cli.options import DEVICE, SEED, number, options, path
+from vicl.cli.options import DEVICE, SEED, examples, number, options, path
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "vicl evaluate paper --data datasets --model models/paper -o runs/paper",
+    )
+)
 @options(
     models("The floors copy and identity, and analogies, are always in the table."),
     path(

@@ -11,7 +11,8 @@ import click
 
 from vicl.cli.evaluate.study_given import COMMON, MODELS, RUN, Given
 from vicl.cli.failing import failing
-from vicl.cli.options import number, text
+from vicl.cli.options import examples, number, text
+from vicl.files import display
 
 if TYPE_CHECKING:
     from vicl.evaluation.studies.table import StudyTable
@@ -53,7 +54,7 @@ _Study = Callable[..., "StudyTable"]
 
 
 def _command(
-    name: str, text: str, *own: click.Option, answered: bool = True
+    name: str, text: str, *own: click.Option, line: str, answered: bool = True
 ) -> Callable[[_Study], click.Command]:
     """Make a function a command.
 
@@ -61,12 +62,14 @@ def _command(
         name: Of the command.
         text: What it is about, and after a colon what is varied.
         own: The options that it has beside those of all studies.
+        line: An example of its options.
         answered: Whether its variants are answered and scored.
     """
     made = study.command(
         name,
         params=[*own, *COMMON, *(RUN if answered else ())],
         short_help=text.partition(":")[0],
+        epilog=examples(f"vicl evaluate study {name} {line}"),
         help=f"{text}\n\nPrints the table, with bootstrap 95% intervals. The exit code is 0, or "
         "2 for wrong usage or a study that failed, 130 after Ctrl-C.",
     )
@@ -83,7 +86,7 @@ def _run(function: _Study, **options: Any) -> None:
         table = function(given, **options)
         write_study(table, given.output)
     click.echo(as_markdown(table), nl=False)
-    click.echo(f"figure: {given.output / 'figure.png'}", err=True)
+    click.echo(f"figure: {display(given.output / 'figure.png')}", err=True)
 
 
 @_command(
@@ -92,6 +95,7 @@ def _run(function: _Study, **options: Any) -> None:
     "canvas.",
     MODELS,
     _examples(1),
+    line="--shapes color --model default -o studies/layout",
 )
 def _layout(given: Given) -> StudyTable:
     from vicl.evaluation.studies.layout import run
@@ -106,6 +110,7 @@ def _layout(given: Given) -> StudyTable:
     "segmentation and detection.",
     MODELS,
     _examples(1),
+    line="--data VOC2012 --model default -o studies/style",
 )
 def _mask_style(given: Given) -> StudyTable:
     from vicl.evaluation.studies.mask_style import run
@@ -120,6 +125,7 @@ def _mask_style(given: Given) -> StudyTable:
     "each of them alone.",
     MODELS,
     _examples(7, least=2, name="--most"),
+    line="--shapes shape --most 4 --model analogies -o studies/examples",
 )
 def _most(given: Given) -> StudyTable:
     from vicl.evaluation.studies.examples import run
@@ -133,6 +139,7 @@ def _most(given: Given) -> StudyTable:
     "for models with a canvas.",
     MODELS,
     _examples(5, least=2),
+    line="--data VOC2012 --model default --examples 5 -o studies/ensembling",
 )
 def _ensembling(given: Given) -> StudyTable:
     from vicl.evaluation.studies.ensembling import run
@@ -150,6 +157,7 @@ def _ensembling(given: Given) -> StudyTable:
     _several("--arrangements", "1", "Of the grid, among 1 to 8.", _numbers),
     number("--pictured", 1, "Episodes that are drawn.", default=3),
     answered=False,
+    line="--shapes color --model default --pictured 2 -o studies/attention",
 )
 def _attention(given: Given, *, arrangements: tuple[int, ...], pictured: int) -> StudyTable:
     from vicl.evaluation.studies.attention import run
@@ -182,6 +190,7 @@ def _attention(given: Given, *, arrangements: tuple[int, ...], pictured: int) ->
         default=3e-4,
         help="Learning rate at its peak.",
     ),
+    line="--data VOC2012 --model default --shots 1,4 -o studies/tuning",
 )
 def _fine_tuning(given: Given, *, shots: tuple[int, ...], **settings: Any) -> StudyTable:
     from vicl.evaluation.studies.fine_tuned import FineTuning
@@ -218,6 +227,7 @@ def _fine_tuning(given: Given, *, shots: tuple[int, ...], **settings: Any) -> St
     number("--steps", 1, "For which each recipe is trained.", default=1000),
     _several("--shares", "1", "Of a recipe's images: a run for each.", _shares, "X,..."),
     _examples(1),
+    line="--shapes color --recipe mae-vqgan-tiny-cpu --steps 100 -o studies/data",
 )
 def _training_data(
     given: Given,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -20,7 +21,10 @@ _WIDE = 1000
 def print_table(table: Table) -> None:
     """Print a table to standard output."""
     width = None if sys.stdout.isatty() else _WIDE
-    Console(width=width, highlight=False).print(table, markup=False)
+    console = Console(width=width, highlight=False)
+    with console.capture() as drawn:
+        console.print(table, markup=False)
+    click.echo(drawn.get(), nl=False)
 
 
 def results_table(results: Results) -> Table:

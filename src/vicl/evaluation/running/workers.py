@@ -23,6 +23,7 @@ from vicl.engine import Filled
 from vicl.evaluation.episodes import Case, Dataset, Episode
 from vicl.evaluation.running.results import EvaluationError
 from vicl.evaluation.scoring.scorers import Scorer, Scores
+from vicl.files.children import deaf
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -84,7 +85,8 @@ class Workers:
             return self._scoring.submit(self._scorer.score, case, answer)
         cell = None if answer.cell is None else answer.cell.numpy()
         # As arrays: every tensor sent would keep a file open.
-        return self._scoring.submit(_score, episode, answer.image.numpy(), cell)
+        with deaf():
+            return self._scoring.submit(_score, episode, answer.image.numpy(), cell)
 
 
 class _Here(Executor):

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from vicl.files import FileError
+from vicl.files.children import deaf
 from vicl.training.data.augmentation import augment, pixels
 from vicl.training.data.mixture import Mixture
 from vicl.training.data.sources import Lane, Reader
@@ -160,7 +161,9 @@ def load(pool: Pool, seat: Seat, *, workers: int, prefetch: int, pin: bool) -> I
         # Else it would draw its workers' seeds from the global one.
         generator=torch.Generator().manual_seed(pool.seed),
     )
-    for batch in loader:
+    with deaf():
+        batches = iter(loader)
+    for batch in batches:
         if isinstance(batch, FileError):
             raise batch
         yield batch

@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from vicl.files import display, open_plain, reason
+from vicl.files.faults import complaint, place, shown
 from vicl.files.packaged import RECIPES
 from vicl.files.plain_yaml import FAULTS, parse
 from vicl.training.recipe.data import RecipeError
@@ -23,7 +24,6 @@ from vicl.training.recipe.recipe import Recipe
 
 _SIZE_LIMIT = 1 << 16
 _FAULT_LIMIT = 20
-_SHOWN = 60
 
 Keys = tuple[str | int, ...]
 """Where something stands in a recipe: keys of sections and indices of lists, from the outside."""
@@ -167,16 +167,14 @@ def _key(place: Any, part: str, path: str) -> str | int:
         return part
     if isinstance(place, list) and part.isdecimal() and len(part) < 9 and int(part) < len(place):
         return int(part)
-    has = f"a list of {len(place)}" if isinstance(place, list) else f"the value {_shown(place)}"
+    has = f"a list of {len(place)}" if isinstance(place, list) else f"the value {shown(place)}"
     raise RecipeError(f"--set {path}: there is no {part!r} to set, but {has}")
 
 
 def _line(keys: Keys, text: str, origins: Origins) -> str:
     """One fault in words: where it comes from, its key, and what is wrong."""
     known = [origins[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in origins]
-    place = ".".join(str(key) for key in keys)
-    place = place if place.isprintable() else ascii(place)
-    return ": ".join([*known[:1], *([place[:200]] if place else []), text])
+    return ": ".join([*known[:1], *([place(keys)] if keys else []), text])
 
 
 def _fault(error: Any, data: Any) -> tuple[Keys, str]:
@@ -191,29 +189,21 @@ def _fault(error: Any, data: Any) -> tuple[Keys, str]:
         hint = _nearest(str(keys[-1]), allowed)
         return keys, f"there is no such key{hint}; allowed are {', '.join(allowed)}"
     if kind == "invalid_key":
-        return keys, f"got {_shown(error['input'])} as a key, expected a word"
+        return keys, f"got {shown(error['input'])} as a key, expected a word"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         kinds = [name for section in sections for name in _kinds(section)]
         if kind == "union_tag_not_found":
             return (*keys, "kind"), f"is missing; expected one of {', '.join(kinds)}"
         got = str(error["ctx"]["tag"])
         hint = _nearest(got, kinds)
-        return (*keys, "kind"), f"got {_shown(got)}, expected one of {', '.join(kinds)}{hint}"
+        return (*keys, "kind"), f"got {shown(got)}, expected one of {', '.join(kinds)}{hint}"
     # A check of a whole section names the key that it is about first.
     named = re.match(r"([a-z_]+(?:\.[a-z_]+)*): ", message)
     if kind == "value_error":
         if named and any(named[1].split(".")[0] in section.model_fields for section in sections):
             return (*keys, *named[1].split(".")), message[named.end() :]
         return keys, message
-    return keys, f"got {_shown(error['input'])}, {_expected(message)}"
-
-
-def _expected(message: str) -> str:
-    """Pydantic's sentence in the words of this library's errors."""
-    wish = re.match(r"Input should be (.*)", message)
-    if wish is None:
-        return f"{message[:1].lower()}{message[1:]}"
-    return f"expected {re.sub('a valid dictionary or .*', 'a section of keys', wish[1])}"
+    return keys, complaint(error)
 
 
 def _place(loc: Sequence[str | int], data: Any) -> tuple[Keys, list[type[BaseModel]]]:
@@ -263,16 +253,6 @@ def _truths(given: Any, used: Any, keys: Keys) -> Iterator[tuple[Keys, str]]:
     elif isinstance(given, list | tuple) and isinstance(used, list | tuple):
         for index, (value, meant) in enumerate(zip(given, used, strict=False)):
             yield from _truths(value, meant, (*keys, index))
-
-
-def _shown(value: Any) -> str:
-    """A value in a message: one line, not long."""
-    if isinstance(value, dict):
-        return "a section of keys"
-    if isinstance(value, list | tuple) and len(value) > 8:
-        return f"a list of {len(value)}"
-    text = repr(value) if str(value).isprintable() else ascii(value)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
