@@ -31,10 +31,11 @@ def _report() -> dict[str, dict[str, Any]]:
 
     from vicl import __version__
     from vicl.files import hash_file
+    from vicl.files.cache import cache_folder
     from vicl.files.machine import processor
     from vicl.loading import load_model
     from vicl.models.registry import ENGINES
-    from vicl.published.download import cache_folder, downloaded, published
+    from vicl.published.download import downloaded, published
 
     packages = {"vicl": __version__}
     extras: dict[str, list[str]] = {}
