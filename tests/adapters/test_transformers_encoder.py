@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.adapters.bodies import FEED, KINDS, SMALL, library, make, saved
 from torch import Tensor
 
 from vicl.adapters.transformers_encoder import TransformersEncoder
@@ -19,48 +20,14 @@ from vicl.files import hash_file
 from vicl.images.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from vicl.storage.folder import ModelError
 
-transformers = pytest.importorskip("transformers", reason='needs pip install "vicl[transformers]"')
+transformers = library()
 
-SMALL: dict[str, Any] = {
-    "hidden_size": 32,
-    "num_hidden_layers": 5,
-    "num_attention_heads": 2,
-    "image_size": 32,
-    "patch_size": 8,
-}
-FEED: dict[str, Any] = {"intermediate_size": 64}
 WORDS: dict[str, Any] = SMALL | FEED | {"vocab_size": 99}
-
-KINDS = {
-    "Dinov2": SMALL | {"mlp_ratio": 2},
-    "Dinov2WithRegisters": SMALL | {"mlp_ratio": 2, "num_register_tokens": 3},
-    "DINOv3ViT": SMALL | FEED | {"num_register_tokens": 2},
-    "DINOv3ConvNext": {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 2, 1]},
-    "CLIPVision": SMALL | FEED,
-    "SiglipVision": SMALL | FEED,
-}
 
 IMAGENET = (IMAGENET_MEAN, IMAGENET_STD)
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 HALF = ((0.5,) * 3, (0.5,) * 3)
 COLOURS = dict.fromkeys(KINDS, IMAGENET) | {"CLIPVision": CLIP, "SiglipVision": HALF}
-
-
-def make(kind: str, folder: Path, **changes: Any) -> Any:
-    """Save a random model of a kind; weights of order one, so that every layer is seen."""
-    model = getattr(transformers, f"{kind}Model")(
-        getattr(transformers, f"{kind}Config")(**(KINDS[kind] | changes))
-    )
-    return saved(model, folder)
-
-
-def saved(model: Any, folder: Path) -> Any:
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for value in model.parameters():
-            value.add_(torch.randn(value.shape, generator=generator) * 0.1)
-    model.eval().save_pretrained(folder)
-    return model
 
 
 def images(height: int, width: int, count: int = 2) -> Tensor:

@@ -31,6 +31,9 @@ from vicl.storage.folder import CONFIG, WEIGHTS, ModelError, checked
 PREPROCESSOR: Final = "preprocessor_config.json"
 """Where a folder says how its model wants colours normalised; it may be absent."""
 
+FILES: Final = (CONFIG, WEIGHTS, PREPROCESSOR)
+"""What is read of a folder."""
+
 _LEVELS: Final = 4
 """So many of a transformer's last layers are levels."""
 
