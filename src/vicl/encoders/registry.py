@@ -45,18 +45,12 @@ def _lite(variant: Variant, device: torch.device) -> Encoder:
     return EfficientNetLite(variant, device)
 
 
+def _row(weights: PackagedWeights, make: Callable[[torch.device], Encoder]) -> EncoderRow:
+    return EncoderRow(weights.name, make, weights.title, weights)
+
+
 ENCODERS: Final[tuple[EncoderRow, ...]] = (
-    EncoderRow(
-        "efficientnet-lite2",
-        functools.partial(_lite, 2),
-        "an ImageNet network of 6.1 million weights: knows what things are",
-        PACKAGED["efficientnet-lite2"],
-    ),
-    EncoderRow(
-        "efficientnet-lite0",
-        functools.partial(_lite, 0),
-        "its smaller sister, of 4.7 million",
-        PACKAGED["efficientnet-lite0"],
-    ),
+    _row(PACKAGED["efficientnet-lite2"], functools.partial(_lite, 2)),
+    _row(PACKAGED["efficientnet-lite0"], functools.partial(_lite, 0)),
     EncoderRow("handmade", _handmade, "colours, texture, saliency and shape; nothing is learned"),
 )
