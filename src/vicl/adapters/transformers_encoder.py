@@ -290,7 +290,7 @@ def _build(library: ModuleType, kind: _Kind, fields: dict[str, Any], folder: Pat
                     if not key.endswith(_UNUSED)
                 )
                 there = sum(ref.storage.numel for ref in refs.values())
-                if needed > there:  # before the library takes memory for them
+                if needed > 2 * there:  # before the library takes memory for them
                     raise ModelError(f"it needs {needed:,} weights, but the file has {there:,}")
                 tensors = {
                     key: checked(tensor, key, checkpoint.path)
