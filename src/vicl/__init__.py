@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vicl.engine import Filled, InContextModel, Inpainter, Sampling
     from vicl.exports.answers import Answer
     from vicl.images import ImageError
-    from vicl.loading import load_model
+    from vicl.loading import load_encoder, load_model
     from vicl.prompt import Example, Prompt
     from vicl.prompting.canvas_model import CanvasModel
     from vicl.prompting.prompter import VisualPrompter, predict
@@ -35,6 +35,7 @@ _HOMES = {
     "PromptSettings": "prompting.settings",
     "Sampling": "engine",
     "VisualPrompter": "prompting.prompter",
+    "load_encoder": "loading",
     "load_model": "loading",
     "predict": "prompting.prompter",
 }
@@ -54,6 +55,7 @@ __all__ = [
     "Sampling",
     "VisualPrompter",
     "__version__",
+    "load_encoder",
     "load_model",
     "predict",
 ]

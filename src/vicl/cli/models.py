@@ -15,13 +15,14 @@ from vicl.models.registry import ENGINES
 @click.command(epilog=examples("vicl models", "vicl models --json | head -n 1"))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def models(as_json: bool) -> None:
-    """List the engines, their weights and when to use which; then the published models."""
+    """List the engines, their weights and when to use which; the published models; encoders."""
+    from vicl.encoders.registry import ENCODERS
     from vicl.files import hash_file
     from vicl.published.download import downloaded, published
 
     for engine in ENGINES:
         tasks = [task for task, name in BEST_FOR_TASK.items() if name == engine.name]
-        row: dict[str, Any] = {"name": engine.name, "tasks": tasks}
+        row: dict[str, Any] = {"name": engine.name, "kind": "engine", "tasks": tasks}
         row |= {"weights": engine.weights, "use": engine.use}
         lines = [engine.name, engine.use, f"weights: {engine.weights}"]
         lines += [f"chosen for: {', '.join(tasks)}"] if tasks else []
@@ -31,6 +32,7 @@ def models(as_json: bool) -> None:
         weights = None if folder is None else hash_file(folder / "model.safetensors")
         row = {
             "name": model.name,
+            "kind": "published",
             "tasks": [],
             "weights": None if folder is None else str(folder),
             "weights_hash": weights,
@@ -40,6 +42,11 @@ def models(as_json: bool) -> None:
         here = f"{folder}, sha256 {weights}" if folder else f"not here; vicl download {model.name}"
         lines = [model.name, model.title, f"licence: {model.licence.name}", f"weights: {here}"]
         _tell(row if as_json else lines)
+    for encoder in ENCODERS:
+        state = "none" if encoder.weights is None else encoder.weights.state()
+        row = {"name": encoder.name, "kind": "encoder", "tasks": [], "weights": state}
+        lines = [encoder.name, f"encoder: {encoder.use}", f"weights: {state}"]
+        _tell(row | {"use": encoder.use} if as_json else lines)
 
 
 def _tell(said: dict[str, Any] | list[str]) -> None:

