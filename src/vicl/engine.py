@@ -34,6 +34,10 @@ class Filled:
         canvas: The filled canvas; the first view's where there are several. Of several spins it
             shows the mean.
         alternatives: Further, different answers, best first, where more than one was asked for.
+        presence: Chance, [0, 1], that what the examples mark is in the query at all; None if the
+            engine cannot say.
+        objects: Numbers of separate objects, from 1; 0 is none of them. None if the engine does not
+            tell them apart, or was not asked to.
     """
 
     image: Float[Tensor, "*b 3 h w"]
@@ -42,6 +46,8 @@ class Filled:
     cell: Float[Tensor, "3 ch cw"] | None = None
     canvas: Float[Tensor, "3 H W"] | None = None
     alternatives: tuple[Filled, ...] = ()
+    presence: float | None = None
+    objects: Int[Tensor, "h w"] | None = None
 
     def __repr__(self) -> str:
         return brief_fields(self)
@@ -245,6 +251,21 @@ class InContextModel(Named, Protocol):
             samples: How many different answers to give; the best is the answer, the others its
                 `alternatives`. An engine that has fewer gives fewer.
             seed: Of everything random.
+        """
+        ...
+
+
+@runtime_checkable
+class Presence(InContextModel, Protocol):
+    """An engine that says whether what is marked is there, and tells its objects apart."""
+
+    def asked(self, *, min_presence: float | None = None, objects: bool = False) -> Presence:
+        """The engine, asked otherwise.
+
+        Args:
+            min_presence: Chance of being there, [0, 1], under which an answer is empty; None: as
+                it is.
+            objects: Give :attr:`Filled.objects`.
         """
         ...
 

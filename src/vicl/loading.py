@@ -69,13 +69,6 @@ def load_model(
     return loaded
 
 
-def load_encoder(source: str, *, device: Device = "auto") -> Encoder:
-    """Load an encoder by name."""
-    from vicl.encoders.efficientnet_lite import EfficientNetLite
-
-    return EfficientNetLite(2 if source.endswith("2") else 0)
-
-
 def load_tokenizer(
     source: str | os.PathLike[str], *, device: Device = "auto", dtype: str = "auto"
 ) -> VQGAN:

@@ -64,6 +64,10 @@ class Answer:
         classes: Their names, in the order of their numbers from 1.
         boxes: Detection: xyxy in pixels of the query, class number and score.
         edges: Edges: float32 (h, w) in [0, 1].
+        presence: Chance, [0, 1], that anything that the examples mark is in the query; None if the
+            engine cannot say.
+        objects: Where `instances` asked for them: numbers of separate objects, int32 (h, w), from
+            1, each of one class of `mask`; 0 is background.
         cell: The first pass's answer as inpainted; None for engines without a canvas.
         canvas: The first pass's filled canvas; None for engines without one.
         alternatives: Further answers, best first, where `samples` asked for them.
@@ -79,6 +83,8 @@ class Answer:
     classes: tuple[str, ...] = ()
     boxes: tuple[Box, ...] = ()
     edges: Float[np.ndarray, "h w"] | None = None
+    presence: float | None = None
+    objects: Int[np.ndarray, "h w"] | None = None
     cell: Image.Image | None = None
     canvas: Image.Image | None = None
     alternatives: tuple[Answer, ...] = ()

@@ -45,6 +45,10 @@ class PromptSettings(BaseModel):
             which the prompter then keeps here, so that each query is scaled as they are; else each
             such query by its own largest value. Images of 8 bits do not heed it.
         upsampling: How answers of an engine that sees less than the query's pixels are enlarged.
+        min_presence: The chance that what the examples mark is in the query, in [0, 1], under which
+            the answer is empty; 0 always answers. None: as the engine says. For engines that tell.
+        instances: Tell separate objects of a mask apart, by the engine where it can, else by what
+            is connected: answers have `objects` then.
         sampling: For inpainters: how answers after the first are drawn; None as `Sampling()` says.
             The first is the likeliest at every place.
         layout: For inpainters: the grid; None takes the general one for each prompt's number of
@@ -69,6 +73,8 @@ class PromptSettings(BaseModel):
     tile: Tile = "auto"
     white: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     upsampling: Upsampling = "guided"
+    min_presence: float | None = Field(default=None, ge=0, le=1)
+    instances: bool = False
     sampling: Sampling | None = None
     layout: Layout | None = None
     fit: Fit = "stretch"
@@ -132,5 +138,5 @@ class PromptSettings(BaseModel):
         return type(self).of({name: v for name, v in self.given().items() if name in FOR_ALL})
 
 
-FOR_ALL = ("seed", "samples", "tile", "white", "upsampling")
+FOR_ALL = ("seed", "samples", "tile", "white", "upsampling", "min_presence", "instances")
 """Settings that every engine takes; the others say how a canvas is asked."""

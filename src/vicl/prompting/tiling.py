@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from vicl.canvas.rects import Rect
@@ -109,6 +109,7 @@ class LargeQueries:
             image=enlarge(answer.image),
             confidence=None if confidence is None else enlarge(confidence[None])[0],
             alternatives=tuple(self._enlarged(other, guide) for other in answer.alternatives),
+            objects=None if answer.objects is None else _nearest(answer.objects, size),
         )
 
     def _joined(
@@ -141,6 +142,15 @@ class LargeQueries:
             confidence=blended[3] if sure else None,
             log_likelihood=torch.stack(given).sum() if len(given) == len(likelihoods) else None,
         )
+
+
+def _nearest(values: Int[Tensor, "h w"], size: tuple[int, int]) -> Int[Tensor, "H W"]:
+    """Numbers enlarged: each pixel has that of the place it lies in."""
+    rows, columns = (
+        ((torch.arange(to) + 0.5) * (of / to)).long().clamp(max=of - 1)
+        for of, to in zip(values.shape, size, strict=True)
+    )
+    return values[rows[:, None], columns]
 
 
 def _groups(prompts: Iterable[Prompt], most: int) -> Iterator[deque[Prompt]]:

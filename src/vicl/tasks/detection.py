@@ -46,7 +46,8 @@ class DetectionTask(MarkedTask):
         size = (picture.shape[1], picture.shape[2])
         boxes = annotated_boxes(example.output, self.classes, size)
         if boxes is None:
-            labels = read_pair(example, picture, self.marks, self.name, limit_pixels=limit_pixels)
+            mask = read_pair(example, picture, self.marks, self.name, limit_pixels=limit_pixels)
+            labels = mask.labels
             boxes = component_boxes(labels, size)
         drawn = [torch.zeros(size) for _ in range(self.passes)]
         for box in boxes:

@@ -112,7 +112,7 @@ def _binary_labels(values: Int[np.ndarray, "h w"], where: str) -> Labels:
         marked = values == 1
     elif found <= {0, VOID}:
         marked = values == VOID
-    elif found == {0, 1, VOID} and 10 * counts[1] >= counts[2]:
+    elif found == {0, 1, VOID} and _is_void(counts):
         marked, void = values == 1, values == VOID
     elif len(found) == 2 and 0 in found:
         marked = values > 0
@@ -123,6 +123,11 @@ def _binary_labels(values: Int[np.ndarray, "h w"], where: str) -> Labels:
             raise MaskError(f"{where}: {_not_plain(values, present, counts)}")
         marked = shades >= 128
     return Labels(marked.astype(np.uint8), void)
+
+
+def _is_void(counts: np.ndarray) -> bool:
+    """Whether 255 is what nobody marked, beside 0 and 1: a rim, or all but some scribbles."""
+    return bool(10 * counts[1] >= counts[2] or 2 * counts[2] > counts.sum())
 
 
 def _eight_bit(values: np.ndarray, present: np.ndarray) -> np.ndarray:

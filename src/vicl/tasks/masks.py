@@ -7,7 +7,7 @@
 | whole float values | as integers |
 | gray or index values within {0, 1} | 1 |
 | values within {0, 255} | 255 |
-| {0, 1, 255}, 255 at most ten times as common as 1 | 1; 255 is void |
+| {0, 1, 255}, 255 at most ten times as common as 1, or most of the mask | 1; 255 is void |
 | {0, v} for one other value v | v |
 | near 0 and near 255, between only JPEG noise and edges a few pixels wide | 128 and above |
 | the same in 16 bits | 32896 and above |
@@ -23,7 +23,9 @@
 A mask without colours counts by its values, also where colours are named, unless one of those is
 gray.  A palette image counts by its colours where colours are named and it has one of them, or
 where all its colours are gray, black and white among them, and one class has no value; else by its
-index values.  Void pixels belong to no class: they are drawn as background.
+index values.  Void pixels belong to no class: nobody says what they are.  An engine that learns
+from parts (`matching`) leaves them out, so that a few scribbles are enough; the others are shown
+background there.
 
 Three levels such as {0, 128, 255}, a soft matte, a negative value and a photograph are errors.
 """

@@ -15,7 +15,7 @@ from torch import Tensor
 from vicl.images import ImageError, stored_turn, to_pil, to_tensor
 from vicl.prompt import Example
 from vicl.tasks.classes import Classes
-from vicl.tasks.labels import MaskError, looks_inverted, looks_photographic, mask_name
+from vicl.tasks.labels import Labels, MaskError, looks_inverted, looks_photographic, mask_name
 from vicl.tasks.masks import read_labels
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def read_pair(
     task: str,
     *,
     limit_pixels: int,
-) -> UInt8[np.ndarray, "mh mw"]:
+) -> Labels:
     """Read the mask of an example, and refuse what cannot be a mask of its photograph.
 
     What is only unlikely is logged as a warning: a mask without named values or colours that marks
@@ -47,7 +47,7 @@ def read_pair(
     """
     check_two(example, task)
     try:
-        labels = read_labels(example.output, marks, limit_pixels=limit_pixels).labels
+        labels = read_labels(example.output, marks, limit_pixels=limit_pixels)
     except MaskError as error:
         if _is_swapped(example, picture):
             raise MaskError(
@@ -57,8 +57,9 @@ def read_pair(
                 "--example IN OUT)"
             ) from error
         raise
-    check_frame(picture, labels.shape, task, example)
-    _warn_of(labels, example.output, marks)
+    check_frame(picture, labels.labels.shape, task, example)
+    if not labels.void.any():
+        _warn_of(labels.labels, example.output, marks)
     return labels
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -16,6 +17,9 @@ from vicl.tasks.pairs import read_pair
 from vicl.tasks.palette import palette
 from vicl.tasks.task import MarkedTask, Passes, Pictures, Reading
 
+UNKNOWN: Final = 128 / 255
+"""Gray level of what an example does not say; see :attr:`SegmentationTask.unknown`."""
+
 
 @dataclass(frozen=True)
 class SegmentationTask(MarkedTask):
@@ -24,11 +28,15 @@ class SegmentationTask(MarkedTask):
     Attributes:
         palette: Draw all classes in one prompt, each in its colour (that of `marks`, or one from
             the fixed palette). Quicker, but engines blur colours.
+        unknown: Draw pixels that belong to no class, since nobody said what they are, in the gray
+            :data:`UNKNOWN`, for an engine that learns from the others alone; else they are drawn
+            as background.
     """
 
     name: str = "segmentation"
     metric: str = "IoU"
     palette: bool = False
+    unknown: bool = False
 
     @property
     def passes(self) -> int:
@@ -47,7 +55,11 @@ class SegmentationTask(MarkedTask):
         """See :meth:`Task.draw`; for what a mask may be see :mod:`vicl.tasks.masks`."""
         picture = to_tensor(example.input, limit_pixels=limit_pixels)
         labels = read_pair(example, picture, self.marks, self.name, limit_pixels=limit_pixels)
-        return tuple(Example(picture, output) for output in self.draw_labels(labels))
+        drawn = self.draw_labels(labels.labels)
+        if self.unknown and labels.void.any():
+            void = torch.from_numpy(labels.void)
+            drawn = [output.masked_fill(void, UNKNOWN) for output in drawn]
+        return tuple(Example(picture, output) for output in drawn)
 
     def draw_labels(self, labels: UInt8[np.ndarray, "h w"]) -> list[Float[Tensor, "3 h w"]]:
         """Class numbers as the pictures of all passes."""

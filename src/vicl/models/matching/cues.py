@@ -74,6 +74,10 @@ class Marks:
     inside: Float[Tensor, "f f"]
     outside: Float[Tensor, "f f"]
 
+    def to(self, device: torch.device) -> Marks:
+        """On a device."""
+        return Marks(self.inside.to(device), self.outside.to(device))
+
     def on(self, side: int) -> tuple[Tensor, Tensor]:
         """Both on another grid, row by row."""
         both = F.adaptive_avg_pool2d(torch.stack([self.inside, self.outside])[None], side)[0]
@@ -108,7 +112,7 @@ class Knowledge:
 
 
 def learn(views: Sequence[View], marks: Sequence[Marks]) -> Knowledge:
-    """Keep what the examples mark.
+    """Keep what the examples mark: the more there are, the more places.
 
     Args:
         views: The examples' inputs.
@@ -163,24 +167,24 @@ def gather(known: Knowledge, query: View) -> tuple[Float[Tensor, "c m m"], Float
 def _sides(features: Sequence[Tensor], marks: Sequence[Marks], side: int) -> tuple[_Side, _Side]:
     """The places of both sides in all examples."""
     rows = torch.cat(list(features))
+    most = int(_MOST * min(3, 1 + 0.25 * (len(marks) - 1)))
     on = [mark.on(side) for mark in marks]
     inside, outside = torch.cat([one for one, _ in on]), torch.cat([other for _, other in on])
-    return _side(rows, inside, inside, _INSIDE), _side(
-        rows, torch.where(inside <= _OUTSIDE, outside, 0), outside, _INSIDE
-    )
+    apart = torch.where(inside <= _OUTSIDE, outside, 0)
+    return _side(rows, (inside,), most), _side(rows, (apart, outside), most)
 
 
-def _side(rows: Tensor, shares: Tensor, fallback: Tensor, limit: float) -> _Side:
+def _side(rows: Tensor, shares: Sequence[Tensor], count: int) -> _Side:
     """Those of the places that a side has to itself; of a thin side those that it has most of."""
-    for values in (shares, fallback):
+    for values in shares:
         most = float(values.max())
         if most > _LEAST:
-            chosen = (values >= min(limit, 0.6 * most)).nonzero()[:, 0]
-            return _Side(_shared_out(rows[chosen]), F.normalize(rows[chosen].mean(0), dim=0))
+            chosen = (values >= min(_INSIDE, 0.6 * most)).nonzero()[:, 0]
+            return _Side(_shared_out(rows[chosen], count), F.normalize(rows[chosen].mean(0), dim=0))
     return _Side(rows.new_zeros(_BEST, rows.shape[1]), rows.new_zeros(rows.shape[1]))
 
 
-def _shared_out(places: Float[Tensor, "n c"], most: int = _MOST) -> Float[Tensor, "k c"]:
+def _shared_out(places: Float[Tensor, "n c"], most: int) -> Float[Tensor, "k c"]:
     """At most so many places, in shares that one after the other take every so many-th."""
     count = max(_BEST, min(most, len(places)) // _BEST * _BEST)
     chosen = torch.linspace(0, len(places) - 1, count).long()

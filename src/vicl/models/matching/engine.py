@@ -8,8 +8,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -20,10 +21,13 @@ from vicl.images import to_tensor
 from vicl.images.upsampling import upsample
 from vicl.models.analogies import Analogies
 from vicl.models.analogies.outputs import OutputKind, kind_of, shares
-from vicl.models.matching.cues import Knowledge, Marks, gather, learn
-from vicl.models.matching.head import MatchingHead
+from vicl.models.matching.cues import Marks
+from vicl.models.matching.head import MatchingHead, Scored
+from vicl.models.matching.knowledge import ClassKnowledge, answer_class, learn_class
+from vicl.models.matching.objects import tell_apart
 from vicl.models.matching.view import FINE, View, look
-from vicl.prompt import Example, Prompt
+from vicl.prompt import Prompt
+from vicl.tasks.segmentation import UNKNOWN
 
 _VIEWS: Final = 64
 """So many images are kept encoded: about 2 MB each."""
@@ -33,6 +37,9 @@ _TAUGHT: Final = 8
 
 _BOUND: Final = 8.0
 """Log-odds are kept within it before they are enlarged."""
+
+_PLAIN: Final = 0.97
+"""Share of the pixels that are black, white or unknown, in a mask that is not marked everywhere."""
 
 MIN_PRESENCE: Final = 0.5
 """The thing is taken to be there from this chance on."""
@@ -66,7 +73,11 @@ class _Taught:
     """
 
     colours: Float[Tensor, "k 3"]
-    known: tuple[Knowledge, ...]
+    known: tuple[ClassKnowledge, ...]
+
+
+def _remade(encoder: Encoder, head: MatchingHead, least: float, objects: bool) -> Matching:
+    return Matching(encoder, head, min_presence=least, objects=objects)
 
 
 class Matching:
@@ -84,23 +95,42 @@ class Matching:
         head: Trained.
         min_presence: Chance of being there under which the answer is empty, in [0, 1]; 0 always
             answers.
+        objects: Tell the objects of a mask apart.
     """
 
     name = "matching"
     max_size: int | None = 1024
+    reads_unknown = True
 
     def __init__(
-        self, encoder: Encoder, head: MatchingHead, *, min_presence: float = MIN_PRESENCE
+        self,
+        encoder: Encoder,
+        head: MatchingHead,
+        *,
+        min_presence: float = MIN_PRESENCE,
+        objects: bool = False,
     ) -> None:
         if not 0 <= min_presence <= 1:
             raise ValueError(f"min_presence: got {min_presence}, expected 0 to 1")
-        self.encoder, self.head, self.min_presence = encoder, head.eval(), min_presence
+        self.encoder, self.head = encoder, head.eval()
+        self.min_presence, self.objects = min_presence, objects
         self.others = Analogies()
         self._views: _Recent[bytes, View] = _Recent(_VIEWS)
         self._taught: _Recent[bytes, _Taught | None] = _Recent(_TAUGHT)
 
     def __repr__(self) -> str:
         return f"Matching(encoder={self.encoder.name!r})"
+
+    def asked(self, *, min_presence: float | None = None, objects: bool = False) -> Matching:
+        """This engine, asked otherwise; what it has encoded and learned is shared."""
+        least = self.min_presence if min_presence is None else min_presence
+        other = Matching(self.encoder, self.head, min_presence=least, objects=objects)
+        other._views, other._taught = self._views, self._taught
+        return other
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What is pickled encodes and learns anew: what was kept only saves time."""
+        return _remade, (self.encoder, self.head, self.min_presence, self.objects)
 
     @property
     def device(self) -> torch.device:
@@ -125,33 +155,70 @@ class Matching:
             return self.others.answer([prompt], samples=samples, seed=seed)[0]
         query = to_tensor(prompt.query)
         with torch.inference_mode():
-            scored = [self._score(known, self._view(query)) for known in taught.known]
-        return _draw(scored, taught.colours, query)
+            view = self._view(query)
+            scored = [answer_class(known, view, self.head) for known in taught.known]
+        return self._draw(scored, taught.colours, query)
 
     def _view(self, image: Tensor) -> View:
-        return self._views.get(_fingerprint(image), lambda: look(image.to(self.device), self.encoder))
+        def make() -> View:
+            return look(image.to(self.device), self.encoder)
+
+        return self._views.get(_fingerprint(image), make)
 
     def _learn(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> _Taught | None:
-        kind = kind_of([output.permute(1, 2, 0).numpy() for _, output in pairs])
+        kind = _kind([output for _, output in pairs])
         if kind.name != "mask" or len(kind.colours) < 2:
             return None
         colours = _ground_first(kind)
         with torch.inference_mode():
             views = [self._view(image) for image, _ in pairs]
-            parts = [_parts(output, colours).to(self.device) for _, output in pairs]
+            marks = [_marks(output, colours) for _, output in pairs]
             known = tuple(
-                learn(views, [Marks(part[index], 1 - part[index]) for part in parts])
-                for index in range(1, len(colours))
+                learn_class(views, [one.to(self.device) for one in of_class], self.head)
+                for of_class in zip(*marks, strict=True)
             )
         return _Taught(colours, known)
 
-    def _score(self, known: Knowledge, query: View) -> Float[Tensor, "p p"]:
-        """Log-odds; of what is not there, none."""
-        cues, fine = gather(known, query)
-        scored = self.head(cues[None], fine[None], query.levels[0][None], query.picture[None])
-        if float(torch.sigmoid(scored.presence[0])) < self.min_presence:
-            return torch.full_like(scored.mask[0], -_BOUND).cpu()
-        return scored.mask[0].cpu()
+    def _draw(
+        self, scored: Sequence[Scored], colours: Float[Tensor, "k 3"], query: Float[Tensor, "3 h w"]
+    ) -> Filled:
+        """Bring log-odds to the query's size along its edges, and colour them."""
+        presence = [float(torch.sigmoid(one.presence[0])) for one in scored]
+        masks = torch.cat([one.mask for one in scored]).cpu()
+        there = torch.tensor([chance >= self.min_presence for chance in presence])
+        bounded = torch.where(there[:, None, None], masks, -_BOUND).clamp(-_BOUND, _BOUND)
+        odds = upsample(bounded, (query.shape[1], query.shape[2]), guide=query.cpu())
+        if len(odds) == 1:
+            chance = torch.sigmoid(odds)
+            portions = torch.cat([1 - chance, chance])
+        else:
+            portions = torch.softmax(torch.cat([torch.zeros_like(odds[:1]), odds]), dim=0)
+        image = torch.einsum("khw,kc->chw", portions, colours)
+        objects = None
+        if self.objects and len(odds) == 1:
+            objects = tell_apart(odds[0] > 0, scored[0].depth[0].cpu())
+        return Filled(
+            image.clamp(0, 1),
+            portions.amax(0),
+            _likelihood(portions[1:].amax(0)),
+            presence=max(presence),
+            objects=objects,
+        )
+
+
+def _kind(outputs: Sequence[Float[Tensor, "3 _h _w"]]) -> OutputKind:
+    """What the outputs are; one that is marked in part, by strokes, is no drawing of lines."""
+    if any(map(_is_partial, outputs)):
+        return OutputKind("mask", np.array([[0, 0, 0], [1, 1, 1]], np.float32))
+    return kind_of([output.permute(1, 2, 0).numpy() for output in outputs])
+
+
+def _is_partial(output: Float[Tensor, "3 h w"]) -> bool:
+    """Whether a mask says of some pixels that nobody said what they are."""
+    levels = output.mul(255).round()
+    unknown = (levels == round(255 * UNKNOWN)).all(0)
+    ends = ((levels <= 8) | (levels >= 247)).all(0)
+    return bool(unknown.any()) and float((unknown | ends).float().mean()) > _PLAIN
 
 
 def _ground_first(kind: OutputKind) -> Float[Tensor, "k 3"]:
@@ -163,30 +230,25 @@ def _ground_first(kind: OutputKind) -> Float[Tensor, "k 3"]:
     return colours[order]
 
 
-def _parts(output: Float[Tensor, "3 h w"], colours: Float[Tensor, "k 3"]) -> Tensor:
-    """How much of each fine place is of each colour."""
-    maps = torch.from_numpy(shares(output.permute(1, 2, 0).numpy(), colours.numpy()))
-    if min(maps.shape[1:]) < FINE:
-        return F.interpolate(maps[None], (FINE, FINE), mode="bilinear")[0]
-    return F.adaptive_avg_pool2d(maps[None], FINE)[0]
-
-
-def _draw(
-    scores: Sequence[Float[Tensor, "p p"]],
-    colours: Float[Tensor, "k 3"],
-    query: Float[Tensor, "3 h w"],
-) -> Filled:
-    """Bring log-odds to the query's size along its edges, and colour them."""
-    size = (query.shape[1], query.shape[2])
-    bounded = torch.stack(list(scores)).clamp(-_BOUND, _BOUND)
-    odds = upsample(bounded, size, guide=query.cpu())
-    if len(odds) == 1:
-        chance = torch.sigmoid(odds)
-        portions = torch.cat([1 - chance, chance])
+def _marks(output: Float[Tensor, "3 h w"], colours: Float[Tensor, "k 3"]) -> list[Marks]:
+    """What an output marks of each class; gray between black and white is unknown."""
+    if _is_plain(colours):
+        level = output.mean(0)
+        maps = torch.stack([1 - 2 * level, 2 * level - 1]).clamp(0, 1)
     else:
-        portions = torch.softmax(torch.cat([torch.zeros_like(odds[:1]), odds]), dim=0)
-    image = torch.einsum("khw,kc->chw", portions, colours)
-    return Filled(image.clamp(0, 1), portions.amax(0), _likelihood(portions[1:].amax(0)))
+        maps = torch.from_numpy(shares(output.permute(1, 2, 0).numpy(), colours.numpy()))
+    if min(maps.shape[1:]) < FINE:
+        maps = F.interpolate(maps[None], (FINE, FINE), mode="bilinear", align_corners=False)[0]
+    else:
+        maps = F.adaptive_avg_pool2d(maps[None], FINE)[0]
+    if _is_plain(colours):
+        return [Marks(maps[1], maps[0])]
+    return [Marks(part, 1 - part) for part in maps[1:]]
+
+
+def _is_plain(colours: Float[Tensor, "k 3"]) -> bool:
+    """Whether a palette is black and white, as the masks of tasks are."""
+    return len(colours) == 2 and float(colours[0].max()) < 0.1 and float(colours[1].min()) > 0.9
 
 
 def _likelihood(chance: Float[Tensor, "h w"]) -> Float[Tensor, ""]:

@@ -55,13 +55,13 @@ class Scored(NamedTuple):
     Attributes:
         mask: Log-odds of being of the thing, on the picture's grid.
         presence: Log-odds that the thing is there at all.
-        distance: On the fine grid: how deep inside its own object a place lies, from 0 at the
+        depth: On the fine grid: how deep inside its own object a place lies, from 0 at the
             border to 1.
     """
 
     mask: Float[Tensor, "b p p"]
     presence: Float[Tensor, " b"]
-    distance: Float[Tensor, "b f f"]
+    depth: Float[Tensor, "b f f"]
 
 
 class MatchingHead(Pretrained):
@@ -90,7 +90,7 @@ class MatchingHead(Pretrained):
         )
         beside = config.fine_cues + config.details + 3
         self.fine = _convs(first + beside, config.fine)
-        self.distance = nn.Conv2d(config.fine, 1, 1)
+        self.depth = nn.Conv2d(config.fine, 1, 1)
         self.coarse_mask = nn.Conv2d(config.fine, 1, 1)
         self.finest = _convs(config.fine + 4, config.finest)
         self.mask = nn.Conv2d(config.finest, 1, 1)
@@ -133,7 +133,7 @@ class MatchingHead(Pretrained):
         return Scored(
             (_twice(coarse) + self.mask(finest))[:, 0],
             self.is_there(seen)[:, 0],
-            torch.sigmoid(self.distance(values)[:, 0]),
+            torch.sigmoid(self.depth(values)[:, 0]),
         )
 
 

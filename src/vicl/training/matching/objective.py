@@ -38,7 +38,7 @@ class HeadObjective(Objective):
         there = (truth > 0.5).flatten(1).any(1).float()
         mask = mask_loss(scored.mask, truth, there)
         presence = F.binary_cross_entropy_with_logits(scored.presence, there)
-        deep = (scored.distance - depth).square()
+        deep = (scored.depth - depth).square()
         inside = (depth > 0).float()
         off = (deep * (0.2 + inside)).mean()
         loss = mask + _PRESENT * presence + _DEPTH * off
