@@ -59,8 +59,8 @@ class Answer:
     """What came out for one query; everything at the query's own size (h, w).
 
     Attributes:
-        drawn: A mask or boxes are drawn clean, in mode L, or P for several classes; other tasks
-            give the engine's picture, in RGB.
+        drawn: A mask is drawn clean, in mode P, as boxes are in mode L; other tasks give the
+            engine's picture, in RGB.
         confidence: How sure the engine is, float32 (h, w) in [0, 1]; None if it cannot say.
         likelihood: Log-likelihood, for ranking answers to one query; None if the engine has none.
         mask: Segmentation: class numbers, uint8 (h, w), 0 = background.

@@ -7,7 +7,9 @@ displaced borders; the query at full size shows where they belong.
 from __future__ import annotations
 
 import math
-from typing import Final, Literal, TypeAlias, get_args
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
 
 import numpy as np
 import torch
@@ -17,17 +19,22 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from vicl.images import as_floats, resize_map
 
+T = TypeVar("T")
+
 Upsampling: TypeAlias = Literal["bicubic", "guided"]
 """`bicubic` looks at the values alone, `guided` also at the query."""
 
 RADIUS: Final = 1
 """Of the guided filter's window, in pixels of the coarse values."""
 
-BAND: Final = 1 << 20
+LARGE: Final = 1 << 20
 """Pixels above which an image is worked on in bands."""
 
-_ROWS_OF: Final = 1 << 17
-"""Pixels of a band: what a processor's cache holds of all planes."""
+_COARSE: Final = 128
+"""Rows of the coarse values that are worked on at a time."""
+
+_BAND: Final = 1 << 18
+"""Pixels of a band, of which a processor's cache holds all planes."""
 
 SMOOTHNESS: Final = 1e-2
 """The guided filter's epsilon: contrast of the guide (a variance) below which it is ignored."""
@@ -38,6 +45,7 @@ def upsample(
     size: tuple[int, int],
     *,
     guide: Float[Tensor, "3 H W"] | UInt8[np.ndarray, "H W 3"],
+    coarse: Float[Tensor, "3 _h _w"] | None = None,
     method: Upsampling = "guided",
 ) -> Float[Tensor, "c H W"]:
     """Enlarge an answer, a score map or a confidence to the query's size.
@@ -46,6 +54,8 @@ def upsample(
         values: Finite numbers of any range, (c, h, w).
         size: (height, width) wanted: the guide's.
         guide: The query at full size, RGB: floats in [0, 1] or 8 bits a channel.
+        coarse: The guide shrunk, where it is there already: best at the size of the values. An
+            image over a megapixel is then worked on in bands.
         method: `bicubic` interpolates; `guided` makes the values follow the guide's edges: in
             each small window they are taken to be a linear function of the guide's colour, and
             that function is applied to the full-size colours.
@@ -75,96 +85,118 @@ def upsample(
     height, width = values.shape[1:]
     if method == "bicubic" or height >= size[0] or width >= size[1]:
         return resize_map(values, size, filter="bicubic")
-    low, high = torch.aminmax(values)
-    if math.prod(size) > BAND:
-        return _upsample_large(values, guide, size, low, high)
+    if coarse is not None:
+        coarse = resize_map(coarse.to(values), (height, width), filter="bilinear")
+    if math.prod(size) > LARGE and coarse is not None:
+        return _upsample_large(values, guide, coarse, size)
     whole = as_floats(guide).to(values)
-    coarse = resize_map(whole, (height, width), filter="bilinear")
+    if coarse is None:
+        coarse = resize_map(whole, (height, width), filter="bilinear")
     slope, offset = _coefficients(values, coarse)
     parts = torch.cat([slope.flatten(0, 1), offset])
     wide = interpolate(parts[None], size, mode="bilinear", align_corners=False)[0]
     slope = wide[: 3 * len(values)].reshape(-1, 3, *size)
     fitted = torch.einsum("ckhw,khw->chw", slope, whole) + wide[3 * len(values) :]
     lost = values - resize_map(fitted, (height, width), filter="bilinear")
+    low, high = torch.aminmax(values)
     return fitted.add_(resize_map(lost, size, filter="bicubic")).clamp_(low, high).contiguous()
 
 
 def _upsample_large(
     values: Float[Tensor, "c h w"],
     guide: Float[Tensor, "3 H W"] | UInt8[np.ndarray, "H W 3"],
+    coarse: Float[Tensor, "3 h w"],
     size: tuple[int, int],
-    low: Float[Tensor, ""],
-    high: Float[Tensor, ""],
 ) -> Float[Tensor, "c H W"]:
     """The same band by band: beside the result nothing is held at full size.
 
-    Resizing is separable; its first half, along the rows, keeps to a band.
+    Resizing is separable: along the columns by matrix, for the rows that a band is made of.
     """
     (count, height, width), (tall, wide) = values.shape, size
-    rows = max(1, _ROWS_OF // wide)
-    bands = [slice(top, min(top + rows, tall)) for top in range(0, tall, rows)]
-
-    def seen(band: slice) -> Float[Tensor, "3 r W"]:
-        part = guide[:, band] if isinstance(guide, Tensor) else guide[band]
-        return as_floats(part).to(values)
-
-    narrow = values.new_empty(3, tall, width)
-    for band in bands:
-        narrow[:, band] = _shrunk(seen(band), width)
-    coarse = _shrunk(narrow.mT, height).mT
-    slope, offset = _coefficients(values, coarse)
-    parts = torch.cat([slope.flatten(0, 1), offset])
-    linear = _taps(tall, height, "bilinear").to(values)
+    parts = values.new_empty(4 * count, height, width)
+    margin = 2 * RADIUS
+    for top in range(0, height, _COARSE):
+        first = max(0, top - margin)
+        seen = slice(first, top + _COARSE + margin)
+        slope, offset = _coefficients(values[:, seen], coarse[:, seen])
+        near = slice(top - first, top - first + _COARSE)
+        parts[: 3 * count, top : top + _COARSE] = slope.flatten(0, 1)[:, near]
+        parts[3 * count :, top : top + _COARSE] = offset[:, near]
     fitted = values.new_empty(count, *size)
-    narrow = values.new_empty(count, tall, width)
-    for band in bands:
-        colours, lines = seen(band), _lines(parts, linear[band], wide, "bilinear")
+    rows = max(1, _BAND // wide)
+    bands = [range(top, min(top + rows, tall)) for top in range(0, tall, rows)]
+
+    def fit(band: range) -> tuple[slice, Float[Tensor, "k r"], Float[Tensor, "c k w"]]:
+        near, taps = _taps(band, height / tall, height, _triangle)
+        lines = interpolate(parts[:, near], wide, mode="linear", align_corners=False)
+        lines = torch.matmul(taps / taps.sum(dim=1, keepdim=True), lines)
         found, by_channel = lines[3 * count :], lines[: 3 * count].view(count, 3, -1, wide)
-        for channel, plane in enumerate(colours):
+        for channel, plane in enumerate(as_floats(_rows(guide, band)).to(values)):
             found.addcmul_(by_channel[:, channel], plane)
-        fitted[:, band] = found
-        narrow[:, band] = _shrunk(found, width)
-    lost = values - _shrunk(narrow.mT, height).mT
-    least, most = torch.aminmax(lost)
-    cubic = _taps(tall, height, "bicubic").to(values)
-    for band in bands:
-        lines = _lines(lost, cubic[band], wide, "bicubic").clamp_(least, most)
-        fitted[:, band].add_(lines).clamp_(low, high)
+        _rows(fitted, band)[:] = found
+        part = torch.matmul(taps.mT, found)
+        return near, taps.mT, resize_map(part, (part.shape[1], width), filter="bilinear")
+
+    # What was fitted, shrunk by the same triangles.
+    shrunk, weight = torch.zeros_like(values), values.new_zeros(height)
+    sums = shrunk.numpy()  # NumPy adds in one thread, which is quicker for so little
+    for near, taps, part in _in_threads(fit, bands):
+        sums[:, near] += part.numpy()
+        weight[near] += taps.sum(dim=1)
+    lost = values - shrunk / weight[:, None]
+    (low, high), (least, most) = torch.aminmax(values), torch.aminmax(lost)
+
+    def put_back(band: range) -> None:
+        near, taps = _taps(band, height / tall, height, _cubic)
+        lines = resize_map(lost[:, near], (near.stop - near.start, wide), filter="bicubic")
+        lines = torch.matmul(taps / taps.sum(dim=1, keepdim=True), lines).clamp_(least, most)
+        torch.clamp(lines.add_(_rows(fitted, band)), low, high, out=_rows(fitted, band))
+
+    for _ in _in_threads(put_back, bands):
+        pass
     return fitted
 
 
-def _shrunk(planes: Float[Tensor, "c r W"], width: int) -> Float[Tensor, "c r w"]:
-    """Shrink along the rows alone."""
-    return interpolate(
-        planes[None], (planes.shape[1], width), mode="bilinear", antialias=True, align_corners=False
-    )[0]
+def _rows(picture: Any, band: range) -> Any:
+    """Some rows of planes, or of levels with their channels last."""
+    rows = slice(band.start, band.stop)
+    return picture[:, rows] if isinstance(picture, Tensor) else picture[rows]
 
 
-def _taps(tall: int, height: int, filter: Literal["bilinear", "bicubic"]) -> Float[Tensor, "H h"]:
-    """How much of each of `height` rows each of `tall` enlarged ones takes; sparse."""
-    return interpolate(
-        torch.eye(height)[None, None],
-        (tall, height),
-        mode=filter,
-        antialias=True,
-        align_corners=False,
-    )[0, 0]
+def _in_threads(work: Callable[[range], T], bands: Sequence[range]) -> Iterator[T]:
+    """Do bands in as many threads as PyTorch may use, each alone on its band; in order.
+
+    A band is too small to be shared among threads: where other programs are busy too, these would
+    mostly wait for one another.
+    """
+    count = torch.get_num_threads()
+    if count == 1:
+        yield from map(work, bands)
+        return
+    with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for start in range(0, len(bands), 4 * count):  # else results would pile up
+            yield from pool.map(work, bands[start : start + 4 * count])
+    torch.set_num_threads(count)  # what threads to come begin with
 
 
-def _lines(
-    planes: Float[Tensor, "c h w"],
-    taps: Float[Tensor, "r h"],
-    width: int,
-    filter: Literal["bilinear", "bicubic"],
-) -> Float[Tensor, "c r W"]:
-    """Some rows of the enlarged planes."""
-    used = torch.nonzero(taps.any(dim=0)).ravel()
-    near = slice(int(used[0]), int(used[-1]) + 1)
-    part = planes[:, near]
-    wide = interpolate(
-        part[None], (part.shape[1], width), mode=filter, antialias=True, align_corners=False
-    )[0]
-    return torch.matmul(taps[:, near], wide)
+def _taps(
+    band: range, scale: float, height: int, filter: Callable[[Tensor], Tensor]
+) -> tuple[slice, Float[Tensor, "r k"]]:
+    """Which of the `height` coarse rows some fine ones are made of, and how much they weigh."""
+    at = (torch.arange(band.start, band.stop) + 0.5) * scale - 0.5
+    near = slice(max(0, int(at[0]) - 1), min(height, int(at[-1]) + 3))
+    return near, filter((at[:, None] - torch.arange(near.start, near.stop)).abs())
+
+
+def _triangle(distance: Tensor) -> Tensor:
+    return (1 - distance).clamp(min=0)
+
+
+def _cubic(distance: Tensor) -> Tensor:
+    """Keys' cubic with a = -0.5, as Pillow and PyTorch resize by."""
+    near = (1.5 * distance - 2.5) * distance**2 + 1
+    far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+    return torch.where(distance < 1, near, torch.where(distance < 2, far, 0))
 
 
 def _coefficients(

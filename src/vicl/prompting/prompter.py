@@ -42,8 +42,8 @@ from vicl.prompting.expected import ExpectedScore
 from vicl.prompting.prompt_file import SavedPrompt, describe_prompt, load_prompt, save_prompt
 from vicl.prompting.settings import PromptSettings
 from vicl.tasks import Boxes, Task, draw_examples, get_task
-from vicl.tasks.task import drawn_query
 from vicl.tasks.masks import ClassesLike
+from vicl.tasks.task import drawn_query
 
 log = logging.getLogger(__name__)
 

@@ -72,7 +72,7 @@ class LargeQueries:
         Queries are held at their full size until they are answered: `batch_size` of them, or as
         many as have that many megapixels.
         """
-        asked: deque[tuple[_Held, list[Rect]]] = deque()
+        asked: deque[tuple[_Held, list[Rect], deque[Tensor]]] = deque()
 
         def shown(group: deque[Prompt]) -> Iterator[Prompt]:
             while group:
@@ -80,12 +80,14 @@ class LargeQueries:
                 query = _held(prompt.query)
                 size = _size(query)
                 places = [Rect(0, 0, *size)] if self.tile is None else tiles(size, self.tile)
-                asked.append((query, places))
+                seen: deque[Tensor] = deque()
+                asked.append((query, places, seen))
                 for place in places:
                     part = _part(query, place)
                     limit = self.model.max_size
                     small = to_tensor(part) if limit is None else open_shrunk(part, limit)[0]
-                    yield Prompt(prompt.examples, small.contiguous())
+                    seen.append(small.contiguous())
+                    yield Prompt(prompt.examples, seen[-1])
 
         for group in _groups(prompts, batch_size):
             parts = answers(
@@ -95,7 +97,7 @@ class LargeQueries:
                 several = chain([part], islice(parts, len(asked[0][1]) - 1))
                 yield self._joined(several, *asked.popleft())
 
-    def _enlarged(self, answer: Filled, guide: _Held) -> Filled:
+    def _enlarged(self, answer: Filled, guide: _Held, seen: Tensor) -> Filled:
         size = _size(guide)
         if answer.image.shape[1:] == size:
             return answer
@@ -104,28 +106,33 @@ class LargeQueries:
         count = len(planes)
         if confidence is not None:
             planes = torch.cat([planes, confidence[None]])
-        grown = upsample(planes, size, guide=guide, method=self.upsampling)
+        grown = upsample(planes, size, guide=guide, coarse=seen, method=self.upsampling)
         return replace(
             answer,
             image=grown[:count].expand(3, -1, -1),
             confidence=None if confidence is None else grown[count],
-            alternatives=tuple(self._enlarged(other, guide) for other in answer.alternatives),
+            alternatives=tuple(self._enlarged(other, guide, seen) for other in answer.alternatives),
         )
 
     def _joined(
-        self, parts: Iterable[Filled | Exception], query: _Held, places: Sequence[Rect]
+        self,
+        parts: Iterable[Filled | Exception],
+        query: _Held,
+        places: Sequence[Rect],
+        seen: deque[Tensor],
     ) -> Filled | Exception:
-        """Put the answers to a query's tiles together as they come."""
+        """Put the answers to a query's tiles together as they come; `seen` are those tiles."""
         failed: list[Exception] = []
         likelihoods: list[Tensor | None] = []
 
         def enlarged() -> Iterator[Filled]:
             for part, place in zip(parts, places, strict=True):
+                small = seen.popleft()
                 if isinstance(part, Exception):
                     failed.append(part)
                 elif not failed:
                     likelihoods.append(part.log_likelihood)
-                    yield self._enlarged(part, _part(query, place))
+                    yield self._enlarged(part, _part(query, place), small)
 
         found = enlarged()
         first = next(found, None)
@@ -159,7 +166,7 @@ def _groups(prompts: Iterable[Prompt], most: int) -> Iterator[deque[Prompt]]:
         yield group
 
 
-_Held: TypeAlias = UInt8[np.ndarray, "h w 3"] | Float[Tensor, "3 h w"]
+_Held: TypeAlias = UInt8[np.ndarray, "_h _w 3"] | Float[Tensor, "3 _h _w"]
 """A query at its full size: in bytes where it has 8 bits a channel."""
 
 

@@ -46,8 +46,7 @@ class SegmentationTask(MarkedTask):
         picture, size = open_shrunk(example.input, EXAMPLE_SIZE, limit_pixels=limit_pixels)
         labels = read_pair(example, size, self.marks, self.name, limit_pixels=limit_pixels)
         return tuple(
-            Example(picture, open_shrunk(drawn, EXAMPLE_SIZE)[0])
-            for drawn in self._drawn(labels)
+            Example(picture, open_shrunk(drawn, EXAMPLE_SIZE)[0]) for drawn in self._drawn(labels)
         )
 
     def draw_labels(self, labels: UInt8[np.ndarray, "h w"]) -> list[Float[Tensor, "3 h w"]]:
@@ -72,10 +71,11 @@ class SegmentationTask(MarkedTask):
         """
         read = self._read_colours(images[0]) if self.palette else self._read_brightness(images)
         labels, scores = read
+        table = self._table()
         if len(self.marks) == 1 and not self.palette:
-            return Reading(Image.fromarray(labels * np.uint8(255)), mask=labels, scores=scores)
-        drawn = Image.fromarray(labels)
-        drawn.putpalette(self._table().ravel().tolist())
+            table[1] = 255
+        drawn = Image.fromarray(labels)  # shares the mask's memory
+        drawn.putpalette(table.ravel().tolist())
         return Reading(drawn, mask=labels, scores=scores)
 
     def _read_colours(
@@ -84,7 +84,7 @@ class SegmentationTask(MarkedTask):
         table = torch.from_numpy(self._table()).float().div(255)[:, :, None, None]
         labels = torch.empty(image.shape[1:], dtype=torch.uint8)
         scores = torch.empty(len(table) - 1, *image.shape[1:])
-        for band in _bands(labels):
+        for band in _bands(labels.shape):
             distances = (image[:, band][None] - table).square().sum(dim=1)
             labels[band] = distances.argmin(dim=0)
             scores[:, band] = torch.softmax(-8.0 * distances, dim=0)[1:]
@@ -93,16 +93,16 @@ class SegmentationTask(MarkedTask):
     def _read_brightness(
         self, images: Pictures
     ) -> tuple[UInt8[np.ndarray, "h w"], Float[np.ndarray, "k h w"]]:
-        planes = [gray(image) for image in images]
-        scores = planes[0][None] if len(planes) == 1 else torch.stack(planes)
-        labels = torch.zeros(scores.shape[1:], dtype=torch.uint8)
-        for band in _bands(labels):
+        planes = [gray(image).numpy() for image in images]
+        scores = planes[0][None] if len(planes) == 1 else np.stack(planes)
+        labels = np.zeros(scores.shape[1:], np.uint8)
+        for band in _bands(labels.shape):
             # Class by class: indices of a maximum take eight bytes a pixel.
-            best = torch.full_like(scores[0, band], 0.5)
+            best = np.full_like(scores[0, band], 0.5)
             for number, score in enumerate(scores[:, band], start=1):
                 labels[band][score > best] = number
-                torch.maximum(best, score, out=best)
-        return labels.numpy(), scores.numpy()
+                np.maximum(best, score, out=best)
+        return labels, scores
 
     def _table(self) -> UInt8[np.ndarray, "k 3"]:
         """The colour of each class number, black for the background."""
@@ -122,7 +122,7 @@ class SegmentationTask(MarkedTask):
         return float(np.mean([iou(got == n, want == n) for n in shown])) if shown else 1.0
 
 
-def _bands(labels: UInt8[Tensor, "h w"]) -> Iterator[slice]:
+def _bands(size: tuple[int, ...]) -> Iterator[slice]:
     """Rows that are read at a time: else every step takes the memory of a whole picture."""
-    rows = max(1, _BAND // labels.shape[1])
-    return (slice(top, top + rows) for top in range(0, labels.shape[0], rows))
+    rows = max(1, _BAND // size[1])
+    return (slice(top, top + rows) for top in range(0, size[0], rows))
