@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from tests.pictures import picture
 
-from vicl.images import to_pil
+from vicl.images import to_pil, to_tensor
 from vicl.prompt import Example
 from vicl.tasks import draw_examples, get_task
 from vicl.tasks.boxes import Box
@@ -216,7 +216,7 @@ def test_every_box_of_a_class_is_read_on_request() -> None:
     largest = get_task("detection").read([answer])
     assert largest.boxes == every.boxes[:1]
     task = get_task("detection", boxes="all")
-    assert task.score([answer], [largest.image]) == 1.0
+    assert task.score([answer], [to_tensor(largest.image)]) == 1.0
     with pytest.raises(ValueError, match="boxes: only detection"):
         get_task("segmentation", boxes="all")
     with pytest.raises(ValueError, match="give it those itself"):

@@ -135,7 +135,7 @@ def _upsample_large(
             found.addcmul_(by_channel[:, channel], plane)
         _rows(fitted, band)[:] = found
         part = torch.matmul(taps.mT, found)
-        return near, taps.mT, resize_map(part, (part.shape[1], width), filter="bilinear")
+        return near, taps.mT, _along_rows(part, width, "bilinear")
 
     # What was fitted, shrunk by the same triangles.
     shrunk, weight = torch.zeros_like(values), values.new_zeros(height)
@@ -148,13 +148,21 @@ def _upsample_large(
 
     def put_back(band: range) -> None:
         near, taps = _taps(band, height / tall, height, _cubic)
-        lines = resize_map(lost[:, near], (near.stop - near.start, wide), filter="bicubic")
+        lines = _along_rows(lost[:, near], wide, "bicubic")
         lines = torch.matmul(taps / taps.sum(dim=1, keepdim=True), lines).clamp_(least, most)
         torch.clamp(lines.add_(_rows(fitted, band)), low, high, out=_rows(fitted, band))
 
     for _ in _in_threads(put_back, bands):
         pass
     return fitted
+
+
+def _along_rows(
+    planes: Float[Tensor, "c k w"], width: int, filter: Literal["bilinear", "bicubic"]
+) -> Float[Tensor, "c k w2"]:
+    """Resize along the rows alone."""
+    size = (planes.shape[1], width)
+    return interpolate(planes[None], size, mode=filter, antialias=True, align_corners=False)[0]
 
 
 def _rows(picture: Any, band: range) -> Any:
