@@ -34,7 +34,7 @@ def test_a_mask_is_drawn_white_on_black_and_read_back() -> None:
     assert set(drawn.unique().tolist()) == {0.0, 1.0}
     reading = task.read([drawn])
     assert np.array_equal(reading.mask, SQUARE)
-    assert torch.equal(reading.image, drawn)
+    assert torch.equal(to_tensor(reading.image), drawn)
     assert reading.scores is not None
     assert reading.scores.shape == (1, 40, 60)
 

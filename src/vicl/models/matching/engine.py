@@ -216,7 +216,7 @@ def _kind(outputs: Sequence[Float[Tensor, "3 _h _w"]]) -> OutputKind:
 def _is_partial(output: Float[Tensor, "3 h w"]) -> bool:
     """Whether a mask says of some pixels that nobody said what they are."""
     levels = output.mul(255).round()
-    unknown = (levels == round(255 * UNKNOWN)).all(0)
+    unknown = (levels == UNKNOWN).all(0)
     ends = ((levels <= 8) | (levels >= 247)).all(0)
     return bool(unknown.any()) and float((unknown | ends).float().mean()) > _PLAIN
 
