@@ -256,10 +256,14 @@ class InContextModel(Named, Protocol):
 
 
 @runtime_checkable
-class Presence(InContextModel, Protocol):
-    """An engine that says whether what is marked is there, and tells its objects apart."""
+class PartialModel(InContextModel, Protocol):
+    """An engine of masks that learns from parts of a mask, and tells more than which pixels.
 
-    def asked(self, *, min_presence: float | None = None, objects: bool = False) -> Presence:
+    Pixels of an example's output that are gray (:data:`vicl.tasks.segmentation.UNKNOWN`) between
+    black and white are unknown to it.
+    """
+
+    def asked(self, *, min_presence: float | None = None, objects: bool = False) -> PartialModel:
         """The engine, asked otherwise.
 
         Args:

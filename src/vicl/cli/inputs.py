@@ -140,7 +140,7 @@ def _without_answers(images: Sequence[Path], folder: Path, out: str | None) -> l
         name = file.with_suffix("")
         if below is not None and file.resolve().is_relative_to(below):
             return True
-        return name.suffix in (".canvas", ".overlay") and name.with_suffix("") in stems
+        return name.suffix in (".canvas", ".overlay", ".objects") and name.with_suffix("") in stems
 
     asked = [file for file in images if not is_beside(file)]
     places = {place for file in asked for place in file.parents if place.is_relative_to(folder)}

@@ -86,7 +86,7 @@ def open_outputs(
         classes=getattr(task, "marks", ()),
         values=given["values"],
         samples=prompter.settings.samples,
-        beside=[word for word in ("canvas", "overlay") if given[word]],
+        beside=_beside(prompter, given),
         sources=sources,
         others=others,
         made_by=prompter.made_by(),
@@ -95,6 +95,14 @@ def open_outputs(
         tolerance=given["tolerance"] or 0.0,
         min_area=given["min_area"] or 1,
     )
+
+
+def _beside(prompter: VisualPrompter, given: Mapping[str, Any]) -> list[str]:
+    """Words of the pictures that stand beside each answer."""
+    words = [word for word in ("canvas", "overlay") if given[word]]
+    if prompter.settings.instances and given["format_"] == "png" and prompter.task.classes:
+        words.append("objects")
+    return words
 
 
 def pending_of(

@@ -116,6 +116,7 @@ if TYPE_CHECKING:
         "--all-frames",
         "Answer every frame of an animation and every page of a TIFF: NAME.frame-0001, ...",
     ),
+    flag("--count", "Print how many objects of each class a query has; with --instances also those that touch."),
     flag("--json as_json", "Print one JSON object a query."),
     flag("--skip-existing", "Leave queries whose output exists: resume."),
     flag("--overwrite", "Replace outputs that exist."),
@@ -141,11 +142,14 @@ def predict(queries: tuple[str, ...], **given: Any) -> None:
 def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
     """Answer the queries; gives how many failed."""
     _check(arguments, given)
-    from vicl.exports.answers import AnswerSheet, as_row
+    from vicl.exports.answers import AnswerSheet, as_row, count_objects
+    from vicl.exports.masks import objects_image
 
     queries = find_queries(arguments, out=given["output"], all_frames=given["all_frames"])
     prompter = _prompter(given)
     _hint(given)
+    if given["count"] and not prompter.task.classes:
+        raise click.UsageError(f"--count counts masks and boxes; {prompter.task.name} has neither")
     with open_outputs(queries, prompter, given) as writer:
         pending = pending_of(queries, writer, given)
         for note in [] if writer is None else writer.notes:
@@ -169,12 +173,19 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
                 writer.save_beside(query, "canvas", prompter.canvas(query.image, answer))
             if given["overlay"] and writer is not None:
                 writer.save_beside(query, "overlay", prompter.overlay(query.image, answer))
+            if answer.objects is not None and writer is not None and given["format_"] == "png":
+                writer.save_beside(query, "objects", objects_image(answer.objects))
             written = None if writer is None else writer.write(query, answer)
             if given["contact_sheet"] is not None:
                 sheet.add(query, answer)
             if given["as_json"]:
                 return json.dumps(as_row(query, answer, written))
-            return "" if written is None else display(written)
+            line = "" if written is None else display(written)
+            if not given["count"]:
+                return line
+            counts = count_objects(answer)
+            said = ", ".join(f"{name} {count}" for name, count in counts.items())
+            return f"{line or display(query.path)}: {said}"
 
         failed = _answer(prompter, pending, take, given)
     if sheet.queries:
@@ -211,8 +222,8 @@ def _check(arguments: Sequence[str], given: Mapping[str, Any]) -> None:
     drawing = any(given[str(option.name)] for option in SAMPLING)
     if drawing and (given["samples"] or 1) == 1 and given["prompt"] is None:
         raise click.UsageError("--temperature, --top-k and --coherent go with --samples")
-    if arguments and given["output"] is None and not given["as_json"]:
-        raise click.UsageError("give --output OUT (or --json to print results only)")
+    if arguments and given["output"] is None and not (given["as_json"] or given["count"]):
+        raise click.UsageError("give --output OUT (or --json or --count to print results only)")
     check_outputs(given)
 
 

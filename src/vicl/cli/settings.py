@@ -60,6 +60,20 @@ SETTINGS = (
         ("guided", "bicubic"),
         "How answers smaller than the query are enlarged.  [default: guided]",
     ),
+    click.Option(
+        ["--min-presence"],
+        type=click.FloatRange(min=0, max=1),
+        metavar="P",
+        help="The engine matching: answer nothing where it gives the thing a lower chance of being "
+        "there; 0 always answers.  [default: 0.5]",
+    ),
+    click.Option(
+        ["--instances"],
+        is_flag=True,
+        default=None,
+        help="Tell touching objects of a mask apart: in COCO, YOLO, LabelMe and VOC files each has "
+        "an entry, and beside a PNG stands NAME.objects.png with their numbers.",
+    ),
     number(
         "--arrangements",
         1,

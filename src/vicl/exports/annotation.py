@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from vicl.images import brief_fields
 from vicl.tasks.boxes import Box
@@ -53,6 +53,9 @@ class Annotation:
         boxes: Objects found; a box may lie up to one pixel outside the image (it is cut to the
             image when it is written).
         confidence: How sure the mask is of each pixel, or None. An object's score is its mean.
+        objects: Numbers that tell a mask's objects apart (see
+            :func:`vicl.tasks.objects.separate_objects`), or None: then each 8-connected component
+            of a class is one.
     """
 
     file_name: str
@@ -61,6 +64,7 @@ class Annotation:
     mask: UInt8[np.ndarray, "h w"] | None = None
     boxes: tuple[Box, ...] = ()
     confidence: Float[np.ndarray, "h w"] | None = None
+    objects: Int[np.ndarray, "h w"] | None = None
 
     def __repr__(self) -> str:
         return brief_fields(self)
@@ -72,7 +76,8 @@ class Annotation:
             raise ExportError(f"{where}: size: got {self.size}, expected (height, width) from 1")
         object.__setattr__(self, "size", (int(self.size[0]), int(self.size[1])))
         object.__setattr__(self, "classes", check_classes(self.classes))
-        for what, values in (("mask", self.mask), ("confidence", self.confidence)):
+        arrays = {"mask": self.mask, "confidence": self.confidence, "objects": self.objects}
+        for what, values in arrays.items():
             if values is not None and values.shape != self.size:
                 raise ExportError(
                     f"{where}: {what}: got shape {values.shape}, expected the image's (height, "

@@ -11,10 +11,11 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
 from vicl.exports.annotation import Annotation
+from vicl.exports.regions import find_regions
 from vicl.exports.sheets import contact_sheet
 from vicl.images import (
     DEFAULT_LIMIT_PIXELS,
@@ -126,7 +127,17 @@ def as_annotation(file_name: str, answer: Answer) -> Annotation:
         mask=answer.mask,
         boxes=answer.boxes,
         confidence=answer.confidence,
+        objects=answer.objects,
     )
+
+
+def count_objects(answer: Answer) -> dict[str, int]:
+    """How many objects of each class an answer has: of its mask, or else of its boxes."""
+    regions = find_regions(as_annotation("query", answer))
+    labels = [thing.label for thing in (regions or answer.boxes)]
+    return {
+        name: labels.count(number) for number, name in enumerate(answer.classes, start=1)
+    }
 
 
 def as_row(query: Query, answer: Answer, written: Path | None) -> dict[str, Any]:
@@ -152,6 +163,19 @@ def as_row(query: Query, answer: Answer, written: Path | None) -> dict[str, Any]
         row["boxes"] = [
             {"class": answer.classes[box.label - 1], "box": list(box.box), "score": box.score}
             for box in answer.boxes
+        ]
+    if answer.presence is not None:
+        row["presence"] = round(answer.presence, 4)
+    if answer.objects is not None:
+        row["count"] = count_objects(answer)
+        row["objects"] = [
+            {
+                "class": answer.classes[region.label - 1],
+                "box": list(region.box),
+                "area": len(region.pixels),
+                "score": region.score,
+            }
+            for region in find_regions(as_annotation("query", answer))
         ]
     if answer.alternatives:
         row["alternatives"] = len(answer.alternatives)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Int, UInt8
 from PIL import Image
 
 from vicl.exports.annotation import ExportError, check_classes, check_mask_values
@@ -71,6 +71,18 @@ def mask_image(
     shown[list(numbers)] = chosen
     image.putpalette(shown.ravel().tolist())
     return image
+
+
+def objects_image(objects: Int[np.ndarray, "h w"]) -> Image.Image:
+    """Numbers of objects as a gray PIL image: 8 bits, or 16 where there are more than 255.
+
+    Raises:
+        ExportError: If there are more than 65535.
+    """
+    most = int(objects.max(initial=0))
+    if most > 65535:
+        raise ExportError(f"objects: got {most}, expected at most 65535 in one picture")
+    return Image.fromarray(objects.astype(np.uint8 if most < 256 else np.uint16))
 
 
 def named_image(

@@ -67,8 +67,16 @@ def find_regions(
         return []
     found: list[Region] = []
     for label in np.flatnonzero(np.bincount(annotation.mask.ravel(), minlength=1)[1:]) + 1:
-        labels, count = _components(annotation.mask == label, min_area)
-        traced = trace(labels, inset=inset, tolerance=tolerance) if polygons else []
+        inside = annotation.mask == label
+        apart = annotation.objects is not None and instances == "components"
+        if apart and annotation.objects is not None:
+            labels, count = _kept(np.where(inside, annotation.objects, 0), min_area)
+        else:
+            labels, count = _components(inside, min_area)
+        traced: list[Float[np.ndarray, "_ 2"]] = []
+        if polygons:
+            one_by_one = _trace_apart if apart else trace
+            traced = one_by_one(labels, inset=inset, tolerance=tolerance)
         if instances == "class" and count:
             labels, parts = np.minimum(labels, 1), [tuple(traced)]
         else:
@@ -100,12 +108,27 @@ def _components(mask: np.ndarray, min_area: int) -> tuple[Int[np.ndarray, "h w"]
     from scipy import ndimage
 
     labels, count = ndimage.label(mask, structure=EIGHT_CONNECTED)
-    if min_area > 1:
-        kept = np.bincount(labels.ravel(), minlength=count + 1) >= min_area
-        kept[0] = False
-        labels = np.where(kept, np.cumsum(kept), 0)[labels]
-        count = int(kept.sum())
-    return labels, count
+    return _kept(labels, min_area) if min_area > 1 else (labels, count)
+
+
+def _kept(labels: Int[np.ndarray, "h w"], min_area: int) -> tuple[Int[np.ndarray, "h w"], int]:
+    """Number anew, from 1, the regions of enough pixels."""
+    kept = np.bincount(labels.ravel()) >= min_area
+    kept[0] = False
+    return np.where(kept, np.cumsum(kept), 0)[labels], int(kept.sum())
+
+
+def _trace_apart(
+    labels: Int[np.ndarray, "h w"], *, inset: float, tolerance: float
+) -> list[Float[np.ndarray, "_ 2"]]:
+    """Outlines of regions that may touch: each traced where it lies, alone."""
+    from scipy import ndimage
+
+    found = []
+    for number, place in enumerate(ndimage.find_objects(labels), start=1):
+        (path,) = trace((labels[place] == number).astype(np.int32), inset=inset, tolerance=tolerance)
+        found.append(path + (place[1].start, place[0].start))
+    return found
 
 
 def _split(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vicl.engine import InContextModel, Inpainter, Presence
+from vicl.engine import InContextModel, Inpainter, PartialModel
 from vicl.prompting.canvas_model import CanvasModel
 from vicl.prompting.settings import PromptSettings
 from vicl.prompting.tiling import LargeQueries
@@ -29,11 +29,11 @@ def as_engine(
         raise ValueError(
             f"{', '.join(canvas)}: {model.name} has no canvas, so this would change nothing"
         )
-    elif isinstance(model, Presence):
+    elif isinstance(model, PartialModel):
         engine = model.asked(min_presence=settings.min_presence, objects=settings.instances)
     else:
         engine = model
-    if settings.min_presence is not None and not isinstance(model, Presence):
+    if settings.min_presence is not None and not isinstance(model, PartialModel):
         raise ValueError(
             f"min_presence: {model.name} cannot say whether a thing is there, so this would change "
             "nothing; the engine matching can"

@@ -10,17 +10,19 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from dataclasses import replace
 from functools import reduce
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from vicl.canvas.layout import Layout
-from vicl.engine import Filled, InContextModel, Inpainter
+from vicl.engine import Filled, InContextModel, Inpainter, PartialModel
 from vicl.exports.answers import Answer, as_annotation
 from vicl.exports.overlay import overlay
 from vicl.files.progress import progress as bar
@@ -45,6 +47,8 @@ from vicl.prompting.prompt_file import SavedPrompt, describe_prompt, load_prompt
 from vicl.prompting.settings import PromptSettings
 from vicl.tasks import Boxes, Task, draw_examples, get_task
 from vicl.tasks.masks import ClassesLike
+from vicl.tasks.objects import separate_objects
+from vicl.tasks.segmentation import SegmentationTask
 from vicl.tasks.task import drawn_query
 
 log = logging.getLogger(__name__)
@@ -111,6 +115,8 @@ class VisualPrompter:
         if isinstance(model, str | os.PathLike):
             model = load_model(model, device=device, dtype=dtype)
         self.model, own = taken_apart(model)
+        if isinstance(self.task, SegmentationTask) and isinstance(self.model, PartialModel):
+            self.task = replace(self.task, unknown=True)
         self.settings = PromptSettings.of({**own, **settings})
         self._engine = as_engine(self.model, self.settings, local=self.task.is_local)
         self.dtype = "float32" if dtype == "auto" else dtype
@@ -363,6 +369,7 @@ class VisualPrompter:
         reading = self.task.read([f.image for f in filled])
         given = [f.confidence for f in filled if f.confidence is not None]
         likelihoods = [float(f.log_likelihood) for f in filled if f.log_likelihood is not None]
+        presences = [f.presence for f in filled if f.presence is not None]
         first = filled[0]
         count = min(len(f.alternatives) for f in filled)
         return Answer(
@@ -375,6 +382,8 @@ class VisualPrompter:
             classes=self.task.classes,
             boxes=reading.boxes,
             edges=reading.edges,
+            presence=max(presences) if len(presences) == len(filled) else None,
+            objects=self._objects(filled, reading.mask),
             cell=None if first.cell is None else to_pil(first.cell),
             canvas=None if first.canvas is None else to_pil(first.canvas),
             alternatives=tuple(
@@ -383,6 +392,15 @@ class VisualPrompter:
             index=index,
             source=source,
         )
+
+    def _objects(self, filled: Sequence[Filled], mask: np.ndarray | None) -> np.ndarray | None:
+        """The objects of a mask, where they are wanted: as the engine or else as space parts them."""
+        if mask is None or not self.settings.instances:
+            return None
+        if len(filled) != len(self.task.classes) or any(one.objects is None for one in filled):
+            return separate_objects(mask)
+        found = [one.objects.numpy() for one in filled if one.objects is not None]
+        return separate_objects(mask, found)
 
 
 def predict(

@@ -43,7 +43,11 @@ _VOTING: Final = ("mix", "objects")
 _KINDS: Final = ("marked", "rest", "difference", "best", "prototype")
 CUES: Final = (
     *(f"{level} {kind}" for level in LEVELS for kind in _KINDS),
-    *(f"{level} {kind}" for level in _VOTING for kind in ("votes", "back", "self", "own", "border")),
+    *(
+        f"{level} {kind}"
+        for level in _VOTING
+        for kind in ("votes", "back", "self", "own", "border")
+    ),
     "colour marked",
     "colour difference",
     "place",

@@ -100,7 +100,6 @@ class Matching:
 
     name = "matching"
     max_size: int | None = 1024
-    reads_unknown = True
 
     def __init__(
         self,

@@ -20,9 +20,7 @@ _SMOOTH: Final = 1.0
 """Of the depths, before hearts are sought: sigma in places of the fine grid."""
 
 
-def tell_apart(
-    mask: Bool[Tensor, "h w"], depth: Float[Tensor, "f f"]
-) -> Int[Tensor, "h w"]:
+def tell_apart(mask: Bool[Tensor, "h w"], depth: Float[Tensor, "f f"]) -> Int[Tensor, "h w"]:
     """Number the objects of a mask from 1.
 
     Args:
@@ -45,8 +43,11 @@ def tell_apart(
     smoothed = ndimage.gaussian_filter(deep.numpy(), sigma)
     apart = max(1, round(1.5 * min(sigma)))
     hearts = peak_local_max(
-        smoothed, min_distance=apart, threshold_abs=_HEART * float(smoothed.max(initial=0)),
-        labels=where.astype(np.int32), exclude_border=False,
+        smoothed,
+        min_distance=apart,
+        threshold_abs=_HEART * float(smoothed.max(initial=0)),
+        labels=where.astype(np.int32),
+        exclude_border=False,
     )
     markers = np.zeros(size, np.int32)
     markers[tuple(hearts.T)] = np.arange(1, len(hearts) + 1)

@@ -143,6 +143,4 @@ def draw_pictures(
             for _ in range(data.composed.scenes)
         ]
         for scene, image in enumerate(compose_group(rng, things, chosen, SIDE)):
-            yield Drawn(
-                len(photographs), f"composed {index}/{scene}", f"composed {index}", image
-            )
+            yield Drawn(len(photographs), f"composed {index}/{scene}", f"composed {index}", image)

@@ -182,9 +182,7 @@ def _tinted(rng: Generator, picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.nda
     return np.rint(values * 255).astype(np.uint8)
 
 
-def _turned(
-    values: Float[np.ndarray, "h w 3"], angle: float
-) -> Float[np.ndarray, "h w 3"]:
+def _turned(values: Float[np.ndarray, "h w 3"], angle: float) -> Float[np.ndarray, "h w 3"]:
     """Hues turned around the gray axis."""
     axis = np.full(3, 3**-0.5)
     cross = np.cross(np.eye(3), axis)

@@ -31,9 +31,7 @@ _ROWS = 12
 """Episodes on a contact sheet."""
 
 
-def train_head(
-    recipe: HeadRecipe, output: Path, *, device: Device = "auto"
-) -> Trained:
+def train_head(recipe: HeadRecipe, output: Path, *, device: Device = "auto") -> Trained:
     """Train as a recipe says; goes on from the latest checkpoint in `output`, if there is one.
 
     Args:
@@ -46,9 +44,7 @@ def train_head(
         photographs = listed(recipe.data, held_out=held_out)
         data = recipe.data
         if held_out and data.composed is not None:
-            fewer = data.composed.model_copy(
-                update={"groups": data.composed.held_out}
-            )
+            fewer = data.composed.model_copy(update={"groups": data.composed.held_out})
             data = data.model_copy(update={"composed": fewer})
         pictures = (
             (one.source, one.origin, one.group, one.image)
