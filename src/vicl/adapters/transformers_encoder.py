@@ -132,13 +132,14 @@ class TransformersEncoder:
 
     @torch.no_grad()
     def encode(self, image: Float[Tensor, "b 3 h w"]) -> Features:
-        """See :meth:`vicl.engine.Encoder.encode`."""
+        """See :meth:`vicl.engine.Encoder.encode`; the features stay on the encoder's device."""
         height, width = image.shape[2:]
         step = self.strides[-1]
         if height % step or width % step:
             raise ValueError(
                 f"image: got {height}x{width} pixels, expected sides that are multiples of {step}"
             )
+        image = image.to(self._mean.device)
         # On a CPU what a batch gets is not what its members get, to the last bit.
         parts = image[:, None] if image.device.type == "cpu" else image[None]
         each = [self._features(part) for part in parts]
