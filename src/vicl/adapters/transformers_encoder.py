@@ -154,7 +154,9 @@ class TransformersEncoder:
         if self._kind.norm is None:
             return list(out.hidden_states[-len(self.strides) :]), out.pooler_output
         # The library's last hidden state is normalised in some kinds and not in others.
-        normalise = getattr(self._model, self._kind.norm)
+        # In transformers 5.0 the bodies of CLIP and SigLIP lie one level deeper.
+        body = getattr(self._model, "vision_model", self._model)
+        normalise = getattr(body, self._kind.norm)
         rows, columns = (side // self.strides[0] for side in (height, width))
         grids = [
             normalise(hidden)[:, self._skipped :]
