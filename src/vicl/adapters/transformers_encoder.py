@@ -132,13 +132,14 @@ class TransformersEncoder:
 
     @torch.no_grad()
     def encode(self, image: Float[Tensor, "b 3 h w"]) -> Features:
-        """See :meth:`vicl.engine.Encoder.encode`."""
+        """See :meth:`vicl.engine.Encoder.encode`; the features stay on the encoder's device."""
         height, width = image.shape[2:]
         step = self.strides[-1]
         if height % step or width % step:
             raise ValueError(
                 f"image: got {height}x{width} pixels, expected sides that are multiples of {step}"
             )
+        image = image.to(self._mean.device)
         # On a CPU what a batch gets is not what its members get, to the last bit.
         parts = image[:, None] if image.device.type == "cpu" else image[None]
         each = [self._features(part) for part in parts]
@@ -153,7 +154,9 @@ class TransformersEncoder:
         if self._kind.norm is None:
             return list(out.hidden_states[-len(self.strides) :]), out.pooler_output
         # The library's last hidden state is normalised in some kinds and not in others.
-        normalise = getattr(self._model, self._kind.norm)
+        # In transformers 5.0 the bodies of CLIP and SigLIP lie one level deeper.
+        body = getattr(self._model, "vision_model", self._model)
+        normalise = getattr(body, self._kind.norm)
         rows, columns = (side // self.strides[0] for side in (height, width))
         grids = [
             normalise(hidden)[:, self._skipped :]

@@ -12,7 +12,7 @@ from torch import Tensor
 from vicl.engine import Encoder, Features
 
 LIMIT: Final = 256 << 20
-"""Of the bytes that are kept: about 50 images of EfficientNet-Lite2 at 384 px."""
+"""Of the bytes that are kept: about 140 images of EfficientNet-Lite2 at 384 px."""
 
 
 class CachedEncoder:

@@ -89,7 +89,8 @@ class EfficientNetLite(nn.Module):
 
     @torch.no_grad()
     def encode(self, image: Float[Tensor, "b 3 h w"]) -> Features:
-        """See :meth:`vicl.engine.Encoder.encode`."""
+        """See :meth:`vicl.engine.Encoder.encode`; the features stay on the encoder's device."""
+        image = image.to(self.head.weight.device)
         # On a CPU convolutions of a batch are not those of its members to the last bit.
         parts = image[:, None] if image.device.type == "cpu" else image[None]
         each = [self._levels(part) for part in parts]
@@ -103,6 +104,7 @@ class EfficientNetLite(nn.Module):
         Raises:
             ValueError: If `h` or `w` is not a multiple of 32.
         """
+        image = image.to(self.head.weight.device)
         return torch.softmax(self.classifier(self._levels(image)[1]), dim=1)
 
     def _levels(self, image: Tensor) -> tuple[list[Tensor], Tensor]:

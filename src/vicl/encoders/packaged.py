@@ -86,7 +86,7 @@ class PackagedWeights:
         """Where the file is, or what to do about it, in words."""
         try:
             return f"here: {display(self.find())}, sha256 {self.sha256}"
-        except MissingWeightsError as error:
+        except FileError as error:
             return f"not usable: {error}"
 
     def read(self) -> dict[str, Tensor]:
