@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 import vicl
@@ -14,6 +16,10 @@ from vicl.cli.figures import figures
 from vicl.cli.models import models
 from vicl.cli.predict import predict
 from vicl.cli.train import train
+
+# Blocks of Pillow's usual size stay with the process when a large photograph is done with; so large
+# ones go back to the system. Read when Pillow is imported; it changes no picture.
+os.environ.setdefault("PILLOW_BLOCK_SIZE", "64m")
 
 
 @click.group(

@@ -266,6 +266,7 @@ def _answer(
                         ) from error
                     fail(query.path, error)
                     continue
+                del answer  # it may be large, and its successor is to be made without it
                 click.echo(line)
                 answered += 1
                 advance()

@@ -28,6 +28,7 @@ from vicl.images import (
     ImageLike,
     brief,
     find_images,
+    open_shrunk,
     resize,
     to_pil,
     to_tensor,
@@ -43,7 +44,7 @@ from vicl.prompting.prompt_file import SavedPrompt, describe_prompt, load_prompt
 from vicl.prompting.settings import PromptSettings
 from vicl.tasks import Boxes, Task, draw_examples, get_task
 from vicl.tasks.masks import ClassesLike
-from vicl.tasks.task import drawn_query
+from vicl.tasks.task import EXAMPLE_SIZE, drawn_query
 
 log = logging.getLogger(__name__)
 
@@ -216,9 +217,10 @@ class VisualPrompter:
         side = 448
         shown = self.passes[0][: Layout.largest((side, side))]
         layout = Layout.grid(len(shown), canvas_size=(side, side))
-        drawn = self._open(query, self.settings.white)
+        drawn, _ = open_shrunk(self._open(query, self.settings.white), EXAMPLE_SIZE)
+        answered, _ = open_shrunk(answer.drawn, EXAMPLE_SIZE, limit_pixels=self.limit_pixels)
         image = layout.compose(Prompt(shown, drawn)).image
-        layout.answer.of(image)[:] = layout.draw(to_tensor(answer.image), layout.answer)
+        layout.answer.of(image)[:] = layout.draw(answered, layout.answer)
         return to_pil(image)
 
     def save(self, path: str | os.PathLike[str]) -> None:
