@@ -65,28 +65,33 @@ def find_regions(
         raise ExportError(f"instances: got {instances!r}, expected 'components' or 'class'")
     if annotation.mask is None:
         return []
+    from scipy import ndimage
+
     found: list[Region] = []
-    for label in np.flatnonzero(np.bincount(annotation.mask.ravel(), minlength=1)[1:]) + 1:
-        inside = annotation.mask == label
-        apart = annotation.objects is not None and instances == "components"
-        if apart and annotation.objects is not None:
-            labels, count = _kept(np.where(inside, annotation.objects, 0), min_area)
-        else:
+    # Each class is looked at where it is, else many classes would cost the whole mask each.
+    for label, place in enumerate(ndimage.find_objects(annotation.mask), start=1):
+        if place is None:
+            continue
+        inside, apart = annotation.mask[place] == label, annotation.objects
+        if apart is None or instances == "class":
             labels, count = _components(inside, min_area)
+        else:
+            labels, count = _kept(np.where(inside, apart[place], 0), min_area)
+        corner = (place[1].start, place[0].start)
         traced: list[Float[np.ndarray, "_ 2"]] = []
         if polygons:
-            one_by_one = _trace_apart if apart else trace
-            traced = one_by_one(labels, inset=inset, tolerance=tolerance)
+            outlines = trace if apart is None else _trace_apart
+            traced = outlines(labels, inset=inset, tolerance=tolerance, corner=corner)
         if instances == "class" and count:
             labels, parts = np.minimum(labels, 1), [tuple(traced)]
         else:
             parts = [(path,) for path in traced]
-        for index, (pixels, box) in enumerate(_split(labels)):
+        for index, (pixels, box) in enumerate(_split(labels, corner, annotation.size[0])):
             score = None
             if annotation.confidence is not None:
                 x, y = np.divmod(pixels, annotation.size[0])
                 score = float(annotation.confidence[y, x].mean(dtype=np.float64))
-            found.append(Region(int(label), pixels, box, parts[index] if polygons else (), score))
+            found.append(Region(label, pixels, box, parts[index] if polygons else (), score))
     return found
 
 
@@ -119,31 +124,41 @@ def _kept(labels: Int[np.ndarray, "h w"], min_area: int) -> tuple[Int[np.ndarray
 
 
 def _trace_apart(
-    labels: Int[np.ndarray, "h w"], *, inset: float, tolerance: float
+    labels: Int[np.ndarray, "h w"], *, inset: float, tolerance: float, corner: tuple[int, int]
 ) -> list[Float[np.ndarray, "_ 2"]]:
     """Outlines of regions that may touch: each traced where it lies, alone."""
     from scipy import ndimage
 
     found = []
     for number, place in enumerate(ndimage.find_objects(labels), start=1):
-        (path,) = trace((labels[place] == number).astype(np.int32), inset=inset, tolerance=tolerance)
-        found.append(path + (place[1].start, place[0].start))
+        own = (labels[place] == number).astype(np.int32)
+        at = (corner[0] + place[1].start, corner[1] + place[0].start)
+        found += trace(own, inset=inset, tolerance=tolerance, corner=at)
     return found
 
 
 def _split(
-    labels: Int[np.ndarray, "h w"],
+    labels: Int[np.ndarray, "h w"], corner: tuple[int, int], height: int
 ) -> Iterator[tuple[Int[np.ndarray, " n"], tuple[float, float, float, float]]]:
-    """Give the pixels and the box of region 1, 2, ... in one pass over the image."""
+    """Give the pixels and the box of region 1, 2, ... in one pass over the image.
+
+    Args:
+        labels: A part of the image.
+        corner: Column and row of its first pixel.
+        height: Of the whole image.
+    """
     from scipy import ndimage
 
     pixels = np.flatnonzero(labels.T)
     if len(pixels) == 0:
         return
     numbers = labels.T.ravel()[pixels]
+    columns, rows = np.divmod(pixels, len(labels))
+    pixels = (columns + corner[0]) * height + rows + corner[1]
     order = np.argsort(numbers, kind="stable")  # stable keeps each region's pixels rising
     ends = np.cumsum(np.bincount(numbers)[1:])
     boxes = ndimage.find_objects(labels)
-    for group, (rows, columns) in zip(np.split(pixels[order], ends[:-1]), boxes, strict=True):
-        x0, y0, x1, y1 = columns.start, rows.start, columns.stop, rows.stop
-        yield group, (float(x0), float(y0), float(x1), float(y1))
+    left, top = map(float, corner)
+    for group, (down, across) in zip(np.split(pixels[order], ends[:-1]), boxes, strict=True):
+        box = (left + across.start, top + down.start, left + across.stop, top + down.stop)
+        yield group, box

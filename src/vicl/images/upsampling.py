@@ -33,7 +33,7 @@ LARGE: Final = 1 << 20
 _COARSE: Final = 128
 """Rows of the coarse values that are worked on at a time."""
 
-_BAND: Final = 1 << 18
+_BAND: Final = 1 << 17
 """Pixels of a band, of which a processor's cache holds all planes."""
 
 SMOOTHNESS: Final = 1e-2

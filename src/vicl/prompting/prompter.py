@@ -31,6 +31,7 @@ from vicl.images import (
     ImageLike,
     brief,
     find_images,
+    open_shrunk,
     resize,
     to_pil,
     to_tensor,
@@ -49,7 +50,7 @@ from vicl.tasks import Boxes, Task, draw_examples, get_task
 from vicl.tasks.masks import ClassesLike
 from vicl.tasks.objects import separate_objects
 from vicl.tasks.segmentation import SegmentationTask
-from vicl.tasks.task import drawn_query
+from vicl.tasks.task import EXAMPLE_SIZE, drawn_query
 
 log = logging.getLogger(__name__)
 
@@ -226,9 +227,10 @@ class VisualPrompter:
         side = 448
         shown = self.passes[0][: Layout.largest((side, side))]
         layout = Layout.grid(len(shown), canvas_size=(side, side))
-        drawn = self._open(query, self.settings.white)
+        drawn, _ = open_shrunk(self._open(query, self.settings.white), EXAMPLE_SIZE)
+        answered, _ = open_shrunk(answer.drawn, EXAMPLE_SIZE, limit_pixels=self.limit_pixels)
         image = layout.compose(Prompt(shown, drawn)).image
-        layout.answer.of(image)[:] = layout.draw(to_tensor(answer.image), layout.answer)
+        layout.answer.of(image)[:] = layout.draw(answered, layout.answer)
         return to_pil(image)
 
     def overlay(self, query: ImageLike, answer: Answer) -> Image.Image:

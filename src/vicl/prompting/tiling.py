@@ -147,7 +147,7 @@ class LargeQueries:
         given = [value for value in likelihoods if value is not None]
         return Filled(
             blended[:3],
-            confidence=blended[3] if sure else None,
+            confidence=blended[3].clone() if sure else None,  # else it would keep the picture
             log_likelihood=torch.stack(given).sum() if len(given) == len(likelihoods) else None,
         )
 
@@ -229,7 +229,7 @@ def blend(
         ramp = torch.outer(_ramp(place.height), _ramp(place.width))
         place.of(total).add_(part * ramp)
         place.of(weight).add_(ramp)
-    return total / weight
+    return total.div_(weight)
 
 
 def _starts(length: int, tile: int) -> list[int]:
