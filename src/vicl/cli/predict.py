@@ -116,7 +116,10 @@ if TYPE_CHECKING:
         "--all-frames",
         "Answer every frame of an animation and every page of a TIFF: NAME.frame-0001, ...",
     ),
-    flag("--count", "Print how many objects of each class a query has; with --instances also those that touch."),
+    flag(
+        "--count",
+        "Print how many objects of each class a query has; with --instances also those that touch.",
+    ),
     flag("--json as_json", "Print one JSON object a query."),
     flag("--skip-existing", "Leave queries whose output exists: resume."),
     flag("--overwrite", "Replace outputs that exist."),

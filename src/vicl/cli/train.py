@@ -55,7 +55,8 @@ def train(
     1 when the run failed, 2 for wrong usage or a wrong recipe, 130 after Ctrl-C.
     """
     from vicl.training.recipe.data import RecipeError
-    from vicl.training.recipe.files import load_recipe
+    from vicl.training.recipe.files import load_any
+    from vicl.training.recipe.head import HeadRecipe
 
     with failing(
         1,
@@ -64,8 +65,17 @@ def train(
         stopped="stopped; go on with --resume",
         full="lower batch.micro, then go on with --resume",
     ):
-        checked = load_recipe(recipe, overrides)
+        checked = load_any(recipe, overrides)
         folder = output or Path("runs") / checked.name
+        if isinstance(checked, HeadRecipe):
+            if dry_run:
+                raise click.UsageError("--dry-run: what training a head takes is not estimated")
+            from vicl.training.matching.train import train_head
+
+            model = train_head(checked, folder, resume=resume, device=device)
+            click.echo(display(model))
+            click.echo(f"use it: vicl predict --model {display(model)} ...", err=True)
+            return
         if dry_run:
             from vicl.training.dry_run import describe
 

@@ -135,9 +135,7 @@ def count_objects(answer: Answer) -> dict[str, int]:
     """How many objects of each class an answer has: of its mask, or else of its boxes."""
     regions = find_regions(as_annotation("query", answer))
     labels = [thing.label for thing in (regions or answer.boxes)]
-    return {
-        name: labels.count(number) for number, name in enumerate(answer.classes, start=1)
-    }
+    return {name: labels.count(number) for number, name in enumerate(answer.classes, start=1)}
 
 
 def as_row(query: Query, answer: Answer, written: Path | None) -> dict[str, Any]:

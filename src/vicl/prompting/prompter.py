@@ -396,7 +396,7 @@ class VisualPrompter:
         )
 
     def _objects(self, filled: Sequence[Filled], mask: np.ndarray | None) -> np.ndarray | None:
-        """The objects of a mask, where they are wanted: as the engine or else as space parts them."""
+        """A mask's objects, where they are wanted: as the engine or else as space parts them."""
         if mask is None or not self.settings.instances:
             return None
         if len(filled) != len(self.task.classes) or any(one.objects is None for one in filled):

@@ -6,11 +6,10 @@ carries over to things that it never saw.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
-
-import math
 
 import torch
 from jaxtyping import Float
@@ -20,7 +19,7 @@ from torch.nn import functional as F  # noqa: N812
 from vicl.models.matching.view import COARSE, FINE, LEVELS, MIDDLE, View, smooth
 
 _MOST: Final = 400
-"""So many places of a side, marked or not, are compared with, a level; of more, every so many-th."""
+"""So many places of a side, marked or not, are compared with; of more, every so many-th."""
 
 _FEW: Final = 240
 """So many of the query's own."""

@@ -1,14 +1,14 @@
-"""The engine: looks at examples and query with a pretrained encoder, matches, lets a head decide."""
+"""The engine: encodes examples and query, matches them, and lets a head decide."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from vicl.encoders.cached import CachedEncoder
 from vicl.engine import Encoder, Filled, drawn
 from vicl.images import to_tensor
 from vicl.images.upsampling import upsample
@@ -29,10 +30,7 @@ from vicl.models.matching.view import FINE, View, look
 from vicl.prompt import Prompt
 from vicl.tasks.segmentation import UNKNOWN
 
-_VIEWS: Final = 64
-"""So many images are kept encoded: about 2 MB each."""
-
-_TAUGHT: Final = 8
+_REMEMBERED: Final = 8
 """So many sets of examples are kept learned."""
 
 _BOUND: Final = 8.0
@@ -43,24 +41,6 @@ _PLAIN: Final = 0.97
 
 MIN_PRESENCE: Final = 0.5
 """The thing is taken to be there from this chance on."""
-
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
-
-
-class _Recent(Generic[K, V]):
-    """What was made last, by what it was made of."""
-
-    def __init__(self, most: int) -> None:
-        self._most, self._kept = most, OrderedDict[K, V]()
-
-    def get(self, key: K, make: Callable[[], V]) -> V:
-        if key not in self._kept:
-            self._kept[key] = make()
-        self._kept.move_to_end(key)
-        while len(self._kept) > self._most:
-            self._kept.popitem(last=False)
-        return self._kept[key]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,8 +65,8 @@ class Matching:
 
     For every place of the query cues say how it matches the examples' marked and unmarked places,
     from colours and edges over texture to parts and things; a small trained head makes a mask of
-    them (:mod:`vicl.models.matching.cues`, :mod:`vicl.models.matching.head`). If the head finds that
-    the thing is not there, the mask is empty.
+    them (:mod:`vicl.models.matching.cues`, :mod:`vicl.models.matching.head`). If the head
+    finds that the thing is not there, the mask is empty.
 
     Outputs that are not masks (lines, pictures) are answered as :class:`Analogies` does.
 
@@ -111,11 +91,11 @@ class Matching:
     ) -> None:
         if not 0 <= min_presence <= 1:
             raise ValueError(f"min_presence: got {min_presence}, expected 0 to 1")
-        self.encoder, self.head = encoder, head.eval()
+        self.encoder = encoder if isinstance(encoder, CachedEncoder) else CachedEncoder(encoder)
+        self.head = head.eval()
         self.min_presence, self.objects = min_presence, objects
         self.others = Analogies()
-        self._views: _Recent[bytes, View] = _Recent(_VIEWS)
-        self._taught: _Recent[bytes, _Taught | None] = _Recent(_TAUGHT)
+        self._taught: OrderedDict[bytes, _Taught | None] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"Matching(encoder={self.encoder.name!r})"
@@ -124,7 +104,7 @@ class Matching:
         """This engine, asked otherwise; what it has encoded and learned is shared."""
         least = self.min_presence if min_presence is None else min_presence
         other = Matching(self.encoder, self.head, min_presence=least, objects=objects)
-        other._views, other._taught = self._views, self._taught
+        other._taught = self._taught
         return other
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -147,9 +127,7 @@ class Matching:
         return [self._answer(prompt, samples, seed) for prompt in prompts]
 
     def _answer(self, prompt: Prompt, samples: int, seed: int) -> Filled:
-        pairs = [drawn(example) for example in prompt.examples]
-        keys = [_fingerprint(*pair) for pair in pairs]
-        taught = self._taught.get(b"".join(keys), lambda: self._learn(pairs))
+        taught = self._known([drawn(example) for example in prompt.examples])
         if taught is None:
             return self.others.answer([prompt], samples=samples, seed=seed)[0]
         query = to_tensor(prompt.query)
@@ -159,10 +137,17 @@ class Matching:
         return self._draw(scored, taught.colours, query)
 
     def _view(self, image: Tensor) -> View:
-        def make() -> View:
-            return look(image.to(self.device), self.encoder)
+        return look(image.to(self.device), self.encoder)
 
-        return self._views.get(_fingerprint(image), make)
+    def _known(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> _Taught | None:
+        """What examples taught, of the last few sets of them."""
+        key = _fingerprint(*(image for pair in pairs for image in pair))
+        if key not in self._taught:
+            self._taught[key] = self._learn(pairs)
+        self._taught.move_to_end(key)
+        while len(self._taught) > _REMEMBERED:
+            self._taught.popitem(last=False)
+        return self._taught[key]
 
     def _learn(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> _Taught | None:
         kind = _kind([output for _, output in pairs])

@@ -1,5 +1,6 @@
-"""Episodes for the head: examples and a query of the bank, matched; what number n is, follows
-from the seed and n alone.
+"""Episodes for the head: examples and a query of the bank, matched.
+
+What episode n is, follows from the seed and n alone.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch.utils.data import Dataset
 from vicl.models.matching.cues import PLACE, Marks, gather, learn
 from vicl.models.matching.view import FINE, View
 from vicl.training.matching.bank import Bank, Row, open_bank
-from vicl.training.matching.recipe import HeadData
+from vicl.training.recipe.head import HeadData
 from vicl.training.seeds import Purpose, numbers
 
 _LEAST_SHOWN, _LEAST_SOUGHT, _MOST_SHOWN = 0.006, 0.003, 0.85
@@ -123,7 +124,7 @@ class Chooser:
     ) -> int | None:
         rows = self._by_group[source, group]
         if not absent:
-            rows = [i for i in self._by_class[source][group, name]]
+            rows = self._by_class[source][group, name]
             return int(rows[int(rng.integers(len(rows)))])
         photographs = self.data.photographs
         kinds = photographs[source].kinds if source < len(photographs) else ()

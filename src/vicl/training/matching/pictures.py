@@ -14,9 +14,9 @@ import numpy as np
 from vicl.files import display
 from vicl.images import open_image, to_rgb
 from vicl.models.matching.view import SIDE
-from vicl.training.recipe.data import RecipeError
-from vicl.training.matching.recipe import HeadData, Photographs
 from vicl.training.matching.scenes import CutOuts, Labelled, compose_group, crop, stretch
+from vicl.training.recipe.data import RecipeError
+from vicl.training.recipe.head import HeadData, Photographs
 from vicl.training.seeds import Purpose, numbers
 
 

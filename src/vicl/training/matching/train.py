@@ -16,29 +16,43 @@ from torch.utils.data import DataLoader
 
 from vicl.models.devices import Device, pick_device
 from vicl.models.matching.head import MatchingHead
-from vicl.models.pretrained import empty_like
+from vicl.models.pretrained import empty_like, save_folder
 from vicl.training.job import Job, Look, Round, Seat, Trained
 from vicl.training.loop import fit
-from vicl.training.matching.bank import build_bank
+from vicl.training.matching.bank import Bank, build_bank
 from vicl.training.matching.episodes import Episodes
 from vicl.training.matching.objective import HeadObjective, mask_loss
 from vicl.training.matching.pictures import count_pictures, draw_pictures, listed
-from vicl.training.matching.recipe import HeadRecipe
 from vicl.training.parallel import processes
+from vicl.training.recipe.head import HeadRecipe
+from vicl.training.result import MODEL
+from vicl.training.run_folder import prepare_folder, recipe_text
 
 _LOOKING_SEED = 2**31 - 1
 _ROWS = 12
 """Episodes on a contact sheet."""
 
 
-def train_head(recipe: HeadRecipe, output: Path, *, device: Device = "auto") -> Trained:
-    """Train as a recipe says; goes on from the latest checkpoint in `output`, if there is one.
+def train_head(
+    recipe: HeadRecipe, output: Path, *, resume: bool = False, device: Device = "auto"
+) -> Path:
+    """Train as a recipe says.
 
     Args:
         recipe: What to do.
         output: The run's folder.
+        resume: Go on from the latest checkpoint in `output`, if there is one.
         device: "cpu", "cuda" or "mps"; "auto" takes the best there is.
+
+    Returns:
+        The folder of the trained head.
+
+    Raises:
+        TrainingError: As :func:`vicl.training.train.train`.
+        RecipeError: If there are no pictures to learn from.
+        KeyboardInterrupt: After Ctrl-C, once a checkpoint is saved.
     """
+    prepare_folder(output, recipe, resume=resume)
     banks = {}
     for name, held_out in (("held-out", True), ("training", False)):
         photographs = listed(recipe.data, held_out=held_out)
@@ -58,7 +72,12 @@ def train_head(recipe: HeadRecipe, output: Path, *, device: Device = "auto") -> 
     with processes(
         pick_device(device), precision="fp32", trackers=recipe.log.trackers, folder=output
     ) as accelerator:
-        return fit(_job(recipe, episodes, looked_at, output), accelerator)
+        trained = fit(_job(recipe, episodes, looked_at, output), accelerator)
+    trained.model.name = recipe.name
+    folder = output / MODEL
+    card = head_card(recipe, trained, episodes.bank)
+    save_folder(trained.model, folder, card=card, overwrite=True, dtype=torch.float16)
+    return folder
 
 
 def _job(recipe: HeadRecipe, episodes: Episodes, looked_at: Episodes, folder: Path) -> Job:
@@ -142,3 +161,35 @@ def _sheet(rows: list[tuple[Tensor, Tensor, Tensor]]) -> Image.Image:
     ]
     pixels = (torch.cat(lines, 1).clamp(0, 1) * 255).round().byte()
     return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())
+
+
+def head_card(recipe: HeadRecipe, trained: Trained, bank: Bank) -> str:
+    """The model card of a trained head."""
+    look = trained.look
+    figures = "none were looked at"
+    if look is not None:
+        figures = ", ".join(f"{name} {value:.3f}" for name, value in look.figures.items())
+    return "\n".join(
+        (
+            "---",
+            "library_name: vicl",
+            f"license: {'unknown' if recipe.licence == 'unknown' else 'other'}",
+            "---",
+            f"# {recipe.name}",
+            "",
+            recipe.description.strip() or "A head of vicl's engine `matching`.",
+            "",
+            f"Licence of the weights: {' '.join(recipe.licence.split())}",
+            "",
+            f"- Encoder: {recipe.encoder}, frozen",
+            f"- Pictures: {len(bank.rows)}, {recipe.schedule.steps} steps of {recipe.batch.size} "
+            f"episodes, seed {recipe.seed}",
+            f"- Time: {trained.seconds / 60:.0f} minutes",
+            f"- Held-out episodes ({0 if look is None else look.count}): {figures}",
+            "",
+            "```yaml",
+            recipe_text(recipe).rstrip(),
+            "```",
+            "",
+        )
+    )

@@ -10,7 +10,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -20,10 +20,16 @@ from vicl.files.faults import complaint, place, shown
 from vicl.files.packaged import RECIPES
 from vicl.files.plain_yaml import FAULTS, parse
 from vicl.training.recipe.data import RecipeError
+from vicl.training.recipe.head import HeadRecipe
 from vicl.training.recipe.recipe import Recipe
+
+_HEADS = "heads"
+"""Folder of the recipes for heads, in that of all recipes."""
 
 _SIZE_LIMIT = 1 << 16
 _FAULT_LIMIT = 20
+
+R = TypeVar("R", Recipe, HeadRecipe)
 
 Keys = tuple[str | int, ...]
 """Where something stands in a recipe: keys of sections and indices of lists, from the outside."""
@@ -35,6 +41,27 @@ Origins = dict[Keys, str]
 def shipped_recipes() -> list[str]:
     """Names of the recipes that come with the package."""
     return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
+def shipped_heads() -> list[str]:
+    """Names of the recipes for heads of the engine `matching` that come with the package."""
+    return sorted(path.stem for path in (RECIPES / _HEADS).glob("*.yaml"))
+
+
+def load_any(source: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe | HeadRecipe:
+    """Read and check a recipe of either kind: `trains: matching-head` stands in one for a head.
+
+    Args:
+        source: As for :func:`load_recipe`.
+        overrides: Likewise.
+
+    Raises:
+        RecipeError: As :func:`load_recipe`.
+    """
+    data, name, origins = _read(source, overrides)
+    if "trains" in data:
+        return _checked(HeadRecipe, data, name, origins)
+    return check_recipe(data, name, origins)
 
 
 def load_recipe(source: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
@@ -49,11 +76,19 @@ def load_recipe(source: str | os.PathLike[str], overrides: Sequence[str] = ()) -
         RecipeError: If it cannot be read or is wrong; the message names every wrong key, its
             value and what is allowed.
     """
+    data, name, origins = _read(source, overrides)
+    return check_recipe(data, name, origins)
+
+
+def _read(
+    source: str | os.PathLike[str], overrides: Sequence[str]
+) -> tuple[dict[str, Any], str, Origins]:
+    """A recipe as plain data, what it is called, and where its values come from."""
     name = display(source)
     data, origins = _parse(read_text(source), name)
     for override in overrides:
         _override(data, override, origins)
-    return check_recipe(data, name, origins)
+    return data, name, origins
 
 
 def check_recipe(data: Any, name: str, origins: Origins | None = None) -> Recipe:
@@ -67,14 +102,18 @@ def check_recipe(data: Any, name: str, origins: Origins | None = None) -> Recipe
     Raises:
         RecipeError: As :func:`load_recipe`.
     """
+    return _checked(Recipe, data, name, origins or {})
+
+
+def _checked(kind: type[R], data: Any, name: str, origins: Origins) -> R:
     try:
-        recipe = Recipe.model_validate(data)
+        recipe = kind.model_validate(data)
         faults = list(_truths(data, recipe.model_dump(), ()))
     except ValidationError as error:
         faults = [_fault(one, data) for one in error.errors(include_url=False)]
     if not faults:
         return recipe
-    lines = [_line(keys, text, origins or {}) for keys, text in faults[:_FAULT_LIMIT]]
+    lines = [_line(keys, text, origins) for keys, text in faults[:_FAULT_LIMIT]]
     if len(faults) > _FAULT_LIMIT:
         lines.append(f"and {len(faults) - _FAULT_LIMIT} more")
     raise RecipeError(f"{name}: {'; '.join(lines)}")
@@ -87,9 +126,11 @@ def read_text(source: str | os.PathLike[str]) -> str:
         RecipeError: If it cannot be read.
     """
     name, text = display(source), os.fspath(source)
-    known = shipped_recipes()
+    heads = shipped_heads()
+    known = sorted([*shipped_recipes(), *heads])
     if text in known and not os.path.isfile(text):  # noqa: PTH113 (False for names too long)
-        return (RECIPES / f"{text}.yaml").read_text("utf-8")
+        folder = RECIPES / _HEADS if text in heads else RECIPES
+        return (folder / f"{text}.yaml").read_text("utf-8")
     if not os.path.lexists(text):
         hint = _nearest(text, known)
         raise RecipeError(
