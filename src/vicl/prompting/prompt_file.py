@@ -210,7 +210,7 @@ def _opened(path: str | os.PathLike[str]) -> zipfile.ZipFile:
         if isinstance(error, PromptFileError):
             raise
         raise PromptFileError(
-            f"{name}: is not a prompt file ({error}); make one with "
+            f"{name}: is not a prompt file, or only a part of one; make one with "
             "VisualPrompter.save (command line: --save-prompt F)"
         ) from error
 
