@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vicl.images import resize_map
+from vicl.images import as_floats, resize_map
 from vicl.images.upsampling import upsample
 
 
@@ -87,9 +87,25 @@ def test_refusals() -> None:
 def test_a_large_image_is_worked_on_in_bands(
     size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each band is what `interpolate` gives there: rows are found one by one from its formula."""
+    """Each band is what `interpolate` gives there, whatever the bands and the threads are."""
     generator = torch.Generator().manual_seed(0)
-    values, guide = torch.rand(2, 13, 17, generator=generator), torch.rand(3, *size)
+    values = torch.rand(2, 13, 17, generator=generator)
+    levels = torch.randint(256, (*size, 3), generator=generator, dtype=torch.uint8).numpy()
+    guide = as_floats(levels)
+    coarse = resize_map(guide, (13, 17))
     whole = upsample(values, size, guide=guide)
-    monkeypatch.setattr("vicl.images.upsampling.BAND", 5 * size[1])
-    assert torch.allclose(upsample(values, size, guide=guide), whole, atol=1e-5)
+    monkeypatch.setattr("vicl.images.upsampling.LARGE", 1)
+    monkeypatch.setattr("vicl.images.upsampling._COARSE", 4)
+    found = {}
+    for rows in (1, 5, 1000):
+        monkeypatch.setattr("vicl.images.upsampling._BAND", rows * size[1])
+        for threads in (1, 2):
+            monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+            for one in (guide, levels):
+                found[rows, threads, one is guide] = upsample(
+                    values, size, guide=one, coarse=coarse
+                )
+    for answer in found.values():
+        assert torch.allclose(answer, whole, atol=1e-5)
+    for rows in (1, 5, 1000):
+        assert torch.equal(found[rows, 1, True], found[rows, 2, False])

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from tests.pictures import picture
 
-from vicl.images import to_pil
+from vicl.images import to_pil, to_tensor
 from vicl.prompt import Example
 from vicl.tasks import draw_examples, get_task
 from vicl.tasks.boxes import Box
@@ -212,11 +212,11 @@ def test_every_box_of_a_class_is_read_on_request() -> None:
         (60, 20, 65, 25),
     ]
     assert [box.score for box in every.boxes] == pytest.approx([0.9, 0.8, 1.0])
-    assert int(every.image[0].sum()) == 800 + 100 + 25
+    assert int(np.asarray(every.image).sum()) == 255 * (800 + 100 + 25)
     largest = get_task("detection").read([answer])
     assert largest.boxes == every.boxes[:1]
     task = get_task("detection", boxes="all")
-    assert task.score([answer], [largest.image]) == 1.0
+    assert task.score([answer], [to_tensor(largest.image)]) == 1.0
     with pytest.raises(ValueError, match="boxes: only detection"):
         get_task("segmentation", boxes="all")
     with pytest.raises(ValueError, match="give it those itself"):

@@ -298,6 +298,7 @@ def _answer(
                         ) from error
                     fail(query.path, error)
                     continue
+                del answer  # it may be large, and its successor is to be made without it
                 answered += 1
                 click.echo(line)
                 advance()

@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -19,12 +20,14 @@ from vicl.images import (
     DEFAULT_LIMIT_PIXELS,
     Frame,
     brief_fields,
+    open_shrunk,
     save_image,
-    shrink,
+    to_rgb,
     to_tensor,
 )
 from vicl.prompt import Example
 from vicl.tasks.boxes import Box
+from vicl.tasks.labels import levels
 
 _SHOWN = 512
 """Longest side of a picture that a contact sheet or a notebook shows, in pixels."""
@@ -56,7 +59,8 @@ class Answer:
     """What came out for one query; everything at the query's own size (h, w).
 
     Attributes:
-        image: RGB. A mask or boxes are drawn clean; other tasks give the engine's picture.
+        drawn: A mask is drawn clean, in mode P, as boxes are in mode L; other tasks give the
+            engine's picture, in RGB.
         confidence: How sure the engine is, float32 (h, w) in [0, 1]; None if it cannot say.
         likelihood: Log-likelihood, for ranking answers to one query; None if the engine has none.
         mask: Segmentation: class numbers, uint8 (h, w), 0 = background.
@@ -71,7 +75,7 @@ class Answer:
         source: The query's file, where it was one.
     """
 
-    image: Image.Image
+    drawn: Image.Image
     confidence: Float[np.ndarray, "h w"] | None = None
     likelihood: float | None = None
     mask: UInt8[np.ndarray, "h w"] | None = None
@@ -88,6 +92,16 @@ class Answer:
     def __repr__(self) -> str:
         return brief_fields(self)
 
+    @cached_property
+    def image(self) -> Image.Image:
+        """What was drawn, in RGB."""
+        return to_rgb(self.drawn)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels, the query's."""
+        return self.drawn.height, self.drawn.width
+
     def _repr_png_(self) -> bytes:
         """What a notebook shows: the image, no side longer than 512 pixels."""
         shown = self.image.copy()
@@ -101,7 +115,7 @@ def as_annotation(file_name: str, answer: Answer) -> Annotation:
     """An answer as the exports take it."""
     return Annotation(
         file_name,
-        (answer.image.height, answer.image.width),
+        answer.size,
         answer.classes,
         mask=answer.mask,
         boxes=answer.boxes,
@@ -116,14 +130,16 @@ def as_row(query: Query, answer: Answer, written: Path | None) -> dict[str, Any]
         row["frame"] = query.frame
     if written is not None:
         row["output"] = str(written)
-    row["size"] = [answer.image.height, answer.image.width]
+    row["size"] = [*answer.size]
     if answer.confidence is not None:
         row["confidence"] = round(float(answer.confidence.mean()), 4)
     if answer.likelihood is not None:
         row["likelihood"] = answer.likelihood
     if answer.mask is not None:
+        present, counts = levels(answer.mask)
+        share = dict(zip(present.tolist(), (counts / answer.mask.size).tolist(), strict=True))
         row["area"] = {
-            name: round(float((answer.mask == number).mean()), 6)
+            name: round(share.get(number, 0.0), 6)
             for number, name in enumerate(answer.classes, start=1)
         }
     if answer.boxes or (answer.scores is not None and answer.mask is None):
@@ -161,9 +177,9 @@ class AnswerSheet:
         """Take a query and its answer, made small: neither is held at its own size."""
         if len(self.queries) == self.most:
             return
-        shown = to_tensor(query.image, limit_pixels=self.limit_pixels)
-        pair = (shown, to_tensor(answer.image))
-        self._pictures.append([shrink(picture, _SHOWN) for picture in pair])
+        shown, _ = open_shrunk(query.image, _SHOWN, limit_pixels=self.limit_pixels)
+        answered, _ = open_shrunk(answer.drawn, _SHOWN, limit_pixels=self.limit_pixels)
+        self._pictures.append([shown, answered])
         self._labels.append(query.relative.name)
         self.queries.append(query)
 

@@ -48,7 +48,7 @@ def mask_image(
         ExportError: If the mask holds other classes, or colours or values do not match the classes.
     """
     names = check_classes(classes)
-    indices = mask.astype(np.uint8)
+    indices = np.asarray(mask, np.uint8)
     check_mask_values("mask", indices, len(names))
     chosen = palette(len(names)) if colours is None else tuple(colours)
     numbers = tuple(range(1, len(names) + 1)) if values is None else tuple(values)

@@ -102,7 +102,9 @@ def _find_rings(edges: _Edges) -> list[Int[np.ndarray, " k"]]:
     return rings
 
 
-def _edge_points(edges: _Edges, inset: float) -> Float[np.ndarray, "n 4 2"]:
+def _edge_points(
+    edges: _Edges, inset: float, corner: tuple[int, int]
+) -> Float[np.ndarray, "n 4 2"]:
     """Give each edge four points (x, y): before and after the turns at its start and its end.
 
     The points of a turn are the same, except at a pinch: there, pulled into the region, the outline
@@ -123,7 +125,7 @@ def _edge_points(edges: _Edges, inset: float) -> Float[np.ndarray, "n 4 2"]:
     shift[edges.pinched_start, 1, 0] = along[edges.pinched_start]
     shift[edges.pinched_end, 2, 0] = -along[edges.pinched_end]
     shift[edges.pinched_end, 3, 1] = leaving[edges.pinched_end]
-    return points + inset * shift
+    return points + np.array(corner) + inset * shift
 
 
 def _bridges(
@@ -157,7 +159,11 @@ def _bridges(
 
 
 def trace(
-    labels: Int[np.ndarray, "h w"], *, inset: float = 0.0, tolerance: float = 0.0
+    labels: Int[np.ndarray, "h w"],
+    *,
+    inset: float = 0.0,
+    tolerance: float = 0.0,
+    corner: tuple[int, int] = (0, 0),
 ) -> list[Float[np.ndarray, "_ 2"]]:
     """Give one polygon for each component.
 
@@ -168,6 +174,7 @@ def trace(
             makes readers right that cut coordinates to whole pixels and draw the line itself.
         tolerance: Pixels by which the outline may be off in order to save points
             (Douglas-Peucker); 0 is exact. A polygon that would shrink to a line stays exact.
+        corner: Column and row of the first pixel, where the labels are a part of an image.
 
     Returns:
         For component 1 to n: points (x, y) in pixels, clockwise, the last one not repeating the
@@ -175,7 +182,7 @@ def trace(
     """
     mask = labels > 0
     edges = _find_edges(mask)
-    points = _edge_points(edges, inset)
+    points = _edge_points(edges, inset, corner)
     rings = {int(ring[0]): ring for ring in _find_rings(edges)}
     holes = [top for top in rings if edges.end[top] < edges.start[top]]
     bridges = _bridges(mask, edges, holes)
@@ -185,9 +192,9 @@ def trace(
     # A hole hangs on an edge above it, so from the last ring to the first all are ready in time.
     for top in sorted(rings, reverse=True):
         ring = rings[top]
-        path = _with_holes(ring, points, np.flatnonzero(bridged[ring]), bridges, paths)
+        path = _with_holes(ring, points, np.flatnonzero(bridged[ring]), bridges, paths, corner[0])
         if edges.end[top] < edges.start[top]:  # a hole: from the line's foot round to it again
-            foot = np.array([[edges.end[top] + 0.5, points[top, 1, 1]]])
+            foot = np.array([[corner[0] + edges.end[top] + 0.5, points[top, 1, 1]]])
             path = [foot, *path[1:], path[0], foot]
         paths[top] = path
     found = {
@@ -203,6 +210,7 @@ def _with_holes(
     bridged: Int[np.ndarray, " b"],
     bridges: dict[int, list[tuple[int, int]]],
     paths: dict[int, _Path],
+    left: int,
 ) -> _Path:
     """Go round one ring, and on the way down to the holes that hang on it and back.
 
@@ -212,6 +220,7 @@ def _with_holes(
         bridged: Places in the ring of the edges that lines start from, rising.
         bridges: Those of :func:`_bridges`.
         paths: Finished paths of the holes; the ones used are taken out.
+        left: Column at which the region's part of the image begins.
 
     Returns:
         Pieces; the first is the two points of the turn at which the ring starts.
@@ -224,7 +233,7 @@ def _with_holes(
         pieces.append(path[done:turn])
         # Such an edge goes right: the region is below it.
         for column, hole in bridges[int(ring[place])]:
-            head = np.array([[column + 0.5, path[turn - 1, 1]]])
+            head = np.array([[left + column + 0.5, path[turn - 1, 1]]])
             pieces += [head, paths.pop(hole), head]
         done = turn
     return [*pieces, path[done:]]

@@ -65,20 +65,26 @@ def find_regions(
         raise ExportError(f"instances: got {instances!r}, expected 'components' or 'class'")
     if annotation.mask is None:
         return []
+    from scipy import ndimage
+
     found: list[Region] = []
-    for label in np.flatnonzero(np.bincount(annotation.mask.ravel(), minlength=1)[1:]) + 1:
-        labels, count = _components(annotation.mask == label, min_area)
-        traced = trace(labels, inset=inset, tolerance=tolerance) if polygons else []
+    # Each class is looked at where it is, else many classes would cost the whole mask each.
+    for label, place in enumerate(ndimage.find_objects(annotation.mask), start=1):
+        if place is None:
+            continue
+        labels, count = _components(annotation.mask[place] == label, min_area)
+        corner = (place[1].start, place[0].start)
+        traced = trace(labels, inset=inset, tolerance=tolerance, corner=corner) if polygons else []
         if instances == "class" and count:
             labels, parts = np.minimum(labels, 1), [tuple(traced)]
         else:
             parts = [(path,) for path in traced]
-        for index, (pixels, box) in enumerate(_split(labels)):
+        for index, (pixels, box) in enumerate(_split(labels, corner, annotation.size[0])):
             score = None
             if annotation.confidence is not None:
                 x, y = np.divmod(pixels, annotation.size[0])
                 score = float(annotation.confidence[y, x].mean(dtype=np.float64))
-            found.append(Region(int(label), pixels, box, parts[index] if polygons else (), score))
+            found.append(Region(label, pixels, box, parts[index] if polygons else (), score))
     return found
 
 
@@ -109,18 +115,27 @@ def _components(mask: np.ndarray, min_area: int) -> tuple[Int[np.ndarray, "h w"]
 
 
 def _split(
-    labels: Int[np.ndarray, "h w"],
+    labels: Int[np.ndarray, "h w"], corner: tuple[int, int], height: int
 ) -> Iterator[tuple[Int[np.ndarray, " n"], tuple[float, float, float, float]]]:
-    """Give the pixels and the box of region 1, 2, ... in one pass over the image."""
+    """Give the pixels and the box of region 1, 2, ... in one pass over the image.
+
+    Args:
+        labels: A part of the image.
+        corner: Column and row of its first pixel.
+        height: Of the whole image.
+    """
     from scipy import ndimage
 
     pixels = np.flatnonzero(labels.T)
     if len(pixels) == 0:
         return
     numbers = labels.T.ravel()[pixels]
+    columns, rows = np.divmod(pixels, len(labels))
+    pixels = (columns + corner[0]) * height + rows + corner[1]
     order = np.argsort(numbers, kind="stable")  # stable keeps each region's pixels rising
     ends = np.cumsum(np.bincount(numbers)[1:])
     boxes = ndimage.find_objects(labels)
-    for group, (rows, columns) in zip(np.split(pixels[order], ends[:-1]), boxes, strict=True):
-        x0, y0, x1, y1 = columns.start, rows.start, columns.stop, rows.stop
-        yield group, (float(x0), float(y0), float(x1), float(y1))
+    left, top = map(float, corner)
+    for group, (down, across) in zip(np.split(pixels[order], ends[:-1]), boxes, strict=True):
+        box = (left + across.start, top + down.start, left + across.stop, top + down.stop)
+        yield group, box

@@ -11,12 +11,16 @@ from vicl.images.brief import brief_fields as brief_fields
 from vicl.images.converting import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from vicl.images.converting import Filter as Filter
 from vicl.images.converting import ImageLike as ImageLike
+from vicl.images.converting import as_floats as as_floats
 from vicl.images.converting import find_images as find_images
 from vicl.images.converting import highest_value as highest_value
+from vicl.images.converting import open_shrunk as open_shrunk
 from vicl.images.converting import resize as resize
 from vicl.images.converting import resize_map as resize_map
 from vicl.images.converting import shrink as shrink
 from vicl.images.converting import shrunk_size as shrunk_size
+from vicl.images.converting import size_of as size_of
+from vicl.images.converting import to_levels as to_levels
 from vicl.images.converting import to_pil as to_pil
 from vicl.images.converting import to_tensor as to_tensor
 from vicl.images.decoding import DEFAULT_LIMIT_PIXELS as DEFAULT_LIMIT_PIXELS

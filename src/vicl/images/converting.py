@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -22,8 +22,9 @@ from vicl.images.decoding import (
     HAS_AVIF,
     PARSER_ERRORS,
     ImageError,
+    Size,
     image_name,
-    open_image,
+    open_reduced,
     opened,
 )
 from vicl.images.encoding import WRITERS
@@ -80,23 +81,101 @@ def to_tensor(
         ImageError: If the file cannot be used, or the array's or tensor's type, shape or range is
             another; the message says how to convert.
     """
+    return _opened(image, None, limit_pixels, white)[0]
+
+
+def open_shrunk(
+    image: ImageLike,
+    longest: int,
+    *,
+    limit_pixels: int = DEFAULT_LIMIT_PIXELS,
+    white: float | None = None,
+) -> tuple[Float[Tensor, "3 h w"], Size]:
+    """Take an image no longer than needed, without holding it at its full size in floats.
+
+    Args:
+        image: As for :func:`to_tensor`.
+        longest: In pixels, at least 1.
+        limit_pixels: As for :func:`to_tensor`; of the full size.
+        white: As for :func:`to_tensor`.
+
+    Returns:
+        What :func:`shrink` gives of :func:`to_tensor`, but for large JPEG files, which are decoded
+        smaller (:func:`vicl.images.decoding.open_reduced`); and the full (height, width).
+
+    Raises:
+        ImageError: As :func:`to_tensor`.
+    """
+    return _opened(image, longest, limit_pixels, white)
+
+
+def size_of(image: ImageLike, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Size:
+    """(height, width) of an image, upright; it is opened for it.
+
+    Raises:
+        ImageError: As :func:`to_tensor`.
+    """
     if isinstance(image, Tensor):
-        return _checked_tensor(image)
+        return _size(_checked_tensor(image))
+    return _decoded(image, 1, limit_pixels)[1]
+
+
+def _opened(
+    image: ImageLike, longest: int | None, limit_pixels: int, white: float | None
+) -> tuple[Tensor, Size]:
+    """An image, shrunk where a longest side is given, and its full size."""
+    if isinstance(image, Tensor):
+        checked = _checked_tensor(image)
+        return (checked if longest is None else shrink(checked, longest)), _size(checked)
+    decoded, size, name = _decoded(image, longest, limit_pixels)
+    if is_deep(decoded):
+        grey = torch.from_numpy(deep_grey(decoded, name, white=white))[None].expand(3, -1, -1)
+        return (grey.contiguous() if longest is None else shrink(grey, longest)), size
+    if longest is not None:
+        # Shrunk as it is, where its channels are colours; then there is less to convert.
+        plain = decoded.mode in ("L", "RGB") and not decoded.has_transparency_data
+        ready = decoded if plain else to_rgb(decoded, name=name)
+        decoded = _resized(ready, shrunk_size(size, longest), "bicubic")
+    return _rgb_to_tensor(to_rgb(decoded, name=name)), size
+
+
+def to_levels(
+    image: ImageLike, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Take an image that is not deep as 8-bit RGB: a quarter of what :func:`to_tensor` takes.
+
+    Args:
+        image: As for :func:`to_tensor`; of tensors and deep grey the depth is lost.
+        limit_pixels: Likewise.
+
+    Raises:
+        ImageError: As :func:`to_tensor`.
+    """
+    if isinstance(image, Tensor):
+        return np.array(to_pil(_checked_tensor(image)))
+    decoded, _, name = _decoded(image, None, limit_pixels)
+    return np.array(to_rgb(decoded, name=name))
+
+
+def _decoded(
+    image: ImageLike, longest: int | None, limit_pixels: int
+) -> tuple[Image.Image, Size, str]:
+    """What is no tensor as a PIL image, its full size, and its name."""
     if isinstance(image, np.ndarray):
         decoded, name = _from_array(image), "array"
+    elif isinstance(image, Frame):
+        decoded, name = open_frame(image, limit_pixels=limit_pixels), display(image)
     elif isinstance(image, str | os.PathLike | Image.Image):
-        decoded = _open(image, limit_pixels)
         name = image_name(image) if isinstance(image, Image.Image) else display(image)
+        decoded, size = open_reduced(image, longest, limit_pixels=limit_pixels)
+        return decoded, size, name
     else:
         raise ImageError(
             f"image: got {type(image).__name__}, expected a path, a PIL image, a uint8 array "
             "HxW or HxWx3, or a float tensor 3xHxW in [0, 1]; of an open file its name or "
             "PIL.Image.open(file), of bytes PIL.Image.open(io.BytesIO(data))"
         )
-    if is_deep(decoded):
-        grey = torch.from_numpy(deep_grey(decoded, name, white=white))
-        return grey.expand(3, -1, -1).contiguous()
-    return _rgb_to_tensor(to_rgb(decoded, name=name))
+    return decoded, (decoded.height, decoded.width), name
 
 
 def highest_value(image: ImageLike, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> float | None:
@@ -118,7 +197,7 @@ def highest_value(image: ImageLike, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS)
         return None
     if not deep:
         return None
-    decoded = _open(image, limit_pixels)
+    decoded, _, _ = _decoded(image, None, limit_pixels)
     return float(np.asarray(decoded).max()) if is_deep(decoded) else None
 
 
@@ -131,12 +210,6 @@ def _is_deep_file(path: str | os.PathLike[str]) -> bool:
             return is_deep(image)
     except (FileError, *PARSER_ERRORS):
         return False
-
-
-def _open(image: str | os.PathLike[str] | Image.Image, limit_pixels: int) -> Image.Image:
-    if isinstance(image, Frame):
-        return open_frame(image, limit_pixels=limit_pixels)
-    return open_image(image, limit_pixels=limit_pixels)
 
 
 def to_pil(image: Float[Tensor, "3 h w"]) -> Image.Image:
@@ -181,8 +254,11 @@ def resize(
         raise ImageError(f"filter: got {filter!r}, expected one of {', '.join(get_args(Filter))}")
     if tuple(image.shape[1:]) == (height, width):
         return image
-    resized = to_pil(image).resize((width, height), Image.Resampling[filter.upper()])
-    return _rgb_to_tensor(resized).to(image.device)
+    return _rgb_to_tensor(_resized(to_pil(image), (height, width), filter)).to(image.device)
+
+
+def _resized(image: Image.Image, size: Size, filter: Filter) -> Image.Image:
+    return image.resize((size[1], size[0]), Image.Resampling[filter.upper()])
 
 
 def shrink(image: Float[Tensor, "3 h w"], longest: int) -> Float[Tensor, "3 h2 w2"]:
@@ -192,7 +268,7 @@ def shrink(image: Float[Tensor, "3 h w"], longest: int) -> Float[Tensor, "3 h2 w
         image: Float RGB in [0, 1], (3, h, w).
         longest: In pixels, at least 1.
     """
-    return resize(image, shrunk_size((image.shape[1], image.shape[2]), longest))
+    return resize(image, shrunk_size(_size(image), longest))
 
 
 def shrunk_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
@@ -294,8 +370,17 @@ def _tell_left_out(name: str, others: Counter[str]) -> None:
 
 
 def _rgb_to_tensor(image: Image.Image) -> Tensor:
-    pixels = torch.from_numpy(np.array(image))  # a copy: Pillow's own memory is read-only
-    return pixels.permute(2, 0, 1).contiguous().float().div_(255)
+    return as_floats(np.array(image))
+
+
+def as_floats(
+    levels: UInt8[np.ndarray, "h w 3"] | Float[Tensor, "3 h w"],
+) -> Float[Tensor, "3 h w"]:
+    """8-bit levels as floats in [0, 1]; a tensor as it is."""
+    if isinstance(levels, Tensor):
+        return levels
+    writable = np.require(levels, requirements="W")  # PyTorch warns of others
+    return torch.from_numpy(writable).permute(2, 0, 1).contiguous().float().div_(255)
 
 
 def _from_array(array: npt.NDArray[Any]) -> Image.Image:
@@ -343,6 +428,10 @@ def _checked_tensor(image: Tensor) -> Tensor:
             "divide by 255, undo the normalisation, or use tensor.clamp(0, 1)"
         )
     return image.to(torch.float32)
+
+
+def _size(image: Tensor) -> Size:
+    return image.shape[1], image.shape[2]
 
 
 def _checked_size(size: tuple[int, int]) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import math
 import os
 import struct
 import threading
@@ -17,7 +18,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeAlias
 
 from PIL import Image, UnidentifiedImageError, features
 
@@ -70,6 +71,9 @@ _ROTATIONS: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SIDEWAYS: Final = frozenset(_ROTATIONS[key] for key in (5, 6, 7, 8))
+_SPARE: Final = 2
+"""Times the size needed that a JPEG is decoded to at least: what Pillow's thumbnails take too."""
 _EXIF_KEYS: Final = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
 
 _SIGNATURES: Final = (
@@ -103,6 +107,10 @@ class ImageError(FileError):
     """An image that cannot be used; the message names it, the fault and the remedy."""
 
 
+Size: TypeAlias = tuple[int, int]
+"""(height, width) in pixels."""
+
+
 def open_image(
     source: str | os.PathLike[str] | Image.Image, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS
 ) -> Image.Image:
@@ -126,11 +134,35 @@ def open_image(
         ImageError: If there is no such plain file, it is not an image of a listed format, it is
             damaged, truncated or empty, or it is over the limit.
     """
+    return open_reduced(source, None, limit_pixels=limit_pixels)[0]
+
+
+def open_reduced(
+    source: str | os.PathLike[str] | Image.Image,
+    longest: int | None,
+    *,
+    limit_pixels: int = DEFAULT_LIMIT_PIXELS,
+) -> tuple[Image.Image, Size]:
+    """Read and decode an image that is to be shrunk, as :func:`open_image` does.
+
+    Args:
+        source: As for :func:`open_image`.
+        longest: Longest side that is needed, in pixels. A JPEG file is then decoded straight to a
+            half, a quarter or an eighth, never to less than `_SPARE` times as much. None: all.
+        limit_pixels: As for :func:`open_image`.
+
+    Returns:
+        The decoded image, and the full (height, width), upright.
+
+    Raises:
+        ImageError: As :func:`open_image`.
+    """
     if limit_pixels < 1:
         raise ImageError(f"limit_pixels: got {limit_pixels}, expected at least 1")
     if isinstance(source, Image.Image):
         with quiet_pillow(), _pillow_limit(limit_pixels):
-            return decode(source, image_name(source), limit_pixels)
+            upright = decode(source, image_name(source), limit_pixels)
+            return upright, (upright.height, upright.width)
     name = display(source)
     # A stream and not the path: Pillow would map a bare BMP or TIFF into memory, and a map of a
     # file that somebody shortens later kills the process.
@@ -140,7 +172,7 @@ def open_image(
         raise ImageError(str(error)) from error
     with stream:
         check_bytes(name, stream, limit_pixels)
-        return _read(stream, name, limit_pixels)
+        return _read(stream, name, limit_pixels, longest)
 
 
 def open_bytes(data: bytes, name: str, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Image.Image:
@@ -154,7 +186,7 @@ def open_bytes(data: bytes, name: str, *, limit_pixels: int = DEFAULT_LIMIT_PIXE
     Raises:
         ImageError: As :func:`open_image`.
     """
-    return _read(io.BytesIO(data), name, limit_pixels)
+    return _read(io.BytesIO(data), name, limit_pixels)[0]
 
 
 def stored_turn(source: str | os.PathLike[str]) -> Image.Transpose | None:
@@ -201,9 +233,19 @@ def opened(
         yield image
 
 
-def _read(stream: io.BufferedReader | io.BytesIO, name: str, limit_pixels: int) -> Image.Image:
+def _read(
+    stream: io.BufferedReader | io.BytesIO,
+    name: str,
+    limit_pixels: int,
+    longest: int | None = None,
+) -> tuple[Image.Image, Size]:
     with opened(stream, name, limit_pixels) as image:
         shallow = _loses_depth(image)
+        width, height = image.size
+        if longest is not None and image.format == "JPEG":
+            scale = _SPARE * longest / max(image.size)
+            if scale < 1:
+                image.draft(None, (math.ceil(width * scale), math.ceil(height * scale)))
         decoded = decode(image, name, limit_pixels)
         if shallow:
             colours = decoded.convert("RGB").getextrema()
@@ -213,7 +255,15 @@ def _read(stream: io.BufferedReader | io.BytesIO, name: str, limit_pixels: int) 
         frames = 1 if image.format in SINGLE else frame_count(stream)
         if frames != 1:
             _tell_frames(name, frames)
-        return decoded
+        return decoded, (width, height) if _is_turned(image) else (height, width)
+
+
+def _is_turned(image: Image.Image) -> bool:
+    """Whether an image that was decoded lies on its side as it is stored."""
+    try:
+        return _ROTATIONS.get(image.getexif().get(_ORIENTATION, 1)) in _SIDEWAYS
+    except PARSER_ERRORS:
+        return False
 
 
 def frame_count(stream: io.BufferedReader | io.BytesIO) -> int | None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from vicl.exports.reading import is_annotation_file, read_shapes
 from vicl.exports.shapes import Shapes, paint
-from vicl.images import to_tensor
+from vicl.images import size_of
 from vicl.prompt import Example
 from vicl.tasks import TASKS, DetectionTask, MarkedTask, Task
 from vicl.tasks.classes import Classes, ClassesLike
@@ -82,9 +82,8 @@ def painted(examples: Iterable[Example], task: Task, *, limit_pixels: int) -> tu
 def _painted(example: Example, shapes: Shapes, task: Task, limit_pixels: int) -> Example:
     _check_marked(task, shapes)
     assert isinstance(task, MarkedTask)
-    picture = to_tensor(example.input, limit_pixels=limit_pixels)
+    picture, size = example.input, size_of(example.input, limit_pixels=limit_pixels)
     shapes = _as_named(shapes, task.marks)
-    size = (picture.shape[1], picture.shape[2])
     found = paint(shapes, size, task.classes, limit_pixels=limit_pixels)
     if found.left_out:
         left_out, named = ", ".join(found.left_out), ", ".join(task.classes)

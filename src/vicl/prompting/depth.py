@@ -6,11 +6,12 @@ import logging
 import os
 from collections.abc import Sequence
 
-from jaxtyping import Float
+import numpy as np
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from vicl.files import display
-from vicl.images import ImageLike, highest_value, shared_white, to_tensor
+from vicl.images import ImageLike, highest_value, shared_white, to_levels, to_tensor
 from vicl.prompt import Example
 from vicl.tasks import MarkedTask, Task
 
@@ -50,15 +51,19 @@ def at_white(
 
 def open_query(
     query: ImageLike, white: float | None, *, limit_pixels: int
-) -> Float[Tensor, "3 h w"]:
-    """Open a query; a deep one by the prompt's white, or where that has none by a white of its own.
+) -> UInt8[np.ndarray, "h w 3"] | Float[Tensor, "3 h w"]:
+    """Open a query: a tensor or a deep one in floats, any other in bytes, as it is held.
+
+    A deep one is scaled by the prompt's white, or where that has none by a white of its own.
 
     Values over the white are cut to it, which the log says, as it does of an image that is nearly
     black by it.
     """
     highest = highest_value(query, limit_pixels=limit_pixels)
     if highest is None:
-        return to_tensor(query, limit_pixels=limit_pixels)
+        if isinstance(query, Tensor):
+            return to_tensor(query)
+        return to_levels(query, limit_pixels=limit_pixels)
     if white is None:
         return to_tensor(query, limit_pixels=limit_pixels, white=shared_white([highest]))
     name = display(query) if isinstance(query, str | os.PathLike) else "a query"

@@ -29,6 +29,7 @@ from vicl.images import (
     ImageLike,
     brief,
     find_images,
+    open_shrunk,
     resize,
     to_pil,
     to_tensor,
@@ -45,6 +46,7 @@ from vicl.prompting.prompt_file import SavedPrompt, describe_prompt, load_prompt
 from vicl.prompting.settings import PromptSettings
 from vicl.tasks import Boxes, Task, draw_examples, get_task
 from vicl.tasks.masks import ClassesLike
+from vicl.tasks.task import EXAMPLE_SIZE, drawn_query
 
 log = logging.getLogger(__name__)
 
@@ -219,9 +221,10 @@ class VisualPrompter:
         side = 448
         shown = self.passes[0][: Layout.largest((side, side))]
         layout = Layout.grid(len(shown), canvas_size=(side, side))
-        drawn = self.task.draw_query(self._open(query, self.settings.white))
+        drawn, _ = open_shrunk(self._open(query, self.settings.white), EXAMPLE_SIZE)
+        answered, _ = open_shrunk(answer.drawn, EXAMPLE_SIZE, limit_pixels=self.limit_pixels)
         image = layout.compose(Prompt(shown, drawn)).image
-        layout.answer.of(image)[:] = layout.draw(to_tensor(answer.image), layout.answer)
+        layout.answer.of(image)[:] = layout.draw(answered, layout.answer)
         return to_pil(image)
 
     def overlay(self, query: ImageLike, answer: Answer) -> Image.Image:
@@ -294,8 +297,9 @@ class VisualPrompter:
         """The white of deep images: as it was set, or as the examples say."""
         return self.settings.white or white_of(examples, self.task, limit_pixels=self.limit_pixels)
 
-    def _open(self, query: ImageLike, white: float | None) -> Tensor:
-        return open_query(query, white, limit_pixels=self.limit_pixels)
+    def _open(self, query: ImageLike, white: float | None) -> ImageLike:
+        """A query as the engine sees it."""
+        return drawn_query(self.task, open_query(query, white, limit_pixels=self.limit_pixels))
 
     def _draw(
         self, examples: Sequence[Example], white: float | None
@@ -323,7 +327,7 @@ class VisualPrompter:
                 try:
                     own = isinstance(examples[0], Example)
                     white = self._white(examples) if own else self.settings.white
-                    image = self.task.draw_query(self._open(query, white))
+                    image = self._open(query, white)
                     passes = self._draw(examples, white) if own else examples
                 except (ValueError, OSError) as error:
                     _handle(on_error, query, error)
@@ -344,7 +348,9 @@ class VisualPrompter:
             except FAULTS as error:
                 _handle(on_error, query, error)
                 continue
+            del first, filled
             yield answer
+            del answer  # it may be large, and its successor is to be made without it
 
     def _ask(
         self, engine: InContextModel, prompts: Iterable[Prompt], batch_size: int = AT_ONCE
@@ -362,7 +368,7 @@ class VisualPrompter:
         first = filled[0]
         count = min(len(f.alternatives) for f in filled)
         return Answer(
-            to_pil(reading.image),
+            reading.image,
             # Several passes are only as sure as the least sure of them.
             confidence=reduce(torch.minimum, given).numpy() if len(given) == len(filled) else None,
             likelihood=sum(likelihoods) if len(likelihoods) == len(filled) else None,

@@ -7,18 +7,21 @@ not show.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
+from typing import TypeAlias
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from vicl.canvas.rects import Rect
 from vicl.engine import Filled, InContextModel
-from vicl.images import shrink, to_tensor
+from vicl.images import ImageLike, open_shrunk, to_tensor
 from vicl.images.upsampling import Upsampling, upsample
 from vicl.prompt import Prompt
 from vicl.prompting.batching import AT_ONCE, answers, unbroken
@@ -69,20 +72,22 @@ class LargeQueries:
         Queries are held at their full size until they are answered: `batch_size` of them, or as
         many as have that many megapixels.
         """
-        asked: deque[tuple[Tensor, list[Rect]]] = deque()
+        asked: deque[tuple[_Held, list[Rect], deque[Tensor]]] = deque()
 
         def shown(group: deque[Prompt]) -> Iterator[Prompt]:
             while group:
                 prompt = group.popleft()
-                query = to_tensor(prompt.query)
-                size = (query.shape[1], query.shape[2])
+                query = _held(prompt.query)
+                size = _size(query)
                 places = [Rect(0, 0, *size)] if self.tile is None else tiles(size, self.tile)
-                asked.append((query, places))
+                seen: deque[Tensor] = deque()
+                asked.append((query, places, seen))
                 for place in places:
-                    part = place.of(query)
+                    part = _part(query, place)
                     limit = self.model.max_size
-                    small = part if limit is None else shrink(part, limit)
-                    yield Prompt(prompt.examples, small.contiguous())
+                    small = to_tensor(part) if limit is None else open_shrunk(part, limit)[0]
+                    seen.append(small.contiguous())
+                    yield Prompt(prompt.examples, seen[-1])
 
         for group in _groups(prompts, batch_size):
             parts = answers(
@@ -92,39 +97,42 @@ class LargeQueries:
                 several = chain([part], islice(parts, len(asked[0][1]) - 1))
                 yield self._joined(several, *asked.popleft())
 
-    def _enlarged(self, answer: Filled, guide: Tensor) -> Filled:
-        size = (guide.shape[1], guide.shape[2])
+    def _enlarged(self, answer: Filled, guide: _Held, seen: Tensor) -> Filled:
+        size = _size(guide)
         if answer.image.shape[1:] == size:
             return answer
-
-        def enlarge(values: Tensor) -> Tensor:
-            gray = len(values) == 3 and all(torch.equal(values[0], other) for other in values[1:])
-            planes = values[:1] if gray else values
-            grown = upsample(planes, size, guide=guide, method=self.upsampling)
-            return grown.expand(len(values), -1, -1)
-
-        confidence = answer.confidence
+        image, confidence = answer.image, answer.confidence
+        planes = image[:1] if (image == image[:1]).all() else image
+        count = len(planes)
+        if confidence is not None:
+            planes = torch.cat([planes, confidence[None]])
+        grown = upsample(planes, size, guide=guide, coarse=seen, method=self.upsampling)
         return replace(
             answer,
-            image=enlarge(answer.image),
-            confidence=None if confidence is None else enlarge(confidence[None])[0],
-            alternatives=tuple(self._enlarged(other, guide) for other in answer.alternatives),
+            image=grown[:count].expand(3, -1, -1),
+            confidence=None if confidence is None else grown[count],
+            alternatives=tuple(self._enlarged(other, guide, seen) for other in answer.alternatives),
         )
 
     def _joined(
-        self, parts: Iterable[Filled | Exception], query: Tensor, places: Sequence[Rect]
+        self,
+        parts: Iterable[Filled | Exception],
+        query: _Held,
+        places: Sequence[Rect],
+        seen: deque[Tensor],
     ) -> Filled | Exception:
-        """Put the answers to a query's tiles together as they come."""
+        """Put the answers to a query's tiles together as they come; `seen` are those tiles."""
         failed: list[Exception] = []
         likelihoods: list[Tensor | None] = []
 
         def enlarged() -> Iterator[Filled]:
             for part, place in zip(parts, places, strict=True):
+                small = seen.popleft()
                 if isinstance(part, Exception):
                     failed.append(part)
                 elif not failed:
                     likelihoods.append(part.log_likelihood)
-                    yield self._enlarged(part, place.of(query))
+                    yield self._enlarged(part, _part(query, place), small)
 
         found = enlarged()
         first = next(found, None)
@@ -138,7 +146,7 @@ class LargeQueries:
         given = [value for value in likelihoods if value is not None]
         return Filled(
             blended[:3],
-            confidence=blended[3] if sure else None,
+            confidence=blended[3].clone() if sure else None,  # else it would keep the picture
             log_likelihood=torch.stack(given).sum() if len(given) == len(likelihoods) else None,
         )
 
@@ -149,13 +157,34 @@ def _groups(prompts: Iterable[Prompt], most: int) -> Iterator[deque[Prompt]]:
     total = 0
     for prompt in prompts:
         group.append(prompt)
-        total += to_tensor(prompt.query)[0].numel()
+        total += math.prod(_size(_held(prompt.query)))
         del prompt  # else the loop holds it while its successor is waited for
         if len(group) == most or total >= most * 1_000_000:
             yield group
             group, total = deque(), 0
     if group:
         yield group
+
+
+_Held: TypeAlias = UInt8[np.ndarray, "_h _w 3"] | Float[Tensor, "3 _h _w"]
+"""A query at its full size: in bytes where it has 8 bits a channel."""
+
+
+def _held(query: ImageLike) -> _Held:
+    if isinstance(query, np.ndarray) and query.dtype == np.uint8 and query.shape[2:] == (3,):
+        return query
+    return to_tensor(query)
+
+
+def _size(query: _Held) -> tuple[int, int]:
+    height, width = query.shape[1:] if isinstance(query, Tensor) else query.shape[:2]
+    return height, width
+
+
+def _part(query: _Held, place: Rect) -> _Held:
+    if isinstance(query, Tensor):
+        return place.of(query)
+    return query[place.top : place.bottom, place.left : place.right]
 
 
 def _channels(part: Filled) -> Tensor:
@@ -191,7 +220,7 @@ def blend(
         ramp = torch.outer(_ramp(place.height), _ramp(place.width))
         place.of(total).add_(part * ramp)
         place.of(weight).add_(ramp)
-    return total / weight
+    return total.div_(weight)
 
 
 def _starts(length: int, tile: int) -> list[int]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import torch
-from torch import Tensor
+from jaxtyping import UInt8
+from PIL import Image
 
-from vicl.images import DEFAULT_LIMIT_PIXELS, to_tensor
+from vicl.images import DEFAULT_LIMIT_PIXELS, open_shrunk
 from vicl.metrics import box_iou
 from vicl.prompt import Example
 from vicl.tasks.annotated_boxes import annotated_boxes
 from vicl.tasks.boxes import Box, component_boxes, components, whole_pixels
 from vicl.tasks.pairs import read_pair
-from vicl.tasks.task import MarkedTask, Passes, Pictures, Reading
+from vicl.tasks.task import EXAMPLE_SIZE, MarkedTask, Passes, Pictures, Reading, gray
 
 Boxes = Literal["largest", "all"]
 """Which boxes of a class are read from an answer."""
@@ -42,20 +43,22 @@ class DetectionTask(MarkedTask):
         to boxes, or a mask (see :mod:`vicl.tasks.masks`), whose components of at least 2% of its
         pixels get a box each.
         """
-        picture = to_tensor(example.input, limit_pixels=limit_pixels)
-        size = (picture.shape[1], picture.shape[2])
+        picture, size = open_shrunk(example.input, EXAMPLE_SIZE, limit_pixels=limit_pixels)
         boxes = annotated_boxes(example.output, self.classes, size)
         if boxes is None:
-            labels = read_pair(example, picture, self.marks, self.name, limit_pixels=limit_pixels)
+            labels = read_pair(example, size, self.marks, self.name, limit_pixels=limit_pixels)
             boxes = component_boxes(labels, size)
-        drawn = [torch.zeros(size) for _ in range(self.passes)]
+        by_class: list[list[Box]] = [[] for _ in range(self.passes)]
         for box in boxes:
             if not 1 <= box.label <= self.passes:
                 raise ValueError(
                     f"detection: a box has class number {box.label}, expected 1 to {self.passes}"
                 )
-            _fill(drawn[box.label - 1], box)
-        return tuple(Example(picture, output.expand(3, -1, -1)) for output in drawn)
+            by_class[box.label - 1].append(box)
+        return tuple(
+            Example(picture, open_shrunk(_filled(of_class, size), EXAMPLE_SIZE)[0])
+            for of_class in by_class
+        )
 
     def read(self, images: Pictures) -> Reading:
         """The boxes of white components of each pass; a score is the mean brightness of one.
@@ -63,8 +66,8 @@ class DetectionTask(MarkedTask):
         Source: Bar et al. 2022, section 4 (single-object detection). Differs: `boxes="all"`.
         """
         boxes: list[Box] = []
-        scores = np.stack([image.mean(dim=0).numpy() for image in images])
-        clean = torch.zeros_like(images[0])
+        planes = [gray(image).numpy() for image in images]
+        scores = planes[0][None] if len(planes) == 1 else np.stack(planes)
         for number, score in enumerate(scores, start=1):
             found = components(score > 0.5, specks="largest")
             found.sort(key=lambda component: -int(component[1].sum()))
@@ -72,7 +75,7 @@ class DetectionTask(MarkedTask):
                 rows, columns = where
                 corners = (columns.start, rows.start, columns.stop, rows.stop)
                 boxes.append(Box(corners, number, float(score[where][inside].mean())))
-                _fill(clean, boxes[-1])
+        clean = Image.fromarray(_filled(boxes, scores.shape[1:]))
         return Reading(clean, scores=scores, boxes=tuple(boxes))
 
     def score(self, answers: Pictures, truths: Pictures) -> float:
@@ -88,8 +91,11 @@ class DetectionTask(MarkedTask):
         return {box.label: box.box for box in largest.read(images).boxes}
 
 
-def _fill(picture: Tensor, box: Box) -> None:
-    """Paint a box white."""
-    corners = whole_pixels(box.box, (picture.shape[-2], picture.shape[-1]))
-    x0, y0, x1, y1 = (int(value) for value in corners)
-    picture[..., y0:y1, x0:x1] = 1.0
+def _filled(boxes: Iterable[Box], size: tuple[int, ...]) -> UInt8[np.ndarray, "h w"]:
+    """Paint boxes white on black."""
+    height, width = size
+    picture = np.zeros((height, width), np.uint8)
+    for box in boxes:
+        x0, y0, x1, y1 = (int(value) for value in whole_pixels(box.box, (height, width)))
+        picture[y0:y1, x0:x1] = 255
+    return picture

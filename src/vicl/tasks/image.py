@@ -9,12 +9,12 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from vicl.images import DEFAULT_LIMIT_PIXELS, to_tensor
+from vicl.images import DEFAULT_LIMIT_PIXELS, open_shrunk, to_pil
 from vicl.metrics.edges import edge_counts, image_f, thin
 from vicl.metrics.pictures import PSNR_CEILING, psnr
 from vicl.prompt import Example
 from vicl.tasks.pairs import check_frame, check_two
-from vicl.tasks.task import Passes, Pictures, Reading
+from vicl.tasks.task import EXAMPLE_SIZE, Passes, Pictures, Reading, gray
 
 _LUMA = (0.299, 0.587, 0.114)
 """Rec. 601 weights of red, green and blue, by which Pillow turns colour to gray."""
@@ -32,7 +32,8 @@ class ImageTask:
 
     def draw(self, example: Example, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Passes:
         """See :meth:`Task.draw`; input and output may differ in size."""
-        return (Example(*_pictures(example, limit_pixels)),)
+        (picture, _), (output, _) = _pictures(example, limit_pixels)
+        return (Example(picture, output),)
 
     def draw_query(self, query: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
         """The query as it is."""
@@ -40,7 +41,7 @@ class ImageTask:
 
     def read(self, images: Pictures) -> Reading:
         """The image as it is."""
-        return Reading(images[0])
+        return Reading(to_pil(images[0]))
 
     def score(self, answers: Pictures, truths: Pictures) -> float:
         """PSNR in dB, at most 100 (where both are equal)."""
@@ -55,8 +56,8 @@ class ColorizationTask(ImageTask):
 
     def draw(self, example: Example, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Passes:
         """See :meth:`Task.draw`; the output is the colour image, the input any version of it."""
-        picture, output = _pictures(example, limit_pixels)
-        check_frame(picture, (output.shape[1], output.shape[2]), self.name, example)
+        (picture, size), (output, output_size) = _pictures(example, limit_pixels)
+        check_frame(size, output_size, self.name, example)
         return (Example(_gray(picture), output),)
 
     def draw_query(self, query: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
@@ -78,8 +79,8 @@ class EdgesTask(ImageTask):
             ValueError: Also if the map is mostly bright, so drawn black on white, or is the input.
         """
         check_two(example, self.name)
-        picture, output = _pictures(example, limit_pixels)
-        check_frame(picture, (output.shape[1], output.shape[2]), self.name, example)
+        (picture, size), (output, output_size) = _pictures(example, limit_pixels)
+        check_frame(size, output_size, self.name, example)
         edges = _gray(output)
         if edges.mean() > 0.5:
             raise ValueError(
@@ -90,7 +91,7 @@ class EdgesTask(ImageTask):
 
     def read(self, images: Pictures) -> Reading:
         """Brightness is the strength of the edge."""
-        return Reading(images[0], edges=images[0].mean(dim=0).numpy())
+        return Reading(to_pil(images[0]), edges=gray(images[0]).numpy())
 
     def score(self, answers: Pictures, truths: Pictures) -> float:
         """The Berkeley benchmark's F at the answer's best threshold; in [0, 1].
@@ -102,9 +103,12 @@ class EdgesTask(ImageTask):
         return image_f(edge_counts(answers[0].mean(dim=0).numpy(), lines[None]))
 
 
-def _pictures(example: Example, limit_pixels: int) -> tuple[Tensor, Tensor]:
+def _pictures(
+    example: Example, limit_pixels: int
+) -> tuple[tuple[Tensor, tuple[int, int]], tuple[Tensor, tuple[int, int]]]:
+    """Input and output, no longer than examples are kept, and their full sizes."""
     images = (example.input, example.output)
-    first, second = (to_tensor(image, limit_pixels=limit_pixels) for image in images)
+    first, second = (open_shrunk(i, EXAMPLE_SIZE, limit_pixels=limit_pixels) for i in images)
     return first, second
 
 

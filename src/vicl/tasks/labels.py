@@ -28,6 +28,9 @@ class Labels:
     void: Bool[np.ndarray, "h w"]
 
 
+_SAMPLE: Final = 1 << 24
+"""Numbers that are enough to tell a photograph by."""
+
 _PART: Final = 1 << 18
 """Pixels that are counted at a time."""
 
@@ -40,7 +43,7 @@ def mask_name(mask: Any) -> str:
     return f"mask {os.fspath(filename)!r}" if filename else "mask"
 
 
-def levels(values: Int[np.ndarray, ...]) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+def levels(values: Integer[np.ndarray, ...]) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
     """The values that occur, in ascending order, and how often each does.
 
     Args:
@@ -49,6 +52,10 @@ def levels(values: Int[np.ndarray, ...]) -> tuple[Int[np.ndarray, " n"], Int[np.
     if values.min() < 0 or values.max() > 0xFFFF:
         present, counts = np.unique(values, return_counts=True)
         return present, counts
+    if values.dtype == np.uint8:
+        counts = np.array(Image.fromarray(values.reshape(len(values), -1)).histogram())
+        present = np.flatnonzero(counts)
+        return present, counts[present]
     # Linear in the pixels, where sorting them would not be; in parts, since each is widened.
     most, flat = int(values.max()), values.ravel()
     counts = np.zeros(most + 1, np.int64)
@@ -79,6 +86,7 @@ def looks_photographic(pixels: Integer[np.ndarray, "h w *c"]) -> bool:
     """
     if pixels.shape[1] < 2:
         return False
+    pixels = pixels[:: pixels.size // _SAMPLE + 1]  # of large ones some rows are enough
     steps = np.abs(np.diff(pixels.astype(np.int32), axis=1)).reshape(-1, *pixels.shape[2:])
     still = (steps.max(axis=1) if steps.ndim == 2 else steps) <= max(2, pixels.max() // 128)
     return bool(still.mean() < 0.5)

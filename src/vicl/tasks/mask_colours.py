@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Int, Integer, UInt8
 
 from vicl.tasks.classes import VOID, Classes, key_text
 from vicl.tasks.labels import Labels, MaskError, levels, looks_inverted, looks_photographic
@@ -120,7 +120,7 @@ def one_kind(pixels: Pixels, classes: Classes, where: str) -> Pixels:
 
 
 def _refuse_inverted_palette(
-    values: Int[np.ndarray, "h w"], colours: UInt8[np.ndarray, "h w 3"], where: str
+    values: Integer[np.ndarray, "h w"], colours: UInt8[np.ndarray, "h w 3"], where: str
 ) -> None:
     """White at index 0, black at another: either could be the object, unless one is background."""
     present, _ = levels(values)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Int, Integer, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -32,7 +32,7 @@ class Pixels:
         palette: Of a palette image, the RGB of each index value, black where it lists none.
     """
 
-    values: Int[np.ndarray, "h w"] | None = None
+    values: Integer[np.ndarray, "h w"] | None = None
     colours: UInt8[np.ndarray, "h w c"] | None = None
     fractions: bool = False
     palette: UInt8[np.ndarray, "256 3"] | None = None
@@ -124,7 +124,7 @@ def _numbers(array: np.ndarray, where: str) -> Pixels:
                 f"{where}: has values from {least} to {most}, expected class numbers from 0; mark "
                 "pixels to be ignored with 255 (in NumPy: np.where(mask < 0, 255, mask))"
             )
-        return Pixels(values=array.astype(np.int32))
+        return Pixels(values=_narrow(array))
     if not np.isfinite(array).all():
         raise MaskError(
             f"{where}: holds NaN or infinities; write numbers there, 255 for pixels to be ignored "
@@ -142,6 +142,13 @@ def _numbers(array: np.ndarray, where: str) -> Pixels:
     return Pixels(values=np.rint(array.astype(np.float64) * 255).astype(np.int32), fractions=True)
 
 
+def _narrow(array: np.ndarray) -> np.ndarray:
+    """Whole numbers in the bytes that they came in, where these are few."""
+    if array.dtype == np.bool_:
+        return array.view(np.uint8)
+    return array if array.dtype in (np.uint8, np.uint16) else array.astype(np.int32)
+
+
 def _of_image(image: Image.Image, where: str) -> Pixels:
     if image.mode == "P":
         indices = np.asarray(image)
@@ -150,7 +157,7 @@ def _of_image(image: Image.Image, where: str) -> Pixels:
         palette[: len(listed)] = listed
         clear = "transparency" in image.info
         colours = np.asarray(image.convert("RGBA")) if clear else palette[indices]
-        return Pixels(values=indices.astype(np.int32), colours=colours, palette=palette)
+        return Pixels(values=indices, colours=colours, palette=palette)
     if image.mode in ("1", "L", "I", "F") or image.mode.startswith("I;16"):
         return _numbers(np.asarray(image), where)
     if image.mode in ("La", "RGBa"):  # premultiplied

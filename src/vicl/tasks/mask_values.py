@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Integer
 
 from vicl.tasks.classes import VOID, Classes
 from vicl.tasks.labels import Labels, MaskError, levels, listed, looks_photographic
@@ -18,7 +18,7 @@ _WHITE_16 = 65535
 
 
 def value_labels(
-    values: Int[np.ndarray, "h w"], classes: Classes, where: str, *, fractions: bool = False
+    values: Integer[np.ndarray, "h w"], classes: Classes, where: str, *, fractions: bool = False
 ) -> Labels:
     """Read a mask without colour.
 
@@ -55,9 +55,10 @@ def value_labels(
         keys = list(range(1, len(classes) + 1))
     elif len(keys) < len(classes):
         raise MaskError(f"classes: got a value for some of {classes.names}, expected one for each")
-    labels = np.zeros(values.shape, np.uint8)
-    for number, key in enumerate(keys, start=1):
-        labels[values == key] = number
+    # By a table, since a pass over the pixels for each class would cost classes times pixels.
+    table = np.zeros(_WHITE_16 + 1, np.uint8)
+    table[keys] = np.arange(1, len(keys) + 1)
+    labels = table[values if present[-1] <= _WHITE_16 else np.where(values <= _WHITE_16, values, 0)]
     if not labels.any():
         raise MaskError(
             f"{where}: holds none of the classes ({_named(classes, keys)}); its values are "
@@ -67,7 +68,7 @@ def value_labels(
     return Labels(labels, (values == VOID) & (labels == 0))
 
 
-def opaque(alpha: Int[np.ndarray, "h w"], where: str) -> Bool[np.ndarray, "h w"] | None:
+def opaque(alpha: Integer[np.ndarray, "h w"], where: str) -> Bool[np.ndarray, "h w"] | None:
     """What an alpha channel marks: the more opaque part; None if it says nothing.
 
     Raises:
@@ -82,11 +83,11 @@ def opaque(alpha: Int[np.ndarray, "h w"], where: str) -> Bool[np.ndarray, "h w"]
             f"{where}: its alpha channel has three levels, {listed(present, counts)}: it is not "
             f"plain whether {present[1]} is the object; save alpha with two levels"
         )
-    solid: np.ndarray = alpha == high if len(present) == 2 else 255 * alpha >= 128 * high
+    solid: np.ndarray = alpha == high if len(present) == 2 else alpha >= -(-128 * high // 255)
     return solid
 
 
-def _fraction_labels(values: Int[np.ndarray, "h w"], where: str) -> Labels:
+def _fraction_labels(values: Integer[np.ndarray, "h w"], where: str) -> Labels:
     """Floats in [0, 1], as 255ths: cut at a half, and said so where that was not plain."""
     present, counts = levels(values)
     _refuse_three_levels(present, counts, where)
@@ -104,7 +105,7 @@ def _fraction_labels(values: Int[np.ndarray, "h w"], where: str) -> Labels:
     return Labels(marked.astype(np.uint8), np.zeros(values.shape, bool))
 
 
-def _binary_labels(values: Int[np.ndarray, "h w"], where: str) -> Labels:
+def _binary_labels(values: Integer[np.ndarray, "h w"], where: str) -> Labels:
     present, counts = levels(values)
     found = set(present.tolist())
     void = np.zeros(values.shape, bool)
@@ -145,7 +146,7 @@ def _refuse_three_levels(present: np.ndarray, counts: np.ndarray, where: str) ->
         )
 
 
-def _is_cut(shades: Int[np.ndarray, "h w"]) -> bool:
+def _is_cut(shades: Integer[np.ndarray, "h w"]) -> bool:
     """Whether gray levels are black and white but for JPEG noise and edges a few pixels wide."""
     low, high = shades <= NEAR, (shades >= 255 - NEAR) & (shades <= 255)
     between = ~(low | high)

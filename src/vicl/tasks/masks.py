@@ -87,18 +87,26 @@ def _by_rules(pixels: Pixels, classes: Classes, where: str) -> Labels:
             colours = colours[..., :3]
         if classes.has_gray or not is_gray(colours, classes):
             return colour_labels(colours, classes, where)
-        values = colours.mean(axis=2).round().astype(np.int32)
+        values = _mean(colours)
     assert values is not None
     if classes.has_gray:
         return colour_labels(_as_gray(values), classes, where)
     return value_labels(values, classes, where, fractions=pixels.fractions)
 
 
+def _mean(colours: np.ndarray) -> np.ndarray:
+    """The rounded mean of three channels of 8 bits."""
+    total = colours[..., 0].astype(np.uint16)
+    total += colours[..., 1]
+    total += colours[..., 2]
+    return ((total + 1) // 3).astype(np.uint8)
+
+
 def _as_gray(values: np.ndarray) -> np.ndarray:
     """Values as gray levels (h, w, 3): truth values black and white, 16 bits scaled to 8."""
     top = int(values.max())
     if top > 255 or top == 1:
-        values = values * 255 // max(top, 1)
+        values = values.astype(np.int64) * 255 // max(top, 1)
     return np.repeat(values.astype(np.uint8)[..., None], 3, axis=2)
 
 
@@ -166,7 +174,7 @@ def _read_one_each(masks: Mapping[Any, Any], classes: Classes, limit_pixels: int
 
 def _cut_out(rgba: np.ndarray, classes: Classes, where: str) -> Labels | None:
     """A mask that is carried by the alpha channel; None if that channel says nothing."""
-    solid = opaque(rgba[..., 3].astype(np.int32), where)
+    solid = opaque(rgba[..., 3], where)
     if solid is None:
         return None
     if classes.colours:

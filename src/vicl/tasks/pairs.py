@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, UInt8
 from PIL import Image
-from torch import Tensor
 
-from vicl.images import ImageError, stored_turn, to_pil, to_tensor
+from vicl.images import ImageError, stored_turn, to_levels
 from vicl.prompt import Example
 from vicl.tasks.classes import Classes
 from vicl.tasks.labels import MaskError, looks_inverted, looks_photographic, mask_name
@@ -23,7 +22,7 @@ log = logging.getLogger(__name__)
 
 def read_pair(
     example: Example,
-    picture: Float[Tensor, "3 h w"],
+    size: tuple[int, int],
     marks: Classes,
     task: str,
     *,
@@ -36,7 +35,7 @@ def read_pair(
 
     Args:
         example: Input and mask; see :mod:`vicl.tasks.masks`.
-        picture: The input, opened.
+        size: (height, width) of the input.
         marks: The classes.
         task: What messages call it.
         limit_pixels: Of a file.
@@ -49,7 +48,7 @@ def read_pair(
     try:
         labels = read_labels(example.output, marks, limit_pixels=limit_pixels).labels
     except MaskError as error:
-        if _is_swapped(example, picture):
+        if _is_swapped(example, limit_pixels):
             raise MaskError(
                 f"{task}: the example's input {_named(example.input)} has two values, as a mask "
                 f"has, and its output {_named(example.output)} looks like a photograph: are they "
@@ -57,7 +56,7 @@ def read_pair(
                 "--example IN OUT)"
             ) from error
         raise
-    check_frame(picture, labels.shape, task, example)
+    check_frame(size, labels.shape, task, example)
     _warn_of(labels, example.output, marks)
     return labels
 
@@ -80,12 +79,12 @@ def check_two(example: Example, task: str) -> None:
 
 
 def check_frame(
-    picture: Float[Tensor, "3 h w"], output: tuple[int, ...], task: str, example: Example
+    size: tuple[int, int], output: tuple[int, ...], task: str, example: Example
 ) -> None:
     """An annotation may have another resolution than its image, but not another shape.
 
     Args:
-        picture: The example's input, opened.
+        size: (height, width) of the example's input.
         output: (height, width) of its annotation.
         task: What messages call it.
         example: Says which files they are.
@@ -93,8 +92,7 @@ def check_frame(
     Raises:
         ValueError: If the two cannot show the same frame.
     """
-    h, w = picture.shape[1:]
-    oh, ow = output
+    (h, w), (oh, ow) = size, output
     turned = (oh, ow) == (w, h) and abs(h - w) > 1
     if same_frame((h, w), (oh, ow)) and not turned:
         return
@@ -129,21 +127,21 @@ def same_frame(size: tuple[int, int], other: tuple[int, int]) -> bool:
     return abs(h * ow - w * oh) <= 0.02 * max(h * ow, w * oh) + max(h, w, oh, ow)
 
 
-def _is_swapped(example: Example, picture: Float[Tensor, "3 h w"]) -> bool:
+def _is_swapped(example: Example, limit_pixels: int) -> bool:
     """Whether the input has the values of a mask and the output is a picture."""
     output = example.output
     if not isinstance(output, str | os.PathLike | Image.Image | np.ndarray):
         return False
-    levels = np.asarray(to_pil(picture))
+    levels = to_levels(example.input, limit_pixels=limit_pixels)
     packed = levels.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
     first = packed == packed[0, 0]
     rest = packed[~first]
-    return bool(rest.size and (rest == rest[0]).all() and _is_photograph(output))
+    return bool(rest.size and (rest == rest[0]).all() and _is_photograph(output, limit_pixels))
 
 
-def _is_photograph(image: Any) -> bool:
+def _is_photograph(image: Any, limit_pixels: int) -> bool:
     try:
-        return looks_photographic(np.asarray(to_pil(to_tensor(image))))
+        return looks_photographic(to_levels(image, limit_pixels=limit_pixels))
     except ImageError:
         return False  # such as an array of other numbers
 

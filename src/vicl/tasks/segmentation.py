@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from PIL import Image
 from torch import Tensor
 
-from vicl.images import DEFAULT_LIMIT_PIXELS, to_tensor
+from vicl.images import DEFAULT_LIMIT_PIXELS, open_shrunk, to_tensor
 from vicl.metrics import iou
 from vicl.prompt import Example
 from vicl.tasks.pairs import read_pair
 from vicl.tasks.palette import palette
-from vicl.tasks.task import MarkedTask, Passes, Pictures, Reading
+from vicl.tasks.task import EXAMPLE_SIZE, MarkedTask, Passes, Pictures, Reading, gray
+
+_BAND: Final = 1 << 20
+"""Pixels of an answer that are read at a time."""
 
 
 @dataclass(frozen=True)
@@ -35,30 +41,27 @@ class SegmentationTask(MarkedTask):
         """One a class, or one altogether."""
         return 1 if self.palette else len(self.marks)
 
-    @property
-    def colours(self) -> Float[Tensor, "k 3"]:
-        """RGB in [0, 1] of each class, as drawn."""
-        keys = self.marks.keys
-        fixed = palette(len(keys))
-        colours = [key if isinstance(key, tuple) else fixed[i] for i, key in enumerate(keys)]
-        return torch.tensor(colours, dtype=torch.float32) / 255
-
     def draw(self, example: Example, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Passes:
         """See :meth:`Task.draw`; for what a mask may be see :mod:`vicl.tasks.masks`."""
-        picture = to_tensor(example.input, limit_pixels=limit_pixels)
-        labels = read_pair(example, picture, self.marks, self.name, limit_pixels=limit_pixels)
-        return tuple(Example(picture, output) for output in self.draw_labels(labels))
+        picture, size = open_shrunk(example.input, EXAMPLE_SIZE, limit_pixels=limit_pixels)
+        labels = read_pair(example, size, self.marks, self.name, limit_pixels=limit_pixels)
+        return tuple(
+            Example(picture, open_shrunk(drawn, EXAMPLE_SIZE)[0]) for drawn in self._drawn(labels)
+        )
 
     def draw_labels(self, labels: UInt8[np.ndarray, "h w"]) -> list[Float[Tensor, "3 h w"]]:
         """Class numbers as the pictures of all passes."""
-        numbers = torch.from_numpy(labels)
+        return [to_tensor(drawn) for drawn in self._drawn(labels)]
+
+    def _drawn(
+        self, labels: UInt8[np.ndarray, "h w"]
+    ) -> Iterator[UInt8[np.ndarray, "h w"] | UInt8[np.ndarray, "h w 3"]]:
+        """The picture of each pass in 8 bits, one after the other."""
         if self.palette:
-            table = torch.cat([torch.zeros(1, 3), self.colours])
-            return [table[numbers.int()].permute(2, 0, 1).contiguous()]
-        return [
-            (numbers == number).float().expand(3, -1, -1)
-            for number in range(1, len(self.marks) + 1)
-        ]
+            yield self._table()[labels]
+            return
+        for number in range(1, len(self.marks) + 1):
+            yield (labels == number) * np.uint8(255)
 
     def read(self, images: Pictures) -> Reading:
         """Each pixel to the nearer of white and black; with several classes, to the best of those.
@@ -66,27 +69,49 @@ class SegmentationTask(MarkedTask):
         With a palette: to the nearest of its colours and black; the scores are a softmax over
         squared distances.
         """
-        if self.palette:
-            table = torch.cat([torch.zeros(1, 3), self.colours])
-            distances = (images[0][None] - table[:, :, None, None]).square().sum(dim=1)
-            labels = distances.argmin(dim=0)
-            scores = torch.softmax(-8.0 * distances, dim=0)[1:]
-        else:
-            scores = torch.empty(len(images), *images[0].shape[1:])
-            for image, score in zip(images, scores, strict=True):
-                torch.mean(image, dim=0, out=score)
+        read = self._read_colours(images[0]) if self.palette else self._read_brightness(images)
+        labels, scores = read
+        table = self._table()
+        if len(self.marks) == 1 and not self.palette:
+            table[1] = 255
+        drawn = Image.fromarray(labels)  # shares the mask's memory
+        drawn.putpalette(table.ravel().tolist())
+        return Reading(drawn, mask=labels, scores=scores)
+
+    def _read_colours(
+        self, image: Float[Tensor, "3 h w"]
+    ) -> tuple[UInt8[np.ndarray, "h w"], Float[np.ndarray, "k h w"]]:
+        table = torch.from_numpy(self._table()).float().div(255)[:, :, None, None]
+        labels = torch.empty(image.shape[1:], dtype=torch.uint8)
+        scores = torch.empty(len(table) - 1, *image.shape[1:])
+        for band in _bands(labels.shape):
+            distances = (image[:, band][None] - table).square().sum(dim=1)
+            labels[band] = distances.argmin(dim=0)
+            scores[:, band] = torch.softmax(-8.0 * distances, dim=0)[1:]
+        return labels.numpy(), scores.numpy()
+
+    def _read_brightness(
+        self, images: Pictures
+    ) -> tuple[UInt8[np.ndarray, "h w"], Float[np.ndarray, "k h w"]]:
+        planes = [gray(image).numpy() for image in images]
+        scores = planes[0][None] if len(planes) == 1 else np.stack(planes)
+        labels = np.zeros(scores.shape[1:], np.uint8)
+        for band in _bands(labels.shape):
             # Class by class: indices of a maximum take eight bytes a pixel.
-            labels = torch.zeros(scores.shape[1:], dtype=torch.uint8)
-            best = torch.full_like(scores[0], 0.5)
-            for number, score in enumerate(scores, start=1):
-                labels[score > best] = number
-                torch.maximum(best, score, out=best)
-        mask = labels.numpy().astype(np.uint8)
-        clean = self.draw_labels(mask)[0]
-        if len(self.marks) > 1 and not self.palette:
-            table = torch.cat([torch.zeros(1, 3), self.colours])
-            clean = table[labels.int()].permute(2, 0, 1).contiguous()
-        return Reading(clean, mask=mask, scores=scores.numpy())
+            best = np.full_like(scores[0, band], 0.5)
+            for number, score in enumerate(scores[:, band], start=1):
+                labels[band][score > best] = number
+                np.maximum(best, score, out=best)
+        return labels, scores
+
+    def _table(self) -> UInt8[np.ndarray, "k 3"]:
+        """The colour of each class number, black for the background."""
+        fixed = palette(len(self.marks))
+        colours = [
+            key if isinstance(key, tuple) else fixed[index]
+            for index, key in enumerate(self.marks.keys)
+        ]
+        return np.array([(0, 0, 0), *colours], np.uint8)
 
     def score(self, answers: Pictures, truths: Pictures) -> float:
         """IoU, averaged over the classes that the truth or the answer shows; in [0, 1]."""
@@ -95,3 +120,9 @@ class SegmentationTask(MarkedTask):
         assert want is not None
         shown = [n for n in range(1, len(self.marks) + 1) if (got == n).any() or (want == n).any()]
         return float(np.mean([iou(got == n, want == n) for n in shown])) if shown else 1.0
+
+
+def _bands(size: tuple[int, ...]) -> Iterator[slice]:
+    """Rows that are read at a time: else every step takes the memory of a whole picture."""
+    rows = max(1, _BAND // size[1])
+    return (slice(top, top + rows) for top in range(0, size[0], rows))

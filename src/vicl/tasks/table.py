@@ -11,7 +11,7 @@ from vicl.tasks.detection import Boxes, DetectionTask
 from vicl.tasks.image import ColorizationTask, EdgesTask, ImageTask
 from vicl.tasks.masks import Classes, ClassesLike, MaskError
 from vicl.tasks.segmentation import SegmentationTask
-from vicl.tasks.task import MarkedTask, Passes, Task
+from vicl.tasks.task import EXAMPLE_SIZE, MarkedTask, Passes, Task
 
 TaskName = str
 """A key of :data:`TASKS`."""
@@ -23,10 +23,6 @@ TASKS: dict[TaskName, type[ImageTask | MarkedTask]] = {
     "edges": EdgesTask,
     "colorization": ColorizationTask,
 }
-
-
-EXAMPLE_SIZE = 1024
-"""Longest side, in pixels, that examples are kept at: as much as any engine looks at."""
 
 
 def get_task(
