@@ -250,7 +250,7 @@ def test_texts_and_keys_that_cannot_be_are_refused(classes: Any, says: str) -> N
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
 def test_values_are_counted_and_named_whatever_their_bytes(dtype: type) -> None:
-    values = np.random.default_rng(0).integers(0, 200, (30, 50)).astype(dtype)
+    values: np.ndarray = np.random.default_rng(0).integers(0, 200, (30, 50)).astype(dtype)
     present, counts = levels(values)
     wanted, times = np.unique(values, return_counts=True)
     assert np.array_equal(present, wanted)
