@@ -96,7 +96,7 @@ def test_demo(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_synthetic(tmp_path: Path) -> None:
-    few = ("--seconds", "0.3", "--rounds", "1", "--processes", "1", "--batch", "4")
+    few = ("--seconds", "0.3", "--rounds", "1", "--processes", "1")
     done = run("synthetic.py", *few, "--no-rules", "--out", tmp_path / "rates.json")
     assert done.returncode == 0, done.stderr
     rates = json.loads((tmp_path / "rates.json").read_text())["rates"]

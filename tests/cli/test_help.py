@@ -95,3 +95,24 @@ def test_formats_with_outlines_are_those_of_the_writers() -> None:
     (tolerance,) = (option for option in predict.params if option.name == "tolerance")
     assert isinstance(tolerance, click.Option)
     assert str(tolerance.help).startswith(f"{', '.join(OUTLINED)}: ")
+
+
+def test_every_option_says_what_it_is_for() -> None:
+    def silent(command: click.Command, words: str) -> Iterator[str]:
+        for param in command.params:
+            if isinstance(param, click.Option) and not param.help:
+                yield f"{words} {param.opts[0]}"
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                inner = command.get_command(context, name)
+                assert inner is not None
+                yield from silent(inner, f"{words} {name}")
+
+    assert list(silent(main, "vicl")) == []
+
+
+def test_a_wrong_command_is_told_those_that_there_are() -> None:
+    result = CliRunner().invoke(main, ["segment", "a.jpg"])
+    assert result.exit_code == 2
+    assert "no command 'segment'; expected one of predict, demo, train, " in result.stderr

@@ -254,3 +254,13 @@ def test_options_that_would_do_nothing_are_refused(
     assert vicl(*picture, "-o", "p.png", "--overlay").exit_code == 2
     boxes = (*picture[:3], "in.png", "out.png", "--task", "detection", "--model", "copy")
     assert vicl(*boxes, "-o", "x/", "--format", "yolo", "--min-area", "9").exit_code == 2
+
+
+@pytest.mark.parametrize("out", ["answers/", "answers/all.json"])
+def test_going_on_removes_what_a_kill_left(work: Path, out: str) -> None:
+    asked = (*COPY, "q/a.png", "-o", out, "--format", "coco" if out.endswith("json") else "png")
+    assert vicl(*asked).exit_code == 0
+    left = Path("answers/.vicl-0123456789abcdef.tmp")
+    left.write_bytes(b"half")
+    assert vicl(*asked, "--skip-existing").exit_code == 0
+    assert not left.exists()

@@ -86,3 +86,13 @@ def test_a_sheet_refuses_a_query_over_the_limit(tmp_path: Path) -> None:
     sheet = AnswerSheet([], limit_pixels=100)
     with pytest.raises(vicl.ImageError, match="limit"):
         sheet.add(Query(tmp_path / "q.png", PurePath("q.png")), Answer(GREY))
+
+
+def test_a_mask_is_drawn_in_the_memory_of_its_numbers() -> None:
+    drawn = Image.fromarray(np.array([[0, 1, 2]], np.uint8))
+    drawn.putpalette([0, 0, 0, 255, 0, 0, 0, 0, 255])
+    answer = Answer(drawn)
+    assert answer.size == (1, 3)
+    assert answer.image.mode == "RGB"
+    assert np.asarray(answer.image).tolist() == [[[0, 0, 0], [255, 0, 0], [0, 0, 255]]]
+    assert answer.image is answer.image

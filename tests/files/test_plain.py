@@ -5,11 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from vicl.files import FileError, display, open_plain, reason, write_atomic
+from vicl.files import (
+    FileError,
+    display,
+    open_atomic,
+    open_plain,
+    reason,
+    remove_leftovers,
+    write_atomic,
+)
 
 
 def listing(folder: Path) -> list[str]:
@@ -152,3 +162,25 @@ def test_names_and_reasons_are_one_line() -> None:
     assert reason(OSError(28, "No space left on device")) == "No space left on device"
     assert reason(AssertionError()) == "AssertionError"
     assert len(reason(ValueError("x" * 5000))) == 200
+
+
+def test_leftovers_of_a_kill_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    killed = """
+import os, sys
+from vicl.files import open_atomic
+with open_atomic(sys.argv[1]) as stream:
+    stream.write(b"half")
+    os.kill(os.getpid(), 9)
+"""
+    subprocess.run([sys.executable, "-c", killed, tmp_path / "a.txt"], check=False)
+    (left,) = tmp_path.iterdir()
+    others = [tmp_path / name for name in (".vicl-outputs", ".vicl-1.json", "b.tmp")]
+    for other in others:
+        other.write_bytes(b"1")
+    with open_atomic(tmp_path / "c.txt") as stream:
+        stream.write(b"whole")
+        remove_leftovers(tmp_path)
+    assert not left.exists()
+    assert (tmp_path / "c.txt").read_bytes() == b"whole"
+    assert sorted(tmp_path.iterdir()) == sorted([*others, tmp_path / "c.txt"])
+    remove_leftovers(tmp_path / "missing")

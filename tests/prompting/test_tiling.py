@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.pictures import picture
 
 from vicl.engine import Filled
-from vicl.images import to_tensor
+from vicl.images import to_levels, to_tensor
 from vicl.models.floors import Identity
 from vicl.prompt import Prompt
 from vicl.prompting.tiling import OVERLAP, LargeQueries, blend, tiles
@@ -79,6 +79,19 @@ def test_a_large_query_is_answered_at_its_own_size(tile: int | None) -> None:
     assert answer.confidence is not None
     assert answer.confidence.shape == (90, 130)
     assert answer.log_likelihood is not None
+
+
+@pytest.mark.parametrize("tile", [None, 50])
+def test_a_query_in_bytes_is_answered_as_in_floats(tile: int | None) -> None:
+    query = picture(90, 130)
+    levels = to_levels(query)
+    floats = to_tensor(levels)
+    engine = LargeQueries(Brightness(), tile=tile)
+    one, other = engine.answer([Prompt([(floats, floats)], held) for held in (floats, levels)])
+    assert torch.allclose(one.image, other.image, atol=1e-6)
+    assert one.confidence is not None
+    assert other.confidence is not None
+    assert torch.allclose(one.confidence, other.confidence, atol=1e-6)
 
 
 def test_a_query_that_fits_is_shown_as_it_is() -> None:

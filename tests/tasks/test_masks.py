@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from vicl.tasks.masks import Classes, MaskError, read_labels
+from vicl.tasks.labels import levels
+from vicl.tasks.masks import Classes, MaskError, _mean, read_labels
 
 DISC = np.hypot(*(np.mgrid[:40, :60] - np.array([20, 30])[:, None, None])) < 12
 ONE = Classes.parse(None)
@@ -245,3 +246,34 @@ def test_names_with_commas_and_spaces_stand_in_quotes(
 def test_texts_and_keys_that_cannot_be_are_refused(classes: Any, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         Classes.parse(classes)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
+def test_values_are_counted_and_named_whatever_their_bytes(dtype: type) -> None:
+    values: np.ndarray = np.random.default_rng(0).integers(0, 200, (30, 50)).astype(dtype)
+    present, counts = levels(values)
+    wanted, times = np.unique(values, return_counts=True)
+    assert np.array_equal(present, wanted)
+    assert np.array_equal(counts, times)
+    index = values % 5 * 40  # 0, 40, ... 160
+    if dtype == np.int32:
+        index[0, 0] = 1_000_000  # no class's
+    read = read_labels(index, Classes.parse({"a": 40, "b": 160, "c": 80})).labels
+    for number, key in enumerate((40, 160, 80), start=1):
+        assert np.array_equal(read == number, index == key)
+    assert not read[index > 160].any()
+
+
+@pytest.mark.parametrize("high", [101, 254, 255])
+def test_alpha_is_cut_at_half_of_its_highest_level(high: int) -> None:
+    rgba = np.full((1, high + 1, 4), 90, np.uint8)
+    rgba[0, :, 3] = np.arange(high + 1)
+    read = read_labels(rgba, ONE).labels[0] > 0
+    assert np.array_equal(read, 255 * np.arange(high + 1) >= 128 * high)
+
+
+def test_gray_in_three_channels_counts_by_its_rounded_mean() -> None:
+    gray = np.array([[0, 2], [4, 254]], np.uint8)[..., None] + np.array([0, 1, 1], np.uint8)
+    assert np.array_equal(_mean(gray), gray.mean(axis=2).round().astype(int))
+    every = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    assert np.array_equal(_mean(every), every.mean(axis=2).round().astype(int))

@@ -11,11 +11,12 @@ import torch
 from PIL import Image
 from tests.pictures import picture
 
-from vicl.images import to_tensor
+from vicl.images import to_levels, to_tensor
 from vicl.prompt import Example
 from vicl.tasks import TASKS, DetectionTask, SegmentationTask, draw_examples, get_task
 from vicl.tasks.boxes import Box
 from vicl.tasks.masks import Classes, MaskError
+from vicl.tasks.task import drawn_query
 
 PHOTO = picture(40, 60)
 SQUARE = np.zeros((40, 60), np.uint8)
@@ -204,3 +205,43 @@ def test_wrong_options_are_refused(tmp_path: Path) -> None:
         get_task("detection", palette=True)
     with pytest.raises(ValueError, match="give it those itself"):
         get_task(get_task("segmentation"), classes=["a"])
+
+
+def test_a_large_query_is_drawn_in_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+    levels = to_levels(picture(50, 40, seed=5))
+    task = get_task("colorization")
+    whole = drawn_query(task, levels)
+    assert torch.equal(whole, task.draw_query(to_tensor(levels)))
+    monkeypatch.setattr("vicl.tasks.task._BAND", 7 * 40)
+    banded = drawn_query(task, levels)
+    assert isinstance(banded, np.ndarray)
+    assert torch.equal(to_tensor(banded), whole)
+    assert drawn_query(get_task("segmentation"), levels) is levels
+
+
+@pytest.mark.parametrize("palette", [False, True])
+def test_answers_are_read_in_bands(palette: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = get_task("segmentation", classes=["a", "b", "c"], palette=palette)
+    answers = [picture(41, 30, seed=seed) for seed in range(task.passes)]
+    whole = task.read(answers)
+    monkeypatch.setattr("vicl.tasks.segmentation._BAND", 7 * 30)
+    banded = task.read(answers)
+    assert np.array_equal(whole.mask, banded.mask)
+    assert np.allclose(whole.scores, banded.scores, atol=1e-6)
+    assert whole.image.convert("RGB").tobytes() == banded.image.convert("RGB").tobytes()
+
+
+def test_examples_are_drawn_no_larger_than_they_are_kept() -> None:
+    photo, mask = np.zeros((700, 2048, 3), np.uint8), np.zeros((700, 2048), np.uint8)
+    photo[:, 1000:], mask[:, 1000:] = 200, 1
+    for task, annotation in (
+        (get_task("segmentation"), mask),
+        (get_task("detection"), [(1000, 0, 2048, 700)]),
+        (get_task("image"), photo.copy()),
+    ):
+        (example,) = task.draw(Example(photo, annotation))
+        assert to_tensor(example.input).shape == (3, 350, 1024)
+        output = to_tensor(example.output)
+        assert output.shape == (3, 350, 1024)
+        assert output[:, :, :490].max() < 0.01
+        assert output[:, :, 510:].min() > 0.7

@@ -41,6 +41,19 @@ class Commands(click.Group):
         """One of them; None if there is none of the name."""
         return next((c for c in self._load() if c.name == cmd_name), None)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find what was asked for.
+
+        Raises:
+            click.UsageError: If there is none of the name; it lists those that there are.
+        """
+        if not ctx.resilient_parsing and self.get_command(ctx, args[0]) is None:
+            known = ", ".join(self.list_commands(ctx))
+            ctx.fail(f"no command {args[0]!r}; expected one of {known}")
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run what was asked for, from its import on."""
         with stoppable():

@@ -41,7 +41,7 @@ def _licence(name: str) -> click.Option:
 )
 @click.argument("out", type=PATH)
 @options(
-    number("--count", 1, default=10_000),
+    number("--count", 1, "Figures.", default=10_000),
     number("--size", 32, "Side of a figure, in pixels.", default=224),
     number("--patch-size", 1, "Of the model, in pixels.", default=16),
     SEED,
@@ -62,8 +62,8 @@ def _licence(name: str) -> click.Option:
         "WebDataset tar files, or an image and a JSON file a figure.",
         "shards",
     ),
-    choice("--encoding", ("jpg", "png"), default="jpg"),
-    number("--workers", 1, default=1),
+    choice("--encoding", ("jpg", "png"), "Of the pictures.", "jpg"),
+    number("--workers", 1, "Processes.", default=1),
 )
 @failing(1, stopped="stopped; start again to go on")
 def synthesize(

@@ -60,9 +60,10 @@ def _below_limit(_: click.Context, __: click.Parameter, value: int | None) -> in
     return value
 
 
-def seed(**more: Any) -> click.Option:
-    """The option of what is random."""
-    return number("--seed", 0, callback=_below_limit, **more)
+def seed(shown: str = "", **more: Any) -> click.Option:
+    """The option of what is random; `shown` ends its help."""
+    help = f"The same seed gives the same answers.{shown}"
+    return number("--seed", 0, help, callback=_below_limit, **more)
 
 
 def path(names: str, metavar: str | None, help: str | None = None, **more: Any) -> click.Option:
@@ -81,8 +82,10 @@ def examples(*commands: str) -> str:
 
 
 SEED = seed(default=0)
-DEVICE = choice("--device", ("auto", "cpu", "cuda", "mps"), default="auto")
-DTYPE = choice("--dtype", ("auto", "float32", "bfloat16"), default="auto")
+DEVICE = choice(
+    "--device", ("auto", "cpu", "cuda", "mps"), "Where models run; auto: the fastest here.", "auto"
+)
+DTYPE = choice("--dtype", ("auto", "float32", "bfloat16"), "How models compute.", "auto")
 DEBUG = flag("--debug", "Show traces with errors.")
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])

@@ -124,7 +124,7 @@ if TYPE_CHECKING:
     flag("--skip-existing", "Leave queries whose output exists: resume."),
     flag("--overwrite", "Replace outputs that exist."),
     *SETTINGS,
-    number("--batch-size", 1, default=16, metavar="N"),
+    number("--batch-size", 1, "Queries asked at once.", default=16, metavar="N"),
     DEVICE,
     number("--limit-pixels", 1, "Refuse images with more pixels.", default=64_000_000, metavar="N"),
     DEBUG,

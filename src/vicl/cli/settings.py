@@ -95,7 +95,7 @@ SETTINGS = (
         most=64,
         metavar="N",
     ),
-    seed(help="[default: 0]", metavar="N"),
+    seed("  [default: 0]", metavar="N"),
 )
 """The options; none has a default of its own, since what a prompt file says comes before it."""
 

@@ -128,8 +128,8 @@ def distinct_names(queries: Iterable[Query]) -> dict[Query, PurePath]:
     for query, name in names.items():
         if name in taken:
             raise ExportError(
-                f"{query.path} and {taken[name]} would both be called {name}; rename one, or "
-                "answer them apart"
+                f"{display(query.path)} and {display(taken[name])} would both be called "
+                f"{display(name)}; rename one, or answer them apart"
             )
         taken[name] = query.path
     return names

@@ -23,7 +23,7 @@ from vicl.exports.places import check_places, distinct_names, file_names, is_fil
 from vicl.exports.record import FolderRecord, MadeBy, check_same_query, digest_of
 from vicl.exports.voc import write_voc
 from vicl.exports.yolo import write_yolo, yolo_class_files
-from vicl.files import display
+from vicl.files import display, remove_leftovers
 from vicl.images import save_image
 from vicl.tasks.masks import Classes
 
@@ -225,9 +225,13 @@ class FileWriter:
     def check_resumed(self) -> None:
         """Check that what is there is of the same making, and answers the same pictures.
 
+        What a kill left of files that were being written is removed.
+
         Raises:
             ExportError: Else.
         """
+        for folder in {target.parent for target in self.targets.values()}:
+            remove_leftovers(folder)
         if self.record is None:
             unknown = sum(target.exists() for target in self.targets.values())
         else:
@@ -323,9 +327,12 @@ class CocoFile:
     def check_resumed(self) -> None:
         """Check that images which are there already are those of the queries.
 
+        What a kill left of files that were being written is removed.
+
         Raises:
             ExportError: Else.
         """
+        remove_leftovers(self.coco.path.parent)
         unknown = 0
         for query, name in self.names.items():
             if self.done(query):

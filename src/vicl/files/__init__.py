@@ -9,4 +9,5 @@ from vicl.files.plain import is_no_room as is_no_room
 from vicl.files.plain import open_atomic as open_atomic
 from vicl.files.plain import open_plain as open_plain
 from vicl.files.plain import reason as reason
+from vicl.files.plain import remove_leftovers as remove_leftovers
 from vicl.files.plain import write_atomic as write_atomic

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import io
 import os
@@ -135,10 +136,12 @@ def open_atomic(path: str | os.PathLike[str]) -> Iterator[io.BufferedWriter]:
     temporary = target.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.tmp"
     try:
         with temporary.open("xb") as stream:
+            with contextlib.suppress(OSError):  # file systems without locks
+                fcntl.flock(stream, fcntl.LOCK_EX)  # until it has its name: see remove_leftovers
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.replace(target)
+            temporary.replace(target)
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -149,6 +152,21 @@ def open_atomic(path: str | os.PathLike[str]) -> Iterator[io.BufferedWriter]:
             "free some space, check the permissions, or choose another folder"
         ) from error
     _sync_folder(target.parent)
+
+
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Remove what processes that were killed left of the files that they were writing.
+
+    Files that another process is writing are locked, and stay.
+
+    Args:
+        folder: Not those below it; it may be missing.
+    """
+    for file in Path(folder).glob(f"{TEMPORARY_PREFIX}*.tmp"):
+        # Locked, of somebody else, or on a file system without locks: it stays.
+        with contextlib.suppress(OSError), file.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.unlink()
 
 
 def _target(path: Path) -> Path:

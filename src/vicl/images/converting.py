@@ -152,9 +152,9 @@ def to_levels(
         ImageError: As :func:`to_tensor`.
     """
     if isinstance(image, Tensor):
-        return np.asarray(to_pil(_checked_tensor(image)))
+        return np.array(to_pil(_checked_tensor(image)))
     decoded, _, name = _decoded(image, None, limit_pixels)
-    return np.array(to_rgb(decoded, name=name))  # a copy: Pillow's own memory is read-only
+    return np.array(to_rgb(decoded, name=name))
 
 
 def _decoded(
@@ -370,16 +370,17 @@ def _tell_left_out(name: str, others: Counter[str]) -> None:
 
 
 def _rgb_to_tensor(image: Image.Image) -> Tensor:
-    return as_floats(np.array(image))  # a copy: Pillow's own memory is read-only
+    return as_floats(np.array(image))
 
 
 def as_floats(
     levels: UInt8[np.ndarray, "h w 3"] | Float[Tensor, "3 h w"],
 ) -> Float[Tensor, "3 h w"]:
-    """Writable 8-bit levels as floats in [0, 1]; a tensor as it is."""
+    """8-bit levels as floats in [0, 1]; a tensor as it is."""
     if isinstance(levels, Tensor):
         return levels
-    return torch.from_numpy(levels).permute(2, 0, 1).contiguous().float().div_(255)
+    writable = np.require(levels, requirements="W")  # PyTorch warns of others
+    return torch.from_numpy(writable).permute(2, 0, 1).contiguous().float().div_(255)
 
 
 def _from_array(array: npt.NDArray[Any]) -> Image.Image:

@@ -72,7 +72,7 @@ class _Manifest(BaseModel):
     examples: int = Field(ge=1, le=1024)
     engine: str = Field(min_length=1, max_length=200)
     weights_hash: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
-    dtype: str = Field(pattern="^(float32|bfloat16)$")
+    dtype: Literal["float32", "bfloat16"]
     settings: PromptSettings
     asking: dict[str, int | float | str | None] | None = None
     versions: dict[str, str] = Field(max_length=100)
@@ -116,7 +116,7 @@ def save_prompt(prompt: SavedPrompt, path: str | os.PathLike[str]) -> None:
         examples=len(prompt.passes[0]),
         engine=prompt.engine.name,
         weights_hash=prompt.engine.weights_hash,
-        dtype=prompt.dtype,
+        dtype=prompt.dtype,  # type: ignore[arg-type]  # the manifest checks it
         settings=prompt.settings,
         asking=_asking(prompt.engine),
         versions=_versions(),
@@ -210,7 +210,7 @@ def _opened(path: str | os.PathLike[str]) -> zipfile.ZipFile:
         if isinstance(error, PromptFileError):
             raise
         raise PromptFileError(
-            f"{name}: is not a prompt file ({error}); make one with "
+            f"{name}: is not a prompt file, or only a part of one; make one with "
             "VisualPrompter.save (command line: --save-prompt F)"
         ) from error
 

@@ -241,7 +241,7 @@ class VisualPrompter:
         """
         if not answer.classes:
             raise ValueError(f"overlay: a {self.task.name} answer has neither a mask nor boxes")
-        shown = to_pil(self._open(query, self.settings.white))
+        shown = to_pil(to_tensor(self._open(query, self.settings.white)))
         return overlay(shown, as_annotation("query", answer))
 
     def save(self, path: str | os.PathLike[str]) -> None:

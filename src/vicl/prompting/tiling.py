@@ -181,8 +181,9 @@ _Held: TypeAlias = UInt8[np.ndarray, "_h _w 3"] | Float[Tensor, "3 _h _w"]
 
 
 def _held(query: ImageLike) -> _Held:
-    levels = isinstance(query, np.ndarray) and query.dtype == np.uint8 and query.shape[2:] == (3,)
-    return query if levels else to_tensor(query)
+    if isinstance(query, np.ndarray) and query.dtype == np.uint8 and query.shape[2:] == (3,):
+        return query
+    return to_tensor(query)
 
 
 def _size(query: _Held) -> tuple[int, int]:

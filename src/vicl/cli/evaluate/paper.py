@@ -31,7 +31,7 @@ from vicl.cli.options import DEVICE, SEED, examples, number, options, path
     ),
     number("--episodes count", 1, "A column; 1000 are the published protocol.", default=1000),
     *(SEED, BATCH_SIZE, WORKERS, LPIPS, DEVICE),
-    path("-o --output", "DIR", required=True),
+    path("-o --output", "DIR", "For the table and what it is made of.", required=True),
     RESUME,
 )
 def paper(root: Path, **given: Any) -> None:

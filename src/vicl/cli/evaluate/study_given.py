@@ -43,7 +43,7 @@ COMMON = (
         SHAPES,
         "Instead of --data: episodes of this task of the synthetic study.",
     ),
-    number("--episodes count", 1, default=100),
+    number("--episodes count", 1, "Asked of each variant.", default=100),
     SEED,
     DEVICE,
     DTYPE,

@@ -139,12 +139,14 @@ def read_manifest(root: str | Path) -> list[dict[str, Any]]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise DatasetError(f"{path}, line {number}: not JSON ({error})") from error
+            raise DatasetError(
+                f"{display(path)}, line {number}: not JSON ({reason(error)})"
+            ) from error
         wanted = {"id": str, "image": str, "source": str, "annotations": dict}
         got = row if isinstance(row, dict) else {}
         missing = [name for name, kind in wanted.items() if not isinstance(got.get(name), kind)]
         if missing:
-            raise DatasetError(f"{path}, line {number}: no {', '.join(missing)}")
+            raise DatasetError(f"{display(path)}, line {number}: no {', '.join(missing)}")
         rows.append(got)
     # Sorted, so that an episode does not depend on the order in which images were listed.
     return sorted(rows, key=lambda row: str(row["id"]))
