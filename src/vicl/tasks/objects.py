@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Int, Int32, UInt8
@@ -25,14 +25,16 @@ def separate_objects(
     Returns:
         Object numbers; 0 = background. Every object is 8-connected and of one class.
     """
-    from skimage.measure import label
+    from skimage import measure
+
+    connected: Any = measure.label
 
     found = np.zeros(mask.shape, np.int32)
     count = 0
     for number in range(1, int(mask.max(initial=0)) + 1):
         inside = mask == number
         apart = np.where(inside, objects[number - 1] if objects else 1, 0)
-        parts = np.asarray(label(apart, background=0, connectivity=2), np.int32)
+        parts = np.asarray(connected(apart, background=0, connectivity=2), np.int32)
         kept = np.bincount(parts.ravel()) >= _LEAST
         kept[0] = False
         order = np.where(kept, np.cumsum(kept) + count, 0).astype(np.int32)

@@ -152,16 +152,14 @@ def gather(known: Knowledge, query: View) -> tuple[Float[Tensor, "c m m"], Float
         if name in _VOTING:
             voted += _grids(_votes(asked, inside, outside, likeness - unlike, side), side)
     colours, edges = query.colours.flatten(1).T.contiguous(), _fine_edges(query)
-    marked, rest = (_near(colours, side.places) for side in known.colours)
+    near, far = (_near(colours, side.places) for side in known.colours)
     apart = [_likeness(side.places @ edges.T) for side in known.edges]
     mixed = F.interpolate(maps[_MIX][None, None], (FINE, FINE), mode="bilinear")[0, 0].flatten()
     own = [_near(colours, _shared_out(part, _FEW)) for part in _support(colours, mixed)]
-    fine = [marked, rest, 4 * (apart[0] - apart[1]), own[0] - own[1]]
+    fine = [near, far, 4 * (apart[0] - apart[1]), own[0] - own[1]]
     light = query.colours[:3].flatten(1)
     varies = query.colours[6:7].flatten(1)
-    down = F.avg_pool2d(
-        torch.stack([marked, marked - rest, *light, *varies]).reshape(-1, FINE, FINE), 2
-    )
+    down = F.avg_pool2d(torch.stack([near, near - far, *light, *varies]).reshape(-1, FINE, FINE), 2)
     area = torch.full_like(known.place, 0.25 * math.log(known.area + 1e-3))
     maps = [*maps, *voted, *down[:2], known.place, area, *down[2:]]
     return torch.stack(maps), torch.stack(fine).reshape(-1, FINE, FINE)

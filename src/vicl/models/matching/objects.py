@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -30,8 +30,10 @@ def tell_apart(mask: Bool[Tensor, "h w"], depth: Float[Tensor, "f f"]) -> Int[Te
     Source: watershed from markers, on the depth (Meyer, 1991; `skimage.segmentation.watershed`).
     """
     from scipy import ndimage
-    from skimage.feature import peak_local_max
-    from skimage.segmentation import watershed
+    from skimage import feature, segmentation
+
+    peaks: Any = feature.peak_local_max
+    watershed: Any = segmentation.watershed
 
     height, width = mask.shape
     scale = min(1.0, _SIDE / max(height, width))
@@ -42,7 +44,7 @@ def tell_apart(mask: Bool[Tensor, "h w"], depth: Float[Tensor, "f f"]) -> Int[Te
     sigma = (_SMOOTH * size[0] / len(depth), _SMOOTH * size[1] / len(depth))
     smoothed = ndimage.gaussian_filter(deep.numpy(), sigma)
     apart = max(1, round(1.5 * min(sigma)))
-    hearts = peak_local_max(
+    hearts = peaks(
         smoothed,
         min_distance=apart,
         threshold_abs=_HEART * float(smoothed.max(initial=0)),

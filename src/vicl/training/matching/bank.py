@@ -106,7 +106,7 @@ def build_bank(
         return open_bank(folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    arrays: list[np.ndarray] = []
+    arrays: list[np.memmap] = []
     rows = []
     with progress("encoding", total=count) as advance, _encoding(encoder, workers) as encoded:
         for index, (of, found) in enumerate(encoded(pictures)):

@@ -112,7 +112,7 @@ class Chooser:
                 continue
             count = int(rng.integers(2, 5)) if rng.random() < self.data.several else 1
             examples = [int(i) for i in rng.choice(same, min(count, len(same)), replace=False)]
-            classes = (name,)
+            classes: tuple[str, ...] = (name,)
             if not whole and not absent and rng.random() < 0.3 * unions:
                 others = sorted(set(self.rows[examples[0]].shares) & set(self.rows[query].shares))
                 classes = (name, others[int(rng.integers(len(others)))])

@@ -53,12 +53,14 @@ class Listed:
 
     def _objects(self, labels: np.ndarray, annotations: dict[str, Any]) -> np.ndarray:
         """As the manifest numbers them; else what is connected and of one class."""
-        from skimage.measure import label
+        from skimage import measure
+
+        connected: Any = measure.label
 
         if "instances" in annotations:
             stored = open_image(self.folder / annotations["instances"]["path"])
             return np.asarray(stored).astype(np.int32)
-        found: np.ndarray = label(labels, background=0, connectivity=2)
+        found: np.ndarray = connected(labels, background=0, connectivity=2)
         return found.astype(np.int32)
 
 

@@ -179,7 +179,8 @@ def _tinted(rng: Generator, picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.nda
     values = (values - 0.5) * np.float32(rng.uniform(0.75, 1.25)) + 0.5
     values = values * rng.uniform(0.85, 1.15, 3).astype(np.float32)
     values = np.clip(values, 0, 1) ** np.float32(np.exp(rng.uniform(-0.35, 0.35)))
-    return np.rint(values * 255).astype(np.uint8)
+    changed: UInt8[np.ndarray, "h w 3"] = np.rint(values * 255).astype(np.uint8)
+    return changed
 
 
 def _turned(values: Float[np.ndarray, "h w 3"], angle: float) -> Float[np.ndarray, "h w 3"]:
@@ -187,7 +188,8 @@ def _turned(values: Float[np.ndarray, "h w 3"], angle: float) -> Float[np.ndarra
     axis = np.full(3, 3**-0.5)
     cross = np.cross(np.eye(3), axis)
     turn = np.cos(angle) * np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) / 3
-    return np.clip(values @ turn.T.astype(np.float32), 0, 1)
+    turned: Float[np.ndarray, "h w 3"] = np.clip(values @ turn.T.astype(np.float32), 0, 1)
+    return turned
 
 
 def _worn(rng: Generator, picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:

@@ -130,7 +130,8 @@ def _looking(episodes: Episodes, count: int) -> Callable[[Any], Look]:
     @torch.inference_mode()
     def look(head: Any) -> Look:
         place = next(head.parameters()).device
-        losses, overlaps, found, rows = [], [], [], []
+        losses, overlaps, found = [], [], []
+        rows: list[tuple[Tensor, Tensor, Tensor]] = []
         for parts in matched():
             *seen, truth, _ = (part.float()[None].to(place) for part in parts)
             scored = head(*seen)
