@@ -36,9 +36,11 @@ def process(
     *arguments: str, code: str = "from vicl.cli import main; main()"
 ) -> Iterator[subprocess.Popen[str]]:
     """The command in a process of its own, which signals can be sent to."""
+    # Where the tests run in the background, a shell has Ctrl-C ignored, also by what they start.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     environment = {k: v for k, v in os.environ.items() if not k.startswith("COV")}
     with subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
+        [sys.executable, "-c", heard + code, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -121,7 +121,7 @@ def size_of(image: ImageLike, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Si
 
 
 def _opened(
-    image: ImageLike, longest: int | None, limit_pixels: int, white: float | None
+    image: Any, longest: int | None, limit_pixels: int, white: float | None
 ) -> tuple[Tensor, Size]:
     """An image, shrunk where a longest side is given, and its full size."""
     if isinstance(image, Tensor):
@@ -157,9 +157,7 @@ def to_levels(
     return np.array(to_rgb(decoded, name=name))
 
 
-def _decoded(
-    image: ImageLike, longest: int | None, limit_pixels: int
-) -> tuple[Image.Image, Size, str]:
+def _decoded(image: Any, longest: int | None, limit_pixels: int) -> tuple[Image.Image, Size, str]:
     """What is no tensor as a PIL image, its full size, and its name."""
     if isinstance(image, np.ndarray):
         decoded, name = _from_array(image), "array"

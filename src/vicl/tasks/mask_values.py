@@ -63,7 +63,7 @@ def value_labels(
         raise MaskError(
             f"{where}: holds none of the classes ({_named(classes, keys)}); its values are "
             f"{listed(present, counts)}; name the values that it has by "
-            "classes={{'name': value}} (command line: --classes name=value,...)"
+            "classes={'name': value} (command line: --classes name=value,...)"
         )
     return Labels(labels, (values == VOID) & (labels == 0))
 
