@@ -30,6 +30,9 @@ _BEST: Final = 5
 _TEMPERATURE: Final = 1 / 30
 """Of votes: the softmax over likenesses."""
 
+_KNOWN: Final = 1e-4
+"""Share of a place that has to be known, so that a dot of a scribble counts."""
+
 _LEAST: Final = 0.02
 """Share of a place under which a side has none of it."""
 
@@ -82,8 +85,10 @@ class Marks:
         return Marks(self.inside.to(device), self.outside.to(device))
 
     def on(self, side: int) -> tuple[Tensor, Tensor]:
-        """Both on another grid, row by row."""
+        """Both on another grid, row by row: shares of what is known of a place."""
         both = F.adaptive_avg_pool2d(torch.stack([self.inside, self.outside])[None], side)[0]
+        known = both.sum(0)
+        both = torch.where(known > _KNOWN, both / known.clamp(min=_KNOWN), 0)
         return both[0].flatten(), both[1].flatten()
 
 

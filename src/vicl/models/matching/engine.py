@@ -218,6 +218,7 @@ def _marks(output: Float[Tensor, "3 h w"], colours: Float[Tensor, "k 3"]) -> lis
     """What an output marks of each class; gray between black and white is unknown."""
     if _is_plain(colours):
         level = output.mean(0)
+        level = torch.where((255 * level).round() == UNKNOWN, 0.5, level)
         maps = torch.stack([1 - 2 * level, 2 * level - 1]).clamp(0, 1)
     else:
         maps = torch.from_numpy(shares(output.permute(1, 2, 0).numpy(), colours.numpy()))
