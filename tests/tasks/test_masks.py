@@ -249,7 +249,7 @@ def test_texts_and_keys_that_cannot_be_are_refused(classes: Any, says: str) -> N
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
-def test_values_are_counted_and_named_whatever_their_bytes(dtype: type) -> None:
+def test_values_are_counted_and_named_whatever_their_bytes(dtype: Any) -> None:
     values: np.ndarray = np.random.default_rng(0).integers(0, 200, (30, 50)).astype(dtype)
     present, counts = levels(values)
     wanted, times = np.unique(values, return_counts=True)
@@ -277,3 +277,9 @@ def test_gray_in_three_channels_counts_by_its_rounded_mean() -> None:
     assert np.array_equal(_mean(gray), gray.mean(axis=2).round().astype(int))
     every = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
     assert np.array_equal(_mean(every), every.mean(axis=2).round().astype(int))
+
+
+@pytest.mark.parametrize("classes", [None, {"a": 1}])
+def test_truth_is_one_however_it_is_stored(classes: Any) -> None:
+    for mask in (DISC, Image.fromarray(DISC)):  # Pillow stores 255
+        assert np.array_equal(read_labels(mask, Classes.parse(classes)).labels, DISC)

@@ -125,8 +125,9 @@ def _edge_points(
     shift[edges.pinched_start, 1, 0] = along[edges.pinched_start]
     shift[edges.pinched_end, 2, 0] = -along[edges.pinched_end]
     shift[edges.pinched_end, 3, 1] = leaving[edges.pinched_end]
-    moved: Float[np.ndarray, "n 4 2"] = points + np.array(corner) + inset * shift
-    return moved
+    points += np.array(corner)
+    points += inset * shift
+    return points
 
 
 def _bridges(

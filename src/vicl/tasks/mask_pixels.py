@@ -145,7 +145,8 @@ def _numbers(array: np.ndarray, where: str) -> Pixels:
 def _narrow(array: np.ndarray) -> np.ndarray:
     """Whole numbers in the bytes that they came in, where these are few."""
     if array.dtype == np.bool_:
-        return (array != 0).astype(np.uint8)  # Pillow's truth is a byte of 255
+        # Not as a view: Pillow's truth is stored as 255.
+        return np.where(array, np.uint8(1), np.uint8(0))
     return array if array.dtype in (np.uint8, np.uint16) else array.astype(np.int32)
 
 
