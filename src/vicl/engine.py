@@ -263,13 +263,16 @@ class PartialModel(InContextModel, Protocol):
     black and white are unknown to it.
     """
 
-    def asked(self, *, min_presence: float | None = None, objects: bool = False) -> PartialModel:
+    def asked(
+        self, *, min_presence: float | None = None, objects: bool = False, masks: bool = False
+    ) -> PartialModel:
         """The engine, asked otherwise.
 
         Args:
             min_presence: Chance of being there, [0, 1], under which an answer is empty; None: as
                 it is.
             objects: Give :attr:`Filled.objects`.
+            masks: Outputs are masks, however thin or small what they mark is.
         """
         ...
 

@@ -30,7 +30,9 @@ def as_engine(
             f"{', '.join(canvas)}: {model.name} has no canvas, so this would change nothing"
         )
     elif isinstance(model, PartialModel):
-        engine = model.asked(min_presence=settings.min_presence, objects=settings.instances)
+        engine = model.asked(
+            min_presence=settings.min_presence, objects=settings.instances, masks=not local
+        )
     else:
         engine = model
     if settings.min_presence is not None and not isinstance(model, PartialModel):

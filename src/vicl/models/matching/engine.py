@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -56,8 +56,10 @@ class _Taught:
     known: tuple[ClassKnowledge, ...]
 
 
-def _remade(encoder: Encoder, head: MatchingHead, least: float, objects: bool) -> Matching:
-    return Matching(encoder, head, min_presence=least, objects=objects)
+def _remade(
+    encoder: Encoder, head: MatchingHead, least: float, objects: bool, masks: bool
+) -> Matching:
+    return Matching(encoder, head, min_presence=least, objects=objects, masks=masks)
 
 
 class Matching:
@@ -76,6 +78,7 @@ class Matching:
         min_presence: Chance of being there under which the answer is empty, in [0, 1]; 0 always
             answers.
         objects: Tell the objects of a mask apart.
+        masks: Outputs are masks, also where they look like lines.
     """
 
     name = "matching"
@@ -88,28 +91,30 @@ class Matching:
         *,
         min_presence: float = MIN_PRESENCE,
         objects: bool = False,
+        masks: bool = False,
     ) -> None:
         if not 0 <= min_presence <= 1:
             raise ValueError(f"min_presence: got {min_presence}, expected 0 to 1")
         self.encoder = encoder if isinstance(encoder, CachedEncoder) else CachedEncoder(encoder)
         self.head = head.eval()
-        self.min_presence, self.objects = min_presence, objects
+        self.min_presence, self.objects, self.masks = min_presence, objects, masks
         self.others = Analogies()
         self._taught: OrderedDict[bytes, _Taught | None] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"Matching(encoder={self.encoder.name!r})"
 
-    def asked(self, *, min_presence: float | None = None, objects: bool = False) -> Matching:
-        """This engine, asked otherwise; what it has encoded and learned is shared."""
+    def asked(
+        self, *, min_presence: float | None = None, objects: bool = False, masks: bool = False
+    ) -> Matching:
+        """This engine, asked otherwise; what it has encoded is shared."""
         least = self.min_presence if min_presence is None else min_presence
-        other = Matching(self.encoder, self.head, min_presence=least, objects=objects)
-        other._taught = self._taught
+        other = _remade(self.encoder, self.head, least, objects, masks)
         return other
 
     def __reduce__(self) -> tuple[Any, ...]:
         """What is pickled encodes and learns anew: what was kept only saves time."""
-        return _remade, (self.encoder, self.head, self.min_presence, self.objects)
+        return _remade, (self.encoder, self.head, self.min_presence, self.objects, self.masks)
 
     @property
     def device(self) -> torch.device:
@@ -150,7 +155,7 @@ class Matching:
         return self._taught[key]
 
     def _learn(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> _Taught | None:
-        kind = _kind([output for _, output in pairs])
+        kind = _kind([output for _, output in pairs], masks=self.masks)
         if kind.name != "mask" or len(kind.colours) < 2:
             return None
         colours = _ground_first(kind)
@@ -190,19 +195,27 @@ class Matching:
         )
 
 
-def _kind(outputs: Sequence[Float[Tensor, "3 _h _w"]]) -> OutputKind:
-    """What the outputs are; one that is marked in part, by strokes, is no drawing of lines."""
-    if any(map(_is_partial, outputs)):
+def _kind(outputs: Sequence[Float[Tensor, "3 _h _w"]], *, masks: bool = False) -> OutputKind:
+    """What the outputs are; one that is marked in part, by strokes, is no drawing of lines.
+
+    Args:
+        outputs: Of the examples.
+        masks: They are masks, however thin or small what they mark is.
+    """
+    told = [_unknown(output) for output in outputs]
+    plain = all(unknown is not None for unknown in told)
+    if plain and (masks or any(unknown for unknown in told)):
         return OutputKind("mask", np.array([[0, 0, 0], [1, 1, 1]], np.float32))
-    return kind_of([output.permute(1, 2, 0).numpy() for output in outputs])
+    found = kind_of([output.permute(1, 2, 0).numpy() for output in outputs])
+    return replace(found, name="mask") if masks and found.name == "lines" else found
 
 
-def _is_partial(output: Float[Tensor, "3 h w"]) -> bool:
-    """Whether a mask says of some pixels that nobody said what they are."""
+def _unknown(output: Float[Tensor, "3 h w"]) -> float | None:
+    """Share of a black and white mask of which nobody said what it is; None if it is no such."""
     levels = output.mul(255).round()
-    unknown = (levels == UNKNOWN).all(0)
-    ends = ((levels <= 8) | (levels >= 247)).all(0)
-    return bool(unknown.any()) and float((unknown | ends).float().mean()) > _PLAIN
+    unknown = (levels == UNKNOWN).all(0).float()
+    ends = ((levels <= 8) | (levels >= 247)).all(0).float()
+    return float(unknown.mean()) if float((unknown + ends).mean()) > _PLAIN else None
 
 
 def _ground_first(kind: OutputKind) -> Float[Tensor, "k 3"]:

@@ -16,6 +16,9 @@ _SIDE: Final = 768
 _HEART: Final = 0.4
 """How deep inside its object a place must lie to be a heart."""
 
+_STANDS_OUT: Final = 0.1
+"""How much deeper a heart lies than the way to the next."""
+
 _SMOOTH: Final = 1.0
 """Of the depths, before hearts are sought: sigma in places of the fine grid."""
 
@@ -30,9 +33,9 @@ def tell_apart(mask: Bool[Tensor, "h w"], depth: Float[Tensor, "f f"]) -> Int[Te
     Source: watershed from markers, on the depth (Meyer, 1991; `skimage.segmentation.watershed`).
     """
     from scipy import ndimage
-    from skimage import feature, segmentation
+    from skimage import morphology, segmentation
 
-    peaks: Any = feature.peak_local_max
+    maxima: Any = morphology.h_maxima
     watershed: Any = segmentation.watershed
 
     height, width = mask.shape
@@ -43,20 +46,14 @@ def tell_apart(mask: Bool[Tensor, "h w"], depth: Float[Tensor, "f f"]) -> Int[Te
     deep = F.interpolate(depth[None, None], size, mode="bilinear", align_corners=False)[0, 0]
     sigma = (_SMOOTH * size[0] / len(depth), _SMOOTH * size[1] / len(depth))
     smoothed = ndimage.gaussian_filter(deep.numpy(), sigma)
-    apart = max(1, round(1.5 * min(sigma)))
-    hearts = peaks(
-        smoothed,
-        min_distance=apart,
-        threshold_abs=_HEART * float(smoothed.max(initial=0)),
-        labels=where.astype(np.int32),
-        exclude_border=False,
-    )
-    markers = np.zeros(size, np.int32)
-    markers[tuple(hearts.T)] = np.arange(1, len(hearts) + 1)
+    # What stands out among its surroundings: else the heart of a large object falls to pieces.
+    hearts = maxima(smoothed, _STANDS_OUT) * (smoothed > _HEART * smoothed.max(initial=0)) * where
+    markers, count = ndimage.label(hearts, structure=np.ones((3, 3)))
+    markers = markers.astype(np.int32)
     # What has no heart is an object all the same.
-    parts, count = ndimage.label(where, structure=np.ones((3, 3)))
-    lacking = np.setdiff1d(np.arange(1, count + 1), np.unique(parts[markers > 0]))
-    for number, part in enumerate(lacking, start=len(hearts) + 1):
+    parts, pieces = ndimage.label(where, structure=np.ones((3, 3)))
+    lacking = np.setdiff1d(np.arange(1, pieces + 1), np.unique(parts[markers > 0]))
+    for number, part in enumerate(lacking, start=count + 1):
         markers[(parts == part) & (markers == 0)] = number
     found = watershed(-smoothed, markers, mask=where).astype(np.int32)
     if size != (height, width):
