@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 import vicl
+from vicl.encoders.packaged import MissingWeightsError
 from vicl.engine import PartialModel
 from vicl.models.matching import Matching
 from vicl.models.matching.cues import CUES, FINE_CUES, Marks, gather, learn
@@ -182,3 +183,16 @@ def test_only_engines_that_can_are_asked_for_presence(engine: Matching) -> None:
     found = parts.predict(image)
     assert found.objects is not None
     assert found.presence is None
+
+
+def test_analogies_serves_where_the_weights_are_missing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def missing(source: str, **_: object) -> None:
+        raise MissingWeightsError("efficientnet-lite2: not installed")
+
+    monkeypatch.setattr("vicl.loading.load_encoder", missing)
+    image, mask = scene(50, 50)
+    prompter = vicl.VisualPrompter(None, [(image, mask.numpy() > 0.5)], "segmentation")
+    assert prompter.model.name == "analogies"
+    assert "not installed" in caplog.text

@@ -134,7 +134,7 @@ def test_identity_answers_the_query() -> None:
 
 
 def test_unknown_engines_and_devices_are_refused() -> None:
-    with pytest.raises(ValueError, match="expected one of default, analogies"):
+    with pytest.raises(ValueError, match="expected one of matching, default, analogies"):
         load_model("nothing")
     with pytest.raises(ValueError, match="runs on the CPU only"):
         load_model("copy", device="cuda")

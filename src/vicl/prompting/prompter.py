@@ -22,6 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from vicl.canvas.layout import Layout
+from vicl.encoders.packaged import MissingWeightsError
 from vicl.engine import Filled, InContextModel, Inpainter, PartialModel
 from vicl.exports.answers import Answer, as_annotation
 from vicl.exports.overlay import overlay
@@ -112,7 +113,7 @@ class VisualPrompter:
         classes = named_classes(shown, task, classes)
         self.task = get_task(task, classes=classes, palette=palette, boxes=boxes)
         if model is None:
-            model = BEST_FOR_TASK.get(self.task.name, BEST_FOR_TASK["image"])
+            model = _best_model(self.task, device=device, dtype=dtype)
         if isinstance(model, str | os.PathLike):
             model = load_model(model, device=device, dtype=dtype)
         self.model, own = taken_apart(model)
@@ -423,6 +424,18 @@ def predict(
         **options: Keyword arguments of :class:`VisualPrompter`.
     """
     return VisualPrompter(model, as_examples(examples), task, **options).predict(query)
+
+
+def _best_model(
+    task: Task, *, device: Literal["auto", "cpu", "cuda", "mps"], dtype: str
+) -> InContextModel | Inpainter:
+    """The engine that measured best; `analogies` where the weights of that one are missing."""
+    try:
+        name = BEST_FOR_TASK.get(task.name, BEST_FOR_TASK["image"])
+        return load_model(name, device=device, dtype=dtype)
+    except MissingWeightsError as error:
+        log.warning("%s; answering by `analogies`, which knows no things", error)
+        return load_model("analogies", dtype=dtype)
 
 
 def _folder(folder: str | os.PathLike[str]) -> list[Path]:

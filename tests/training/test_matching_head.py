@@ -1,0 +1,142 @@
+"""Training the head: scenes, the bank, episodes, a few steps by a recipe, and what comes of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner
+from PIL import Image
+
+import vicl
+from vicl.cli import main
+from vicl.models.matching import Matching
+from vicl.models.matching.cues import Marks
+from vicl.training.matching.bank import open_bank
+from vicl.training.matching.episodes import Episodes, scribbled
+from vicl.training.matching.objective import mask_loss
+from vicl.training.matching.scenes import CutOuts, compose_group
+from vicl.training.recipe.data import RecipeError
+from vicl.training.recipe.files import load_any, load_recipe, shipped_heads
+from vicl.training.recipe.head import HeadRecipe
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Twelve pictures of a disc and a bar, with their masks, and two cut-outs."""
+    rows = []
+    for number in range(12):
+        rng = np.random.default_rng(number)
+        picture = rng.integers(60, 90, (64, 80, 3)).astype(np.uint8)
+        mask = np.zeros((64, 80), np.uint8)
+        y, x = int(rng.integers(15, 45)), int(rng.integers(15, 40))
+        picture[y - 10 : y + 10, x - 10 : x + 10] = (220, 40, 40)
+        mask[y - 10 : y + 10, x - 10 : x + 10] = 1
+        picture[:, 60:70] = (30, 40, 220)
+        mask[:, 60:70] = 2
+        Image.fromarray(picture).save(tmp_path / f"{number}.png")
+        Image.fromarray(mask).save(tmp_path / f"m{number}.png")
+        classes = {"box": {"value": 1, "fraction": 0.08}, "bar": {"value": 2, "fraction": 0.12}}
+        found = {"path": f"m{number}.png", "kind": "semantic", "classes": classes}
+        row = {"id": str(number), "image": f"{number}.png", "source": "drawn"}
+        rows.append({**row, "annotations": {"mask": found}})
+    (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "cut").mkdir()
+    for name, colour in (("a", (250, 200, 0)), ("b", (0, 200, 90)), ("c", (9, 9, 9))):
+        thing = Image.new("RGBA", (40, 40))
+        thing.paste((*colour, 255), (6, 6, 34, 34))
+        thing.save(tmp_path / "cut" / f"{name}.png")
+    return tmp_path
+
+
+def recipe_of(data: Path, **changes: object) -> dict[str, object]:
+    return {
+        "name": "tiny",
+        "trains": "matching-head",
+        "data": {
+            "photographs": [
+                {"path": str(data), "versions": 1, "held_out": 0.35, "unions": 0.3},
+            ],
+            "composed": {"folders": [str(data / "cut")], "groups": 2, "scenes": 2, "held_out": 1},
+        },
+        "head": {"widths": [8, 8], "fine": 8, "finest": 8},
+        "batch": {"size": 2},
+        "workers": 0,
+        "looks": 3,
+        "schedule": {"steps": 3},
+        "evaluation": {"every": 3},
+        "checkpoints": {"every": 2},
+        **changes,
+    }
+
+
+def test_scenes_show_what_their_labels_say(data: Path) -> None:
+    things = CutOuts.of([data / "cut"])
+    assert [len(files) for files in things.files] == [1, 1, 1]
+    ground = np.full((50, 60, 3), 128, np.uint8)
+    first, again = (
+        compose_group(np.random.default_rng(3), things, [ground, ground], 96) for _ in range(2)
+    )
+    for scene, same in zip(first, again, strict=True):
+        assert np.array_equal(scene.picture, same.picture)
+        assert set(np.unique(scene.labels)) <= {0, *scene.classes.values()}
+        assert ((scene.labels > 0) <= (scene.objects > 0)).all()
+
+
+def test_scribbles_lie_within_their_sides() -> None:
+    inside = torch.zeros(96, 96)
+    inside[20:60, 30:70] = 1
+    found = scribbled(np.random.default_rng(0), Marks(inside, 1 - inside))
+    assert 0 < int(found.inside.sum()) < 0.1 * inside.sum()
+    assert bool((found.inside <= inside).all())
+    assert bool((found.outside <= 1 - inside).all())
+
+
+def test_the_loss_heeds_what_is_known_alone() -> None:
+    truth = torch.zeros(1, 8, 8)
+    truth[:, 2:5, 2:5] = 1
+    right = 20 * (2 * truth - 1)
+    unknown = truth.clone()
+    unknown[:, 6:] = -1
+    wrong = right.clone()
+    wrong[:, 6:] = 20
+    assert float(mask_loss(right, truth, torch.ones(1))) < 1e-3
+    assert float(mask_loss(wrong, unknown, torch.ones(1))) < 1e-3
+    assert float(mask_loss(wrong, truth, torch.ones(1))) > 1
+
+
+def test_a_head_trains_goes_on_and_answers(data: Path, tmp_path: Path) -> None:
+    file, run = tmp_path / "tiny.yaml", tmp_path / "run"
+    file.write_text(yaml.safe_dump(recipe_of(data)))
+    result = CliRunner().invoke(main, ["train", str(file), "-o", str(run), "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    rows = open_bank(run / "bank" / "training").rows
+    held = {row.origin for row in open_bank(run / "bank" / "held-out").rows if row.source == 0}
+    assert held
+    assert not held & {row.origin for row in rows}
+    episodes = Episodes(run / "bank" / "training", load_any(file).data, 0)  # type: ignore[arg-type]
+    for first, again in zip(episodes[5], episodes[5], strict=True):
+        assert torch.equal(first, again)
+    engine = vicl.load_model(run / "model", device="cpu")
+    assert isinstance(engine, Matching)
+    mask = np.asarray(Image.open(data / "m0.png")) == 1
+    answer = vicl.predict(
+        data / "1.png", [(data / "0.png", mask)], "segmentation", model=engine, min_presence=0
+    )
+    assert answer.mask is not None
+    again = CliRunner().invoke(main, ["train", str(file), "-o", str(run)])
+    assert "go on with it by --resume" in again.output
+
+
+def test_recipes_of_heads_are_told_from_others(data: Path, tmp_path: Path) -> None:
+    assert shipped_heads() == ["matching-head"]
+    assert isinstance(load_any("matching-head"), HeadRecipe)
+    assert load_any("smoke") == load_recipe("smoke")
+    file = tmp_path / "wrong.yaml"
+    file.write_text(yaml.safe_dump(recipe_of(data, stepz=3)))
+    with pytest.raises(RecipeError, match="stepz"):
+        load_any(file)
