@@ -128,8 +128,8 @@ def test_a_head_trains_goes_on_and_answers(data: Path, tmp_path: Path) -> None:
         data / "1.png", [(data / "0.png", mask)], "segmentation", model=engine, min_presence=0
     )
     assert answer.mask is not None
-    again = CliRunner().invoke(main, ["train", str(file), "-o", str(run)])
-    assert "go on with it by --resume" in again.output
+    refused = CliRunner().invoke(main, ["train", str(file), "-o", str(run)])
+    assert "go on with it by --resume" in refused.output
 
 
 def test_recipes_of_heads_are_told_from_others(data: Path, tmp_path: Path) -> None:

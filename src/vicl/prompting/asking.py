@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+
+from vicl.encoders.packaged import MissingWeightsError
 from vicl.engine import InContextModel, Inpainter, PartialModel
+from vicl.loading import BEST_FOR_TASK, load_model
+from vicl.models.devices import Device
 from vicl.prompting.canvas_model import CanvasModel
 from vicl.prompting.settings import PromptSettings
 from vicl.prompting.tiling import LargeQueries
+from vicl.tasks import Task
+
+log = logging.getLogger(__name__)
 
 
 def as_engine(
@@ -56,3 +64,16 @@ def taken_apart(
     if not isinstance(model, CanvasModel):
         return model, {}
     return model.inpainter, model.settings.given()
+
+
+def best_model(task: Task, *, device: Device, dtype: str) -> InContextModel | Inpainter:
+    """Load the engine that measured best for a task.
+
+    Where the weights of that one are not installed, `analogies` stands in, and the log says so.
+    """
+    try:
+        name = BEST_FOR_TASK.get(task.name, BEST_FOR_TASK["image"])
+        return load_model(name, device=device, dtype=dtype)
+    except MissingWeightsError as error:
+        log.warning("%s; answering by `analogies`, which knows no things", error)
+        return load_model("analogies", dtype=dtype)

@@ -22,7 +22,6 @@ from PIL import Image
 from torch import Tensor
 
 from vicl.canvas.layout import Layout
-from vicl.encoders.packaged import MissingWeightsError
 from vicl.engine import Filled, InContextModel, Inpainter, PartialModel
 from vicl.exports.answers import Answer, as_annotation
 from vicl.exports.overlay import overlay
@@ -37,11 +36,11 @@ from vicl.images import (
     to_pil,
     to_tensor,
 )
-from vicl.loading import BEST_FOR_TASK, load_model
+from vicl.loading import load_model
 from vicl.models.devices import pick_dtype
 from vicl.prompt import Example, ExampleLike, Prompt, as_examples
 from vicl.prompting.annotated import named_classes, painted, with_shapes
-from vicl.prompting.asking import as_engine, taken_apart
+from vicl.prompting.asking import as_engine, best_model, taken_apart
 from vicl.prompting.batching import AT_ONCE, FAULTS, answers, unbroken
 from vicl.prompting.depth import at_white, open_query, white_of
 from vicl.prompting.expected import ExpectedScore
@@ -113,7 +112,7 @@ class VisualPrompter:
         classes = named_classes(shown, task, classes)
         self.task = get_task(task, classes=classes, palette=palette, boxes=boxes)
         if model is None:
-            model = _best_model(self.task, device=device, dtype=dtype)
+            model = best_model(self.task, device=device, dtype=dtype)
         if isinstance(model, str | os.PathLike):
             model = load_model(model, device=device, dtype=dtype)
         self.model, own = taken_apart(model)
@@ -400,10 +399,8 @@ class VisualPrompter:
         """A mask's objects, where they are wanted: as the engine or else as space parts them."""
         if mask is None or not self.settings.instances:
             return None
-        if len(filled) != len(self.task.classes) or any(one.objects is None for one in filled):
-            return separate_objects(mask)
         found = [one.objects.numpy() for one in filled if one.objects is not None]
-        return separate_objects(mask, found)
+        return separate_objects(mask, found if len(found) == len(self.task.classes) else ())
 
 
 def predict(
@@ -424,18 +421,6 @@ def predict(
         **options: Keyword arguments of :class:`VisualPrompter`.
     """
     return VisualPrompter(model, as_examples(examples), task, **options).predict(query)
-
-
-def _best_model(
-    task: Task, *, device: Literal["auto", "cpu", "cuda", "mps"], dtype: str
-) -> InContextModel | Inpainter:
-    """The engine that measured best; `analogies` where the weights of that one are missing."""
-    try:
-        name = BEST_FOR_TASK.get(task.name, BEST_FOR_TASK["image"])
-        return load_model(name, device=device, dtype=dtype)
-    except MissingWeightsError as error:
-        log.warning("%s; answering by `analogies`, which knows no things", error)
-        return load_model("analogies", dtype=dtype)
 
 
 def _folder(folder: str | os.PathLike[str]) -> list[Path]:
