@@ -280,7 +280,7 @@ def test_the_methods_of_a_model(folder: Path, tmp_path: Path) -> None:
 def test_what_load_model_does_not_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VICL_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(ValueError, match="got 'nonsense', expected one of default, "):
+    with pytest.raises(ValueError, match="got 'nonsense', expected one of matching, default, "):
         load_model("nonsense")
     with pytest.raises(ValueError, match="vicl download mae-vqgan-large-figures"):
         load_model("mae-vqgan-large-figures")
