@@ -28,8 +28,8 @@ BEST_FOR_TASK: dict[str, str] = {
     for task, measured in json.loads((WEIGHTS / "best_for_task.json").read_text()).items()
 }
 """Which engine `vicl.predict(model=None)` takes for a task, as measured on the sources that
-training has seen: masks and boxes by `vicl evaluate TASK --sources ccp --episodes 100`, the others by
-`benchmarks/default_model.py`."""
+training has seen: masks and boxes by `vicl evaluate TASK --sources ccp --episodes 100`, the others
+by `benchmarks/default_model.py`."""
 
 
 def load_model(
