@@ -19,6 +19,7 @@ from vicl.models.matching.engine import _kind, _marks
 from vicl.models.matching.objects import tell_apart
 from vicl.models.matching.view import FINE, MIDDLE, look
 from vicl.prompt import Example, Prompt
+from vicl.tasks.objects import separate_objects
 from vicl.tasks.segmentation import UNKNOWN
 
 
@@ -166,6 +167,12 @@ def test_touching_objects_are_told_apart_by_their_hearts() -> None:
     assert large.shape == (1152, 1152)
     assert len(large.unique()) == 3
     assert not tell_apart(torch.zeros(50, 60, dtype=torch.bool), depth).any()
+    specks = mask.clone()
+    specks[2:90:8, 2] = True  # no heart lies in them
+    assert len(tell_apart(specks, depth).unique()) == 3 + 11
+    labels = np.where(rows < 48, 1, 3).astype(np.uint8) * specks.numpy()
+    classes = [labels[separate_objects(labels) == n] for n in range(1, 1 + 2)]
+    assert all(len(set(found.tolist())) == 1 for found in classes)
 
 
 def test_only_engines_that_can_are_asked_for_presence(engine: Matching) -> None:

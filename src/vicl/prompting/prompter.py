@@ -104,8 +104,7 @@ class VisualPrompter:
         limit_pixels: int = DEFAULT_LIMIT_PIXELS,
         **settings: Any,
     ) -> None:
-        # Refuses what cannot be before anything is loaded.
-        PromptSettings.of(settings)
+        PromptSettings.of(settings)  # refuses what cannot be before anything is loaded
         pick_dtype(dtype)
         given = list(examples) if not isinstance(examples, str | Example) else examples
         shown = with_shapes(as_examples(given)) if given else ()

@@ -25,19 +25,22 @@ def separate_objects(
     Returns:
         Object numbers; 0 = background. Every object is 8-connected and of one class.
     """
+    from scipy import ndimage
     from skimage import measure
 
     connected: Any = measure.label
 
     found = np.zeros(mask.shape, np.int32)
     count = 0
-    for number in range(1, int(mask.max(initial=0)) + 1):
-        inside = mask == number
-        apart = np.where(inside, objects[number - 1] if objects else 1, 0)
+    # Each class is looked at where it is, else many classes would cost the whole mask each.
+    for number, place in enumerate(ndimage.find_objects(mask), start=1):
+        if place is None:
+            continue
+        apart = np.where(mask[place] == number, objects[number - 1][place] if objects else 1, 0)
         parts = np.asarray(connected(apart, background=0, connectivity=2), np.int32)
         kept = np.bincount(parts.ravel()) >= _LEAST
         kept[0] = False
         order = np.where(kept, np.cumsum(kept) + count, 0).astype(np.int32)
-        found += order[parts]
+        found[place] += order[parts]
         count += int(kept.sum())
     return found

@@ -109,8 +109,7 @@ class Matching:
     ) -> Matching:
         """This engine, asked otherwise; what it has encoded is shared."""
         least = self.min_presence if min_presence is None else min_presence
-        other = _remade(self.encoder, self.head, least, objects, masks)
-        return other
+        return _remade(self.encoder, self.head, least, objects, masks)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """What is pickled encodes and learns anew: what was kept only saves time."""

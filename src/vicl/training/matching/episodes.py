@@ -25,8 +25,8 @@ from vicl.training.matching.bank import Bank, Row, open_bank
 from vicl.training.recipe.head import HeadData
 from vicl.training.seeds import Purpose, numbers
 
-_LEAST_SHOWN, _LEAST_SOUGHT, _MOST_SHOWN = 0.006, 0.003, 0.85
-"""Share of a picture that a thing fills in an example, and in a query."""
+_LEAST_SHOWN, _MOST_SHOWN = 0.006, 0.85
+"""Share of a picture that a thing fills."""
 
 _ALL: Final = "*"
 """All classes of a picture together."""

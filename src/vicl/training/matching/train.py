@@ -83,11 +83,12 @@ def train_head(
 def _job(recipe: HeadRecipe, episodes: Episodes, looked_at: Episodes, folder: Path) -> Job:
     torch.manual_seed(recipe.seed)
     head = MatchingHead(recipe.head)
+    assert recipe.schedule.steps is not None  # recipes see to it
     return Job(
         objective=HeadObjective(head),
         rounds=functools.partial(_rounds, episodes, recipe.workers),
         batch=recipe.batch,
-        steps=recipe.schedule.steps or 1,
+        steps=recipe.schedule.steps,
         schedule=recipe.schedule,
         optimiser=recipe.optimiser,
         ema=recipe.ema,

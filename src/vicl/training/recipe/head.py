@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, model_validator
 
 from vicl.models.matching.head import HeadConfig
 from vicl.training.settings import (
@@ -128,3 +128,9 @@ class HeadRecipe(Part):
     looks: Many = 120
     checkpoints: Checkpoints = Checkpoints(every=100)
     log: Log = Log(trackers=())
+
+    @model_validator(mode="after")
+    def _check(self) -> HeadRecipe:
+        if self.schedule.steps is None:
+            raise ValueError("schedule: got epochs, but episodes are drawn without end; give steps")
+        return self
