@@ -39,7 +39,7 @@ _LEAST: Final = 0.02
 _INSIDE, _OUTSIDE = 0.5, 0.25
 """Share of a place from which, and up to which, it belongs to a side."""
 
-_VOTING: Final = ("mix", "objects")
+_VOTING: Final = ("mix", "objects", "things")
 """Levels that vote, both ways, and by which the query supports itself."""
 
 _KINDS: Final = ("marked", "rest", "difference", "best", "prototype")

@@ -2,7 +2,8 @@
 
 A U-Net over the middle grid, then two steps up to the grid of the picture. What it sees of the
 query itself is no more than colours and the encoder's edges, so that it learns how matches make a
-mask, and no class. How present the thing is it says from what it sees at the bottom.
+mask, and no class. Whether the thing is there at all is asked last, of the cues where the mask is:
+something of the query always matches best, but what is the thing matches well.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from vicl.models.matching.cues import CUES, FINE_CUES
 from vicl.models.pretrained import Pretrained
 
 _GROUPS = 8
+_ASKED = 32
+"""Units of the layer that tells presence."""
 
 
 class HeadConfig(Config):
@@ -86,7 +89,7 @@ class MatchingHead(Pretrained):
             before = width
         self.whole = nn.Linear(before, before)
         self.is_there = nn.Sequential(
-            nn.Linear(2 * before + config.cues, 64), nn.ReLU(), nn.Linear(64, 1)
+            nn.Linear(2 * config.cues + 2, _ASKED), nn.ReLU(), nn.Linear(_ASKED, 1)
         )
         beside = config.fine_cues + config.details + 3
         self.fine = _convs(first + beside, config.fine)
@@ -121,7 +124,6 @@ class MatchingHead(Pretrained):
             beside.append(values)
             values = block(F.max_pool2d(values, 2))
         values = values + self.whole(values.mean((2, 3)))[:, :, None, None]
-        seen = torch.cat([values.mean((2, 3)), values.amax((2, 3)), cues.amax((2, 3))], 1)
         for block in self.up:
             values = block(torch.cat([_twice(values), beside.pop()], 1))
         small = F.avg_pool2d(picture, 2) - 0.5
@@ -130,11 +132,18 @@ class MatchingHead(Pretrained):
         coarse = self.coarse_mask(values)
         picture = picture - 0.5
         finest = self.finest(torch.cat([_twice(values), _twice(coarse), picture], 1))
-        return Scored(
-            (_twice(coarse) + self.mask(finest))[:, 0],
-            self.is_there(seen)[:, 0],
-            torch.sigmoid(self.depth(values)[:, 0]),
-        )
+        mask = (_twice(coarse) + self.mask(finest))[:, 0]
+        return Scored(mask, self._presence(mask, cues), torch.sigmoid(self.depth(values)[:, 0]))
+
+    def _presence(
+        self, mask: Float[Tensor, "b p p"], cues: Float[Tensor, "b c m m"]
+    ) -> Float[Tensor, " b"]:
+        """From the cues where the mask is, and at their best; the mask is not bent for it."""
+        chance = torch.sigmoid(F.adaptive_avg_pool2d(mask.detach(), cues.shape[-1]))[:, None]
+        covered = chance.mean((2, 3))
+        inside = (chance * cues).mean((2, 3)) / covered.clamp(min=1e-6)
+        seen = [inside, cues.amax((2, 3)), chance.amax((2, 3)), covered.clamp(min=1e-4).log() / 4]
+        return self.is_there(torch.cat(seen, 1))[:, 0]
 
 
 def _twice(values: Tensor) -> Tensor:

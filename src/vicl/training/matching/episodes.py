@@ -41,11 +41,19 @@ _STROKES: Final = 0.02
 
 @dataclass(frozen=True)
 class Drawn:
-    """What an episode asks: rows of the bank, and the classes that are asked for."""
+    """What an episode asks: rows of the bank, and the classes that are asked for.
+
+    Attributes:
+        examples: Rows that show them.
+        query: Row that is asked about.
+        classes: By their names, which mean something else in another source or group.
+        there: Whether the query shows any of them.
+    """
 
     examples: tuple[int, ...]
     query: int
     classes: tuple[str, ...]
+    there: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +90,20 @@ class Chooser:
             found[row.source, row.group].append(index)
         return found
 
+    @cached_property
+    def _groups(self) -> dict[int, list[tuple[int, str]]]:
+        found: dict[int, list[tuple[int, str]]] = defaultdict(list)
+        for key in self._by_group:
+            found[key[0]].append(key)
+        return found
+
+    def _elsewhere(self, source: int) -> list[int]:
+        """Sources that show nothing of a source: not scenes, which stand on photographs of all."""
+        composed = len(self.data.photographs)
+        if source == composed:
+            return sorted(self._groups)
+        return [one for one in sorted(self._groups) if one not in (source, composed)]
+
     def _weights(self) -> np.ndarray:
         weights = [one.weight for one in self.data.photographs]
         if self.data.composed is not None:
@@ -116,16 +138,23 @@ class Chooser:
             if not whole and not absent and rng.random() < 0.3 * unions:
                 others = sorted(set(self.rows[examples[0]].shares) & set(self.rows[query].shares))
                 classes = (name, others[int(rng.integers(len(others)))])
-            return Drawn(tuple(examples), query, classes)
+            return Drawn(tuple(examples), query, classes, not absent)
         raise ValueError("data: no episode can be drawn; the pictures share no class")
 
     def _query(
         self, rng: Generator, source: int, group: str, name: str, *, absent: bool
     ) -> int | None:
-        rows = self._by_group[source, group]
         if not absent:
             rows = self._by_class[source][group, name]
             return int(rows[int(rng.integers(len(rows)))])
+        rows = self._by_group[source, group]
+        elsewhere = self._elsewhere(source)
+        if elsewhere and rng.random() < self.data.elsewhere:
+            other = elsewhere[int(rng.integers(len(elsewhere)))]
+            found = [key for key in self._groups[other] if key != (source, group)]
+            if found:
+                rows = self._by_group[found[int(rng.integers(len(found)))]]
+                return int(rows[int(rng.integers(len(rows)))])
         photographs = self.data.photographs
         kinds = photographs[source].kinds if source < len(photographs) else ()
         akin = next((set(kind) for kind in kinds if name in kind), {name})
@@ -182,7 +211,7 @@ class Episodes(Dataset[tuple[Tensor, ...]]):
             cues = cues * torch.from_numpy(rng.random(len(cues)) >= _DROPPED)[:, None, None]
         if not self.plain and rng.random() < self.data.placeless:
             cues[PLACE] = 0
-        inside, known = self._mask(drawn.query, drawn.classes)
+        inside, known = self._mask(drawn.query, drawn.classes if drawn.there else ())
         truth = torch.where(known, inside.float(), -1.0)
         depth = torch.from_numpy(np.array(self.bank.depths[drawn.query])).float() / 255
         depth = depth * (_shrunk(inside & known) > 0)

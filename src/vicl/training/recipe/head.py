@@ -74,6 +74,7 @@ class HeadData(Part):
         composed: Scenes of cut-outs.
         leave_out: Listings of episodes (`vicl evaluate ... --list`) none of whose pictures is used.
         absent: Share of the episodes whose thing is not in the query.
+        elsewhere: Share of these whose query is of another source, or of another group of scenes.
         several: Share of the episodes with two to four examples.
         scribbles: Share whose examples are marked by scribbles.
         placeless: Share that is not told where the examples' things are.
@@ -82,7 +83,8 @@ class HeadData(Part):
     photographs: tuple[Photographs, ...] = Field(min_length=1)
     composed: Composed | None = None
     leave_out: tuple[str, ...] = ()
-    absent: Share = 0.1
+    absent: Share = 0.2
+    elsewhere: Share = 0.4
     several: Share = 0.25
     scribbles: Share = 0.2
     placeless: Share = 0.5
