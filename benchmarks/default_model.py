@@ -1,4 +1,4 @@
-"""How good is a learned engine, beside the floors and `analogies`?  Which is for which task?
+"""How good is a learned engine, beside the floors and the others?  Which is for which task?
 
     python benchmarks/default_model.py --model runs/mae-vqgan-default-cpu/model --out out/default
 
@@ -11,10 +11,10 @@ measures, on the CPU and with bootstrap 95% intervals:
   --data, a folder with a manifest, without the sources that it marks with "use": "train";
 - tokenizer: how near photographs and masks come back from the engine's tokenizer;
 - speed: loading, one prompt, size on the disk;
-- choice: which of the engine and `analogies` is better for a task.  So that no photograph of the
-  evaluation decides, this is asked on the sources that training has seen, for edges on such rules,
-  and for images by the seen rules of the part "rules".  The learned engine is chosen only where its
-  mean is better and the interval of the paired difference is above 0.
+- choice: which of the engine, `matching` and `analogies` is best for a task.  So that no photograph
+  of the evaluation decides, this is asked on the sources that training has seen, for edges on such
+  rules, and for images by the seen rules of the part "rules".  Another engine than `analogies` is
+  chosen only where the interval of the paired difference to it is above 0; of two, the better.
 
 Writes results.json, results.md (tables for a model card), best_for_task.json (which engine
 `vicl.predict(model=None)` should take) and sheets/.  Pictures of --data are in private-* alone;
@@ -85,6 +85,7 @@ SETS_MEAN = {
     "content": "content that it never shows",
 }
 BELOW_GRAY = Metric("below_gray", "share by which the chroma error is below the gray picture's")
+RIVALS = ("analogies", "matching")
 LOADS, PROMPTS, QUERY, THREADS = 5, 10, 256, 2
 
 
@@ -96,8 +97,8 @@ class Bench:
         self.manifest = Path(given.data) / NAME
         if NEED_DATA & set(given.only):
             read_manifest(given.data)  # says what is wrong before anything is computed
-        self.models = load_models(["analogies", given.model], device="cpu")
-        (_, self.analogies), (self.name, self.learned) = self.models.items()
+        self.models = load_models([*RIVALS, given.model], device="cpu")
+        *_, (self.name, self.learned) = self.models.items()
         if self.learned.weights_hash is None:
             raise EvaluationError(f"--model: {given.model} has no weights; give a learned engine")
 
@@ -164,14 +165,17 @@ class Bench:
         metric = metric or runs[0].headline
         of = statistic or partial(statistic_of, runs, metric)
         n = sum(len(results.episodes) for results in runs)
-        pair = [of(self.name), of("analogies")]
-        better = difference(*(pair if metric.higher_is_better else reversed(pair)))
+        better = {}
+        for name in (name for name in self.models if name != "analogies"):
+            pair = [of(name), of("analogies")]
+            over = difference(*(pair if metric.higher_is_better else reversed(pair)))
+            better[name] = bootstrap_statistic(over, n)
         return Row(
             label,
             metric,
             n,
             {engine.name: bootstrap_statistic(of(engine.name), n) for engine in runs[0].engines},
-            bootstrap_statistic(better, n),
+            better,
             on=sources_of(runs),
         )
 
@@ -301,7 +305,7 @@ def speed(bench: Bench) -> Part:
     prompts = [shown.load(one).prompt for one in shown.episodes(PROMPTS + 1, seed=bench.given.seed)]
     torch.set_num_threads(THREADS)
     try:
-        for model in (Copy(), Identity(), bench.analogies, bench.learned):
+        for model in (Copy(), Identity(), *bench.models.values()):
             answer = as_engine(model, "image").answer
             took = [seconds(partial(answer, [prompt])) for prompt in prompts][1:]
             name = f"a prompt of {QUERY} px by {model.name}, s (median of {PROMPTS})"
@@ -361,19 +365,20 @@ def best_for_task(bench: Bench, parts: Mapping[str, Part]) -> dict[str, dict[str
 
 
 def chosen(bench: Bench, row: Row | None) -> dict[str, Any]:
-    """The better engine of a row, with why."""
-    if row is None or row.better is None:
+    """The best engine of a row, with why."""
+    if row is None:
         return {"engine": "analogies", "on": "not measured", "n": 0}
-    mean, low, high = row.better.mean, row.better.low, row.better.high
-    over = ", mean over rules" if row.metric.name in ("psnr_gain", "f") else ""
+    name, over = max(row.better.items(), key=lambda one: one[1].mean)
+    called = {bench.name: "default"}
+    means = {called.get(one, one): row.engines[one].mean for one in bench.models}
+    rules = ", mean over rules" if row.metric.name in ("psnr_gain", "f") else ""
     return {
-        "engine": "default" if mean > 0 and low > 0 else "analogies",
-        "measure": heading(row.metric) + over,
+        "engine": called.get(name, name) if over.low > 0 else "analogies",
+        "measure": heading(row.metric) + rules,
         "on": row.on,
         "n": row.n,
-        "default": row.engines[bench.name].mean,
-        "analogies": row.engines["analogies"].mean,
-        "difference": [mean, low, high],
+        **means,
+        "difference": [over.mean, over.low, over.high],
     }
 
 
@@ -431,7 +436,7 @@ def report(bench: Bench, parts: Mapping[str, Part]) -> None:
         f"{given.episodes} --seed {given.seed}`; means with bootstrap 95% intervals. Weights: "
         f"SHA-256 {bench.learned.weights_hash}."
     )
-    engines = ["copy", "identity", "analogies", bench.name]
+    engines = ["copy", "identity", *bench.models]
     tables = list(sections(engines, parts))
     write_atomic(bench.out / "results.md", markdown(head, tables, notes).encode())
     for one in tables:

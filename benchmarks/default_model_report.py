@@ -18,16 +18,16 @@ PHOTOGRAPHS: tuple[TaskName, ...] = ("segmentation", "detection", "edges", "colo
 
 @dataclass(frozen=True)
 class Row:
-    """What engines are worth on some episodes, and by how much the learned one is better.
+    """What engines are worth on some episodes, and by how much they are better than `analogies`.
 
-    `better` is the paired difference to `analogies`, above 0 where the learned engine is better.
+    `better` has the paired difference to it, an engine each, above 0 where the engine is better.
     """
 
     label: str
     metric: Metric
     n: int
     engines: dict[str, Interval]
-    better: Interval | None = None
+    better: dict[str, Interval] = field(default_factory=dict)
     on: str = ""
 
 
@@ -57,20 +57,24 @@ def sections(engines: Sequence[str], parts: Mapping[str, Part]) -> Iterator[Sect
     ):
         rows = [row for name in several if name in parts for row in parts[name].rows]
         own = ["tokenizer"] if "tokenizer" in several else list(engines)
-        last = [] if own == ["tokenizer"] else ["better than `analogies` by"]
+        rivals = list(dict.fromkeys(name for row in rows for name in row.better))
+        last = [f"`{name}` better than `analogies` by" for name in rivals]
         headers = ["", "measure", "n", *(f"`{name}`" for name in own), *last]
         if rows:
-            yield title, headers, [cells(row, own, bool(last)) for row in rows]
+            yield title, headers, [cells(row, own, rivals) for row in rows]
     if "speed" in parts:
         facts = [[name, f"{value:.3g}"] for name, value in parts["speed"].facts.items()]
         yield "Speed and size", ["", ""], facts
 
 
-def cells(row: Row, engines: Sequence[str], compared: bool) -> list[str]:
+def cells(row: Row, engines: Sequence[str], rivals: Sequence[str]) -> list[str]:
     """A row of a table."""
     values = [show(row.engines[name], row.metric) for name in engines]
-    better = "" if row.better is None else show(row.better, row.metric, signed=True)
-    return [row.label, heading(row.metric), str(row.n), *values, *([better] if compared else [])]
+    better = [
+        show(row.better[name], row.metric, signed=True) if name in row.better else ""
+        for name in rivals
+    ]
+    return [row.label, heading(row.metric), str(row.n), *values, *better]
 
 
 def markdown(head: str, tables: Sequence[Section], notes: Sequence[str]) -> str:

@@ -162,7 +162,8 @@ def test_default_model(tmp_path: Path, learned: Path) -> None:
         assert not any("known" in sources for sources in queries)
         assert "known" not in parts[kind]["rows"][0]["on"]
         assert "left out, as trained on: known" in parts[kind]["notes"][0]
-        assert list(parts[kind]["rows"][0]["engines"]) == ["copy", "identity", "analogies", "tiny"]
+        engines = ["copy", "identity", "analogies", "matching", "tiny"]
+        assert list(parts[kind]["rows"][0]["engines"]) == engines
     assert all(row["on"] == "new, other" for row in parts["tokenizer"]["rows"])
     for row in parts["choice"]["rows"]:
         assert row["on"] == "known 2" or row["label"] == "edges"
@@ -181,8 +182,9 @@ def test_default_model(tmp_path: Path, learned: Path) -> None:
     for task, one in best.items():
         mean, low, _ = one["difference"]
         sign = -1 if task == "colorization" else 1
-        assert mean == pytest.approx(sign * (one["default"] - one["analogies"]))
-        assert one["engine"] == ("default" if low > 0 and mean > 0 else "analogies")
+        gains = {e: sign * (one[e] - one["analogies"]) for e in ("default", "matching")}
+        assert mean == pytest.approx(max(gains.values()))
+        assert one["engine"] == (max(gains, key=gains.__getitem__) if low > 0 else "analogies")
 
     sheets = [path.name for path in (out / "sheets").iterdir()]
     assert "rules-unseen-best.png" in sheets

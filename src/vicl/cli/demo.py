@@ -16,7 +16,7 @@ from vicl.files.packaged import PHOTOS
 if TYPE_CHECKING:
     from torch import Tensor
 
-ENGINES = ("default", "analogies", "copy", "identity")
+ENGINES = ("matching", "analogies", "default", "copy", "identity")
 
 
 @click.command(
