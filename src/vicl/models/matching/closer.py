@@ -29,6 +29,9 @@ _THIN: Final = 0.06
 _FIRST: Final = 0.5
 """Share of the first look in the joined log-odds."""
 
+_AGREE: Final = 0.4
+"""IoU of the two looks from which they are joined."""
+
 _SHOWN: Final = 8
 """At most so many tiles of examples are matched with: those that have the most marked."""
 
@@ -58,7 +61,7 @@ class Closer:
         return [
             _joined(one, [answer_class(known, view, head, placeless=True) for view in views])
             if known is not None
-            else one._replace(mask=_grown(one.mask), depth=_grown(one.depth))
+            else _on_larger_grid(one)
             for one, known in zip(first, self.known, strict=True)
         ]
 
@@ -114,9 +117,18 @@ def learn_closer(
 
 
 def _joined(first: Scored, tiles: Sequence[Scored]) -> Scored:
+    """Both looks together, if they see the same; else the first, which sees the whole scene."""
+    grown = _on_larger_grid(first)
     near = _blended([tile.mask[0] for tile in tiles])
-    mask = _FIRST * _grown(first.mask) + (1 - _FIRST) * near
-    return first._replace(mask=mask, depth=_blended([tile.depth[0] for tile in tiles]))
+    shared = float(((grown.mask > 0) & (near > 0)).sum())
+    if shared < _AGREE * float(((grown.mask > 0) | (near > 0)).sum()):
+        return grown
+    depth = _blended([tile.depth[0] for tile in tiles])
+    return grown._replace(mask=_FIRST * grown.mask + (1 - _FIRST) * near, depth=depth)
+
+
+def _on_larger_grid(first: Scored) -> Scored:
+    return first._replace(mask=_grown(first.mask), depth=_grown(first.depth))
 
 
 def _step(tile: int) -> int:
