@@ -27,6 +27,7 @@ from vicl.models.matching.cues import Marks
 from vicl.models.matching.head import MatchingHead, Scored
 from vicl.models.matching.knowledge import ClassKnowledge, answer_class, learn_class
 from vicl.models.matching.objects import tell_apart
+from vicl.models.matching.specks import without_specks
 from vicl.models.matching.view import FINE, SIDE, View, look
 from vicl.prompt import Prompt
 from vicl.tasks.segmentation import UNKNOWN
@@ -205,6 +206,7 @@ class Matching:
         there = torch.tensor([chance >= self.min_presence for chance in presence])
         bounded = torch.where(there[:, None, None], masks, -_BOUND).clamp(-_BOUND, _BOUND)
         odds = upsample(bounded, (query.shape[1], query.shape[2]), guide=query.cpu())
+        odds = torch.stack([without_specks(of_class) for of_class in odds])
         if len(odds) == 1:
             chance = torch.sigmoid(odds)
             portions = torch.cat([1 - chance, chance])
