@@ -21,13 +21,16 @@ from vicl.images import resize
 from vicl.models.matching.cues import Marks, learn
 from vicl.models.matching.head import MatchingHead, Scored
 from vicl.models.matching.knowledge import ClassKnowledge, answer_class
-from vicl.models.matching.view import FINE, SIDE, View, see
+from vicl.models.matching.view import FINE, PICTURE, SIDE, View, see
 
 _THIN: Final = 0.06
 """Up to this thickness things are small, in shares of a picture's side: see :func:`is_small`."""
 
 _FIRST: Final = 0.5
 """Share of the first look in the joined log-odds."""
+
+_NOTHING: Final = -1.0
+"""Log-odds that the first look reaches nowhere in a tile that is not looked at again."""
 
 _AGREE: Final = 0.4
 """IoU of the two looks from which they are joined."""
@@ -56,14 +59,28 @@ class Closer:
         encoder: Encoder,
         head: MatchingHead,
     ) -> list[Scored]:
-        """Look at a query again and join that with what was seen first, class by class."""
-        views = [_look(tile, encoder) for tile in _cut(query)]
-        return [
-            _joined(one, [answer_class(known, view, head, placeless=True) for view in views])
-            if known is not None
-            else _on_larger_grid(one)
-            for one, known in zip(first, self.known, strict=True)
-        ]
+        """Look at a query again and join that with what was seen first, class by class.
+
+        Tiles in which the first look surely saw nothing of a class stay as they are.
+        """
+        tiles = _cut(query)
+        views: dict[int, View] = {}
+
+        def near(index: int, known: ClassKnowledge, seen: Scored) -> Scored:
+            if float(seen.mask.max()) < _NOTHING:
+                return seen
+            if index not in views:
+                views[index] = _look(tiles[index], encoder)
+            return answer_class(known, views[index], head, placeless=True)
+
+        found = []
+        for one, known in zip(first, self.known, strict=True):
+            grown = one._replace(mask=_grown(one.mask), depth=_grown(one.depth))
+            if known is not None:
+                seen = [near(index, known, part) for index, part in enumerate(_parts(grown))]
+                grown = _joined(grown, seen)
+            found.append(grown)
+        return found
 
 
 def is_small(marks: Sequence[Marks]) -> bool:
@@ -117,18 +134,27 @@ def learn_closer(
 
 
 def _joined(first: Scored, tiles: Sequence[Scored]) -> Scored:
-    """Both looks together, if they see the same; else the first, which sees the whole scene."""
-    grown = _on_larger_grid(first)
+    """Both looks together, if they see the same; else the first, which sees the whole scene.
+
+    Args:
+        first: On the larger square's grids.
+        tiles: Of the second look.
+    """
     near = _blended([tile.mask[0] for tile in tiles])
-    shared = float(((grown.mask > 0) & (near > 0)).sum())
-    if shared < _AGREE * float(((grown.mask > 0) | (near > 0)).sum()):
-        return grown
+    shared = float(((first.mask > 0) & (near > 0)).sum())
+    if shared < _AGREE * float(((first.mask > 0) | (near > 0)).sum()):
+        return first
     depth = _blended([tile.depth[0] for tile in tiles])
-    return grown._replace(mask=_FIRST * grown.mask + (1 - _FIRST) * near, depth=depth)
+    return first._replace(mask=_FIRST * first.mask + (1 - _FIRST) * near, depth=depth)
 
 
-def _on_larger_grid(first: Scored) -> Scored:
-    return first._replace(mask=_grown(first.mask), depth=_grown(first.depth))
+def _parts(scored: Scored) -> list[Scored]:
+    """What a look at the whole says of each tile."""
+    places = zip(_places(PICTURE), _places(FINE), strict=True)
+    return [
+        scored._replace(mask=scored.mask[:, *place], depth=scored.depth[:, *fine])
+        for place, fine in places
+    ]
 
 
 def _step(tile: int) -> int:
