@@ -22,11 +22,13 @@ from vicl.images import to_tensor
 from vicl.images.upsampling import upsample
 from vicl.models.analogies import Analogies
 from vicl.models.analogies.outputs import OutputKind, kind_of, shares
+from vicl.models.matching.closer import Closer, is_small, learn_closer, side_of
 from vicl.models.matching.cues import Marks
 from vicl.models.matching.head import MatchingHead, Scored
 from vicl.models.matching.knowledge import ClassKnowledge, answer_class, learn_class
 from vicl.models.matching.objects import tell_apart
-from vicl.models.matching.view import FINE, View, look
+from vicl.models.matching.specks import without_specks
+from vicl.models.matching.view import FINE, SIDE, View, look
 from vicl.prompt import Prompt
 from vicl.tasks.segmentation import UNKNOWN
 
@@ -50,10 +52,12 @@ class _Taught:
     Attributes:
         colours: RGB of the ground, then of the classes.
         known: Of each class.
+        closer: Where a class's things are small.
     """
 
     colours: Float[Tensor, "k 3"]
     known: tuple[ClassKnowledge, ...]
+    closer: Closer | None = None
 
 
 def _remade(
@@ -138,6 +142,9 @@ class Matching:
         with torch.inference_mode():
             view = self._view(query)
             scored = [answer_class(known, view, self.head) for known in taught.known]
+            if taught.closer is not None:
+                on = query.to(self.device)
+                scored = taught.closer.improve(scored, on, self.encoder, self.head)
         return self._draw(scored, taught.colours, query)
 
     def _view(self, image: Tensor) -> View:
@@ -165,7 +172,30 @@ class Matching:
                 learn_class(views, [one.to(self.device) for one in of_class], self.head)
                 for of_class in zip(*marks, strict=True)
             )
-        return _Taught(colours, known)
+            closer = self._learn_closer(pairs, colours)
+        return _Taught(colours, known, closer)
+
+    def _learn_closer(
+        self, pairs: Sequence[tuple[Tensor, Tensor]], colours: Float[Tensor, "k 3"]
+    ) -> Closer | None:
+        """What the examples teach from nearer, where what they mark is small."""
+        small = [
+            is_small(of_class)
+            for of_class in zip(
+                *(_marks(output, colours, SIDE) for _, output in pairs), strict=True
+            )
+        ]
+        if not any(small):
+            return None
+        images = [image.to(self.device) for image, _ in pairs]
+        marks = [_marks(output, colours, side_of(FINE)) for _, output in pairs]
+        known = (
+            learn_closer(images, [one.to(self.device) for one in of_class], self.encoder)
+            if wanted
+            else None
+            for wanted, of_class in zip(small, zip(*marks, strict=True), strict=True)
+        )
+        return Closer(tuple(known))
 
     def _draw(
         self, scored: Sequence[Scored], colours: Float[Tensor, "k 3"], query: Float[Tensor, "3 h w"]
@@ -176,6 +206,7 @@ class Matching:
         there = torch.tensor([chance >= self.min_presence for chance in presence])
         bounded = torch.where(there[:, None, None], masks, -_BOUND).clamp(-_BOUND, _BOUND)
         odds = upsample(bounded, (query.shape[1], query.shape[2]), guide=query.cpu())
+        odds = torch.stack([without_specks(of_class) for of_class in odds])
         if len(odds) == 1:
             chance = torch.sigmoid(odds)
             portions = torch.cat([1 - chance, chance])
@@ -226,18 +257,26 @@ def _ground_first(kind: OutputKind) -> Float[Tensor, "k 3"]:
     return colours[order]
 
 
-def _marks(output: Float[Tensor, "3 h w"], colours: Float[Tensor, "k 3"]) -> list[Marks]:
-    """What an output marks of each class; gray between black and white is unknown."""
+def _marks(
+    output: Float[Tensor, "3 h w"], colours: Float[Tensor, "k 3"], side: int = FINE
+) -> list[Marks]:
+    """What an output marks of each class; gray between black and white is unknown.
+
+    Args:
+        output: Of an example.
+        colours: The palette, the ground first.
+        side: Of the grid.
+    """
     if _is_plain(colours):
         level = output.mean(0)
         level = torch.where((255 * level).round() == UNKNOWN, 0.5, level)
         maps = torch.stack([1 - 2 * level, 2 * level - 1]).clamp(0, 1)
     else:
         maps = torch.from_numpy(shares(output.permute(1, 2, 0).numpy(), colours.numpy()))
-    if min(maps.shape[1:]) < FINE:
-        maps = F.interpolate(maps[None], (FINE, FINE), mode="bilinear", align_corners=False)[0]
+    if min(maps.shape[1:]) < side:
+        maps = F.interpolate(maps[None], (side, side), mode="bilinear", align_corners=False)[0]
     else:
-        maps = F.adaptive_avg_pool2d(maps[None], FINE)[0]
+        maps = F.adaptive_avg_pool2d(maps[None], side)[0]
     if _is_plain(colours):
         return [Marks(maps[1], maps[0])]
     return [Marks(part, 1 - part) for part in maps[1:]]

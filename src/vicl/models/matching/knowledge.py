@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from vicl.models.matching.cues import Knowledge, Marks, gather, learn
+from vicl.models.matching.cues import PLACE, Knowledge, Marks, gather, learn
 from vicl.models.matching.head import MatchingHead, Scored
 from vicl.models.matching.view import MIDDLE, View
 
@@ -101,9 +101,20 @@ def learn_class(
     return ClassKnowledge(known, _trusted(asked) if len(asked) > 1 else None)
 
 
-def answer_class(learned: ClassKnowledge, query: View, head: MatchingHead) -> Scored:
-    """Score a query, on its picture's grid; a batch of one."""
+def answer_class(
+    learned: ClassKnowledge, query: View, head: MatchingHead, *, placeless: bool = False
+) -> Scored:
+    """Score a query, on its picture's grid; a batch of one.
+
+    Args:
+        learned: Of the class.
+        query: Looked at.
+        head: Decides.
+        placeless: Where the examples' things are does not matter.
+    """
     cues, fine = gather(learned.known, query)
+    if placeless:
+        cues[PLACE] = 0
     scored = _score(head, cues, fine, query)
     if learned.correction is None:
         return scored

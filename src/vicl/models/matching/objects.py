@@ -16,7 +16,7 @@ _SIDE: Final = 768
 _HEART: Final = 0.4
 """How deep inside its object a place must lie to be a heart."""
 
-_STANDS_OUT: Final = 0.1
+_STANDS_OUT: Final = 0.05
 """How much deeper a heart lies than the way to the next."""
 
 _SMOOTH: Final = 1.0
