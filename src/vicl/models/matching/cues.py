@@ -64,6 +64,11 @@ CUES: Final = (
 FINE_CUES: Final = ("colour marked", "colour rest", "edges difference", "colour self")
 """Cues on the fine grid."""
 
+TELLING: Final = tuple(
+    CUES.index(f"{level} {kind}") for level in ("things", "mix") for kind in ("marked", "rest")
+)
+"""Those that tell, where the mask is, whether the thing is there: absolute likenesses."""
+
 PLACE: Final = CUES.index("place")
 _MIX: Final = CUES.index("mix difference")
 

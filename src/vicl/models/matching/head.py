@@ -17,12 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from vicl.models.configs import Config, Size
-from vicl.models.matching.cues import CUES, FINE_CUES
+from vicl.models.matching.cues import CUES, FINE_CUES, TELLING
 from vicl.models.pretrained import Pretrained
 
 _GROUPS = 8
-_ASKED = 32
-"""Units of the layer that tells presence."""
 
 
 class HeadConfig(Config):
@@ -57,7 +55,8 @@ class Scored(NamedTuple):
 
     Attributes:
         mask: Log-odds of being of the thing, on the picture's grid.
-        presence: Log-odds that the thing is there at all.
+        presence: Log-odds that the thing is there at all; they mean nothing for small things, which
+            the deeper levels do not see.
         depth: On the fine grid: how deep inside its own object a place lies, from 0 at the
             border to 1.
     """
@@ -88,9 +87,7 @@ class MatchingHead(Pretrained):
             self.up.insert(0, _convs(width + before, before))
             before = width
         self.whole = nn.Linear(before, before)
-        self.is_there = nn.Sequential(
-            nn.Linear(2 * config.cues + 2, _ASKED), nn.ReLU(), nn.Linear(_ASKED, 1)
-        )
+        self.is_there = nn.Linear(len(TELLING), 1)
         beside = config.fine_cues + config.details + 3
         self.fine = _convs(first + beside, config.fine)
         self.depth = nn.Conv2d(config.fine, 1, 1)
@@ -138,12 +135,14 @@ class MatchingHead(Pretrained):
     def _presence(
         self, mask: Float[Tensor, "b p p"], cues: Float[Tensor, "b c m m"]
     ) -> Float[Tensor, " b"]:
-        """From the cues where the mask is, and at their best; the mask is not bent for it."""
+        """From how like the thing is what the mask covers; the mask is not bent for it.
+
+        Of a few likenesses alone, linearly: told more, it learns what is absent from the pictures
+        of the training, and knows less of others.
+        """
         chance = torch.sigmoid(F.adaptive_avg_pool2d(mask.detach(), cues.shape[-1]))[:, None]
-        covered = chance.mean((2, 3))
-        inside = (chance * cues).mean((2, 3)) / covered.clamp(min=1e-6)
-        seen = [inside, cues.amax((2, 3)), chance.amax((2, 3)), covered.clamp(min=1e-4).log() / 4]
-        return self.is_there(torch.cat(seen, 1))[:, 0]
+        inside = (chance * cues[:, TELLING]).mean((2, 3)) / chance.mean((2, 3)).clamp(min=1e-6)
+        return self.is_there(inside)[:, 0]
 
 
 def _twice(values: Tensor) -> Tensor:

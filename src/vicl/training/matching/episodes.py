@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import Dataset
 
+from vicl.models.matching.closer import is_small
 from vicl.models.matching.cues import PLACE, Marks, gather, learn
 from vicl.models.matching.view import FINE, View
 from vicl.training.matching.bank import Bank, Row, open_bank
@@ -192,14 +193,20 @@ class Episodes(Dataset[tuple[Tensor, ...]]):
 
     @torch.inference_mode()
     def __getitem__(self, number: int) -> tuple[Tensor, ...]:
-        """Cues, fine cues, details, picture, truth and depth of an episode."""
+        """What an episode shows and wants.
+
+        Returns:
+            Cues, fine cues, details, picture, truth and depth; and 1 where presence can be told of
+            what the examples mark, 0 where that is small.
+        """
         rng = numbers(self.seed, Purpose.EPISODES, number)
         drawn = self._chooser.choose(rng)
-        views, marks = [], []
+        views, marks, whole = [], [], []
         for index in drawn.examples:
             turned = rng.random() < 0.5
             inside, known = self._mask(index, drawn.classes)
             mark = Marks(_shrunk(inside & known), _shrunk(~inside & known))
+            whole.append(Marks(inside.float(), (~inside).float()))
             if rng.random() < self.data.scribbles:
                 mark = scribbled(rng, mark)
             views.append(_turned_view(self.bank.view(index), turned))
@@ -222,6 +229,7 @@ class Episodes(Dataset[tuple[Tensor, ...]]):
             query.picture,
             _turned(truth, turned),
             _turned(depth, turned),
+            torch.tensor(float(not is_small(whole))),
         )
 
     def _mask(

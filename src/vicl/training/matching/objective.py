@@ -31,13 +31,14 @@ class HeadObjective(Objective):
 
         Args:
             batch: Cues, fine cues, details, picture; truth, in [0, 1] or -1 where nobody knows;
-                depth in [0, 1]; and the number of the step.
+                depth in [0, 1]; whether presence can be told; and the number of the step.
         """
-        *seen, truth, depth, _ = batch
+        *seen, truth, depth, told, _ = batch
         scored = self.model(*seen)
         there = (truth > 0.5).flatten(1).any(1).float()
         mask = mask_loss(scored.mask, truth, there)
-        presence = F.binary_cross_entropy_with_logits(scored.presence, there)
+        unsure = F.binary_cross_entropy_with_logits(scored.presence, there, reduction="none")
+        presence = (unsure * told).sum() / told.sum().clamp(min=1)
         deep = (scored.depth - depth).square()
         inside = (depth > 0).float()
         off = (deep * (0.2 + inside)).mean()

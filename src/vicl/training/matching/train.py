@@ -134,14 +134,15 @@ def _looking(episodes: Episodes, count: int) -> Callable[[Any], Look]:
         losses, overlaps, found = [], [], []
         rows: list[tuple[Tensor, Tensor, Tensor]] = []
         for parts in matched():
-            *seen, truth, _ = (part.float()[None].to(place) for part in parts)
+            *seen, truth, _, told = (part.float()[None].to(place) for part in parts)
             scored = head(*seen)
             there = bool((truth > 0.5).any())
             if there:
                 losses.append(float(mask_loss(scored.mask, truth, torch.ones(1, device=place))))
                 answer, wanted = scored.mask > 0, truth > 0.5
                 overlaps.append(float((answer & wanted).sum() / (answer | wanted).sum()))
-            found.append((float(scored.presence), there))
+            if told:
+                found.append((float(scored.presence), there))
             if len(rows) < _ROWS:
                 chance = torch.sigmoid(scored.mask)[0]
                 rows.append((seen[-1][0], truth[0].clamp(min=0), chance))
