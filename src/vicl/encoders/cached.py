@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Final
 
 import torch
@@ -10,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vicl.engine import Encoder, Features
+from vicl.images import fingerprint
 
 LIMIT: Final = 256 << 20
 """Of the bytes that are kept: about 140 images of EfficientNet-Lite2 at 384 px."""
@@ -38,7 +38,7 @@ class CachedEncoder:
 
     def encode(self, image: Float[Tensor, "b 3 h w"]) -> Features:
         """See :meth:`vicl.engine.Encoder.encode`."""
-        keys = [_key(one) for one in image]
+        keys = [fingerprint(one) for one in image]
         # Taken out and put back last, so that the first of the dictionary is the least used.
         found = {key: self._kept.pop(key) for key in dict.fromkeys(keys) if key in self._kept}
         self._kept |= found
@@ -74,14 +74,6 @@ class CachedEncoder:
 
 def _empty(encoder: Encoder, limit: int) -> CachedEncoder:
     return CachedEncoder(encoder, limit=limit)
-
-
-def _key(image: Float[Tensor, "3 h w"]) -> bytes:
-    """Of an image's pixels, their type, size and device."""
-    pixels = image.detach().cpu().contiguous().numpy()
-    digest = hashlib.sha256(f"{pixels.shape} {pixels.dtype} {image.device}".encode())
-    digest.update(pixels.data)
-    return digest.digest()
 
 
 def _size(features: Features) -> int:

@@ -30,6 +30,7 @@ from vicl.images.decoding import open_image as open_image
 from vicl.images.decoding import stored_turn as stored_turn
 from vicl.images.encoding import check_suffix as check_suffix
 from vicl.images.encoding import save_image as save_image
+from vicl.images.fingerprint import fingerprint as fingerprint
 from vicl.images.frames import Frame as Frame
 from vicl.images.frames import count_frames as count_frames
 from vicl.images.frames import open_frames as open_frames

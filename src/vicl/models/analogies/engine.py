@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vicl.engine import Filled, drawn, rank
-from vicl.images import resize, resize_map, shrink, to_tensor
+from vicl.images import fingerprint, resize, resize_map, shrink, to_tensor
 from vicl.images.upsampling import upsample
 from vicl.models.analogies.familiarity import SIDE, Appearance, familiarity, remember
 from vicl.models.analogies.lines import LineKnowledge, answer_lines, learn_lines
@@ -99,7 +98,7 @@ class Analogies:
         return Analogies, ()
 
     def __init__(self) -> None:
-        self._taught: OrderedDict[bytes, _Taught] = OrderedDict()
+        self._taught: OrderedDict[tuple[int, bytes], _Taught] = OrderedDict()
 
     def answer(self, prompts: Sequence[Prompt], *, samples: int = 1, seed: int = 0) -> list[Filled]:
         """See :meth:`vicl.engine.InContextModel.answer`.
@@ -113,22 +112,13 @@ class Analogies:
 
     def _learned(self, examples: tuple[Example, ...], seed: int) -> _Taught:
         pairs = [drawn(example) for example in examples]
-        key = _fingerprint(pairs, seed)
+        key = seed, fingerprint(*(image for pair in pairs for image in pair))
         if key not in self._taught:
             self._taught[key] = _learn(pairs, seed)
         self._taught.move_to_end(key)
         while len(self._taught) > _REMEMBERED:
             self._taught.popitem(last=False)
         return self._taught[key]
-
-
-def _fingerprint(pairs: Sequence[tuple[Tensor, Tensor]], seed: int) -> bytes:
-    """Tell sets of examples apart by their pixels: an object may change and keep its identity."""
-    digest = hashlib.blake2b(str(seed).encode())
-    for image in (image for pair in pairs for image in pair):
-        digest.update(str(tuple(image.shape)).encode())
-        digest.update(image.detach().cpu().contiguous().numpy().tobytes())
-    return digest.digest()
 
 
 def _learn(pairs: Sequence[tuple[Tensor, Tensor]], seed: int) -> _Taught:

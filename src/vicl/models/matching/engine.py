@@ -18,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from vicl.encoders.cached import CachedEncoder
 from vicl.engine import Encoder, Filled, drawn
-from vicl.images import to_tensor
+from vicl.images import fingerprint, to_tensor
 from vicl.images.upsampling import upsample
 from vicl.models.analogies import Analogies
 from vicl.models.analogies.outputs import OutputKind, kind_of, shares
@@ -145,14 +145,15 @@ class Matching:
             if taught.closer is not None:
                 on = query.to(self.device)
                 scored = taught.closer.improve(scored, on, self.encoder, self.head)
-        return self._draw(scored, taught.colours, query)
+        small = [known is not None for known in taught.closer.known] if taught.closer else []
+        return self._draw(scored, small or [False] * len(scored), taught.colours, query)
 
     def _view(self, image: Tensor) -> View:
         return look(image.to(self.device), self.encoder)
 
     def _known(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> _Taught | None:
         """What examples taught, of the last few sets of them."""
-        key = _fingerprint(*(image for pair in pairs for image in pair))
+        key = fingerprint(*(image for pair in pairs for image in pair))
         if key not in self._taught:
             self._taught[key] = self._learn(pairs)
         self._taught.move_to_end(key)
@@ -198,10 +199,20 @@ class Matching:
         return Closer(tuple(known))
 
     def _draw(
-        self, scored: Sequence[Scored], colours: Float[Tensor, "k 3"], query: Float[Tensor, "3 h w"]
+        self,
+        scored: Sequence[Scored],
+        small: Sequence[bool],
+        colours: Float[Tensor, "k 3"],
+        query: Float[Tensor, "3 h w"],
     ) -> Filled:
-        """Bring log-odds to the query's size along its edges, and colour them."""
-        presence = [float(torch.sigmoid(one.presence[0])) for one in scored]
+        """Bring log-odds to the query's size along its edges, and colour them.
+
+        Small things are there if any place is likely to be of them.
+        """
+        presence = [
+            float(torch.sigmoid(one.mask.amax() if few else one.presence[0]))
+            for one, few in zip(scored, small, strict=True)
+        ]
         masks = torch.cat([one.mask for one in scored]).cpu()
         there = torch.tensor([chance >= self.min_presence for chance in presence])
         bounded = torch.where(there[:, None, None], masks, -_BOUND).clamp(-_BOUND, _BOUND)
@@ -293,12 +304,3 @@ def _likelihood(chance: Float[Tensor, "h w"]) -> Float[Tensor, ""]:
     inside = float(chance[marked].sum())
     union = float(marked.sum()) + float(chance[~marked].sum())
     return torch.tensor(math.log(max(inside / union, 1e-6)) if union else 0.0)
-
-
-def _fingerprint(*images: Tensor) -> bytes:
-    """Tell images apart by their pixels: an object may change and keep its identity."""
-    digest = hashlib.blake2b(digest_size=16)
-    for image in images:
-        digest.update(str(tuple(image.shape)).encode())
-        digest.update(image.detach().cpu().contiguous().numpy().tobytes())
-    return digest.digest()

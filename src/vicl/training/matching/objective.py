@@ -37,8 +37,7 @@ class HeadObjective(Objective):
         scored = self.model(*seen)
         there = (truth > 0.5).flatten(1).any(1).float()
         mask = mask_loss(scored.mask, truth, there)
-        unsure = F.binary_cross_entropy_with_logits(scored.presence, there, reduction="none")
-        presence = (unsure * told).sum() / told.sum().clamp(min=1)
+        presence = presence_loss(scored.presence, there, told)
         deep = (scored.depth - depth).square()
         inside = (depth > 0).float()
         off = (deep * (0.2 + inside)).mean()
@@ -47,6 +46,24 @@ class HeadObjective(Objective):
             {"model": loss},
             {"mask": mask.detach(), "presence": presence.detach(), "depth": off.detach()},
         )
+
+
+def presence_loss(
+    scores: Float[Tensor, " b"], there: Float[Tensor, " b"], told: Float[Tensor, " b"]
+) -> Float[Tensor, ""]:
+    """Cross-entropy; to miss what is there costs twice what it costs to find what is not.
+
+    Things that are there and things that are not count alike, however many they are.
+
+    Args:
+        scores: Log-odds.
+        there: 1 or 0.
+        told: 1 where presence can be told, else 0.
+    """
+    entropy = F.binary_cross_entropy_with_logits(scores, there, reduction="none")
+    found, missing = there * told, (1 - there) * told
+    sides = [(entropy * one).sum() / one.sum().clamp(min=1) for one in (found, missing)]
+    return (2 * sides[0] + sides[1]) / 3
 
 
 def mask_loss(
