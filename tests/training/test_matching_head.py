@@ -16,13 +16,13 @@ import vicl
 from vicl.cli import main
 from vicl.models.matching import Matching
 from vicl.models.matching.cues import Marks
-from vicl.training.matching.bank import open_bank
-from vicl.training.matching.episodes import Episodes, scribbled
-from vicl.training.matching.objective import mask_loss
+from vicl.training.matching.bank import Row, open_bank
+from vicl.training.matching.episodes import Chooser, Episodes, scribbled
+from vicl.training.matching.objective import mask_loss, presence_loss
 from vicl.training.matching.scenes import CutOuts, compose_group
 from vicl.training.recipe.data import RecipeError
 from vicl.training.recipe.files import load_any, load_recipe, shipped_heads
-from vicl.training.recipe.head import HeadRecipe
+from vicl.training.recipe.head import Composed, HeadData, HeadRecipe, Photographs
 
 
 @pytest.fixture
@@ -107,6 +107,35 @@ def test_the_loss_heeds_what_is_known_alone() -> None:
     assert float(mask_loss(right, truth, torch.ones(1))) < 1e-3
     assert float(mask_loss(wrong, unknown, torch.ones(1))) < 1e-3
     assert float(mask_loss(wrong, truth, torch.ones(1))) > 1
+
+
+def test_to_miss_what_is_there_costs_twice_what_an_invention_costs() -> None:
+    scores = torch.tensor([-2.0, 2.0, 2.0, 2.0])
+    there, told = torch.tensor([1.0, 0, 0, 0]), torch.tensor([1.0, 1, 1, 0])
+    missed = float(presence_loss(scores[:1], there[:1], told[:1]))
+    invented = float(presence_loss(scores[1:], there[1:], told[1:]))
+    assert missed == pytest.approx(2 * invented)
+    assert float(presence_loss(scores, there, told)) == pytest.approx(missed + invented)
+    assert float(presence_loss(scores, there, torch.zeros(4))) == 0
+
+
+def test_what_is_absent_is_absent_whatever_its_name_means_elsewhere(data: Path) -> None:
+    rows = [
+        Row(source, f"{source} {group} {number}", group, {"thing": 1}, {"thing": 0.1})
+        for source, group in ((0, ""), (1, "scenes 0"), (1, "scenes 1"))
+        for number in range(3)
+    ]
+    composed = Composed(folders=("cut",))
+    one = Photographs(path=str(data))
+    wanted = HeadData(photographs=(one,), composed=composed, absent=1, elsewhere=1)
+    chooser = Chooser(tuple(rows), wanted)
+    for number in range(40):
+        drawn = chooser.choose(np.random.default_rng(number))
+        first, query = rows[drawn.examples[0]], rows[drawn.query]
+        assert not drawn.there
+        assert (first.source, first.group) != (query.source, query.group)
+        # Scenes stand on photographs, so that what these show may be seen in them.
+        assert first.source == 1
 
 
 def test_a_head_trains_goes_on_and_answers(data: Path, tmp_path: Path) -> None:

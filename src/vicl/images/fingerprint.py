@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def fingerprint(*images: Tensor) -> bytes:
-    """What only tensors of these pixels, types, sizes and devices, in this order, have: 32 bytes."""
+    """32 bytes that only tensors of these pixels, types, sizes and devices have, in this order."""
     digest = hashlib.blake2b(digest_size=32)
     for image in images:
         digest.update(f"{tuple(image.shape)} {image.dtype} {image.device}".encode())
