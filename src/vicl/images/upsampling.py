@@ -47,7 +47,7 @@ def upsample(
     guide: Float[Tensor, "3 H W"] | UInt8[np.ndarray, "H W 3"],
     coarse: Float[Tensor, "3 _h _w"] | None = None,
     method: Upsampling = "guided",
-) -> Float[Tensor, "c H W"]:
+) -> Float[Tensor, "c _H _W"]:
     """Enlarge an answer, a score map or a confidence to the query's size.
 
     Args:
