@@ -58,7 +58,7 @@ def thin_lines(lines: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
 
 
 @cache
-def _ripe() -> tuple[Bool[np.ndarray, "256"], Bool[np.ndarray, "256"]]:
+def _ripe() -> tuple[Bool[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
     """For each neighbourhood, whether its pixel may be taken, in either half step."""
     bits = (np.arange(256)[:, None] >> np.arange(8)) & 1 == 1
     # As the source numbers them: x1 to the right, and on against the clock.
