@@ -81,6 +81,24 @@ def test_a_large_query_is_answered_at_its_own_size(tile: int | None) -> None:
     assert answer.log_likelihood is not None
 
 
+def test_a_huge_query_is_held_at_half_and_answered_at_its_own_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where its sides are odd; in tiles it is held whole."""
+    smooth = torch.linspace(0, 1, 131).expand(3, 91, 131).contiguous()
+    levels = to_levels(smooth)
+    monkeypatch.setattr("vicl.prompting.tiling.HUGE", 1)
+    for held in (smooth, levels):
+        (answer,) = LargeQueries(Brightness()).answer([Prompt([(smooth, smooth)], held)])
+        assert answer.image.shape == smooth.shape
+        assert (answer.image - smooth).abs().max() < 0.03
+        assert answer.confidence is not None
+        assert answer.confidence.shape == (91, 131)
+    monkeypatch.setattr("vicl.prompting.tiling.halved", None)
+    (tiled,) = LargeQueries(Brightness(), tile=50).answer([Prompt([(smooth, smooth)], levels)])
+    assert (tiled.image - smooth).abs().max() < 0.03
+
+
 @pytest.mark.parametrize("tile", [None, 50])
 def test_a_query_in_bytes_is_answered_as_in_floats(tile: int | None) -> None:
     query = picture(90, 130)

@@ -29,7 +29,7 @@ from vicl.images.decoding import (
 )
 from vicl.images.encoding import WRITERS
 from vicl.images.frames import Frame, open_frame
-from vicl.images.modes import deep_grey, is_deep, to_rgb
+from vicl.images.modes import deep_grey, is_deep, rgb_levels, to_rgb
 
 ImageLike: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor
 """What a person may give as an image; see :func:`to_tensor`."""
@@ -154,7 +154,7 @@ def to_levels(
     if isinstance(image, Tensor):
         return np.array(to_pil(_checked_tensor(image)))
     decoded, _, name = _decoded(image, None, limit_pixels)
-    return np.array(to_rgb(decoded, name=name))
+    return rgb_levels(to_rgb(decoded, name=name))
 
 
 def _decoded(image: Any, longest: int | None, limit_pixels: int) -> tuple[Image.Image, Size, str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from vicl.files import reason
@@ -14,6 +14,9 @@ from vicl.images.decoding import PARSER_ERRORS, ImageError, image_name, quiet_pi
 
 WHITES: Final = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)
 """The largest values of 8, 10, 12, 14 and 16 bits, one of which is white in deep data."""
+
+_BAND: Final = 1 << 17
+"""Pixels that go from Pillow to NumPy at a time: few enough for a processor's cache."""
 
 
 def shared_white(highest: Iterable[float | None]) -> float | None:
@@ -74,6 +77,16 @@ def to_rgb(image: Image.Image, *, name: str | None = None) -> Image.Image:
                 f"{name}: mode {image.mode} cannot be turned into RGB ({reason(error)}); "
                 "convert it to RGB in an image editor first"
             ) from error
+
+
+def rgb_levels(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
+    """An RGB image's bytes, in bands: Pillow would hold a large one three times meanwhile."""
+    levels = np.empty((image.height, image.width, 3), np.uint8)
+    rows = max(1, _BAND // image.width)
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        levels[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    return levels
 
 
 def _over_white(image: Image.Image) -> Image.Image:

@@ -47,13 +47,13 @@ def upsample(
     guide: Float[Tensor, "3 H W"] | UInt8[np.ndarray, "H W 3"],
     coarse: Float[Tensor, "3 _h _w"] | None = None,
     method: Upsampling = "guided",
-) -> Float[Tensor, "c H W"]:
+) -> Float[Tensor, "c _H _W"]:
     """Enlarge an answer, a score map or a confidence to the query's size.
 
     Args:
         values: Finite numbers of any range, (c, h, w).
         size: (height, width) wanted: the guide's.
-        guide: The query at full size, RGB: floats in [0, 1] or 8 bits a channel.
+        guide: The query at full size, or :func:`halved`, RGB: floats in [0, 1] or 8 bits a channel.
         coarse: The guide shrunk, where it is there already: best at the size of the values. An
             image over a megapixel is then worked on in bands.
         method: `bicubic` interpolates; `guided` makes the values follow the guide's edges: in
@@ -65,8 +65,10 @@ def upsample(
         where they have that size already. Values larger than `size` are shrunk plainly.
 
     Raises:
-        ValueError: If `size` is not the guide's, the method is unknown, or `values` is empty or
-            not finite.
+        ValueError: If `size` is not the guide's nor twice that, the method is unknown, or `values`
+            is empty or not finite.
+
+    By a halved guide the answer has half the size, and is enlarged linearly from there.
 
     The filter also blurs; what it lost at the coarse size is put back (one back-projection), which
     keeps a sharp mask as sharp as `bicubic` does.
@@ -79,12 +81,15 @@ def upsample(
         raise ValueError(
             f"method: got {method!r}, expected one of {', '.join(get_args(Upsampling))}"
         )
-    given = tuple(guide.shape[1:] if isinstance(guide, Tensor) else guide.shape[:2])
-    if given != tuple(size):
-        raise ValueError(f"guide: got size {given}, expected the size wanted, {tuple(size)}")
+    tall, wide = guide.shape[1:] if isinstance(guide, Tensor) else guide.shape[:2]
+    if (tall, wide) not in (tuple(size), (size[0] // 2, size[1] // 2)):
+        raise ValueError(f"guide: got size {(tall, wide)}, expected the size wanted, {tuple(size)}")
     height, width = values.shape[1:]
     if method == "bicubic" or height >= size[0] or width >= size[1]:
         return resize_map(values, size, filter="bicubic")
+    if (tall, wide) != tuple(size):
+        half = upsample(values, (tall, wide), guide=guide, coarse=coarse)
+        return interpolate(half[None], size, mode="bilinear", align_corners=False)[0]
     if coarse is not None:
         coarse = resize_map(coarse.to(values), (height, width), filter="bilinear")
     if math.prod(size) > LARGE and coarse is not None:
@@ -94,12 +99,29 @@ def upsample(
         coarse = resize_map(whole, (height, width), filter="bilinear")
     slope, offset = _coefficients(values, coarse)
     parts = torch.cat([slope.flatten(0, 1), offset])
-    wide = interpolate(parts[None], size, mode="bilinear", align_corners=False)[0]
-    slope = wide[: 3 * len(values)].reshape(-1, 3, *size)
-    fitted = torch.einsum("ckhw,khw->chw", slope, whole) + wide[3 * len(values) :]
+    parts = interpolate(parts[None], size, mode="bilinear", align_corners=False)[0]
+    slope = parts[: 3 * len(values)].reshape(-1, 3, *size)
+    fitted = torch.einsum("ckhw,khw->chw", slope, whole) + parts[3 * len(values) :]
     lost = values - resize_map(fitted, (height, width), filter="bilinear")
     low, high = torch.aminmax(values)
     return fitted.add_(resize_map(lost, size, filter="bicubic")).clamp_(low, high).contiguous()
+
+
+def halved(
+    image: UInt8[np.ndarray, "H W 3"] | Float[Tensor, "3 H W"],
+) -> UInt8[np.ndarray, "h w 3"] | Float[Tensor, "3 h w"]:
+    """Shrink to half the height and width, by the mean of four pixels; an odd last one is cut."""
+    if isinstance(image, Tensor):
+        return avg_pool2d(image[None], 2)[0]
+    height, width = image.shape[0] // 2, image.shape[1] // 2
+    half = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _BAND // max(1, width))
+    for top in range(0, height, rows):
+        band = image[2 * top : 2 * min(top + rows, height), : 2 * width]
+        both = band[0::2].astype(np.uint16)  # (r, 2 w, 3)
+        both += band[1::2]
+        half[top : top + rows] = (both[:, 0::2] + both[:, 1::2] + 2) // 4
+    return half
 
 
 def _upsample_large(

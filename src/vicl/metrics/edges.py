@@ -18,6 +18,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from vicl.metrics.thinning import thin_lines
+
 TOLERANCE = 0.0075
 """How far apart two matched pixels may be, as a fraction of the image's diagonal."""
 
@@ -140,10 +142,8 @@ class _Lines:
 
 
 def _lines(annotators: Bool[np.ndarray, "a h w"], radius: float) -> _Lines:
-    from skimage.morphology import thin as thin_lines
-
     reach = int(radius)
-    thinned = [thin_lines(lines) for lines in annotators]  # type: ignore[no-untyped-call]
+    thinned = [thin_lines(lines) for lines in annotators]
     padded = np.pad(np.stack(thinned), ((0, 0), (reach, reach), (reach, reach)))
     count, height, row = padded.shape
     before = np.zeros(padded.size + 1, dtype=np.int32)
@@ -239,8 +239,6 @@ def edge_counts(
     exactly, where the benchmark takes the cheapest by distance.  As many annotated pixels are
     matched; the number of predicted pixels that match *some* annotator may differ by about 1%.
     """
-    from skimage.morphology import thin as thin_lines
-
     if edges.shape != annotators.shape[1:] or not len(annotators):
         raise ValueError(
             f"annotators: got shape {annotators.shape}, expected at least one map of the "
@@ -258,7 +256,7 @@ def edge_counts(
             counts[step] = counts[step - 1]
             continue
         previous = size
-        pixels = np.argwhere(thin_lines(cut))  # type: ignore[no-untyped-call]
+        pixels = np.argwhere(thin_lines(cut))
         found = _match(pixels, truth)
         counts[step] = found.any(axis=0).sum(), len(pixels), found.sum()
     total = np.full(len(levels), truth.total, dtype=np.int64)

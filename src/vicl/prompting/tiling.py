@@ -22,12 +22,15 @@ from torch import Tensor
 from vicl.canvas.rects import Rect
 from vicl.engine import Filled, InContextModel
 from vicl.images import ImageLike, open_shrunk, to_tensor
-from vicl.images.upsampling import Upsampling, upsample
+from vicl.images.upsampling import Upsampling, halved, upsample
 from vicl.prompt import Prompt
 from vicl.prompting.batching import AT_ONCE, answers, unbroken
 
 OVERLAP = 0.25
 """Share of a tile's side by which neighbours overlap, at least."""
+
+HUGE = 1 << 25
+"""Pixels of a query above which half its height and width are enough to follow its edges by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,25 +72,28 @@ class LargeQueries:
     ) -> Iterator[Filled | Exception]:
         """See :func:`vicl.prompting.batching.answers`; the tiles of prompts are one stream.
 
-        Queries are held at their full size until they are answered: `batch_size` of them, or as
-        many as have that many megapixels.
+        Queries are held at their full size (those over :data:`HUGE` pixels, where they are shown
+        whole, at half of it) until they are answered: `batch_size` of them, or as many as have that
+        many megapixels.
         """
         asked: deque[tuple[_Held, list[Rect], deque[Tensor]]] = deque()
 
         def shown(group: deque[Prompt]) -> Iterator[Prompt]:
             while group:
                 prompt = group.popleft()
-                query = _held(prompt.query)
-                size = _size(query)
+                examples, query = prompt.examples, _held(prompt.query)
+                del prompt  # whose query may be larger than what is held of it
+                size, limit = _size(query), self.model.max_size
                 places = [Rect(0, 0, *size)] if self.tile is None else tiles(size, self.tile)
+                if self.tile is None and limit is not None and math.prod(size) > HUGE:
+                    query = halved(query)
                 seen: deque[Tensor] = deque()
                 asked.append((query, places, seen))
                 for place in places:
                     part = _part(query, place)
-                    limit = self.model.max_size
                     small = to_tensor(part) if limit is None else open_shrunk(part, limit)[0]
                     seen.append(small.contiguous())
-                    yield Prompt(prompt.examples, seen[-1])
+                    yield Prompt(examples, seen[-1])
 
         for group in _groups(prompts, batch_size):
             parts = answers(
@@ -97,8 +103,9 @@ class LargeQueries:
                 several = chain([part], islice(parts, len(asked[0][1]) - 1))
                 yield self._joined(several, *asked.popleft())
 
-    def _enlarged(self, answer: Filled, guide: _Held, seen: Tensor) -> Filled:
-        size = _size(guide)
+    def _enlarged(
+        self, answer: Filled, size: tuple[int, int], guide: _Held, seen: Tensor
+    ) -> Filled:
         if answer.image.shape[1:] == size:
             return answer
         image, confidence = answer.image, answer.confidence
@@ -111,7 +118,9 @@ class LargeQueries:
             answer,
             image=grown[:count].expand(3, -1, -1),
             confidence=None if confidence is None else grown[count],
-            alternatives=tuple(self._enlarged(other, guide, seen) for other in answer.alternatives),
+            alternatives=tuple(
+                self._enlarged(other, size, guide, seen) for other in answer.alternatives
+            ),
             objects=None if answer.objects is None else _nearest(answer.objects, size),
         )
 
@@ -133,7 +142,7 @@ class LargeQueries:
                     failed.append(part)
                 elif not failed:
                     likelihoods.append(part.log_likelihood)
-                    yield self._enlarged(part, _part(query, place), small)
+                    yield self._enlarged(part, place.size, _part(query, place), small)
 
         found = enlarged()
         first = next(found, None)

@@ -123,7 +123,7 @@ def _binary_labels(values: Integer[np.ndarray, "h w"], where: str) -> Labels:
         if not ((shades > NEAR) & (shades < VOID)).any() or not _is_cut(shades):
             raise MaskError(f"{where}: {_not_plain(values, present, counts)}")
         marked = shades >= 128
-    return Labels(marked.astype(np.uint8), void)
+    return Labels(marked.view(np.uint8), void)
 
 
 def _is_void(counts: np.ndarray) -> bool:

@@ -161,8 +161,9 @@ def _warn_of(labels: UInt8[np.ndarray, "h w"], output: Any, marks: Classes) -> N
     for where, marked in masks.items():
         if marked.all():
             log.warning(
-                "%s: marks the whole picture, so nothing is left as background; is it empty or "
-                "inverted?",
+                "%s: marks the whole picture, so nothing is left as background: is it inverted, or "
+                "empty? Mark the object alone (white on black); if it does fill the picture, give "
+                "another example beside it that shows background",
                 where,
             )
         elif looks_inverted(marked):
