@@ -45,7 +45,15 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
 import vicl
-from default_model_report import PHOTOGRAPHS, Part, Row, drawn, markdown, sections
+from default_model_report import (
+    PHOTOGRAPHS,
+    Part,
+    Row,
+    best_for_task,
+    drawn,
+    markdown,
+    sections,
+)
 from reconstruction import reconstruction_iou, reconstruction_psnr
 from vicl.engine import Inpainter
 from vicl.evaluation.datasets import ItemDataset, open_dataset
@@ -56,7 +64,7 @@ from vicl.evaluation.episodes import Dataset, DatasetError, Episode
 from vicl.evaluation.reporting.gallery import RANKS
 from vicl.evaluation.reporting.report import write_report
 from vicl.evaluation.running.engines import as_engine, load_models, with_floors
-from vicl.evaluation.running.results import EvaluationError, Results, heading
+from vicl.evaluation.running.results import EvaluationError, Results
 from vicl.evaluation.running.runner import evaluate
 from vicl.evaluation.running.summary import (
     class_label,
@@ -357,31 +365,6 @@ MEASURE: dict[str, Callable[[Bench], Part]] = {
 }
 
 
-def best_for_task(bench: Bench, parts: Mapping[str, Part]) -> dict[str, dict[str, Any]]:
-    """Which engine to take for each task; one that could not be measured keeps `analogies`."""
-    rows = {row.label: row for row in parts["choice"].rows}
-    rows["image"] = parts["rules"].rows[SETS.index("seen")]
-    return {task: chosen(bench, rows.get(task)) for task in ("image", *PHOTOGRAPHS)}
-
-
-def chosen(bench: Bench, row: Row | None) -> dict[str, Any]:
-    """The best engine of a row, with why."""
-    if row is None:
-        return {"engine": "analogies", "on": "not measured", "n": 0}
-    name, over = max(row.better.items(), key=lambda one: one[1].mean)
-    called = {bench.name: "default"}
-    means = {called.get(one, one): row.engines[one].mean for one in bench.models}
-    rules = ", mean over rules" if row.metric.name in ("psnr_gain", "f") else ""
-    return {
-        "engine": called.get(name, name) if over.low > 0 else "analogies",
-        "measure": heading(row.metric) + rules,
-        "on": row.on,
-        "n": row.n,
-        **means,
-        "difference": [over.mean, over.low, over.high],
-    }
-
-
 def kept(bench: Bench, name: str) -> Part | None:
     """A part that was measured before; None if there is none."""
     path = bench.out / "parts" / f"{name}.json"
@@ -415,7 +398,10 @@ def measured(bench: Bench, name: str) -> Part:
 def report(bench: Bench, parts: Mapping[str, Part]) -> None:
     """Write and print everything that there is."""
     given, console = bench.given, bench.console
-    best = best_for_task(bench, parts) if {"rules", "choice"} <= parts.keys() else None
+    best = None
+    if {"rules", "choice"} <= parts.keys():
+        seen = parts["rules"].rows[SETS.index("seen")]
+        best = best_for_task(parts["choice"], seen, list(bench.models), bench.name)
     found = {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "versions": {"vicl": vicl.__version__, "torch": torch.__version__},

@@ -77,6 +77,39 @@ def cells(row: Row, engines: Sequence[str], rivals: Sequence[str]) -> list[str]:
     return [row.label, heading(row.metric), str(row.n), *values, *better]
 
 
+def best_for_task(
+    choice: Part, seen: Row, engines: Sequence[str], learned: str
+) -> dict[str, dict[str, Any]]:
+    """Which engine to take for each task; one that could not be measured keeps `analogies`.
+
+    Args:
+        choice: What was measured to choose by.
+        seen: The rules that training shows, which decide about images.
+        engines: To choose from.
+        learned: The one that is called "default".
+    """
+    rows = {row.label: row for row in choice.rows} | {"image": seen}
+    return {task: _chosen(rows.get(task), engines, learned) for task in ("image", *PHOTOGRAPHS)}
+
+
+def _chosen(row: Row | None, engines: Sequence[str], learned: str) -> dict[str, Any]:
+    """The best engine of a row, with why."""
+    if row is None:
+        return {"engine": "analogies", "on": "not measured", "n": 0}
+    name, over = max(row.better.items(), key=lambda one: one[1].mean)
+    called = {learned: "default"}
+    means = {called.get(one, one): row.engines[one].mean for one in engines}
+    rules = ", mean over rules" if row.metric.name in ("psnr_gain", "f") else ""
+    return {
+        "engine": called.get(name, name) if over.low > 0 else "analogies",
+        "measure": heading(row.metric) + rules,
+        "on": row.on,
+        "n": row.n,
+        **means,
+        "difference": [over.mean, over.low, over.high],
+    }
+
+
 def markdown(head: str, tables: Sequence[Section], notes: Sequence[str]) -> str:
     """Tables and notes for a model card."""
     text = [f"{head}\n"]

@@ -10,9 +10,10 @@ from torch import Tensor
 
 import vicl
 from vicl.models.matching import Matching
-from vicl.models.matching.closer import _blended, _joined, _places, is_small, side_of
+from vicl.models.matching.closer import _blended, _joined, _places, side_of
 from vicl.models.matching.cues import Marks
 from vicl.models.matching.head import Scored
+from vicl.models.matching.sizes import is_seen, is_small
 from vicl.models.matching.specks import without_specks
 from vicl.prompt import Example, Prompt
 
@@ -69,6 +70,22 @@ def test_small_is_what_is_thin() -> None:
         assert is_small([Marks(mask, 1 - mask)]) is small
     # Strokes tell nothing of the size of what they are drawn on.
     assert not is_small([Marks(specks, torch.zeros(192, 192))])
+
+
+def test_what_the_deeper_levels_see_is_no_crowd_of_small_things() -> None:
+    crowd = sum(disc(16 + 20 * n, 16 + 20 * k, 8) for n in range(9) for k in range(9))
+    assert isinstance(crowd, Tensor)
+    strip = torch.zeros(192, 192)
+    strip[90:95, 5:190] = 1
+    for mask, seen in (
+        (disc(96, 96, 40), True),
+        ((disc(96, 96, 40) + disc(8, 8, 2)).clamp(max=1), True),
+        (strip, True),
+        (crowd, False),
+        (disc(20, 20, 6), False),
+    ):
+        assert is_seen([Marks(mask, 1 - mask)]) is seen
+    assert is_seen([Marks(crowd, torch.zeros(192, 192))])
 
 
 def test_tiles_are_joined_where_they_lie() -> None:

@@ -23,9 +23,6 @@ from vicl.models.matching.head import MatchingHead, Scored
 from vicl.models.matching.knowledge import ClassKnowledge, answer_class
 from vicl.models.matching.view import FINE, PICTURE, SIDE, View, see
 
-_THIN: Final = 0.06
-"""Up to this thickness things are small, in shares of a picture's side: see :func:`is_small`."""
-
 _FIRST: Final = 0.5
 """Share of the first look in the joined log-odds."""
 
@@ -37,9 +34,6 @@ _AGREE: Final = 0.4
 
 _SHOWN: Final = 8
 """At most so many tiles of examples are matched with: those that have the most marked."""
-
-_KNOWN: Final = 0.99
-"""Share of a mask that has to be known to tell how large things are: strokes do not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,30 +75,6 @@ class Closer:
                 grown = _joined(grown, seen)
             found.append(grown)
         return found
-
-
-def is_small(marks: Sequence[Marks]) -> bool:
-    """Whether what examples mark is small enough to be looked at from nearer.
-
-    Small is what is thin, so that a crowd of small things that touch counts and one large thing
-    with a few specks beside it does not. Places of a strip lie, at the median, a quarter of its
-    width from its border.
-
-    Args:
-        marks: What each example marks, on any grid.
-    """
-    from scipy import ndimage
-
-    found = []
-    for mark in marks:
-        if float((mark.inside + mark.outside).mean()) < _KNOWN:
-            continue
-        # With a border: what the frame cuts off ends there.
-        inside = F.pad(mark.inside >= 0.5, (1, 1, 1, 1)).cpu().numpy()
-        if inside.any():
-            depth = torch.from_numpy(ndimage.distance_transform_edt(inside)[inside])
-            found.append(4 * (float(depth.median()) - 0.5) / len(mark.inside))
-    return bool(found) and sorted(found)[len(found) // 2] < _THIN
 
 
 def side_of(tile: int) -> int:

@@ -22,11 +22,12 @@ from vicl.images import fingerprint, to_tensor
 from vicl.images.upsampling import upsample
 from vicl.models.analogies import Analogies
 from vicl.models.analogies.outputs import OutputKind, kind_of, shares
-from vicl.models.matching.closer import Closer, is_small, learn_closer, side_of
+from vicl.models.matching.closer import Closer, learn_closer, side_of
 from vicl.models.matching.cues import Marks
 from vicl.models.matching.head import MatchingHead, Scored
 from vicl.models.matching.knowledge import ClassKnowledge, answer_class, learn_class
 from vicl.models.matching.objects import tell_apart
+from vicl.models.matching.sizes import is_seen, is_small
 from vicl.models.matching.specks import without_specks
 from vicl.models.matching.view import FINE, SIDE, View, look
 from vicl.prompt import Prompt
@@ -52,11 +53,13 @@ class _Taught:
     Attributes:
         colours: RGB of the ground, then of the classes.
         known: Of each class.
+        seen: Whether the deeper levels see a class's things.
         closer: Where a class's things are small.
     """
 
     colours: Float[Tensor, "k 3"]
     known: tuple[ClassKnowledge, ...]
+    seen: tuple[bool, ...]
     closer: Closer | None = None
 
 
@@ -145,8 +148,7 @@ class Matching:
             if taught.closer is not None:
                 on = query.to(self.device)
                 scored = taught.closer.improve(scored, on, self.encoder, self.head)
-        small = [known is not None for known in taught.closer.known] if taught.closer else []
-        return self._draw(scored, small or [False] * len(scored), taught.colours, query)
+        return self._draw(scored, taught, query)
 
     def _view(self, image: Tensor) -> View:
         return look(image.to(self.device), self.encoder)
@@ -173,19 +175,18 @@ class Matching:
                 learn_class(views, [one.to(self.device) for one in of_class], self.head)
                 for of_class in zip(*marks, strict=True)
             )
-            closer = self._learn_closer(pairs, colours)
-        return _Taught(colours, known, closer)
+            large = [_marks(output, colours, SIDE) for _, output in pairs]
+            sizes = list(zip(*large, strict=True))
+            closer = self._learn_closer(pairs, colours, [is_small(one) for one in sizes])
+        return _Taught(colours, known, tuple(is_seen(one) for one in sizes), closer)
 
     def _learn_closer(
-        self, pairs: Sequence[tuple[Tensor, Tensor]], colours: Float[Tensor, "k 3"]
+        self,
+        pairs: Sequence[tuple[Tensor, Tensor]],
+        colours: Float[Tensor, "k 3"],
+        small: Sequence[bool],
     ) -> Closer | None:
-        """What the examples teach from nearer, where what they mark is small."""
-        small = [
-            is_small(of_class)
-            for of_class in zip(
-                *(_marks(output, colours, SIDE) for _, output in pairs), strict=True
-            )
-        ]
+        """What the examples teach from nearer, of the classes whose things are small."""
         if not any(small):
             return None
         images = [image.to(self.device) for image, _ in pairs]
@@ -199,19 +200,15 @@ class Matching:
         return Closer(tuple(known))
 
     def _draw(
-        self,
-        scored: Sequence[Scored],
-        small: Sequence[bool],
-        colours: Float[Tensor, "k 3"],
-        query: Float[Tensor, "3 h w"],
+        self, scored: Sequence[Scored], taught: _Taught, query: Float[Tensor, "3 h w"]
     ) -> Filled:
         """Bring log-odds to the query's size along its edges, and colour them.
 
-        Small things are there if any place is likely to be of them.
+        What the deeper levels do not see is there if any place is likely to be of it.
         """
         presence = [
-            float(torch.sigmoid(one.mask.amax() if few else one.presence[0]))
-            for one, few in zip(scored, small, strict=True)
+            float(torch.sigmoid(one.presence[0] if seen else one.mask.amax()))
+            for one, seen in zip(scored, taught.seen, strict=True)
         ]
         masks = torch.cat([one.mask for one in scored]).cpu()
         there = torch.tensor([chance >= self.min_presence for chance in presence])
@@ -223,7 +220,7 @@ class Matching:
             portions = torch.cat([1 - chance, chance])
         else:
             portions = torch.softmax(torch.cat([torch.zeros_like(odds[:1]), odds]), dim=0)
-        image = torch.einsum("khw,kc->chw", portions, colours)
+        image = torch.einsum("khw,kc->chw", portions, taught.colours)
         objects = None
         if self.objects and len(odds) == 1:
             objects = tell_apart(odds[0] > 0, scored[0].depth[0].cpu())

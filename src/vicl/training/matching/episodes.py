@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import Dataset
 
-from vicl.models.matching.closer import is_small
 from vicl.models.matching.cues import PLACE, Marks, gather, learn
+from vicl.models.matching.sizes import is_seen
 from vicl.models.matching.view import FINE, View
 from vicl.training.matching.bank import Bank, Row, open_bank
 from vicl.training.recipe.head import HeadData
@@ -196,8 +196,8 @@ class Episodes(Dataset[tuple[Tensor, ...]]):
         """What an episode shows and wants.
 
         Returns:
-            Cues, fine cues, details, picture, truth and depth; and 1 where presence can be told of
-            what the examples mark, 0 where that is small.
+            Cues, fine cues, details, picture, truth and depth; and 1 where the deeper levels see
+            what the examples mark, so that its presence can be told, else 0.
         """
         rng = numbers(self.seed, Purpose.EPISODES, number)
         drawn = self._chooser.choose(rng)
@@ -229,7 +229,7 @@ class Episodes(Dataset[tuple[Tensor, ...]]):
             query.picture,
             _turned(truth, turned),
             _turned(depth, turned),
-            torch.tensor(float(not is_small(whole))),
+            torch.tensor(float(is_seen(whole))),
         )
 
     def _mask(
