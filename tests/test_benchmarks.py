@@ -15,6 +15,7 @@ from tests.models.kinds import tiny
 from tests.prompting.test_prompter import scene
 from torch import Tensor
 
+from matching import boundary_f, object_f1
 from reconstruction import reconstruction_iou, reconstruction_psnr
 from vicl.evaluation.datasets import manifest
 from vicl.evaluation.datasets.manifests import FRACTION
@@ -22,6 +23,7 @@ from vicl.evaluation.episodes import DatasetError
 from vicl.images import save_image, to_pil
 from vicl.models.mae_vqgan import MAEVQGAN
 from vicl.models.pretrained import save_folder
+from yardsticks import Clusters, Prior, expected_cut
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -77,6 +79,9 @@ def test_human_edges(shared: Path) -> None:
         ("fit_trust.py",),
         ("default_model.py", "--model", "analogies"),
         ("reliability.py",),
+        ("yardsticks.py",),
+        ("matching.py", "size"),
+        ("matching.py", "scribbles"),
     ],
 )
 def test_absent_data_are_named(script: tuple[str, ...], tmp_path: Path) -> None:
@@ -84,6 +89,49 @@ def test_absent_data_are_named(script: tuple[str, ...], tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "nowhere" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["scribbles", "absent", "nuclei", "size", "calibration"])
+def test_matching(shared: Path, what: str) -> None:
+    data = ("--data", shared / "data", "--nuclei", shared / "nuclei", "--episodes", "2")
+    done = run("matching.py", what, *data)
+    assert done.returncode == 0, done.stderr
+    assert "95%" in done.stdout or "calibration error" in done.stdout
+
+
+def test_objects_are_paired_and_boundaries_may_differ_a_little() -> None:
+    truth = np.zeros((40, 40), int)
+    truth[5:15, 5:15], truth[5:15, 16:26], truth[25:35, 5:15] = 1, 2, 5
+    assert object_f1(truth, truth) == 1
+    assert object_f1(np.zeros_like(truth), truth) == 0
+    assert object_f1(np.zeros_like(truth), np.zeros_like(truth)) == 1
+    joined = np.where(truth == 2, 1, truth)  # half of it is either's: no more than a half
+    assert object_f1(joined, truth) == pytest.approx(2 * 1 / 5)
+    mask = truth > 0
+    assert boundary_f(mask, mask) == 1
+    assert boundary_f(np.roll(mask, 2, axis=1), mask) == 1
+    assert boundary_f(np.roll(mask, 4, axis=1), mask) < 0.9
+    assert boundary_f(mask, ~mask) > 0.9
+    assert boundary_f(np.zeros_like(mask), mask) == 0
+
+
+def test_yardsticks_mark_what_is_like_the_example() -> None:
+    thing, ground = torch.eye(8)[:2]
+    shown = torch.stack([thing, thing, ground, ground])
+    inside = torch.tensor([True, True, False, False])
+    query = torch.stack([ground, thing, ground, thing, ground])
+    wanted = [0, 1, 0, 1, 0]
+    for expected in (False, True):
+        prior = object.__new__(Prior)
+        prior.expected = expected
+        assert (prior.match(shown, inside, query) > 0.5).int().tolist() == wanted
+        assert not prior.match(shown, ~inside & inside, query).any()
+    clusters = object.__new__(Clusters)
+    clusters.positions = torch.eye(8)[7:]
+    assert clusters.match(shown, inside, query).int().tolist() == wanted
+    assert not clusters.match(shown, inside, ground.expand(5, -1)).any()
+    assert expected_cut(torch.tensor([0.1, 0.9, 0.8, 0.05])) == pytest.approx(0.8)
 
 
 @pytest.mark.slow

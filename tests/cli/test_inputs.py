@@ -27,10 +27,12 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 SEGMENT = ("predict", "--example", "in.png", "out.png", "--task", "segmentation")
+CHEAP = ("--model", "analogies")
+"""Where the engine does not matter: the one of masks would load two networks."""
 
 
 def test_all_frames_are_answered() -> None:
-    done = vicl(*SEGMENT, "q", "--all-frames", "--json", "-o", "o/")
+    done = vicl(*SEGMENT, *CHEAP, "q", "--all-frames", "--json", "-o", "o/")
     assert done.exit_code == 0, done.output
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(row["query"], row.get("frame")) for row in rows] == [
@@ -43,14 +45,16 @@ def test_all_frames_are_answered() -> None:
         answer = np.asarray(Image.open(f"o/{name}")) > 0
         truth = scene(seed)[1]
         assert (answer & truth).sum() / (answer | truth).sum() > 0.9
-    again = vicl(*SEGMENT, "q", "--all-frames", "--skip-existing", "-o", "o/")
+    again = vicl(*SEGMENT, *CHEAP, "q", "--all-frames", "--skip-existing", "-o", "o/")
     assert "4 skipped" in again.stderr
 
 
 def test_frames_of_two_files_of_one_name_are_told_apart() -> None:
     Path("r").mkdir()
     Path("r/s.tif").write_bytes(Path("q/s.tif").read_bytes())
-    done = vicl(*SEGMENT, "q/s.tif", "r/s.tif", "--all-frames", "--format", "coco", "-o", "a.json")
+    done = vicl(
+        *SEGMENT, *CHEAP, "q/s.tif", "r/s.tif", "--all-frames", "--format", "coco", "-o", "a.json"
+    )
     assert done.exit_code == 0, done.output
     images = json.loads(Path("a.json").read_text())["images"]
     names = [f"{f}/s.frame-000{n}.tif" for f in "qr" for n in (1, 2, 3)]
@@ -58,7 +62,7 @@ def test_frames_of_two_files_of_one_name_are_told_apart() -> None:
 
 
 def test_the_first_frame_alone_is_the_default() -> None:
-    done = vicl(*SEGMENT, "q", "-o", "o/")
+    done = vicl(*SEGMENT, *CHEAP, "q", "-o", "o/")
     assert sorted(path.name for path in Path("o").glob("[!.]*")) == ["s.png", "t.png"]
     assert done.exit_code == 0
 
@@ -67,7 +71,7 @@ def test_the_first_frame_alone_is_the_default() -> None:
 def test_boxes_are_an_example(task: str) -> None:
     y, x = np.nonzero(scene(90)[1])
     box = f"{x.min()},{y.min()},{x.max() + 1},{y.max() + 1}"
-    asked = ("--task", task, "--json", "q/t.png")
+    asked = (*CHEAP, "--task", task, "--json", "q/t.png")
     boxed = vicl("predict", "--box", "in.png", box, *asked)
     shown = vicl("predict", "--example", "in.png", "out.png", *asked)
     assert boxed.exit_code == 0, boxed.output
@@ -79,7 +83,7 @@ def test_boxes_are_an_example(task: str) -> None:
 
 def test_boxes_of_one_image_are_one_example() -> None:
     boxes = ("--box", "in.png", "cat=1,2,9,9", "--box", "in.png", "dog=20,12,30,20")
-    done = vicl("predict", *boxes, "--task", "segmentation", "--save-prompt", "p.vicl")
+    done = vicl("predict", *CHEAP, *boxes, "--task", "segmentation", "--save-prompt", "p.vicl")
     assert done.exit_code == 0, done.output
     from vicl.prompting.prompter import VisualPrompter
 
@@ -124,7 +128,7 @@ def test_an_annotation_file_is_an_example() -> None:
 def test_white_is_an_option() -> None:
     grey = np.asarray(to_pil(scene(90)[0]).convert("L")).astype(np.uint16) * 2
     Image.fromarray(grey).save("deep.tif")
-    asked = ("predict", "--example", "deep.tif", "out.png", "--task", "segmentation")
+    asked = ("predict", *CHEAP, "--example", "deep.tif", "out.png", "--task", "segmentation")
     for option, white in ((("--white", "700"), 700.0), ((), 1023.0)):
         done = vicl(*asked, *option, "--save-prompt", "p.vicl", "--overwrite")
         assert done.exit_code == 0, done.output

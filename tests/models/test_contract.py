@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -136,9 +137,9 @@ def test_loss_is_the_plain_one(kind: str) -> None:
         loss = model.loss(image, hole, target=target)
         assert torch.equal(model.loss(target, hole), model.loss(target, hole, target=target))
         terms = [
-            REFERENCES[kind](model, image[row], hole[row], target[row], place)
-            for row in range(3)
-            for place in hole[row, ::PATCH, ::PATCH].flatten().nonzero()[:, 0].tolist()
+            REFERENCES[kind](model, *row, place)
+            for row in zip(image, hole, target, strict=True)
+            for place in row[1][::PATCH, ::PATCH].flatten().nonzero()[:, 0].tolist()
         ]
     assert len(terms) == 16 + 32 + 3
     assert float(loss) == pytest.approx(float(torch.stack(terms).mean()), rel=1e-4)
@@ -158,8 +159,19 @@ def normed(pixels: Tensor) -> Tensor:
     return (pixels - mean) / std
 
 
-def autoencoder_says(model: Any, image: Tensor, hole: Tensor, place: int) -> Tensor:
-    """The head's output at a place, from visible patches one by one."""
+# What is the same for all places of a canvas is asked once: tensors are told apart by identity.
+once = lru_cache(maxsize=1)
+
+
+@once
+def codes_of(model: Any, target: Tensor) -> Tensor:
+    codes: Tensor = model.tokenizer.encode(target[None]).flatten()
+    return codes
+
+
+@once
+def autoencoder_says(model: Any, image: Tensor, hole: Tensor) -> Tensor:
+    """The head's output at each place, from visible patches one by one."""
     visible = (~hole[::PATCH, ::PATCH]).flatten().nonzero()[:, 0].tolist()
     seen = [
         model.patch_embed.proj(normed(patch(image, v))[None]).flatten() + model.positions[1 + v]
@@ -171,35 +183,36 @@ def autoencoder_says(model: Any, image: Tensor, hole: Tensor, place: int) -> Ten
     for v, token in zip(visible, encoded[1:], strict=True):
         tokens[1 + v] = token
     decoded = model.decoder((torch.stack(tokens) + model.decoder_positions)[None])[0]
-    out: Tensor = model.head(decoded[1 + place])
+    out: Tensor = model.head(decoded[1:])
     return out
 
 
-def beit_says(model: Any, image: Tensor, hole: Tensor, place: int) -> Tensor:
+@once
+def beit_says(model: Any, image: Tensor, hole: Tensor) -> Tensor:
     tokens = [model.cls_token[0, 0]]
     for i, hidden in enumerate(hole[::PATCH, ::PATCH].flatten().tolist()):
         shown = model.patch_embed.proj(normed(patch(image, i))[None]).flatten()
         tokens.append(model.mask_token[0, 0] if hidden else shown)
     encoded = model.encoder((torch.stack(tokens) + model.positions)[None])[0]
-    out: Tensor = model.head(encoded[1 + place])
+    out: Tensor = model.head(encoded[1:])
     return out
 
 
 def cross_entropy(logits: Tensor, model: Any, target: Tensor, place: int) -> Tensor:
-    return -logits.log_softmax(dim=0)[model.tokenizer.encode(target[None]).flatten()[place]]
+    return -logits.log_softmax(dim=0)[codes_of(model, target)[place]]
 
 
 def mae_vqgan(model: Any, image: Tensor, hole: Tensor, target: Tensor, place: int) -> Tensor:
-    return cross_entropy(autoencoder_says(model, image, hole, place), model, target, place)
+    return cross_entropy(autoencoder_says(model, image, hole)[place], model, target, place)
 
 
 def beit(model: Any, image: Tensor, hole: Tensor, target: Tensor, place: int) -> Tensor:
-    return cross_entropy(beit_says(model, image, hole, place), model, target, place)
+    return cross_entropy(beit_says(model, image, hole)[place], model, target, place)
 
 
 def autoregressive(model: Any, image: Tensor, hole: Tensor, target: Tensor, place: int) -> Tensor:
     """The transformer is given the codes before the place, and no others."""
-    codes = model.tokenizer.encode(target[None]).flatten()[:place]
+    codes = codes_of(model, target)[:place]
     tokens = torch.cat([model.start_token[0], model.code_embedding.weight[codes]])
     last = model.decoder((tokens + model.positions[: place + 1])[None])[0, -1]
     return cross_entropy(model.head(last), model, target, place)
@@ -207,11 +220,11 @@ def autoregressive(model: Any, image: Tensor, hole: Tensor, target: Tensor, plac
 
 def mae_plain(model: Any, image: Tensor, hole: Tensor, target: Tensor, place: int) -> Tensor:
     wanted = normed(patch(target, place)).flatten()
-    return (autoencoder_says(model, image, hole, place) - wanted).square().mean()
+    return (autoencoder_says(model, image, hole)[place] - wanted).square().mean()
 
 
 def mae(model: Any, image: Tensor, hole: Tensor, target: Tensor, place: int) -> Tensor:
-    found = autoencoder_says(model, image, hole, place).tolist()
+    found = autoencoder_says(model, image, hole)[place].tolist()
     values = normed(patch(target, place)).flatten().tolist()
     count = len(values)
     mean = sum(values) / count
