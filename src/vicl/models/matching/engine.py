@@ -215,6 +215,7 @@ class Matching:
         bounded = torch.where(there[:, None, None], masks, -_BOUND).clamp(-_BOUND, _BOUND)
         odds = upsample(bounded, (query.shape[1], query.shape[2]), guide=query.cpu())
         odds = torch.stack([without_specks(of_class) for of_class in odds])
+        odds /= self.head.config.temperature
         if len(odds) == 1:
             chance = torch.sigmoid(odds)
             portions = torch.cat([1 - chance, chance])

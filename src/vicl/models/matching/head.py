@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -34,6 +34,8 @@ class HeadConfig(Config):
         widths: Channels on the middle grid, and at each halving.
         fine: Channels on the fine grid.
         finest: Channels on the picture's.
+        temperature: The mask's log-odds are divided by it before they become chances: fitted on
+            held-out episodes, it changes no mask.
     """
 
     encoder: str = "efficientnet-lite2"
@@ -43,6 +45,7 @@ class HeadConfig(Config):
     widths: tuple[Size, ...] = Field(default=(48, 64, 96), min_length=2, max_length=4)
     fine: Size = 24
     finest: Size = 8
+    temperature: PositiveFloat = 1.0
 
     @property
     def width(self) -> int:

@@ -20,6 +20,7 @@ from vicl.models.pretrained import empty_like, save_folder
 from vicl.training.job import Job, Look, Round, Seat, Trained
 from vicl.training.loop import fit
 from vicl.training.matching.bank import Bank, build_bank
+from vicl.training.matching.calibrating import fit_temperature
 from vicl.training.matching.episodes import Episodes
 from vicl.training.matching.objective import HeadObjective, mask_loss
 from vicl.training.matching.pictures import count_pictures, draw_pictures, listed
@@ -73,10 +74,13 @@ def train_head(
         pick_device(device), precision="fp32", trackers=recipe.log.trackers, folder=output
     ) as accelerator:
         trained = fit(_job(recipe, episodes, looked_at, output), accelerator)
-    trained.model.name = recipe.name
+    head = trained.model
+    head.name = recipe.name
+    temperature = fit_temperature(head, looked_at, recipe.looks)
+    head.config = head.config.model_copy(update={"temperature": temperature})
     folder = output / MODEL
     card = head_card(recipe, trained, episodes.bank)
-    save_folder(trained.model, folder, card=card, overwrite=True, dtype=torch.float16)
+    save_folder(head, folder, card=card, overwrite=True, dtype=torch.float16)
     return folder
 
 
