@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -79,6 +80,22 @@ def test_a_large_query_is_answered_at_its_own_size(tile: int | None) -> None:
     assert answer.confidence is not None
     assert answer.confidence.shape == (90, 130)
     assert answer.log_likelihood is not None
+
+
+class Sure(Brightness):
+    """As sure of a mask as of the greater share of each pixel."""
+
+    def answer(self, prompts: Sequence[Prompt], *, samples: int = 1, seed: int = 0) -> list[Filled]:
+        found = super().answer(prompts, samples=samples, seed=seed)
+        return [replace(f, confidence=torch.maximum(f.image[0], 1 - f.image[0])) for f in found]
+
+
+def test_the_confidence_of_a_mask_is_that_of_the_enlarged_mask() -> None:
+    smooth = torch.linspace(0, 1, 130).expand(3, 90, 130).contiguous()
+    (answer,) = LargeQueries(Sure()).answer([Prompt([(smooth, smooth)], smooth)])
+    assert answer.confidence is not None
+    assert torch.equal(answer.confidence, torch.maximum(answer.image[0], 1 - answer.image[0]))
+    assert float(answer.confidence.min()) == pytest.approx(0.5, abs=0.01)
 
 
 def test_a_huge_query_is_held_at_half_and_answered_at_its_own_size(

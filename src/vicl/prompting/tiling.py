@@ -111,13 +111,19 @@ class LargeQueries:
         image, confidence = answer.image, answer.confidence
         planes = image[:1] if (image == image[:1]).all() else image
         count = len(planes)
-        if confidence is not None:
+        share = confidence is not None and count == 1 and _is_share(confidence, planes[0])
+        if confidence is not None and not share:
             planes = torch.cat([planes, confidence[None]])
         grown = upsample(planes, size, guide=guide, coarse=seen, method=self.upsampling)
+        if share:
+            confidence = 1 - grown[0]
+            torch.maximum(grown[0], confidence, out=confidence)
+        elif confidence is not None:
+            confidence = grown[count]
         return replace(
             answer,
             image=grown[:count].expand(3, -1, -1),
-            confidence=None if confidence is None else grown[count],
+            confidence=confidence,
             alternatives=tuple(
                 self._enlarged(other, size, guide, seen) for other in answer.alternatives
             ),
@@ -159,6 +165,11 @@ class LargeQueries:
             confidence=blended[3].clone() if sure else None,  # else it would keep the picture
             log_likelihood=torch.stack(given).sum() if len(given) == len(likelihoods) else None,
         )
+
+
+def _is_share(confidence: Float[Tensor, "h w"], mask: Float[Tensor, "h w"]) -> bool:
+    """Whether a confidence is the greater share of a soft mask, and so need not be enlarged."""
+    return torch.allclose(confidence, torch.maximum(mask, 1 - mask), rtol=0, atol=1e-6)
 
 
 def _nearest(values: Int[Tensor, "h w"], size: tuple[int, int]) -> Int[Tensor, "H W"]:
