@@ -22,6 +22,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -39,6 +40,8 @@ from vicl.evaluation.datasets.items import ItemDataset
 from vicl.evaluation.datasets.manifests import FRACTION, MIN_IMAGES, read_manifest
 from vicl.evaluation.episodes import DatasetError, Item
 from vicl.evaluation.scoring.measures import marked
+from vicl.evaluation.studies.table import draw_figures
+from vicl.files import write_atomic
 from vicl.images import open_image, to_rgb, to_tensor
 from vicl.loading import load_model
 from vicl.metrics import bootstrap_interval, bootstrap_statistic, iou
@@ -52,6 +55,9 @@ from vicl.training.matching.pictures import Listed, listed
 from vicl.training.recipe.data import RecipeError
 from vicl.training.recipe.files import load_any
 from vicl.training.recipe.head import HeadRecipe
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Mask = Bool[np.ndarray, "h w"]
 Shown = tuple[Float[Tensor, "3 h w"], Mask]
@@ -72,6 +78,7 @@ class Asked:
     episodes: int
     seed: int
     model: str
+    figure: Path | None
 
     def engines(self, *names: str, objects: bool = False) -> dict[str, InContextModel]:
         """The engine, and those beside it."""
@@ -118,10 +125,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", default="matching", help="engine, or the folder of one")
+    parser.add_argument("--figure", type=Path, help="calibration: a PNG of the reliability")
     options = parser.parse_args(arguments)
     if options.episodes < 1 or options.seed < 0:
         parser.error("expected --episodes of at least 1, --seed of at least 0")
-    asked = Asked(options.data, options.nuclei, options.episodes, options.seed, options.model)
+    if options.figure is not None and options.what != "calibration":
+        parser.error("--figure: goes with calibration")
+    asked = Asked(**{name: value for name, value in vars(options).items() if name != "what"})
     try:
         for table in MEASURED[options.what](asked):
             Console().print(table)
@@ -229,11 +239,16 @@ def _calibration(asked: Asked) -> Iterator[Table]:
         assert answer.confidence is not None
         sure.append(answer.confidence.numpy())
         right.append(marked(answer.image) == marked(case.truth.image))
-    yield _reliability("confidence of pixels", sure, right)
+    told = {"confidence of pixels": (sure, right)}
     there, not_there = _presences(asked, engine)
     chances = [np.array([one]) for one in (*there, *not_there)]
     truths = [np.array([index < len(there)]) for index in range(len(chances))]
-    yield _reliability("presence", chances, truths)
+    told["presence"] = (chances, truths)
+    for title, (said, held) in told.items():
+        yield _reliability(title, _binned(said, held))
+    if asked.figure is not None:
+        means = {title: _binned(*pair).mean(0) for title, pair in told.items()}
+        write_atomic(asked.figure, draw_figures(lambda: _diagram(means))[1])
 
 
 MEASURED: Mapping[str, Callable[[Asked], Iterator[Table]]] = {
@@ -363,14 +378,20 @@ def boundary_f(found: Mask, truth: Mask, *, near: int = NEAR) -> float:
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def _reliability(title: str, sure: Sequence[np.ndarray], right: Sequence[np.ndarray]) -> Table:
-    """How often what is so sure is right; the expected calibration error with its interval."""
+def _binned(sure: Sequence[np.ndarray], right: Sequence[np.ndarray]) -> Float[np.ndarray, "n b 3"]:
+    """Of each answer and bin of what is so sure: its share, its mean and how often it is right."""
     edges = np.linspace(0, 1, BINS + 1)
     sums = np.zeros((len(sure), BINS, 3))
     for index, (one, good) in enumerate(zip(sure, right, strict=True)):
         bins = np.clip(np.digitize(one.ravel(), edges) - 1, 0, BINS - 1)
         for at, values in enumerate((np.ones(one.size), one.ravel(), good.ravel())):
             sums[index, :, at] = np.bincount(bins, values, BINS) / one.size
+    return sums
+
+
+def _reliability(title: str, sums: Float[np.ndarray, "n b 3"]) -> Table:
+    """How often what is so sure is right; the expected calibration error with its interval."""
+    edges = np.linspace(0, 1, BINS + 1)
     table = Table(title=f"Reliability, {title}")
     for heading in ("from", "share", "mean", "right", ""):
         table.add_column(heading)
@@ -387,6 +408,20 @@ def _reliability(title: str, sure: Sequence[np.ndarray], right: Sequence[np.ndar
     )
     table.caption = f"expected calibration error {error}, {len(sums)} answers"
     return table
+
+
+def _diagram(means: Mapping[str, Float[np.ndarray, "b 3"]]) -> Figure:
+    """A reliability diagram: what is as often right as it is sure lies on the line."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.4 * len(means), 3.2), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, len(means)))
+    for axes, (title, bins) in zip(panels, means.items(), strict=True):
+        share, sure, right = bins[bins[:, 0] > 0].T
+        axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+        axes.plot(sure / share, right / share, marker="o")
+        axes.set(title=title, xlabel="sure", ylabel="right", xlim=(0, 1), ylim=(0, 1))
+    return figure
 
 
 if __name__ == "__main__":

@@ -64,7 +64,9 @@ class Yardstick:
         ]
         query = to_tensor(prompt.query)
         chances = self.match(shown, torch.cat(inside) > 0.5, self.features(query))
-        grown = resize(chances.reshape(1, *size).expand(3, -1, -1), query.shape[1:])
+        grown = resize(
+            chances.reshape(1, *size).expand(3, -1, -1), (query.shape[1], query.shape[2])
+        )
         return Filled((grown > 0.5).float())
 
     def features(self, image: Float[Tensor, "3 h w"]) -> Float[Tensor, "n c"]:
@@ -142,7 +144,7 @@ class Clusters(Yardstick):
             return found
         tree = linkage(query.double().numpy(), "average", "cosine")
         clusters = torch.from_numpy(fcluster(tree, _DISTANCE, "distance"))
-        numbers = clusters[candidates].unique().tolist()
+        numbers = sorted(set(clusters[candidates].tolist()))
         cross = [float(_mean(own[clusters == number]) @ wanted) for number in numbers]
         seed = numbers[max(range(len(numbers)), key=lambda index: cross[index])]
         heart = _mean(query[clusters == seed])

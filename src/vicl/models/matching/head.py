@@ -145,7 +145,8 @@ class MatchingHead(Pretrained):
         """
         chance = torch.sigmoid(F.adaptive_avg_pool2d(mask.detach(), cues.shape[-1]))[:, None]
         inside = (chance * cues[:, TELLING]).mean((2, 3)) / chance.mean((2, 3)).clamp(min=1e-6)
-        return self.is_there(inside)[:, 0]
+        told: Tensor = self.is_there(inside)
+        return told[:, 0]
 
 
 def _twice(values: Tensor) -> Tensor:
