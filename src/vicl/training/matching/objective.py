@@ -16,8 +16,8 @@ _PRESENT: float = 0.2
 _DEPTH: float = 0.5
 """Weights of presence and depth beside the mask."""
 _MISSED: float = 2.5
-"""What it costs to miss a thing over what it costs to invent one: so that at one half a twentieth of
-the things in the training's episodes is missed."""
+"""What it costs to miss a thing over what it costs to invent one: so that at one half a twentieth
+of the things in the training's episodes is missed."""
 
 
 class HeadObjective(Objective):
