@@ -76,6 +76,7 @@ def test_a_disc_is_recoloured_as_the_example_says() -> None:
     assert (got - truth)[~inside].abs().mean() < 0.1
 
 
+@pytest.mark.slow
 def test_several_examples_are_answered_one_by_one() -> None:
     model = load_model("default")
     assert isinstance(model, MAEVQGAN)

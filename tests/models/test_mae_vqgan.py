@@ -165,6 +165,7 @@ def test_expected_drawing_mixes_codes_in_the_hole_and_names_the_rest(temperature
     assert not torch.allclose(other.image.movedim(1, -1)[hole], inside, atol=1e-3)
 
 
+@pytest.mark.slow  # tests/models/test_contract.py asks less of it with the quick ones
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("region", ["full", "answer"])
 def test_a_batch_gives_what_its_members_give_alone(
