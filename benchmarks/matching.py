@@ -47,7 +47,7 @@ from vicl.loading import load_model
 from vicl.metrics import bootstrap_interval, bootstrap_statistic, iou
 from vicl.models.matching import Matching
 from vicl.models.matching.cues import Marks
-from vicl.models.matching.view import FINE
+from vicl.models.matching.view import PICTURE
 from vicl.prompt import Example, Prompt
 from vicl.tasks.segmentation import UNKNOWN
 from vicl.training.matching.episodes import scribbled
@@ -301,8 +301,8 @@ def _found(engine: InContextModel, examples: Sequence[Example], query: Tensor) -
 
 
 def _strokes(rng: Generator, mask: Mask) -> Mask:
-    """Where strokes of either side lie, as training draws them."""
-    inside = F.adaptive_avg_pool2d(torch.from_numpy(mask).float()[None], FINE)[0]
+    """Where strokes of either side lie: as training draws them, but a pixel or two wide."""
+    inside = F.adaptive_avg_pool2d(torch.from_numpy(mask).float()[None], PICTURE)[0]
     kept = scribbled(rng, Marks(inside, 1 - inside))
     both = torch.maximum(kept.inside, kept.outside)[None, None]
     found: Mask = F.interpolate(both, mask.shape, mode="nearest")[0, 0].numpy() > 0
