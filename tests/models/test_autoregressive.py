@@ -88,6 +88,7 @@ def test_a_hole_everywhere_is_the_next_code_loss_of_the_whole_canvas(
     assert float(loss) == pytest.approx(float(expected), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_sampling(model: Autoregressive) -> None:
     """Seeded; top-k of 1 is the likeliest; likelihoods are those at temperature 1."""
     image, hole = batch()

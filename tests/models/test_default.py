@@ -57,6 +57,7 @@ def test_every_task_has_an_engine_of_the_packages() -> None:
         assert VisualPrompter(None, [example], task).model.name == engine
 
 
+@pytest.mark.slow
 def test_a_disc_is_recoloured_as_the_example_says() -> None:
     """Blue discs become red ones; elsewhere white stays."""
 

@@ -64,6 +64,7 @@ def tokens_to_pixels(mask: np.ndarray) -> Tensor:
     return hole.repeat_interleave(16, dim=1).repeat_interleave(16, dim=2)
 
 
+@pytest.mark.slow
 def test_golden_answer(golden: tuple[MAEVQGAN, dict[str, np.ndarray]]) -> None:
     """Logits, tokens and the filled canvas are the published code's."""
     model, arrays = golden

@@ -109,6 +109,7 @@ def test_a_second_look_that_sees_something_else_is_not_believed() -> None:
     assert bool(((same.mask > 0) == (left > 0)).float().mean() > 0.98)
 
 
+@pytest.mark.slow
 def test_small_things_are_found_better_from_nearer(
     engine: Matching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
