@@ -32,14 +32,12 @@ import shutil
 import statistics
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
@@ -53,6 +51,8 @@ from default_model_report import (
     drawn,
     markdown,
     sections,
+    sources_of,
+    statistic_of,
 )
 from reconstruction import reconstruction_iou, reconstruction_psnr
 from vicl.engine import Inpainter
@@ -67,10 +67,7 @@ from vicl.evaluation.running.engines import as_engine, load_models, with_floors
 from vicl.evaluation.running.results import EvaluationError, Results
 from vicl.evaluation.running.runner import evaluate
 from vicl.evaluation.running.summary import (
-    class_label,
     difference,
-    mean_over_classes,
-    statistics_of,
 )
 from vicl.evaluation.scoring.measures import Metric
 from vicl.evaluation.scoring.scorers import MEASURES, scorer_for
@@ -198,25 +195,6 @@ class Bench:
             "manifest": hash_file(self.manifest) if data else None,
             "vicl": vicl.__version__,
         }
-
-
-def statistic_of(runs: Sequence[Results], metric: Metric, engine: str) -> Statistic:
-    """A metric of an engine over all episodes; of what is synthetic, the mean over its classes."""
-    records = [record for results in runs for record in results.engine(engine).records]
-    if runs[0].measures not in ("shapes", "rules"):
-        return statistics_of(scorer_for(runs[0].measures), records)[metric.name]
-    labels = [class_label(episode) for results in runs for episode in results.episodes]
-    members = np.array(labels)[:, None] == np.array(sorted(set(labels)))
-    values = np.array([record.scores.values[metric.name] for record in records])
-    return mean_over_classes(values, members.astype(np.float64))
-
-
-def sources_of(runs: Sequence[Results]) -> str:
-    """Where the queries are from, with how many; else the datasets' names."""
-    asked = [episode.query.source for results in runs for episode in results.episodes]
-    if not all(asked):
-        return "; ".join(results.dataset for results in runs)
-    return ", ".join(f"{source} {count}" for source, count in sorted(Counter(asked).items()))
 
 
 def synthetic(bench: Bench) -> Part:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from rich.table import Table
 
-from vicl.evaluation.running.results import heading, show
+from vicl.evaluation.running.results import Results, heading, show
+from vicl.evaluation.running.summary import class_label, mean_over_classes, statistics_of
 from vicl.evaluation.scoring.measures import Metric
-from vicl.metrics import Interval
+from vicl.evaluation.scoring.scorers import scorer_for
+from vicl.metrics import Interval, Statistic
 from vicl.tasks import TaskName
 
 PHOTOGRAPHS: tuple[TaskName, ...] = ("segmentation", "detection", "edges", "colorization")
@@ -40,6 +44,25 @@ class Part:
     notes: list[str] = field(default_factory=list)
     runs: list[dict[str, Any]] = field(default_factory=list)
     setting: dict[str, Any] = field(default_factory=dict)
+
+
+def statistic_of(runs: Sequence[Results], metric: Metric, engine: str) -> Statistic:
+    """A metric of an engine over all episodes; of what is synthetic, the mean over its classes."""
+    records = [record for results in runs for record in results.engine(engine).records]
+    if runs[0].measures not in ("shapes", "rules"):
+        return statistics_of(scorer_for(runs[0].measures), records)[metric.name]
+    labels = [class_label(episode) for results in runs for episode in results.episodes]
+    members = np.array(labels)[:, None] == np.array(sorted(set(labels)))
+    values = np.array([record.scores.values[metric.name] for record in records])
+    return mean_over_classes(values, members.astype(np.float64))
+
+
+def sources_of(runs: Sequence[Results]) -> str:
+    """Where the queries are from, with how many; else the datasets' names."""
+    asked = [episode.query.source for results in runs for episode in results.episodes]
+    if not all(asked):
+        return "; ".join(results.dataset for results in runs)
+    return ", ".join(f"{source} {count}" for source, count in sorted(Counter(asked).items()))
 
 
 Section = tuple[str, list[str], list[list[str]]]
@@ -96,12 +119,13 @@ def _chosen(row: Row | None, engines: Sequence[str], learned: str) -> dict[str, 
     """The best engine of a row, with why."""
     if row is None:
         return {"engine": "analogies", "on": "not measured", "n": 0}
-    name, over = max(row.better.items(), key=lambda one: one[1].mean)
+    sure = {name: over for name, over in row.better.items() if over.low > 0}
+    name, over = max((sure or row.better).items(), key=lambda one: one[1].mean)
     called = {learned: "default"}
     means = {called.get(one, one): row.engines[one].mean for one in engines}
     rules = ", mean over rules" if row.metric.name in ("psnr_gain", "f") else ""
     return {
-        "engine": called.get(name, name) if over.low > 0 else "analogies",
+        "engine": called.get(name, name) if sure else "analogies",
         "measure": heading(row.metric) + rules,
         "on": row.on,
         "n": row.n,

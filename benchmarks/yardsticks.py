@@ -10,8 +10,10 @@ bootstrap 95% intervals and paired differences to matching.
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -29,7 +31,7 @@ from vicl.evaluation.scoring.measures import TASK_MEASURES
 from vicl.images import resize, to_tensor
 from vicl.loading import load_encoder, load_model
 from vicl.models.matching import Matching
-from vicl.models.matching.view import LEVELS, MIDDLE, SIDE, look
+from vicl.models.matching.view import LEVELS, SIDE, look
 from vicl.prompt import Prompt
 
 _DIRECTIONS = 32
@@ -39,16 +41,30 @@ _DISTANCE, _KEPT = 0.4, 0.2
 """Of cosines, up to which patches join; score from which a cluster is kept."""
 
 
-class Yardstick:
-    """A recipe that gives a chance for every place of the query, from features alone."""
+Match = Callable[
+    [Float[Tensor, "m c"], Bool[Tensor, " m"], Float[Tensor, "n c"]], Float[Tensor, " n"]
+]
+"""Features of the examples' places, which of them are marked, and the query's features, all of
+length 1: chances of the query's places, to be cut at a half."""
 
+
+@dataclass(frozen=True, eq=False)
+class Yardstick:
+    """A recipe as an engine: a chance for every place of the query, from features alone.
+
+    Attributes:
+        name: Of the recipe.
+        encoder: Whose features are compared.
+        level: Which of them, of :data:`vicl.models.matching.view.LEVELS`.
+        match: The recipe.
+    """
+
+    name: str
+    encoder: Encoder
+    level: str
+    match: Match
     max_size: int | None = None
     weights_hash: str | None = None
-    name = "yardstick"
-
-    def __init__(self, encoder: Encoder, level: str) -> None:
-        self.encoder, self.level = encoder, level
-        self.side = LEVELS[level][1]
 
     def answer(self, prompts: Sequence[Prompt], *, samples: int = 1, seed: int = 0) -> list[Filled]:
         """See :meth:`vicl.engine.InContextModel.answer`; nothing is random."""
@@ -57,107 +73,97 @@ class Yardstick:
 
     def _answer(self, prompt: Prompt) -> Filled:
         pairs = [drawn(example) for example in prompt.examples]
-        shown = torch.cat([self.features(image) for image, _ in pairs])
-        size = (self.side, self.side)
+        shown = torch.cat([self._features(image) for image, _ in pairs])
+        size = (LEVELS[self.level][1],) * 2
         inside = [
             F.adaptive_avg_pool2d(output.mean(0)[None], size).flatten() for _, output in pairs
         ]
         query = to_tensor(prompt.query)
-        chances = self.match(shown, torch.cat(inside) > 0.5, self.features(query))
+        chances = self.match(shown, torch.cat(inside) > 0.5, self._features(query))
         grown = resize(
             chances.reshape(1, *size).expand(3, -1, -1), (query.shape[1], query.shape[2])
         )
         return Filled((grown > 0.5).float())
 
-    def features(self, image: Float[Tensor, "3 h w"]) -> Float[Tensor, "n c"]:
-        """Of each place, of length 1."""
+    def _features(self, image: Float[Tensor, "3 h w"]) -> Float[Tensor, "n c"]:
         return look(image, self.encoder).features(self.level)
 
-    def match(
-        self, shown: Float[Tensor, "m c"], inside: Bool[Tensor, " m"], query: Float[Tensor, "n c"]
-    ) -> Float[Tensor, " n"]:
-        """Chances, to be cut at a half.
 
-        Args:
-            shown: Features of the examples.
-            inside: Which of them are marked.
-            query: Its features.
-        """
-        raise NotImplementedError
-
-
-class Prior(Yardstick):
+def prior(
+    shown: Float[Tensor, "m c"],
+    inside: Bool[Tensor, " m"],
+    query: Float[Tensor, "n c"],
+    *,
+    expected: bool = False,
+) -> Float[Tensor, " n"]:
     """The likeness to the nearest marked place, scaled to [0, 1].
 
     Source: Tian et al., "Prior guided feature enrichment network", TPAMI 2020, section 3.3.
 
     Args:
-        encoder: Whose last level is compared.
+        shown: See :data:`Match`.
+        inside: See :data:`Match`.
+        query: See :data:`Match`.
         expected: Cut where the expected IoU is greatest, rather than at a half.
     """
-
-    def __init__(self, encoder: Encoder, *, expected: bool) -> None:
-        super().__init__(encoder, "things")
-        self.expected = expected
-        self.name = "prior, eIoU cut" if expected else "prior"
-
-    def match(
-        self, shown: Float[Tensor, "m c"], inside: Bool[Tensor, " m"], query: Float[Tensor, "n c"]
-    ) -> Float[Tensor, " n"]:
-        """See :meth:`Yardstick.match`."""
-        if not inside.any():
-            return torch.zeros(len(query))
-        best = (query @ shown[inside].T).amax(1)
-        scaled = (best - best.min()) / (best.max() - best.min() + 1e-7)
-        return (scaled >= expected_cut(scaled)).float() if self.expected else scaled
+    if not inside.any():
+        return torch.zeros(len(query))
+    best = (query @ shown[inside].T).amax(1)
+    scaled = (best - best.min()) / (best.max() - best.min() + 1e-7)
+    return (scaled >= expected_cut(scaled)).float() if expected else scaled
 
 
-class Clusters(Yardstick):
+def positions(encoder: Encoder) -> Float[Tensor, "d c"]:
+    """Directions of features that tell where in the image a place lies: those of a blank image."""
+    blank = look(torch.full((3, SIDE, SIDE), 0.5), encoder).features("mix")
+    _, _, directions = torch.linalg.svd(blank - blank.mean(0), full_matrices=False)
+    found: Tensor = directions[:_DIRECTIONS]
+    return found
+
+
+def clustered(
+    shown: Float[Tensor, "m c"],
+    inside: Bool[Tensor, " m"],
+    query: Float[Tensor, "n c"],
+    *,
+    positions: Float[Tensor, "d c"],
+) -> Float[Tensor, " n"]:
     """Clusters of the query around the one that fits the example best.
 
     Source: INSID3. Differs: EfficientNet-Lite2 for DINOv3-L, all its levels at 384 px for the last
     at 1,024 px, fewer directions of position; the CRF at the borders is left out.
+
+    Args:
+        shown: See :data:`Match`.
+        inside: See :data:`Match`.
+        query: See :data:`Match`.
+        positions: Taken out where images are compared with one another, of :func:`positions`.
     """
+    from scipy.cluster.hierarchy import fcluster, linkage
 
-    name = "INSID3's recipe"
+    def placeless(features: Tensor) -> Tensor:
+        return F.normalize(features - features @ positions.T @ positions, dim=1)
 
-    def __init__(self, encoder: Encoder) -> None:
-        super().__init__(encoder, "mix")
-        assert self.side == MIDDLE
-        blank = self.features(torch.full((3, SIDE, SIDE), 0.5))
-        directions = torch.linalg.svd(blank - blank.mean(0), full_matrices=False).Vh
-        self.positions = directions[:_DIRECTIONS]
-
-    def match(
-        self, shown: Float[Tensor, "m c"], inside: Bool[Tensor, " m"], query: Float[Tensor, "n c"]
-    ) -> Float[Tensor, " n"]:
-        """See :meth:`Yardstick.match`."""
-        from scipy.cluster.hierarchy import fcluster, linkage
-
-        found = torch.zeros(len(query))
-        if not inside.any():
-            return found
-        theirs, own = self._placeless(shown), self._placeless(query)
-        wanted = _mean(theirs[inside])
-        candidates = (own @ wanted > 0) & inside[(own @ theirs.T).argmax(1)]
-        if not candidates.any():
-            return found
-        tree = linkage(query.double().numpy(), "average", "cosine")
-        clusters = torch.from_numpy(fcluster(tree, _DISTANCE, "distance"))
-        numbers = sorted(set(clusters[candidates].tolist()))
-        cross = [float(_mean(own[clusters == number]) @ wanted) for number in numbers]
-        seed = numbers[max(range(len(numbers)), key=lambda index: cross[index])]
-        heart = _mean(query[clusters == seed])
-        for number, fits in zip(numbers, cross, strict=True):
-            there = clusters == number
-            share = float(candidates[there].float().mean())
-            if number == seed or fits * float(_mean(query[there]) @ heart) * share > _KEPT:
-                found[there] = 1
+    found = torch.zeros(len(query))
+    if not inside.any():
         return found
-
-    def _placeless(self, features: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
-        """Without what tells positions."""
-        return F.normalize(features - features @ self.positions.T @ self.positions, dim=1)
+    theirs, own = placeless(shown), placeless(query)
+    wanted = _mean(theirs[inside])
+    candidates = (own @ wanted > 0) & inside[(own @ theirs.T).argmax(1)]
+    if not candidates.any():
+        return found
+    tree = linkage(query.double().numpy(), "average", "cosine")
+    clusters = torch.from_numpy(fcluster(tree, _DISTANCE, "distance"))
+    numbers = sorted(set(clusters[candidates].tolist()))
+    cross = [float(_mean(own[clusters == number]) @ wanted) for number in numbers]
+    seed = numbers[max(range(len(numbers)), key=lambda index: cross[index])]
+    heart = _mean(query[clusters == seed])
+    for number, fits in zip(numbers, cross, strict=True):
+        there = clusters == number
+        share = float(candidates[there].float().mean())
+        if number == seed or fits * float(_mean(query[there]) @ heart) * share > _KEPT:
+            found[there] = 1
+    return found
 
 
 def expected_cut(chances: Float[Tensor, " n"]) -> float:
@@ -173,7 +179,12 @@ def _mean(features: Float[Tensor, "n c"]) -> Float[Tensor, " c"]:
 
 def yardsticks(encoder: Encoder) -> list[Yardstick]:
     """All of them, on one encoder."""
-    return [Prior(encoder, expected=False), Prior(encoder, expected=True), Clusters(encoder)]
+    apart = functools.partial(clustered, positions=positions(encoder))
+    return [
+        Yardstick("prior", encoder, "things", prior),
+        Yardstick("prior, eIoU cut", encoder, "things", functools.partial(prior, expected=True)),
+        Yardstick("INSID3's recipe", encoder, "mix", apart),
+    ]
 
 
 def main(arguments: list[str] | None = None) -> int:

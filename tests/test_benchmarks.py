@@ -15,15 +15,18 @@ from tests.models.kinds import tiny
 from tests.prompting.test_prompter import scene
 from torch import Tensor
 
+from default_model_report import Part, Row, best_for_task
 from matching import boundary_f, object_f1
 from reconstruction import reconstruction_iou, reconstruction_psnr
 from vicl.evaluation.datasets import manifest
 from vicl.evaluation.datasets.manifests import FRACTION
 from vicl.evaluation.episodes import DatasetError
+from vicl.evaluation.scoring.measures import Metric
 from vicl.images import save_image, to_pil
+from vicl.metrics import Interval
 from vicl.models.mae_vqgan import MAEVQGAN
 from vicl.models.pretrained import save_folder
-from yardsticks import Clusters, Prior, expected_cut
+from yardsticks import clustered, expected_cut, prior
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -123,14 +126,11 @@ def test_yardsticks_mark_what_is_like_the_example() -> None:
     query = torch.stack([ground, thing, ground, thing, ground])
     wanted = [0, 1, 0, 1, 0]
     for expected in (False, True):
-        prior = object.__new__(Prior)
-        prior.expected = expected
-        assert (prior.match(shown, inside, query) > 0.5).int().tolist() == wanted
-        assert not prior.match(shown, ~inside & inside, query).any()
-    clusters = object.__new__(Clusters)
-    clusters.positions = torch.eye(8)[7:]
-    assert clusters.match(shown, inside, query).int().tolist() == wanted
-    assert not clusters.match(shown, inside, ground.expand(5, -1)).any()
+        assert (prior(shown, inside, query, expected=expected) > 0.5).int().tolist() == wanted
+        assert not prior(shown, ~inside & inside, query, expected=expected).any()
+    positions = torch.eye(8)[7:]
+    assert clustered(shown, inside, query, positions=positions).int().tolist() == wanted
+    assert not clustered(shown, inside, ground.expand(5, -1), positions=positions).any()
     assert expected_cut(torch.tensor([0.1, 0.9, 0.8, 0.05])) == pytest.approx(0.8)
 
 
@@ -231,8 +231,11 @@ def test_default_model(tmp_path: Path, learned: Path) -> None:
         mean, low, _ = one["difference"]
         sign = -1 if task == "colorization" else 1
         gains = {e: sign * (one[e] - one["analogies"]) for e in ("default", "matching")}
-        assert mean == pytest.approx(max(gains.values()))
-        assert one["engine"] == (max(gains, key=gains.__getitem__) if low > 0 else "analogies")
+        if low > 0:
+            assert mean == pytest.approx(gains[one["engine"]])
+        else:
+            assert mean == pytest.approx(max(gains.values()))
+            assert one["engine"] == "analogies"
 
     sheets = [path.name for path in (out / "sheets").iterdir()]
     assert "rules-unseen-best.png" in sheets
@@ -263,6 +266,31 @@ def test_default_model_without_what_training_has_seen(tmp_path: Path, learned: P
     unknown = {"engine": "analogies", "on": "not measured", "n": 0}
     assert best["segmentation"] == best["colorization"] == unknown
     assert best["edges"]["n"] == 1
+
+
+def test_an_engine_is_taken_only_where_it_is_surely_better_than_analogies() -> None:
+    def row(label: str, **better: tuple[float, float]) -> Row:
+        engines = ("analogies", *better)
+        means = {name: Interval(0.5, 0.4, 0.6, 9) for name in engines}
+        over = {name: Interval(mean, low, 1.0, 9) for name, (mean, low) in better.items()}
+        return Row(label, Metric("iou", "IoU"), 9, means, over)
+
+    choice = Part(
+        [
+            row("segmentation", matching=(0.2, 0.1), tiny=(0.3, -0.1)),
+            row("detection", matching=(0.2, 0.1), tiny=(0.3, 0.05)),
+            row("edges", matching=(0.0, 0.0), tiny=(-0.3, -0.4)),
+        ]
+    )
+    seen = row("seen", matching=(0.1, -0.1), tiny=(0.05, 0.01))
+    best = best_for_task(choice, seen, ["analogies", "matching", "tiny"], "tiny")
+    assert {task: one["engine"] for task, one in best.items()} == {
+        "image": "default",
+        "segmentation": "matching",
+        "detection": "default",
+        "edges": "analogies",
+        "colorization": "analogies",
+    }
 
 
 def test_default_model_refuses(tmp_path: Path) -> None:

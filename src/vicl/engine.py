@@ -34,8 +34,8 @@ class Filled:
         canvas: The filled canvas; the first view's where there are several. Of several spins it
             shows the mean.
         alternatives: Further, different answers, best first, where more than one was asked for.
-        presence: Chance, [0, 1], that what the examples mark is in the query at all; None if the
-            engine cannot say.
+        presence: How likely it is, [0, 1], that what the examples mark is in the query at all, by
+            the engine's own weighing of misses and inventions; None if it cannot say.
         objects: Numbers of separate objects, from 1; 0 is none of them. None if the engine does not
             tell them apart, or was not asked to.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 
 import numpy as np
@@ -15,7 +16,7 @@ from vicl.encoders.packaged import MissingWeightsError
 from vicl.engine import PartialModel
 from vicl.models.matching import Matching
 from vicl.models.matching.cues import CUES, FINE_CUES, Marks, gather, learn
-from vicl.models.matching.engine import _kind, _marks
+from vicl.models.matching.engine import _kind, _maps, _marks
 from vicl.models.matching.objects import tell_apart
 from vicl.models.matching.view import FINE, MIDDLE, look
 from vicl.prompt import Example, Prompt
@@ -99,13 +100,40 @@ def test_what_is_not_there_is_not_marked_unless_asked_to(engine: Matching) -> No
         engine.asked(min_presence=2.0)
 
 
+def test_a_temperature_makes_it_less_sure_and_changes_no_mask(engine: Matching) -> None:
+    query, _ = scene(105, 45, seed=1)
+    prompts = [Prompt([example(50, 50)], query)]
+    warm = copy.deepcopy(engine.head)
+    warm.config = warm.config.model_copy(update={"temperature": 3 * warm.config.temperature})
+    one, other = (Matching(engine.encoder, head).answer(prompts)[0] for head in (engine.head, warm))
+    assert torch.equal(one.image > 0.5, other.image > 0.5)
+    assert one.confidence is not None
+    assert other.confidence is not None
+    assert float(other.confidence.mean()) < float(one.confidence.mean())
+
+
+def test_what_the_deeper_levels_do_not_see_is_there_where_a_place_is_likely(
+    engine: Matching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never = copy.deepcopy(engine.head)
+    torch.nn.init.constant_(never.is_there.bias, -1e4)
+    query, mask = scene(105, 45, seed=1)
+    prompts = [Prompt([example(50, 50)], query)]
+    assert not (Matching(engine.encoder, never).answer(prompts)[0].image > 0.5).any()
+    monkeypatch.setattr("vicl.models.matching.engine.is_seen", lambda marks: False)
+    found = Matching(engine.encoder, never).answer(prompts)[0]
+    assert iou(found.image, mask) > 0.85
+    assert found.presence is not None
+    assert found.presence > 0.9
+
+
 def test_scribbles_teach_what_they_mark_alone(engine: Matching) -> None:
     image, mask = scene(50, 50)
     rng = np.random.default_rng(0)
     known = torch.from_numpy(rng.random(mask.shape) < 0.02)
     drawn = torch.where(known, mask, UNKNOWN / 255).expand(3, -1, -1).contiguous()
     assert _kind([drawn]).name == "mask"
-    marks = _marks(drawn, torch.tensor([[0.0, 0, 0], [1, 1, 1]]))[0]
+    marks = _marks(_maps(drawn, torch.tensor([[0.0, 0, 0], [1, 1, 1]])), FINE)[0]
     inside, outside = marks.on(FINE)
     assert 0 < int((inside > 0).sum()) < 0.5 * FINE**2
     assert not (inside * outside)[inside == 1].any()

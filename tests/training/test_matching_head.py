@@ -150,6 +150,15 @@ def test_a_head_trains_goes_on_and_answers(data: Path, tmp_path: Path) -> None:
     episodes = Episodes(run / "bank" / "training", load_any(file).data, 0)  # type: ignore[arg-type]
     for first, again in zip(episodes[5], episodes[5], strict=True):
         assert torch.equal(first, again)
+    recipe = load_any(file)
+    assert isinstance(recipe, HeadRecipe)
+    # Scenes of another group name their things alike, and show others.
+    alone = tuple(one.model_copy(update={"unions": 0}) for one in recipe.data.photographs)
+    changes = {"absent": 1.0, "elsewhere": 0.5, "photographs": alone}
+    none = recipe.data.model_copy(update=changes)
+    for number in range(12):
+        truth = Episodes(run / "bank" / "training", none, 0)[number][4]
+        assert float(truth.max()) <= 0
     engine = vicl.load_model(run / "model", device="cpu")
     assert isinstance(engine, Matching)
     mask = np.asarray(Image.open(data / "m0.png")) == 1

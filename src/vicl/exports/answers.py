@@ -69,8 +69,8 @@ class Answer:
         classes: Their names, in the order of their numbers from 1.
         boxes: Detection: xyxy in pixels of the query, class number and score.
         edges: Edges: float32 (h, w) in [0, 1].
-        presence: Chance, [0, 1], that anything that the examples mark is in the query; None if the
-            engine cannot say.
+        presence: How likely it is, [0, 1], that anything that the examples mark is in the query,
+            by the engine's own weighing of misses and inventions; None if it cannot say.
         objects: Where `instances` asked for them: numbers of separate objects, int32 (h, w), from
             1, each of one class of `mask`; 0 is background.
         cell: The first pass's answer as inpainted; None for engines without a canvas.

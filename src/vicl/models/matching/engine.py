@@ -170,32 +170,29 @@ class Matching:
         colours = _ground_first(kind)
         with torch.inference_mode():
             views = [self._view(image) for image, _ in pairs]
-            marks = [_marks(output, colours) for _, output in pairs]
+            maps = [_maps(output, colours) for _, output in pairs]
             known = tuple(
                 learn_class(views, [one.to(self.device) for one in of_class], self.head)
-                for of_class in zip(*marks, strict=True)
+                for of_class in _by_class(maps, FINE)
             )
-            large = [_marks(output, colours, SIDE) for _, output in pairs]
-            sizes = list(zip(*large, strict=True))
-            closer = self._learn_closer(pairs, colours, [is_small(one) for one in sizes])
-        return _Taught(colours, known, tuple(is_seen(one) for one in sizes), closer)
+            sizes = _by_class(maps, SIDE)
+            small = [is_small(of_class) for of_class in sizes]
+            closer = self._learn_closer(pairs, maps, small) if any(small) else None
+        return _Taught(colours, known, tuple(is_seen(of_class) for of_class in sizes), closer)
 
     def _learn_closer(
         self,
         pairs: Sequence[tuple[Tensor, Tensor]],
-        colours: Float[Tensor, "k 3"],
+        maps: Sequence[Float[Tensor, "k h w"]],
         small: Sequence[bool],
-    ) -> Closer | None:
+    ) -> Closer:
         """What the examples teach from nearer, of the classes whose things are small."""
-        if not any(small):
-            return None
         images = [image.to(self.device) for image, _ in pairs]
-        marks = [_marks(output, colours, side_of(FINE)) for _, output in pairs]
         known = (
             learn_closer(images, [one.to(self.device) for one in of_class], self.encoder)
             if wanted
             else None
-            for wanted, of_class in zip(small, zip(*marks, strict=True), strict=True)
+            for wanted, of_class in zip(small, _by_class(maps, side_of(FINE)), strict=True)
         )
         return Closer(tuple(known))
 
@@ -266,27 +263,30 @@ def _ground_first(kind: OutputKind) -> Float[Tensor, "k 3"]:
     return colours[order]
 
 
-def _marks(
-    output: Float[Tensor, "3 h w"], colours: Float[Tensor, "k 3"], side: int = FINE
-) -> list[Marks]:
-    """What an output marks of each class; gray between black and white is unknown.
+def _maps(output: Float[Tensor, "3 h w"], colours: Float[Tensor, "k 3"]) -> Float[Tensor, "k h w"]:
+    """Shares of the ground and of each class; gray between black and white is of neither."""
+    if not _is_plain(colours):
+        return torch.from_numpy(shares(output.permute(1, 2, 0).numpy(), colours.numpy()))
+    level = output.mean(0)
+    level = torch.where((255 * level).round() == UNKNOWN, 0.5, level)
+    return torch.stack([1 - 2 * level, 2 * level - 1]).clamp(0, 1)
 
-    Args:
-        output: Of an example.
-        colours: The palette, the ground first.
-        side: Of the grid.
+
+def _by_class(maps: Sequence[Float[Tensor, "k _h _w"]], side: int) -> list[tuple[Marks, ...]]:
+    """What each example marks, class by class."""
+    return list(zip(*(_marks(one, side) for one in maps), strict=True))
+
+
+def _marks(maps: Float[Tensor, "k h w"], side: int) -> list[Marks]:
+    """What maps mark of each class, on a grid of so many places a side.
+
+    Of one class the ground is what is known to be outside; of several the rest is.
     """
-    if _is_plain(colours):
-        level = output.mean(0)
-        level = torch.where((255 * level).round() == UNKNOWN, 0.5, level)
-        maps = torch.stack([1 - 2 * level, 2 * level - 1]).clamp(0, 1)
-    else:
-        maps = torch.from_numpy(shares(output.permute(1, 2, 0).numpy(), colours.numpy()))
     if min(maps.shape[1:]) < side:
         maps = F.interpolate(maps[None], (side, side), mode="bilinear", align_corners=False)[0]
     else:
         maps = F.adaptive_avg_pool2d(maps[None], side)[0]
-    if _is_plain(colours):
+    if len(maps) == 2:
         return [Marks(maps[1], maps[0])]
     return [Marks(part, 1 - part) for part in maps[1:]]
 

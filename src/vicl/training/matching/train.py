@@ -70,13 +70,15 @@ def train_head(
         build_bank(banks[name], pictures, count, recipe.encoder, workers=recipe.workers)
     episodes = Episodes(banks["training"], recipe.data, recipe.seed)
     looked_at = Episodes(banks["held-out"], recipe.data, _LOOKING_SEED, plain=True)
+    # Matched once, for all looks and for the temperature.
+    matched = functools.cache(functools.partial(_matched, looked_at, recipe.looks))
     with processes(
         pick_device(device), precision="fp32", trackers=recipe.log.trackers, folder=output
     ) as accelerator:
-        trained = fit(_job(recipe, episodes, looked_at, output), accelerator)
+        trained = fit(_job(recipe, episodes, matched, output), accelerator)
     head = trained.model
     head.name = recipe.name
-    temperature = fit_temperature(head, looked_at, recipe.looks)
+    temperature = fit_temperature(head, matched())
     head.config = head.config.model_copy(update={"temperature": temperature})
     folder = output / MODEL
     card = head_card(recipe, trained, episodes.bank)
@@ -84,7 +86,12 @@ def train_head(
     return folder
 
 
-def _job(recipe: HeadRecipe, episodes: Episodes, looked_at: Episodes, folder: Path) -> Job:
+def _job(
+    recipe: HeadRecipe,
+    episodes: Episodes,
+    matched: Callable[[], list[list[Tensor]]],
+    folder: Path,
+) -> Job:
     torch.manual_seed(recipe.seed)
     head = MatchingHead(recipe.head)
     assert recipe.schedule.steps is not None  # recipes see to it
@@ -97,7 +104,7 @@ def _job(recipe: HeadRecipe, episodes: Episodes, looked_at: Episodes, folder: Pa
         optimiser=recipe.optimiser,
         ema=recipe.ema,
         fresh=lambda: empty_like(head),
-        look=_looking(looked_at, recipe.looks),
+        look=_looking(matched),
         look_every=recipe.evaluation.every,
         folder=folder,
         name=recipe.name,
@@ -124,13 +131,13 @@ def _rounds(episodes: Episodes, workers: int, seat: Seat, device: torch.device) 
         yield Round(tuple(part.to(device) for part in batch))
 
 
-def _looking(episodes: Episodes, count: int) -> Callable[[Any], Look]:
-    """Look at held-out episodes, which are matched once, when they are first wanted."""
+def _matched(episodes: Episodes, count: int) -> list[list[Tensor]]:
+    """The first episodes, in half precision: a few hundred are kept."""
+    return [[part.half() for part in episodes[number]] for number in range(count)]
 
-    @functools.cache
-    def matched() -> list[list[Tensor]]:
-        # In half precision: a few hundred are kept.
-        return [[part.half() for part in episodes[number]] for number in range(count)]
+
+def _looking(matched: Callable[[], list[list[Tensor]]]) -> Callable[[Any], Look]:
+    """Look at held-out episodes, which are matched when they are first wanted."""
 
     @torch.inference_mode()
     def look(head: Any) -> Look:
@@ -153,9 +160,10 @@ def _looking(episodes: Episodes, count: int) -> Callable[[Any], Look]:
         figures = {
             "loss": float(np.mean(losses)),
             "iou": float(np.mean(overlaps)),
-            "presence": float(np.mean([(score > 0) == there for score, there in found])),
         }
-        return Look(figures, _sheet(rows), count)
+        if found:
+            figures["presence"] = float(np.mean([(score > 0) == there for score, there in found]))
+        return Look(figures, _sheet(rows), len(matched()))
 
     return look
 
