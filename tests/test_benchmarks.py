@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,23 @@ BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 def run(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(BENCHMARKS / script), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Runs a script here, in a tenth of a process's time: what it says as it refuses."""
+
+    def called(script: str, *arguments: str | Path) -> str:
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(BENCHMARKS / script), run_name="__main__")
+        assert ended.value.code == 2
+        return capsys.readouterr().err
+
+    return called
 
 
 @pytest.mark.slow
@@ -87,11 +106,8 @@ def test_human_edges(shared: Path) -> None:
         ("matching.py", "scribbles"),
     ],
 )
-def test_absent_data_are_named(script: tuple[str, ...], tmp_path: Path) -> None:
-    done = run(*script, "--data", tmp_path / "nowhere")
-    assert done.returncode == 2
-    assert "nowhere" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_absent_data_are_named(script: tuple[str, ...], tmp_path: Path, refused: Refused) -> None:
+    assert "nowhere" in refused(*script, "--data", tmp_path / "nowhere")
 
 
 @pytest.mark.slow
@@ -293,15 +309,12 @@ def test_an_engine_is_taken_only_where_it_is_surely_better_than_analogies() -> N
     }
 
 
-def test_default_model_refuses(tmp_path: Path) -> None:
-    out = ("--out", tmp_path / "out")
-    model = ("--model", "analogies")
-    unknown = run("default_model.py", *model, *out, "--only", "rules,colour")
-    assert unknown.returncode == 2
-    assert "expected some of synthetic, rules" in unknown.stderr
-    floor = run("default_model.py", *out, "--only", "synthetic", "--model", "copy")
-    assert floor.returncode == 2
-    assert "copy has no weights" in floor.stderr
+def test_default_model_refuses(tmp_path: Path, refused: Refused) -> None:
+    given = ("default_model.py", "--out", tmp_path / "out")
+    unknown = refused(*given, "--model", "analogies", "--only", "rules,colour")
+    assert "expected some of synthetic, rules" in unknown
+    floor = refused(*given, "--only", "synthetic", "--model", "copy")
+    assert "copy has no weights" in floor
 
 
 class Halves:

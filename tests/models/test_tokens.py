@@ -39,6 +39,7 @@ def test_temperature_and_top_k(sampling: Sampling | None, expected: list[float])
     assert drawn(sampling).tolist() == pytest.approx(expected, abs=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sampling", "expected"),
     [

@@ -65,7 +65,9 @@ def test_everything_public_shows_itself_in_one_line_and_is_equal_to_itself(tmp_p
             value.close()
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "engine", [pytest.param("default", marks=pytest.mark.slow), "analogies", "copy", "identity"]
+)
 def test_a_prompter_travels_to_another_process(engine: str) -> None:
     prompter = vicl.VisualPrompter(engine, [PAIR], "segmentation", seed=3)
     answer = prompter.predict(PAIR[0])
