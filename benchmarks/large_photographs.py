@@ -77,7 +77,8 @@ def _enlarged(folder: Path, name: str, megapixels: float) -> Path:
     with Image.open(PHOTOS / name) as picture:
         # Just under: the limit on pixels is a round number too.
         scale = (megapixels * 0.995e6 / (picture.width * picture.height)) ** 0.5
-        size = (round(picture.width * scale), round(picture.height * scale))
+        # Even, as the sides of cameras' pictures are.
+        size = (2 * round(picture.width * scale / 2), 2 * round(picture.height * scale / 2))
         kind = Image.Resampling.NEAREST if name == MASK else Image.Resampling.BICUBIC
         path = folder / name
         picture.resize(size, kind).save(path)

@@ -76,6 +76,7 @@ class Prompt:
     Attributes:
         examples: At least one; pairs are turned into :class:`Example`.
         query: The new input image.
+        size: (height, width) of the answer, where the query is given smaller; None: the query's.
 
     Raises:
         ValueError: If there is no example, or one is not a pair.
@@ -83,10 +84,17 @@ class Prompt:
 
     examples: tuple[Example, ...]
     query: ImageLike
+    size: tuple[int, int] | None = None
 
     def __repr__(self) -> str:
         return f"Prompt({len(self.examples)} examples, query={brief(self.query)})"
 
-    def __init__(self, examples: Iterable[ExampleLike], query: ImageLike) -> None:
+    def __init__(
+        self,
+        examples: Iterable[ExampleLike],
+        query: ImageLike,
+        size: tuple[int, int] | None = None,
+    ) -> None:
         object.__setattr__(self, "examples", as_examples(examples))
         object.__setattr__(self, "query", query)
+        object.__setattr__(self, "size", size)

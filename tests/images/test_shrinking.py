@@ -13,6 +13,7 @@ from tests.pictures import picture
 from vicl.images import (
     ImageError,
     as_floats,
+    open_levels,
     open_shrunk,
     resize,
     shrink,
@@ -69,6 +70,43 @@ def test_a_large_jpeg_is_decoded_small_and_upright(tmp_path: Path, orientation: 
     assert size == tuple(full.shape[1:])
     assert found.shape == shrink(full, 100).shape
     assert (found - shrink(full, 100)).abs().mean() < 0.02
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "CMYK", "tensor", "array"])
+def test_a_huge_picture_is_halved_by_the_mean_of_four_pixels(mode: str) -> None:
+    whole = in_mode(mode) if mode not in ("tensor", "array") else in_mode("RGB")
+    given = {"tensor": to_tensor, "array": np.asarray}.get(mode, lambda image: image)(whole)
+    levels = to_levels(given)[:89, :139]  # odd sides, of which the last is cut
+    four = levels[:88, :138].astype(int).reshape(44, 2, 69, 2, 3).sum(axis=(1, 3))
+    half, size = open_levels(levels, halve_over=89 * 139 - 1)
+    assert size == (89, 139)
+    assert np.array_equal(half, (four + 2) // 4)
+    half, size = open_levels(given, halve_over=1)
+    assert (half.shape, size) == ((45, 70, 3), (90, 140))
+    same, _ = open_levels(given, halve_over=90 * 140)
+    assert np.array_equal(same, to_levels(given))
+
+
+@pytest.mark.parametrize("size", [(300, 400), (301, 401)])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_huge_jpeg_is_halved_as_it_is_decoded(
+    tmp_path: Path, orientation: int, size: tuple[int, int]
+) -> None:
+    path = tmp_path / "photo.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    to_pil(resize(picture(12, 20, seed=1), size)).save(path, quality=95, exif=exif)
+    whole = to_levels(path)
+    decoded, full = open_reduced(path, None, halve_over=100_000)
+    assert full == whole.shape[:2]
+    assert max(decoded.size) == (200 if size == (300, 400) else 401)
+    half, full = open_levels(path, halve_over=100_000)
+    assert full == whole.shape[:2]
+    assert half.shape[:2] == (full[0] // 2, full[1] // 2)
+    by_four, _ = open_levels(whole, halve_over=100_000)
+    assert np.abs(half.astype(int) - by_four).mean() < 1.5
+    with pytest.raises(ImageError, match="more pixels"):
+        open_levels(path, limit_pixels=100_000, halve_over=50_000)
 
 
 def test_the_callers_own_picture_stays_at_its_size(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from vicl.prompt import Prompt
 from vicl.prompting.depth import open_query
 from vicl.prompting.prompter import VisualPrompter
+from vicl.tasks import get_task
 
 MASK = np.zeros((20, 24), np.uint8)
 MASK[4:12, 5:15] = 255
@@ -77,7 +78,7 @@ def test_eight_bits_have_no_white_and_stay_as_they_are() -> None:
 
 
 def test_a_deep_query_after_shallow_examples_has_a_white_of_its_own() -> None:
-    opened = open_query(deep("q.tif", 3000), None, limit_pixels=10**6)
+    opened, _ = open_query(deep("q.tif", 3000), None, get_task("segmentation"), 10**6)
     assert brightest(opened) == pytest.approx(3000 / 4095)
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tests.pictures import picture
 
 from vicl.engine import Filled
-from vicl.images import to_levels, to_tensor
-from vicl.models.floors import Identity
+from vicl.images import open_levels, to_levels, to_tensor
+from vicl.models.floors import Copy, Identity
 from vicl.prompt import Prompt
 from vicl.prompting.tiling import OVERLAP, LargeQueries, blend, tiles
 
@@ -98,22 +98,20 @@ def test_the_confidence_of_a_mask_is_that_of_the_enlarged_mask() -> None:
     assert float(answer.confidence.min()) == pytest.approx(0.5, abs=0.01)
 
 
-def test_a_huge_query_is_held_at_half_and_answered_at_its_own_size(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Also where its sides are odd; in tiles it is held whole."""
+def test_a_query_held_at_half_is_answered_at_its_own_size() -> None:
+    """Also where its sides are odd; in tiles none is to be halved."""
     smooth = torch.linspace(0, 1, 131).expand(3, 91, 131).contiguous()
-    levels = to_levels(smooth)
-    monkeypatch.setattr("vicl.prompting.tiling.HUGE", 1)
-    for held in (smooth, levels):
-        (answer,) = LargeQueries(Brightness()).answer([Prompt([(smooth, smooth)], held)])
-        assert answer.image.shape == smooth.shape
-        assert (answer.image - smooth).abs().max() < 0.03
-        assert answer.confidence is not None
-        assert answer.confidence.shape == (91, 131)
-    monkeypatch.setattr("vicl.prompting.tiling.halved", None)
-    (tiled,) = LargeQueries(Brightness(), tile=50).answer([Prompt([(smooth, smooth)], levels)])
-    assert (tiled.image - smooth).abs().max() < 0.03
+    half, size = open_levels(smooth, halve_over=1)
+    assert half.shape == (45, 65, 3)
+    engine = LargeQueries(Brightness())
+    assert engine.halves
+    (answer,) = engine.answer([Prompt([(smooth, smooth)], half, size)])
+    assert answer.image.shape == smooth.shape
+    assert (answer.image - smooth).abs().max() < 0.03
+    assert answer.confidence is not None
+    assert answer.confidence.shape == (91, 131)
+    assert not LargeQueries(Brightness(), tile=50).halves
+    assert not LargeQueries(Copy()).halves
 
 
 @pytest.mark.parametrize("tile", [None, 50])

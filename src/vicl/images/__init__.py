@@ -8,12 +8,11 @@ Colour profiles (ICC) are left alone: the numbers are taken as they are stored.
 
 from vicl.images.brief import brief as brief
 from vicl.images.brief import brief_fields as brief_fields
-from vicl.images.converting import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from vicl.images.converting import Filter as Filter
 from vicl.images.converting import ImageLike as ImageLike
 from vicl.images.converting import as_floats as as_floats
-from vicl.images.converting import find_images as find_images
 from vicl.images.converting import highest_value as highest_value
+from vicl.images.converting import open_levels as open_levels
 from vicl.images.converting import open_shrunk as open_shrunk
 from vicl.images.converting import resize as resize
 from vicl.images.converting import resize_map as resize_map
@@ -30,6 +29,8 @@ from vicl.images.decoding import open_image as open_image
 from vicl.images.decoding import stored_turn as stored_turn
 from vicl.images.encoding import check_suffix as check_suffix
 from vicl.images.encoding import save_image as save_image
+from vicl.images.finding import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+from vicl.images.finding import find_images as find_images
 from vicl.images.fingerprint import fingerprint as fingerprint
 from vicl.images.frames import Frame as Frame
 from vicl.images.frames import count_frames as count_frames

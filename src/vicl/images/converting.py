@@ -1,11 +1,9 @@
-"""Between what people have and tensors; resizing; finding images in folders."""
+"""Between what people have and tensors; resizing."""
 
 from __future__ import annotations
 
-import logging
+import math
 import os
-from collections import Counter
-from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -15,11 +13,10 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from vicl.files import FileError, display, open_plain, reason
+from vicl.files import FileError, display, open_plain
 from vicl.images.decoding import (
     ANY_SIZE,
     DEFAULT_LIMIT_PIXELS,
-    HAS_AVIF,
     PARSER_ERRORS,
     ImageError,
     Size,
@@ -27,7 +24,6 @@ from vicl.images.decoding import (
     open_reduced,
     opened,
 )
-from vicl.images.encoding import WRITERS
 from vicl.images.frames import Frame, open_frame
 from vicl.images.modes import deep_grey, is_deep, rgb_levels, to_rgb
 
@@ -39,24 +35,6 @@ Filter: TypeAlias = Literal["bicubic", "bilinear", "lanczos", "nearest"]
 
 _BAND: Final = 1 << 22
 """Pixels of a large image that are turned to 8 bits at a time."""
-
-IMAGE_SUFFIXES: Final = frozenset(
-    {*WRITERS, ".jfif", ".jpe", ".mpo", ".apng", *((".avif",) if HAS_AVIF else ())}
-)
-"""What :func:`find_images` looks for, in lower case."""
-
-# fmt: off
-OTHER_PICTURES: Final = frozenset((
-    ".avif", ".heic", ".heif", ".hif", ".jp2", ".j2k", ".jpf", ".jpx", ".jxl", ".psd", ".psb",
-    ".xcf", ".kra", ".svg", ".eps", ".ai", ".ico", ".icns", ".tga", ".pcx", ".ppm", ".pgm",
-    ".pbm", ".pnm", ".pfm", ".dib", ".dds", ".exr", ".hdr", ".dcm", ".nii", ".czi", ".nd2",
-    ".lif", ".svs", ".fits", ".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".orf", ".rw2",
-    ".raf", ".pef", ".srw", ".raw",
-)) - IMAGE_SUFFIXES
-# fmt: on
-"""Suffixes of pictures that are not read: a folder's are told of, not passed over."""
-
-log = logging.getLogger(__name__)
 
 
 def to_tensor(
@@ -151,13 +129,45 @@ def to_levels(
     Raises:
         ImageError: As :func:`to_tensor`.
     """
+    return open_levels(image, limit_pixels=limit_pixels)[0]
+
+
+def open_levels(
+    image: ImageLike,
+    *,
+    limit_pixels: int = DEFAULT_LIMIT_PIXELS,
+    halve_over: int | None = None,
+) -> tuple[UInt8[np.ndarray, "h w 3"], Size]:
+    """Take an image as :func:`to_levels` does, but a huge one at half its height and width.
+
+    Args:
+        image: As for :func:`to_levels`.
+        limit_pixels: Of the full size.
+        halve_over: Pixels above which it is halved: a JPEG file with even sides as it is
+            decoded, others by the mean of four pixels; an odd last one is cut. None: never.
+
+    Returns:
+        Its levels, and the full (height, width).
+
+    Raises:
+        ImageError: As :func:`to_tensor`.
+    """
     if isinstance(image, Tensor):
-        return np.array(to_pil(_checked_tensor(image)))
-    decoded, _, name = _decoded(image, None, limit_pixels)
-    return rgb_levels(to_rgb(decoded, name=name))
+        checked = _checked_tensor(image)
+        decoded, size, name = to_pil(checked), _size(checked), "tensor"
+    else:
+        decoded, size, name = _decoded(image, None, limit_pixels, halve_over=halve_over)
+    rgb = to_rgb(decoded, name=name)
+    if halve_over is not None and math.prod(size) > halve_over:
+        if (rgb.height, rgb.width) == size:
+            rgb = rgb.reduce(2)
+        rgb = rgb.crop((0, 0, size[1] // 2, size[0] // 2))
+    return rgb_levels(rgb), size
 
 
-def _decoded(image: Any, longest: int | None, limit_pixels: int) -> tuple[Image.Image, Size, str]:
+def _decoded(
+    image: Any, longest: int | None, limit_pixels: int, *, halve_over: int | None = None
+) -> tuple[Image.Image, Size, str]:
     """What is no tensor as a PIL image, its full size, and its name."""
     if isinstance(image, np.ndarray):
         decoded, name = _from_array(image), "array"
@@ -165,7 +175,9 @@ def _decoded(image: Any, longest: int | None, limit_pixels: int) -> tuple[Image.
         decoded, name = open_frame(image, limit_pixels=limit_pixels), display(image)
     elif isinstance(image, str | os.PathLike | Image.Image):
         name = image_name(image) if isinstance(image, Image.Image) else display(image)
-        decoded, size = open_reduced(image, longest, limit_pixels=limit_pixels)
+        decoded, size = open_reduced(
+            image, longest, limit_pixels=limit_pixels, halve_over=halve_over
+        )
         return decoded, size, name
     else:
         raise ImageError(
@@ -314,57 +326,6 @@ def resize_map(
     )
     limited = resized.to(values.dtype).clamp_(low, high)  # in place: it may be large
     return limited.reshape(*values.shape[:-2], height, width)
-
-
-def find_images(folder: str | os.PathLike[str]) -> list[Path]:
-    """List the images below a folder.
-
-    Args:
-        folder: Searched with its subfolders.  Hidden files and folders (a leading dot) are
-            skipped, links to folders are not followed.
-
-    Returns:
-        Sorted paths, each beginning with `folder`, of the files with one of `IMAGE_SUFFIXES`.  The
-        log says how many other pictures (:data:`OTHER_PICTURES`) were left out.
-
-    Raises:
-        ImageError: If the folder, or one below it, is missing or cannot be listed.
-    """
-
-    def refuse(error: OSError) -> None:
-        raise ImageError(
-            f"{display(error.filename or folder)}: cannot be listed ({reason(error)}); "
-            "give a folder that exists and that you may read"
-        ) from error
-
-    found: list[Path] = []
-    others: Counter[str] = Counter()
-    try:
-        for parent, folders, names in os.walk(folder, onerror=refuse):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            paths = [Path(parent, name) for name in names if not name.startswith(".")]
-            found += [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
-            others.update(p.suffix.lower() for p in paths if p.suffix.lower() in OTHER_PICTURES)
-    except OSError as error:
-        refuse(error)
-    _tell_left_out(display(folder), others)
-    return sorted(found)
-
-
-def _tell_left_out(name: str, others: Counter[str]) -> None:
-    if not others:
-        return
-    count = others.total()
-    log.warning(
-        "%s: %d %s left out: %s; read are JPEG, PNG, WebP, %sBMP, TIFF and GIF: convert the others "
-        "first%s",
-        name,
-        count,
-        "file" if count == 1 else "files",
-        ", ".join(f"{suffix} ({number})" for suffix, number in sorted(others.items())),
-        "AVIF, " if HAS_AVIF else "",
-        " (HEIC: heif-convert IN.heic OUT.jpg)" if others.keys() & {".heic", ".heif"} else "",
-    )
 
 
 def _rgb_to_tensor(image: Image.Image) -> Tensor:

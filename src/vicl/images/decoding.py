@@ -142,6 +142,7 @@ def open_reduced(
     longest: int | None,
     *,
     limit_pixels: int = DEFAULT_LIMIT_PIXELS,
+    halve_over: int | None = None,
 ) -> tuple[Image.Image, Size]:
     """Read and decode an image that is to be shrunk, as :func:`open_image` does.
 
@@ -150,6 +151,8 @@ def open_reduced(
         longest: Longest side that is needed, in pixels. A JPEG file is then decoded straight to a
             half, a quarter or an eighth, never to less than `_SPARE` times as much. None: all.
         limit_pixels: As for :func:`open_image`.
+        halve_over: Pixels above which half of each side is enough, of a JPEG file whose sides are
+            even. None: never.
 
     Returns:
         The decoded image, and the full (height, width), upright.
@@ -172,7 +175,7 @@ def open_reduced(
         raise ImageError(str(error)) from error
     with stream:
         check_bytes(name, stream, limit_pixels)
-        return _read(stream, name, limit_pixels, longest)
+        return _read(stream, name, limit_pixels, longest, halve_over)
 
 
 def open_bytes(data: bytes, name: str, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Image.Image:
@@ -238,6 +241,7 @@ def _read(
     name: str,
     limit_pixels: int,
     longest: int | None = None,
+    halve_over: int | None = None,
 ) -> tuple[Image.Image, Size]:
     with opened(stream, name, limit_pixels) as image:
         shallow = _loses_depth(image)
@@ -246,6 +250,9 @@ def _read(
             scale = _SPARE * longest / max(image.size)
             if scale < 1:
                 image.draft(None, (math.ceil(width * scale), math.ceil(height * scale)))
+        elif halve_over is not None and image.format == "JPEG" and width * height > halve_over:
+            if width % 2 == height % 2 == 0:  # as cameras' are; turned, odd ones would be shifted
+                image.draft(None, (width // 2, height // 2))
         decoded = decode(image, name, limit_pixels)
         if shallow:
             colours = decoded.convert("RGB").getextrema()

@@ -53,7 +53,7 @@ def upsample(
     Args:
         values: Finite numbers of any range, (c, h, w).
         size: (height, width) wanted: the guide's.
-        guide: The query at full size, or :func:`halved`, RGB: floats in [0, 1] or 8 bits a channel.
+        guide: The query at full size, or at half of it, RGB: floats in [0, 1] or 8 bits a channel.
         coarse: The guide shrunk, where it is there already: best at the size of the values. An
             image over a megapixel is then worked on in bands.
         method: `bicubic` interpolates; `guided` makes the values follow the guide's edges: in
@@ -105,23 +105,6 @@ def upsample(
     lost = values - resize_map(fitted, (height, width), filter="bilinear")
     low, high = torch.aminmax(values)
     return fitted.add_(resize_map(lost, size, filter="bicubic")).clamp_(low, high).contiguous()
-
-
-def halved(
-    image: UInt8[np.ndarray, "H W 3"] | Float[Tensor, "3 H W"],
-) -> UInt8[np.ndarray, "h w 3"] | Float[Tensor, "3 h w"]:
-    """Shrink to half the height and width, by the mean of four pixels; an odd last one is cut."""
-    if isinstance(image, Tensor):
-        return avg_pool2d(image[None], 2)[0]
-    height, width = image.shape[0] // 2, image.shape[1] // 2
-    half = np.empty((height, width, 3), np.uint8)
-    rows = max(1, _BAND // max(1, width))
-    for top in range(0, height, rows):
-        band = image[2 * top : 2 * min(top + rows, height), : 2 * width]
-        both = band[0::2].astype(np.uint16)  # (r, 2 w, 3)
-        both += band[1::2]
-        half[top : top + rows] = (both[:, 0::2] + both[:, 1::2] + 2) // 4
-    return half
 
 
 def _upsample_large(

@@ -50,7 +50,7 @@ from vicl.tasks import Boxes, Task, draw_examples, get_task
 from vicl.tasks.masks import ClassesLike
 from vicl.tasks.objects import separate_objects
 from vicl.tasks.segmentation import SegmentationTask
-from vicl.tasks.task import EXAMPLE_SIZE, drawn_query
+from vicl.tasks.task import EXAMPLE_SIZE
 
 log = logging.getLogger(__name__)
 
@@ -226,7 +226,8 @@ class VisualPrompter:
         side = 448
         shown = self.passes[0][: Layout.largest((side, side))]
         layout = Layout.grid(len(shown), canvas_size=(side, side))
-        drawn, _ = open_shrunk(self._open(query, self.settings.white), EXAMPLE_SIZE)
+        opened, _ = open_query(query, self.settings.white, self.task, self.limit_pixels, halve=True)
+        drawn, _ = open_shrunk(opened, EXAMPLE_SIZE)
         answered, _ = open_shrunk(answer.drawn, EXAMPLE_SIZE, limit_pixels=self.limit_pixels)
         image = layout.compose(Prompt(shown, drawn)).image
         layout.answer.of(image)[:] = layout.draw(answered, layout.answer)
@@ -240,7 +241,8 @@ class VisualPrompter:
         """
         if not answer.classes:
             raise ValueError(f"overlay: a {self.task.name} answer has neither a mask nor boxes")
-        shown = to_pil(to_tensor(self._open(query, self.settings.white)))
+        opened, _ = open_query(query, self.settings.white, self.task, self.limit_pixels)
+        shown = to_pil(opened) if isinstance(opened, Tensor) else Image.fromarray(opened)
         return overlay(shown, as_annotation("query", answer))
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -302,10 +304,6 @@ class VisualPrompter:
         """The white of deep images: as it was set, or as the examples say."""
         return self.settings.white or white_of(examples, self.task, limit_pixels=self.limit_pixels)
 
-    def _open(self, query: ImageLike, white: float | None) -> ImageLike:
-        """A query as the engine sees it."""
-        return drawn_query(self.task, open_query(query, white, limit_pixels=self.limit_pixels))
-
     def _draw(
         self, examples: Sequence[Example], white: float | None
     ) -> tuple[tuple[Example, ...], ...]:
@@ -332,13 +330,15 @@ class VisualPrompter:
                 try:
                     own = isinstance(examples[0], Example)
                     white = self._white(examples) if own else self.settings.white
-                    image = self._open(query, white)
+                    image, size = open_query(
+                        query, white, self.task, self.limit_pixels, halve=self._engine.halves
+                    )
                     passes = self._draw(examples, white) if own else examples
                 except (ValueError, OSError) as error:
                     _handle(on_error, query, error)
                     continue
                 asked.append((index, query, len(passes)))
-                waiting = deque(Prompt(drawn, image) for drawn in passes)
+                waiting = deque(Prompt(drawn, image, size) for drawn in passes)
                 del image  # it may be large, and is to live no longer than its prompts
                 while waiting:
                     yield waiting.popleft()

@@ -22,15 +22,12 @@ from torch import Tensor
 from vicl.canvas.rects import Rect
 from vicl.engine import Filled, InContextModel
 from vicl.images import ImageLike, open_shrunk, to_tensor
-from vicl.images.upsampling import Upsampling, halved, upsample
+from vicl.images.upsampling import Upsampling, upsample
 from vicl.prompt import Prompt
 from vicl.prompting.batching import AT_ONCE, answers, unbroken
 
 OVERLAP = 0.25
 """Share of a tile's side by which neighbours overlap, at least."""
-
-HUGE = 1 << 25
-"""Pixels of a query above which half its height and width are enough to follow its edges by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +55,11 @@ class LargeQueries:
         """The engine's."""
         return self.model.weights_hash
 
+    @property
+    def halves(self) -> bool:
+        """Whether half of a huge query will do: it is shown whole, and smaller than that."""
+        return self.tile is None and self.model.max_size is not None
+
     def answer(self, prompts: Sequence[Prompt], *, samples: int = 1, seed: int = 0) -> list[Filled]:
         """See :meth:`vicl.engine.InContextModel.answer`; an answer in tiles has no alternatives."""
         return unbroken(self.stream(prompts, samples=samples, seed=seed))
@@ -72,28 +74,25 @@ class LargeQueries:
     ) -> Iterator[Filled | Exception]:
         """See :func:`vicl.prompting.batching.answers`; the tiles of prompts are one stream.
 
-        Queries are held at their full size (those over :data:`HUGE` pixels, where they are shown
-        whole, at half of it) until they are answered: `batch_size` of them, or as many as have that
-        many megapixels.
+        Queries are held as they are given until they are answered: `batch_size` of them, or as many
+        as have that many megapixels.
         """
         asked: deque[tuple[_Held, list[Rect], deque[Tensor]]] = deque()
 
         def shown(group: deque[Prompt]) -> Iterator[Prompt]:
             while group:
                 prompt = group.popleft()
-                examples, query = prompt.examples, _held(prompt.query)
-                del prompt  # whose query may be larger than what is held of it
-                size, limit = _size(query), self.model.max_size
-                places = [Rect(0, 0, *size)] if self.tile is None else tiles(size, self.tile)
-                if self.tile is None and limit is not None and math.prod(size) > HUGE:
-                    query = halved(query)
+                query, limit = _held(prompt.query), self.model.max_size
+                places = [Rect(0, 0, *(prompt.size or _size(query)))]
+                if self.tile is not None:
+                    places = tiles(_size(query), self.tile)
                 seen: deque[Tensor] = deque()
                 asked.append((query, places, seen))
                 for place in places:
                     part = _part(query, place)
                     small = to_tensor(part) if limit is None else open_shrunk(part, limit)[0]
                     seen.append(small.contiguous())
-                    yield Prompt(examples, seen[-1])
+                    yield Prompt(prompt.examples, seen[-1])
 
         for group in _groups(prompts, batch_size):
             parts = answers(
