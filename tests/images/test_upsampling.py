@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from vicl.images import open_levels, resize_map
+from vicl.images import as_floats, open_levels, resize_map
 from vicl.images.upsampling import upsample
 
 
