@@ -280,6 +280,9 @@ def test_alternatives_and_pictures_beside_are_guarded(tmp_path: Path) -> None:
         (("labels.png",), {"format": "labelme", "others": [Path("o/labels.json")]}, "asked for"),
         (("a.png",), {"others": [Path("a.png")]}, "is one of the inputs"),
         (("a.png",), {"others": [Path("e.png")], "sources": [Path("e.png")]}, "one of the inputs"),
+        (("a.png",), {"others": [Path("s.png"), Path("s.png")]}, "asked for twice"),
+        (("a.png",), {"format": "coco", "others": [Path("o/annotations.json")]}, "for twice"),
+        (("a.png",), {"format": "coco", "sources": [Path("o/annotations.json")]}, "of the inputs"),
     ],
 )
 def test_two_things_of_one_place_are_refused(
@@ -297,6 +300,61 @@ def test_two_things_of_one_place_are_refused(
     ):
         pass
     assert not Path("o").exists() or list(Path("o").iterdir()) == []
+
+
+@pytest.mark.parametrize("how", [{"overwrite": True}, {"resume": True}])
+def test_a_coco_file_that_an_example_was_read_from_is_kept(
+    tmp_path: Path, how: dict[str, bool]
+) -> None:
+    """Neither is it replaced, nor are answers added to it."""
+    asked, mine = query(tmp_path, "a.png"), tmp_path / "mine.json"
+    with open_writer(mine, [query(tmp_path, "e.png")], format="coco", classes=("leaf",)) as writer:
+        writer.write(next(iter(writer.names)), leaf())
+    before = mine.read_bytes()
+    with (
+        pytest.raises(ExportError, match=r"mine\.json: is one of the inputs"),
+        open_writer(mine, [asked], format="coco", classes=("leaf",), sources=[mine], **how),  # type: ignore[arg-type]
+    ):
+        pass
+    assert mine.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "e.png", "mine.json"]
+
+
+def test_going_on_keeps_a_strangers_picture_beside_an_answer(tmp_path: Path) -> None:
+    """What a stopped run left there is written again."""
+    asked, made = query(tmp_path, "a.png"), {"task": "segmentation"}
+    options = {"classes": ("leaf",), "made_by": made, "beside": ["overlay"]}
+    mine = tmp_path / "o" / "a.overlay.png"
+    save_image(GREY, mine)
+    for out in (tmp_path / "o", tmp_path / "o" / "a.png", tmp_path / "o" / "c.json"):
+        kind = "coco" if out.suffix == ".json" else "png"
+        with (
+            pytest.raises(ExportError, match=r"a\.overlay\.png: is there already"),
+            open_writer(out, [asked], format=kind, resume=True, **options),  # type: ignore[arg-type]
+        ):
+            pass
+    mine.unlink()
+    with open_writer(tmp_path / "o", [asked], **options) as writer:  # type: ignore[arg-type]
+        writer.save_beside(asked, "overlay", GREY)  # and then it is killed
+    with open_writer(tmp_path / "o", [asked], resume=True, **options) as writer:  # type: ignore[arg-type]
+        writer.save_beside(asked, "overlay", GREY)
+        writer.write(asked, leaf())
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".webp", ".gif"])
+def test_values_that_a_picture_cannot_hold_are_refused_before_any_work(
+    tmp_path: Path, suffix: str
+) -> None:
+    asked, marks = [query(tmp_path, "a.png")], Classes.parse("leaf=700")
+    with (
+        pytest.raises(ExportError, match="holds values up to 255, but a class is marked by 700"),
+        open_writer(tmp_path / f"b{suffix}", asked, classes=marks),
+    ):
+        pass
+    with open_writer(tmp_path / f"b{suffix}", asked, classes=marks, values="1..n") as writer:
+        writer.write(asked[0], leaf())
+    read = read_labels(str(tmp_path / f"b{suffix}"), Classes.parse("leaf=1"))
+    assert np.array_equal(read.labels, leaf().mask)
 
 
 def test_a_coco_file_holds_no_alternatives(tmp_path: Path) -> None:

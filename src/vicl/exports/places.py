@@ -79,7 +79,7 @@ def check_places(
         outputs: The files of each query: its answer, alternatives, what stands beside it.
         inputs: What the answers are made from, beside the queries.
         companions: Files that say what the classes are.
-        others: What else is written: a contact sheet, a prompt file.
+        others: What else is written: a contact sheet, a prompt file, one file of all answers.
 
     Raises:
         ExportError: Which file is meant for two things.
@@ -89,7 +89,10 @@ def check_places(
     for other in others:
         if other.resolve() in own:
             raise ExportError(f"{display(other)}: is one of the inputs; give another name")
-        taken[Path(os.path.normpath(other))] = "which is asked for beside the answers"
+        place = Path(os.path.normpath(other))
+        if place in taken:
+            raise ExportError(f"{display(other)}: is asked for twice; give another name to one")
+        taken[place] = "which is asked for beside the answers"
     for query, files in outputs.items():
         for file in files:
             if file.resolve() in own:

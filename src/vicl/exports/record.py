@@ -189,6 +189,10 @@ class FolderRecord:
         if replaced:
             self._note(target, query)
 
+    def knows(self, target: Path) -> bool:
+        """Whether a file is noted, as written or about to be."""
+        return self._name(target) in self._files
+
     def close(self) -> None:
         """Close the record's file."""
         if self._journal is not None:

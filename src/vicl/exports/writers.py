@@ -36,6 +36,9 @@ OUTLINED = ("coco-polygons", "yolo", "labelme")
 _NO_PALETTE = (".webp", ".gif")
 """Pictures that keep no palette, or not its order: values are written as gray."""
 
+_DEEP = (".png", ".tif", ".tiff")
+"""Pictures that hold gray of 16 bits."""
+
 
 @contextmanager
 def open_writer(
@@ -91,6 +94,8 @@ def open_writer(
             f"format: {format} holds masks and boxes, but the task's answers are pictures (png)"
         )
     single = is_file(out, queries, format, masks=known is not None)
+    if single and format == "png" and known is not None and values == "named":
+        _check_depth(Path(out), known)
     if made_by is not None:
         valued = format == "png" and known is not None
         how = {} if format == "png" else asdict(objects)
@@ -123,24 +128,47 @@ def open_writer(
             query: [*writer.files(query, samples), *(writer.beside(query, word) for word in beside)]
             for query in queries
         }
-        check_places(outputs, inputs=sources, companions=writer.companions, others=others)
+        check_places(
+            outputs,
+            inputs=sources,
+            companions=writer.companions,
+            others=[*others, *writer.shared],
+        )
         check_companions(writer.companions)
-        if not (resume or overwrite):
-            _refuse_what_stands(writer, outputs)
+        if not overwrite:
+            _refuse_what_stands(writer, outputs, resume=resume)
         if resume:
             writer.check_resumed()
         yield writer
 
 
-def _refuse_what_stands(writer: Writer, outputs: Mapping[Query, Sequence[Path]]) -> None:
-    """Refuse to replace files beside answers that are not there; `done` tells of the others."""
+def _refuse_what_stands(
+    writer: Writer, outputs: Mapping[Query, Sequence[Path]], *, resume: bool
+) -> None:
+    """Refuse to replace files beside answers that are not there; `done` tells of the others.
+
+    On resuming those are replaced that the record knows: a stopped run left them.
+    """
     for query, files in outputs.items():
         for file in files:
             if file.exists() and not writer.done(query):
+                if resume and writer.record is not None and writer.record.knows(file):
+                    continue
                 raise ExportError(
                     f"{display(file)}: is there already; write to another place, or replace it by "
                     "overwrite=True (command line: --overwrite)"
                 )
+
+
+def _check_depth(out: Path, marks: Classes) -> None:
+    """Refuse values that a kind of picture has no room for."""
+    highest = max(marks.values, default=0)
+    if highest > 255 and out.suffix.lower() not in _DEEP:
+        raise ExportError(
+            f"{display(out)}: {out.suffix} holds values up to 255, but a class is marked by "
+            f"{highest}; give a name in .png or .tif, or values='1..n' (command line: --values "
+            "1..n)"
+        )
 
 
 @dataclass(frozen=True)
@@ -162,6 +190,7 @@ class FileWriter:
 
     Attributes:
         targets: The file of each query's answer.
+        shared: None: each file is of one query.
         companions: Files that say what the classes are, and what they hold.
         notes: What should be said before any work: what the numbers in a mask mean, where no file
             beside it says so; outputs of which nothing says what made them.
@@ -182,6 +211,7 @@ class FileWriter:
         self.format, self.marks, self.values, self.record = format, marks, values, record
         self.objects = objects
         self.names = distinct_names(queries)
+        self.shared: tuple[Path, ...] = ()
         files = file_names(self.names, suffix_of(format))
         self.targets = {query: out if single else out / name for query, name in files.items()}
         folder = out.parent if single else out
@@ -309,6 +339,7 @@ class CocoFile:
 
     Attributes:
         companions: None: the file itself names the classes.
+        shared: The file, and the one that is finished answers until it is there.
         notes: What should be said before any work: images of which nothing says what made them.
     """
 
@@ -318,6 +349,7 @@ class CocoFile:
         self.coco, self.names, self.record = coco, distinct_names(queries), record
         self._pictures = file_names(self.names, ".png")
         self.companions: dict[Path, bytes] = {}
+        self.shared = (coco.path, coco.partial)
         self.notes: list[str] = []
 
     def files(self, query: Query, samples: int) -> list[Path]:
