@@ -245,6 +245,43 @@ def test_the_image_is_found_by_its_path(tmp_path: Path, image: str, number: int)
     assert box.box[0] == number
 
 
+def _one_coco(path: Path, **entry: Any) -> Path:
+    """A file of one image 9 x 6 and one object, whose entry is changed."""
+    whole = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 4, 3]}
+    document = {
+        "images": [{"id": 1, "file_name": "a.png", "height": 6, "width": 9}],
+        "annotations": [whole | {"segmentation": [[1, 1, 5, 1, 5, 4, 1, 4]]} | entry],
+        "categories": [{"id": 1, "name": "leaf"}],
+    }
+    path.write_text(json.dumps(document))
+    return path
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"segmentation": None},
+        {"bbox": None},
+        {"area": None, "score": None, "iscrowd": None},
+        {"iscrowd": False},
+    ],
+)
+def test_null_in_a_coco_file_is_what_is_missing(tmp_path: Path, entry: dict[str, Any]) -> None:
+    found = read(_one_coco(tmp_path / "a.json", **entry), (6, 9))
+    inside = np.zeros((6, 9), np.uint8)
+    inside[1:4, 1:5] = 1
+    assert np.array_equal(found.labels, inside)
+    assert [box.box for box in found.boxes] == [(1, 1, 5, 4)]
+
+
+@pytest.mark.parametrize("paths", [[1, 1, 5, 1, 5, 4], [[[1, 1], [5, 1], [5, 4]]], "abc", 7])
+def test_outlines_in_another_form_are_refused_in_words(tmp_path: Path, paths: Any) -> None:
+    with pytest.raises(
+        ExportError, match=r"annotation 1: segmentation: got .*expected run lengths"
+    ):
+        read(_one_coco(tmp_path / "a.json", segmentation=paths), (6, 9))
+
+
 def test_an_image_that_is_not_found_or_twice(tmp_path: Path) -> None:
     path = dataset(tmp_path / "a.json", names=("train/a.png", "val/a.png"))
     with pytest.raises(ExportError, match=r"2 of its images may be .*\(train/a.png, val/a.png\)"):

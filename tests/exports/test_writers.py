@@ -357,6 +357,17 @@ def test_values_that_a_picture_cannot_hold_are_refused_before_any_work(
     assert np.array_equal(read.labels, leaf().mask)
 
 
+def test_pictures_of_boxes_come_without_a_list_of_values(tmp_path: Path) -> None:
+    """All boxes are white in them, whatever their class."""
+    asked, marks = query(tmp_path, "a.png"), Classes.parse("leaf=3,stem=4")
+    (tmp_path / "c.txt").touch()
+    for out in (tmp_path / "o", tmp_path / "b.png"):
+        with open_writer(out, [asked], classes=marks, masks=False) as writer:
+            assert (writer.companions, writer.notes) == ({}, [])
+            writer.write(asked, Answer(GREY, classes=("leaf", "stem")))
+    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == ["a.png"]
+
+
 def test_a_coco_file_holds_no_alternatives(tmp_path: Path) -> None:
     asked = query(tmp_path, "a.png")
     with (

@@ -138,7 +138,7 @@ def test_soft_floats_are_cut_at_a_half_and_say_so(caplog: pytest.LogCaptureFixtu
         (NOISE[..., 0], "looks like a photograph"),
         (NOISE, "looks like a photograph"),
         (levels((DISC, 85), (RING, 170), ((slice(0, 9)), 255)), "index mask of several classes"),
-        (levels((DISC, 2), ground=1), "index mask of several classes"),
+        (levels((DISC, 2), (RING, 3), ground=1), "index mask of several classes"),
         (DISC * 1000 + RING * 2000, r"--classes a=1000,b=2000"),
         (levels((DISC, 15), (RING, 255)), r"--classes a=15\)"),
         (levels((DISC, 255), ((0, 0), 1)), "255 covers more than ten times"),
@@ -352,3 +352,44 @@ def test_an_inverted_mask_of_truth_values_can_be_turned_by_naming_black() -> Non
     black = Classes.parse("x=#000000")
     for mask in (~DISC, (~DISC).astype(np.uint8), (~DISC).astype(np.uint16) * 65535):
         assert np.array_equal(read_labels(mask, black).labels, DISC)
+
+
+@pytest.mark.parametrize("sigma", [0.4, 1.0])
+def test_narrow_edges_in_16_bits_are_cut_in_the_middle(sigma: float) -> None:
+    """However few their levels are; instance numbers up to 65535 are none."""
+    deep = np.rint(blurred(sigma) * 65535).astype(np.uint16)
+    few = np.where((deep > 0) & (deep < 65535), deep // 4096 * 4096 + 1000, deep)
+    assert 3 < len(np.unique(few)) < 20
+    for mask in (deep, few):
+        assert np.array_equal(read_labels(mask, ONE).labels > 0, mask >= 32896)
+    numbers = np.zeros(DISC.shape, np.uint16)
+    for number in range(5):
+        numbers[10 + 12 * number : 18 + 12 * number, 30:60] = 13107 * (number + 1)
+    with pytest.raises(MaskError, match="instance numbers"):
+        read_labels(numbers, ONE)
+
+
+@pytest.mark.parametrize("values", [(128, 255), (50, 200), (1, 255)])
+def test_two_values_without_background_name_both_ways(values: tuple[int, int]) -> None:
+    low, high = values
+    mask = levels((DISC, high), ground=low)
+    with pytest.raises(MaskError, match="neither is 0") as refused:
+        read_labels(mask, ONE)
+    for value, marked in ((high, DISC), (low, ~DISC)):
+        assert f"--classes name={value}" in str(refused.value)
+        assert np.array_equal(read_labels(mask, Classes.parse(f"name={value}")).labels > 0, marked)
+
+
+def test_the_way_to_mark_all_instances_leaves_the_background_out() -> None:
+    mask = levels((DISC, 5), (RING, 9), ground=2)
+    with pytest.raises(MaskError, match=r"give mask > 2 \(black"):
+        read_labels(mask, ONE)
+
+
+def test_a_photograph_is_no_mask_of_a_colour_that_it_has_by_chance() -> None:
+    """One that was drawn on in that colour is."""
+    red = Classes.parse("leaf=#ff0000")
+    with pytest.raises(MaskError, match=r"looks like a photograph, .* nothing drawn in them"):
+        read_labels(NOISE, red)
+    drawn = np.where(DISC[..., None], np.uint8([255, 0, 0]), NOISE)
+    assert read_labels(drawn, red).labels[DISC].all()

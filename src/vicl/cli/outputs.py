@@ -85,6 +85,7 @@ def open_outputs(
         format=given["format_"],
         classes=getattr(task, "marks", ()),
         values=given["values"],
+        masks=task.name != "detection",
         samples=prompter.settings.samples,
         beside=_beside(prompter, given),
         sources=sources,

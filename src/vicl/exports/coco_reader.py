@@ -29,7 +29,11 @@ def coco_shapes(document: Mapping[str, Any], name: str, image: Path | None) -> S
     listed, entries = dict(document) | {"annotations": []}, document["annotations"]
     record = _find(check_coco(listed, name)["images"], image, name)
     if isinstance(entries, list):
-        of_it = (e for e in entries if isinstance(e, dict) and e.get("image_id") == record["id"])
+        of_it = (
+            _plain(e, name)
+            for e in entries
+            if isinstance(e, dict) and e.get("image_id") == record["id"]
+        )
         entries = list(islice(of_it, MOST_SHAPES + 1))
         if len(entries) > MOST_SHAPES:
             raise ExportError(f"{name}: has more than {MOST_SHAPES} objects in one image")
@@ -40,6 +44,25 @@ def coco_shapes(document: Mapping[str, Any], name: str, image: Path | None) -> S
     )
     size = (record["height"], record["width"])
     return Shapes(name, shapes, tuple(dict.fromkeys(names.values())), ordered=True, size=size)
+
+
+def _plain(entry: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """An entry as COCO has it: some writers say null for what is missing, and false for 0."""
+    found = {key: value for key, value in entry.items() if value is not None}
+    if isinstance(found.get("iscrowd"), bool):
+        found["iscrowd"] = int(found["iscrowd"])
+    paths = found.get("segmentation", [])
+    outlines = isinstance(paths, list) and all(
+        isinstance(path, list) and not any(isinstance(value, list) for value in path)
+        for path in paths
+    )
+    if not outlines and not isinstance(paths, dict):
+        raise ExportError(
+            f"{name}: annotation {display(str(found.get('id'))[:20])}: segmentation: got "
+            f"{str(paths)[:40]!r}, expected run lengths, or a list of outlines, each x1, y1, x2, "
+            "y2, ... in one list"
+        )
+    return found
 
 
 def _shape(entry: CocoAnnotation, category: str, name: str) -> Shape:

@@ -48,6 +48,7 @@ def open_writer(
     format: str = "png",
     classes: Classes | Sequence[str] = (),
     values: Values = "named",
+    masks: bool = True,
     samples: int = 1,
     beside: Sequence[str] = (),
     sources: Sequence[Path] = (),
@@ -67,6 +68,7 @@ def open_writer(
         classes: Names of class 1 and up, or what marks them too; pictures have none, and are
             written as PNG only.
         values: Masks as pictures: whether classes are written as they were named.
+        masks: Whether the answers have masks: pictures of boxes hold no values of classes.
         samples: How many answers each query may have; those after the first are alternatives.
         beside: Words of the pictures that will stand beside each answer, such as "canvas".
         sources: Files beside the queries that must not be overwritten.
@@ -118,11 +120,18 @@ def open_writer(
         opened: AbstractContextManager[Writer] = _coco_file(coco, queries, record)
     else:
         record = None if single or made_by is None else FolderRecord(Path(out), made_by)
-        opened = closing(
-            FileWriter(
-                Path(out), queries, format, known, values, objects, single=single, record=record
-            )
+        file_writer = FileWriter(
+            Path(out),
+            queries,
+            format,
+            known,
+            values,
+            objects,
+            masks=masks,
+            single=single,
+            record=record,
         )
+        opened = closing(file_writer)
     with opened as writer:
         outputs = {
             query: [*writer.files(query, samples), *(writer.beside(query, word) for word in beside)]
@@ -205,11 +214,12 @@ class FileWriter:
         values: Values,
         objects: Objects,
         *,
+        masks: bool,
         single: bool,
         record: FolderRecord | None,
     ) -> None:
         self.format, self.marks, self.values, self.record = format, marks, values, record
-        self.objects = objects
+        self.objects, self._valued = objects, masks and format == "png" and marks is not None
         self.names = distinct_names(queries)
         self.shared: tuple[Path, ...] = ()
         files = file_names(self.names, suffix_of(format))
@@ -228,7 +238,7 @@ class FileWriter:
             return {}
         if self.format in ("yolo", "yolo-boxes"):
             return yolo_class_files(self.marks.names)
-        if self.format == "png" and self.marks != Classes.parse(None):
+        if self._valued and self.marks != Classes.parse(None):
             return {LABEL_MAP: json_bytes(label_map(self.marks, values=self.values))}
         return {}
 

@@ -250,9 +250,10 @@ def _read(
             scale = _SPARE * longest / max(image.size)
             if scale < 1:
                 image.draft(None, (math.ceil(width * scale), math.ceil(height * scale)))
-        elif halve_over is not None and image.format == "JPEG" and width * height > halve_over:
-            if width % 2 == height % 2 == 0:  # as cameras' are; turned, odd ones would be shifted
-                image.draft(None, (width // 2, height // 2))
+        huge = halve_over is not None and width * height > halve_over
+        # Even, as cameras' are: odd ones would be shifted where they are turned.
+        if huge and image.format == "JPEG" and width % 2 == height % 2 == 0:
+            image.draft(None, (width // 2, height // 2))
         decoded = decode(image, name, limit_pixels)
         if shallow:
             colours = decoded.convert("RGB").getextrema()

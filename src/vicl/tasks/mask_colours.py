@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Int, Integer, UInt8
 
@@ -40,12 +42,35 @@ def colour_labels(rgb: UInt8[np.ndarray, "h w 3"], classes: Classes, where: str)
     for top in range(0, len(rgb), _BAND):
         band = slice(top, top + _BAND)
         labels[band] = _nearest(rgb[band], colours, others)
+    _refuse_photograph(rgb, labels, classes.colours, where)
     if not labels.any():
         raise MaskError(
             f"{where}: holds none of the classes' colours {[key_text(c) for c in colours]}; its "
             f"main colours are {[key_text(c) for c in _main_colours(rgb)[:8]]}"
         )
     return Labels(labels, np.zeros(labels.shape, bool))
+
+
+def _refuse_photograph(
+    rgb: UInt8[np.ndarray, "h w 3"],
+    labels: UInt8[np.ndarray, "h w"],
+    colours: Sequence[Colour],
+    where: str,
+) -> None:
+    """A photograph in which a named colour stands only by chance, and was not drawn with it."""
+    found, numbers = rgb[labels > 0], labels[labels > 0]
+    if not colours or not len(found) or not looks_photographic(rgb):
+        return
+    step = len(found) // _SAMPLE + 1
+    meant = np.array(colours, np.float32)[numbers[::step] - 1]
+    # Of colours by chance one in eight lies within half of the distance.
+    near = np.linalg.norm(found[::step] - meant, axis=1) < _TOLERANCE / 2
+    if near.mean() < 0.25:
+        raise MaskError(
+            f"{where}: looks like a photograph, which has the classes' colours "
+            f"{[key_text(c) for c in colours]} here and there, but nothing drawn in them: an "
+            "example is the photograph first, then its mask (command line: --example IN OUT)"
+        )
 
 
 def _nearest(

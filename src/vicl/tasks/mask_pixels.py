@@ -135,8 +135,8 @@ def _numbers(array: np.ndarray, where: str) -> Pixels:
         return Pixels(values=array.astype(np.int32))
     if low < 0 or high > 1:
         raise MaskError(
-            f"{where}: has float values from {low:g} to {high:g} that are not whole: a float mask "
-            "holds class numbers, or must lie in [0, 1]; divide it by its largest value, turn "
+            f"{where}: has float values from {low:g} to {high:g}: a float mask holds class "
+            "numbers (whole, from 0), or must lie in [0, 1]; divide it by its largest value, turn "
             "logits into probabilities, or cut it where the object begins (mask >= value)"
         )
     return Pixels(values=np.rint(array.astype(np.float64) * 255).astype(np.int32), fractions=True)

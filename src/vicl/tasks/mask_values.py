@@ -119,7 +119,7 @@ def _binary_labels(values: Integer[np.ndarray, "h w"], where: str) -> Labels:
         marked = values > 0
     else:
         _refuse_three_levels(present, counts, where)
-        shades = _eight_bit(values, present)
+        shades = _eight_bit(values, present, counts)
         if not ((shades > NEAR) & (shades < VOID)).any() or not _is_cut(shades):
             raise MaskError(f"{where}: {_not_plain(values, present, counts)}")
         marked = shades >= 128
@@ -131,10 +131,15 @@ def _is_void(counts: np.ndarray) -> bool:
     return bool(10 * counts[1] >= counts[2] or 2 * counts[2] > counts.sum())
 
 
-def _eight_bit(values: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Gray levels of 16 bits in 8, where there are so many that they are no instance numbers."""
+def _eight_bit(values: np.ndarray, present: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Gray levels of 16 bits in 8, where they are no instance numbers.
+
+    These are fewer, and not nearly all black and white.
+    """
     top = int(present[-1])
-    return values // 257 if len(present) > 64 and 60_000 < top <= _WHITE_16 else values
+    ends = (present <= 257 * NEAR) | (present >= 257 * (255 - NEAR))
+    gray = len(present) > 64 or (len(present) > 3 and counts[ends].sum() > 0.9 * counts.sum())
+    return values // 257 if gray and 60_000 < top <= _WHITE_16 else values
 
 
 def _refuse_three_levels(present: np.ndarray, counts: np.ndarray, where: str) -> None:
@@ -186,6 +191,13 @@ def _not_plain(values: np.ndarray, present: np.ndarray, counts: np.ndarray) -> s
             "black and white PNG; or save it as the alpha channel of a cut-out (RGBA), which is "
             "cut in the middle"
         )
+    if len(present) == 2:  # and neither is 0
+        first = int(present[0])
+        return (
+            f"{found}, and neither is 0, the background. Say which it is: classes={{'name': "
+            f"{last}}} or classes={{'name': {first}}} (command line: --classes name={last} or "
+            f"--classes name={first})"
+        )
     marking = [int(v) for v in present if v not in (0, VOID)] or [last]
     named = ",".join(f"{name}={value}" for name, value in zip("abc", marking, strict=False))
     if set(present.tolist()) == {0, 1, VOID}:
@@ -197,7 +209,8 @@ def _not_plain(values: np.ndarray, present: np.ndarray, counts: np.ndarray) -> s
     return (
         f"{found}. It looks like an index mask of several classes, or like instance numbers: say "
         f"so with classes={{'name': value}} (command line: --classes name=value, or all of them: "
-        f"--classes {named}); to mark all instances as one, give mask > 0 (black and white)"
+        f"--classes {named}); to mark all instances as one, give mask > {int(present[0])} (black "
+        "and white)"
     )
 
 

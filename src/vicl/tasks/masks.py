@@ -10,7 +10,7 @@
 | {0, 1, 255}, 255 at most ten times as common as 1, or most of the mask | 1; 255 is void |
 | {0, v} for one other value v | v |
 | near 0 and near 255, between only JPEG noise and edges a few pixels wide | 128 and above |
-| the same in 16 bits | 32896 and above |
+| the same in 16 bits, black and white at 0 and 65535 | 32896 and above |
 | several index values, `classes={"name": value, ...}` | the named values; 255 is void |
 | several index values, `classes=["a", "b"]` | 1 is the first name, 2 the second ...; 255 is void |
 | RGBA with a varying alpha (a cut-out) | the higher of two levels; of more, half of the highest |
