@@ -136,3 +136,19 @@ def test_white_is_an_option() -> None:
 
         assert VisualPrompter.load("p.vicl").settings.white == white
     assert vicl(*asked, "--white", "0", "--json", "q/t.png").exit_code == 2
+
+
+@pytest.mark.parametrize("names", [("", "-o", "o/"), ("q/t.png", "-o", ""), ("q", "", "--json")])
+def test_an_empty_name_is_not_the_folder_one_is_in(names: tuple[str, ...]) -> None:
+    refused = vicl(*SEGMENT, *names, "--model", "copy")
+    assert refused.exit_code == 2
+    assert "got an empty name" in refused.stderr
+    assert sorted(path.name for path in Path().iterdir()) == ["in.png", "out.png", "q"]
+
+
+@pytest.mark.parametrize("out", ["in.png/o.png", "in.png/o/", "/dev/null"])
+def test_a_file_in_a_folders_place_is_told_before_any_work(out: str) -> None:
+    refused = vicl(*SEGMENT, "q/t.png", "q/s.tif", "-o", out, "--model", "copy")
+    assert refused.exit_code == 2
+    assert "is no folder" in refused.stderr
+    assert "failed" not in refused.stderr

@@ -205,6 +205,10 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
 
 def _check(arguments: Sequence[str], given: Mapping[str, Any]) -> None:
     """Refuse options that contradict one another, before anything is loaded."""
+    if "" in arguments or given["output"] == "":
+        raise click.UsageError(
+            "got an empty name, as of a variable that is not set; . is the folder one is in"
+        )
     shown = bool(given["examples"] or given["marked"])
     if shown == (given["prompt"] is not None):
         raise click.UsageError(

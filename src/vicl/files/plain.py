@@ -214,10 +214,15 @@ def check_writable(out: str | os.PathLike[str]) -> None:
     """Refuse a file's or a folder's name where nothing can be written, before any work is done.
 
     Raises:
-        FileError: If the nearest folder above it that exists may not be written to, or is full.
+        FileError: If the nearest folder above it that exists may not be written to, or is full; or
+            a file stands in a folder's place.
     """
     place = Path(out).absolute()
-    there = next(folder for folder in (place, *place.parents) if folder.is_dir())
+    there = next(path for path in (place, *place.parents) if path.exists())
+    if there == place and there.is_file():
+        there = place.parent
+    if not there.is_dir():
+        raise FileError(f"{display(there)}: is no folder, to be written in; give another place")
     if not os.access(there, os.W_OK | os.X_OK):
         raise FileError(
             f"{display(there)}: cannot be written to (it is read-only, or you may not); give "

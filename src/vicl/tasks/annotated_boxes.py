@@ -78,6 +78,8 @@ def _rows(annotation: Any, size: tuple[int, int]) -> list[Any] | None:
 def _numbers(array: np.ndarray, size: tuple[int, int]) -> list[Any] | None:
     if array.shape == (4,):
         array = array[None]
+    if array.ndim == 3 and array.shape[::2] == (1, 4):  # a batch of one
+        array = array[0]
     if array.ndim == 2 and array.shape[1] == 4:
         rows: list[Any] = array.tolist()
         return rows
