@@ -158,6 +158,7 @@ def forms() -> list[Any]:
         array[0],
         array.astype(np.uint16),
         torch.tensor([BOX]),
+        torch.tensor([[BOX]]),
         torch.tensor(BOX),
         torch.tensor([BOX]).to(torch.bfloat16),
         [torch.tensor(BOX)],
