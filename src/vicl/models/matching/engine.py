@@ -63,6 +63,11 @@ class _Taught:
     seen: tuple[bool, ...]
     closer: Closer | None = None
 
+    @property
+    def nearer(self) -> tuple[ClassKnowledge | None, ...]:
+        """Of each class from nearer; None where its things are large."""
+        return (None,) * len(self.known) if self.closer is None else self.closer.known
+
 
 def _remade(
     encoder: Encoder, head: MatchingHead, least: float, objects: bool, masks: bool
@@ -145,7 +150,10 @@ class Matching:
         query = to_tensor(prompt.query)
         with torch.inference_mode():
             view = self._view(query, both_ways=True)
-            scored = [answer_class(known, view, self.head, twice=True) for known in taught.known]
+            scored = [
+                answer_class(known, view, self.head, twice=nearer is None)
+                for known, nearer in zip(taught.known, taught.nearer, strict=True)
+            ]
             if taught.closer is not None:
                 on = query.to(self.device)
                 scored = taught.closer.improve(scored, on, self.encoder, self.head)

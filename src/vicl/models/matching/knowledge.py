@@ -29,8 +29,11 @@ _TRUSTS: Final = (0.0, 0.5, 1.0)
 _MARGIN: Final = 0.01
 """By how much a correction has to better the mean IoU of the examples that were left out."""
 
-_IN, _OUT = 0.6, 0.05
-"""Chance from which, and up to which, a query's own places are taken as surely marked and not."""
+_IN, _OUT = 0.7, -5.0
+"""Log-odds from which, and up to which, a query's own places are taken as marked and not."""
+
+_LARGE: Final = 8.0
+"""Log-odds are kept within it before their mean is taken."""
 
 _RIDGE: Final = 0.02
 _ROUNDS: Final = 8
@@ -127,7 +130,7 @@ def answer_class(
     if placeless:
         cues[PLACE] = 0
     scored = _score(head, cues, fine, query)
-    own = _surest(scored.mask / head.config.temperature)
+    own = _surest(scored.mask)
     if twice and own.inside.any():
         again = gather(with_own(learned.known, learn([query], [own])), query)
         scored = scored._replace(mask=(scored.mask + _score(head, *again, query).mask) / 2)
@@ -141,8 +144,8 @@ def answer_class(
 
 def _surest(odds: Float[Tensor, "1 p p"]) -> Marks:
     """What an answer is sure of, on either side."""
-    chance = F.adaptive_avg_pool2d(torch.sigmoid(odds), FINE)[0]
-    return Marks((chance > _IN).float(), (chance < _OUT).float())
+    mean = F.adaptive_avg_pool2d(odds.clamp(-_LARGE, _LARGE), FINE)[0]
+    return Marks((mean > _IN).float(), (mean < _OUT).float())
 
 
 def _ask(
