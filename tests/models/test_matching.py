@@ -69,6 +69,16 @@ def test_cues_are_as_many_as_are_named_and_know_the_marked_place(engine: Matchin
         assert difference[inside].mean() > difference[~inside].mean()
 
 
+def test_looked_at_both_ways_a_mirrored_image_looks_mirrored(engine: Matching) -> None:
+    image, _ = scene(50, 50)
+    plain, mirrored = (look(one, engine.encoder, both_ways=True) for one in (image, image.flip(-1)))
+    once = look(image, engine.encoder)
+    for level, other, single in zip(plain.levels, mirrored.levels, once.levels, strict=True):
+        assert torch.allclose(level, other.flip(-1), atol=1e-4)
+        assert not torch.allclose(single, level, atol=1e-2)
+    assert torch.equal(plain.picture, once.picture)
+
+
 def test_a_moved_thing_is_found(engine: Matching) -> None:
     query, mask = scene(105, 45, seed=1)
     found = engine.answer([Prompt([example(50, 50)], query)])[0]

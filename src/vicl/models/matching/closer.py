@@ -21,7 +21,7 @@ from vicl.images import resize
 from vicl.models.matching.cues import Marks, learn
 from vicl.models.matching.head import MatchingHead, Scored
 from vicl.models.matching.knowledge import ClassKnowledge, answer_class
-from vicl.models.matching.view import FINE, PICTURE, SIDE, View, see
+from vicl.models.matching.view import FINE, PICTURE, SIDE, View, look_at_square
 
 _FIRST: Final = 0.5
 """Share of the first look in the joined log-odds."""
@@ -64,7 +64,7 @@ class Closer:
             if float(seen.mask.max()) < _NOTHING:
                 return seen
             if index not in views:
-                views[index] = _look(tiles[index], encoder)
+                views[index] = look_at_square(tiles[index], encoder)
             return answer_class(known, views[index], head, placeless=True)
 
         found = []
@@ -99,7 +99,7 @@ def learn_closer(
     ]
     tiles.sort(key=lambda one: -float(one[1].inside.sum()))
     shown = tiles[:_SHOWN]
-    views = [_look(tile, encoder) for tile, _ in shown]
+    views = [look_at_square(tile, encoder) for tile, _ in shown]
     return ClassKnowledge(learn(views, [mark for _, mark in shown]))
 
 
@@ -142,10 +142,6 @@ def _cut(image: Float[Tensor, "3 h w"]) -> list[Float[Tensor, "3 t t"]]:
     """The tiles of a picture, of any size, as the encoder takes them."""
     square = resize(image, (side_of(SIDE), side_of(SIDE)))
     return [square[:, rows, columns].contiguous() for rows, columns in _places(SIDE)]
-
-
-def _look(tile: Float[Tensor, "3 t t"], encoder: Encoder) -> View:
-    return see(encoder.encode(tile[None]).levels, tile)
 
 
 def _blended(tiles: Sequence[Float[Tensor, "t t"]]) -> Float[Tensor, "1 s s"]:

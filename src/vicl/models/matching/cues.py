@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import torch
@@ -147,6 +147,22 @@ def learn(views: Sequence[View], marks: Sequence[Marks]) -> Knowledge:
     return Knowledge(found, colours, edges, place[0], area)
 
 
+def with_own(known: Knowledge, own: Knowledge) -> Knowledge:
+    """What examples teach, and what a query that was answered shows of itself.
+
+    Its places stand beside theirs; where and how large the thing is, the examples tell alone.
+    """
+    levels = {
+        name: (_joined(marked, own.levels[name][0]), _joined(rest, own.levels[name][1]))
+        for name, (marked, rest) in known.levels.items()
+    }
+    colours, edges = (
+        (_joined(one[0], other[0]), _joined(one[1], other[1]))
+        for one, other in ((known.colours, own.colours), (known.edges, own.edges))
+    )
+    return replace(known, levels=levels, colours=colours, edges=edges)
+
+
 def gather(known: Knowledge, query: View) -> tuple[Float[Tensor, "c m m"], Float[Tensor, "d f f"]]:
     """The cues of a query: those of :data:`CUES`, and those of :data:`FINE_CUES`."""
     maps: list[Tensor] = []
@@ -193,6 +209,15 @@ def _side(rows: Tensor, shares: Sequence[Tensor], count: int) -> _Side:
             chosen = (values >= min(_INSIDE, 0.6 * most)).nonzero()[:, 0]
             return _Side(_shared_out(rows[chosen], count), F.normalize(rows[chosen].mean(0), dim=0))
     return _Side(rows.new_zeros(_BEST, rows.shape[1]), rows.new_zeros(rows.shape[1]))
+
+
+def _joined(one: _Side, other: _Side) -> _Side:
+    """Both, share by share; a side of which nothing is known adds nothing."""
+    if not other.mean.any():
+        return one
+    shares = [side.places.unflatten(0, (_BEST, -1)) for side in (one, other)]
+    mean = F.normalize(one.mean + other.mean, dim=0)
+    return _Side(torch.cat(shares, 1).flatten(0, 1), mean)
 
 
 def _shared_out(places: Float[Tensor, "n c"], most: int) -> Float[Tensor, "k c"]:

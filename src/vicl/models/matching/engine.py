@@ -29,6 +29,7 @@ from vicl.models.matching.knowledge import ClassKnowledge, answer_class, learn_c
 from vicl.models.matching.objects import tell_apart
 from vicl.models.matching.sizes import is_seen, is_small
 from vicl.models.matching.specks import without_specks
+from vicl.models.matching.strokes import are_strokes, fill_in
 from vicl.models.matching.view import FINE, SIDE, View, look
 from vicl.prompt import Prompt
 from vicl.tasks.segmentation import UNKNOWN
@@ -61,6 +62,11 @@ class _Taught:
     known: tuple[ClassKnowledge, ...]
     seen: tuple[bool, ...]
     closer: Closer | None = None
+
+    @property
+    def nearer(self) -> tuple[ClassKnowledge | None, ...]:
+        """Of each class from nearer; None where its things are large."""
+        return (None,) * len(self.known) if self.closer is None else self.closer.known
 
 
 def _remade(
@@ -143,15 +149,18 @@ class Matching:
             return self.others.answer([prompt], samples=samples, seed=seed)[0]
         query = to_tensor(prompt.query)
         with torch.inference_mode():
-            view = self._view(query)
-            scored = [answer_class(known, view, self.head) for known in taught.known]
+            view = self._view(query, both_ways=True)
+            scored = [
+                answer_class(known, view, self.head, twice=nearer is None)
+                for known, nearer in zip(taught.known, taught.nearer, strict=True)
+            ]
             if taught.closer is not None:
                 on = query.to(self.device)
                 scored = taught.closer.improve(scored, on, self.encoder, self.head)
         return self._draw(scored, taught, query)
 
-    def _view(self, image: Tensor) -> View:
-        return look(image.to(self.device), self.encoder)
+    def _view(self, image: Tensor, *, both_ways: bool = False) -> View:
+        return look(image.to(self.device), self.encoder, both_ways=both_ways)
 
     def _known(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> _Taught | None:
         """What examples taught, of the last few sets of them."""
@@ -171,6 +180,9 @@ class Matching:
         with torch.inference_mode():
             views = [self._view(image) for image, _ in pairs]
             maps = [_maps(output, colours) for _, output in pairs]
+            if len(colours) == 2 and any(are_strokes(one) for one in maps):
+                both_ways = [self._view(image, both_ways=True) for image, _ in pairs]
+                maps = fill_in(both_ways, maps, self.head)
             known = tuple(
                 learn_class(views, [one.to(self.device) for one in of_class], self.head)
                 for of_class in _by_class(maps, FINE)

@@ -16,9 +16,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from vicl.models.matching.cues import PLACE, Knowledge, Marks, gather, learn
+from vicl.models.matching.cues import PLACE, Knowledge, Marks, gather, learn, with_own
 from vicl.models.matching.head import MatchingHead, Scored
-from vicl.models.matching.view import MIDDLE, View
+from vicl.models.matching.view import FINE, MIDDLE, View
 
 _ASKED: Final = 6
 """At most so many examples are asked about."""
@@ -28,6 +28,12 @@ _TRUSTS: Final = (0.0, 0.5, 1.0)
 
 _MARGIN: Final = 0.01
 """By how much a correction has to better the mean IoU of the examples that were left out."""
+
+_IN, _OUT = 0.7, -5.0
+"""Log-odds from which, and up to which, a query's own places are taken as marked and not."""
+
+_LARGE: Final = 8.0
+"""Log-odds are kept within it before their mean is taken."""
 
 _RIDGE: Final = 0.02
 _ROUNDS: Final = 8
@@ -102,7 +108,12 @@ def learn_class(
 
 
 def answer_class(
-    learned: ClassKnowledge, query: View, head: MatchingHead, *, placeless: bool = False
+    learned: ClassKnowledge,
+    query: View,
+    head: MatchingHead,
+    *,
+    placeless: bool = False,
+    twice: bool = False,
 ) -> Scored:
     """Score a query, on its picture's grid; a batch of one.
 
@@ -111,17 +122,30 @@ def answer_class(
         query: Looked at.
         head: Decides.
         placeless: Where the examples' things are does not matter.
+        twice: Then ask again, the query's own surest places beside the examples', and take the
+            mean of both: things of one picture are more like one another than like those of
+            another (Fan et al. 2022, "Self-support few-shot semantic segmentation", section 3.2).
     """
     cues, fine = gather(learned.known, query)
     if placeless:
         cues[PLACE] = 0
     scored = _score(head, cues, fine, query)
+    own = _surest(scored.mask)
+    if twice and own.inside.any():
+        again = gather(with_own(learned.known, learn([query], [own])), query)
+        scored = scored._replace(mask=(scored.mask + _score(head, *again, query).mask) / 2)
     if learned.correction is None:
         return scored
     added = learned.correction.of(cues).clamp(-_BOUND, _BOUND)
     size = scored.mask.shape[1:]
     grown = F.interpolate(added[None, None], size, mode="bilinear", align_corners=False)[0]
     return scored._replace(mask=scored.mask + grown)
+
+
+def _surest(odds: Float[Tensor, "1 p p"]) -> Marks:
+    """What an answer is sure of, on either side."""
+    mean = F.adaptive_avg_pool2d(odds.clamp(-_LARGE, _LARGE), FINE)[0]
+    return Marks((mean > _IN).float(), (mean < _OUT).float())
 
 
 def _ask(

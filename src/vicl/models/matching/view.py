@@ -58,6 +58,16 @@ class View:
         Args:
             name: One of :data:`LEVELS`.
         """
+        if name not in self._features:
+            self._features[name] = self._compared(name)
+        return self._features[name]
+
+    @cached_property
+    def _features(self) -> dict[str, Tensor]:
+        """Those that were asked for: a query is compared more than once."""
+        return {}
+
+    def _compared(self, name: str) -> Float[Tensor, "n c"]:
         if name == "mix":
             parts = [
                 weight * _unit(_on(level, MIDDLE))
@@ -79,10 +89,26 @@ LEVELS: Final = {
 """What is matched: the encoder's level, and the side of the grid."""
 
 
-def look(image: Float[Tensor, "3 h w"], encoder: Encoder) -> View:
-    """Look at an RGB image in [0, 1], of any size."""
-    square = resize(image, (SIDE, SIDE))
-    return see(encoder.encode(square[None]).levels, square)
+def look(image: Float[Tensor, "3 h w"], encoder: Encoder, *, both_ways: bool = False) -> View:
+    """Look at an RGB image in [0, 1], of any size.
+
+    Args:
+        image: It.
+        encoder: Whose features they are.
+        both_ways: Look at its mirror image too, and take the mean of both: what an encoder says of
+            a place hangs a little on which way things face. Twice the cost.
+    """
+    return look_at_square(resize(image, (SIDE, SIDE)), encoder, both_ways=both_ways)
+
+
+def look_at_square(
+    square: Float[Tensor, "3 s s"], encoder: Encoder, *, both_ways: bool = False
+) -> View:
+    """As :func:`look`, at what is a square of the right side already."""
+    if not both_ways:
+        return see(encoder.encode(square[None]).levels, square)
+    levels = encoder.encode(torch.stack([square, square.flip(-1)])).levels
+    return see(tuple((level[:1] + level[1:].flip(-1)) / 2 for level in levels), square)
 
 
 def see(levels: tuple[Tensor, ...], square: Float[Tensor, "3 s s"]) -> View:
