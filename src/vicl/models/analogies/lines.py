@@ -16,7 +16,7 @@ from vicl.models.analogies.shapes import RGB, RGBs
 _SAMPLES: Final = 8000
 _TREES: Final = 30
 _TRIAL_TREES: Final = 8
-_SQUARES: Final = 4
+_SQUARES: Final = 2
 """Squares a side of the chessboard by which one example is halved."""
 
 _LEAF: Final = 15

@@ -25,6 +25,8 @@ _SCALES = (0.6, 2.5)
 _PLAIN = 0.15
 """Chance that a region is of one colour."""
 
+_STEPS = 2.0
+
 
 def compose_mosaic(
     rng: Generator, grounds: Sequence[UInt8[np.ndarray, "_h _w 3"]], side: int
@@ -65,7 +67,10 @@ def _field(rng: Generator, side: int, smoothness: float) -> Float[np.ndarray, "s
     """Smooth noise of variance 1; smoothness is a share of the side."""
     from scipy import ndimage
 
-    found = ndimage.gaussian_filter(rng.normal(size=(side, side)), smoothness * side, mode="wrap")
+    # On a grid of two steps a width: a wide filter costs its width at every pixel.
+    coarse = rng.normal(size=(round(_STEPS / smoothness),) * 2).astype(np.float32)
+    smooth = Image.fromarray(ndimage.gaussian_filter(coarse, _STEPS, mode="wrap"))
+    found = np.asarray(smooth.resize((side, side), Image.Resampling.BICUBIC))
     return np.asarray(found / found.std())
 
 

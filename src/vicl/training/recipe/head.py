@@ -86,7 +86,7 @@ class Mosaics(Part):
     """
 
     weight: PositiveFloat = 1.0
-    count: Many = 500
+    count: Many = 200
     held_out: Many = 40
 
 
