@@ -35,12 +35,12 @@ Map = Float[np.ndarray, "h w"]
 Maps = Sequence[Float[np.ndarray, "_h _w"]]
 
 _HALF: Final = 0.5
-"""Share of the outline head in the strength of lines where both find them better than the forest."""
+"""Share of the outline head where both together find lines better than the forest alone."""
 
 _WITHIN: Final = 0.03
-"""So much worse, in F, the head may be on the examples: a forest that learned from another part of the
-same picture will be worse in another one, by 0.06 (strong gradients) to 0.2 (outlines of clothes, of
-nuclei, in scenes; held-out pictures of the training), and the head by less."""
+"""So much worse, in F, the head may be on the examples. A forest that learned from another part of
+the same picture is worse in another picture, by 0.06 (strong gradients) to 0.2 (outlines of
+clothes, of nuclei, in scenes); the head, on pictures held out from its training, by less."""
 
 _MARKED: Final = 0.05
 """Strength from which an example's pixel is on a line."""
@@ -209,7 +209,7 @@ def draw(strength: Map, profile: Float[np.ndarray, " r"], scale: float) -> Map:
         across = [maximum_filter1d(grown, 3, axis=axis) for axis in (0, 1)]
         # Squares and crosses by turns make an octagon.
         grown = np.maximum(*across) if step % 2 else maximum_filter1d(across[0], 3, axis=1)
-        share = np.interp(step / scale, np.arange(len(profile)), profile)
+        share = np.interp(step / scale, np.arange(len(profile) + 1), np.append(profile, 0))
         drawn = np.maximum(drawn, np.float32(share) * grown)
     return drawn
 
