@@ -17,6 +17,7 @@ from vicl.models.registry import ENGINES, kinds
 if TYPE_CHECKING:
     from vicl.engine import Encoder, InContextModel, Inpainter
     from vicl.models.devices import Device
+    from vicl.models.matching import Matching, MatchingHead, OutlineHead
     from vicl.models.pretrained import Pretrained
     from vicl.models.vqgan import VQGAN
 
@@ -55,12 +56,12 @@ def load_model(
         _check_plain(name, device, dtype)
         return engine.make()
     from vicl.engine import Inpainter
-    from vicl.models.matching import Matching, MatchingHead
+    from vicl.models.matching import MatchingHead, OutlineHead
     from vicl.storage.folder import ModelError
 
     loaded = _load_weights(source if engine is None else WEIGHTS / name, device, dtype)
-    if isinstance(loaded, MatchingHead):
-        return Matching(load_encoder(loaded.config.encoder, device=device), loaded)
+    if isinstance(loaded, MatchingHead | OutlineHead):
+        return _matching(name, loaded, device)
     if not isinstance(loaded, Inpainter):
         raise ModelError(
             f"{name}: is a tokenizer, which draws what it is shown and fills no hole; train a "
@@ -68,6 +69,27 @@ def load_model(
             f"model.tokenizer={name})"
         )
     return loaded
+
+
+def _matching(name: str, given: MatchingHead | OutlineHead, device: Device) -> Matching:
+    """The engine with a head that was given, and the package's other one."""
+    from vicl.models.matching import Matching, MatchingHead, OutlineHead
+    from vicl.storage.folder import ModelError
+
+    encoder = load_encoder(given.config.encoder, device=device)
+    if isinstance(given, MatchingHead):
+        outlines = load_folder(WEIGHTS / "outlines", device=device)
+        assert isinstance(outlines, OutlineHead)
+        fits = outlines.config.encoder == given.config.encoder
+        return Matching(encoder, given, outlines=outlines if fits else None)
+    head = load_folder(WEIGHTS / "matching", device=device)
+    assert isinstance(head, MatchingHead)
+    if head.config.encoder != given.config.encoder:
+        raise ModelError(
+            f"{name}: is a head for lines over {given.config.encoder}, and the package's for masks "
+            f"is over {head.config.encoder}; train one that reads the same encoder"
+        )
+    return Matching(encoder, head, outlines=given)
 
 
 def load_tokenizer(

@@ -18,11 +18,13 @@ from vicl.models.matching import Matching
 from vicl.models.matching.cues import Marks
 from vicl.training.matching.bank import Row, open_bank
 from vicl.training.matching.episodes import Chooser, Episodes, scribbled
-from vicl.training.matching.objective import mask_loss, presence_loss
+from vicl.training.matching.mosaics import compose_mosaic
+from vicl.training.matching.objective import mask_loss, outline_loss, presence_loss
+from vicl.training.matching.outlines import outlines_of
 from vicl.training.matching.scenes import CutOuts, compose_group
 from vicl.training.recipe.data import RecipeError
 from vicl.training.recipe.files import load_any, load_recipe, shipped_heads
-from vicl.training.recipe.head import Composed, HeadData, HeadRecipe, Photographs
+from vicl.training.recipe.head import Composed, HeadData, HeadRecipe, OutlineRecipe, Photographs
 
 
 @pytest.fixture
@@ -170,8 +172,57 @@ def test_a_head_trains_goes_on_and_answers(data: Path, tmp_path: Path) -> None:
     assert "go on with it by --resume" in refused.output
 
 
+def outline_recipe_of(data: Path) -> dict[str, object]:
+    photographs = {"path": str(data), "versions": 0, "held_out": 0.35}
+    composed = {"folders": [str(data / "cut")], "groups": 1, "scenes": 2, "held_out": 1}
+    head = {"mixed": 4, "finest": 4}
+    mosaics = {"count": 2, "held_out": 1}
+    wanted = {"photographs": [photographs], "composed": composed, "mosaics": mosaics}
+    return {**recipe_of(data), "trains": "outline-head", "head": head, "data": wanted}
+
+
+def test_an_outline_head_trains_and_answers_lines(data: Path, tmp_path: Path) -> None:
+    file, run = tmp_path / "tiny.yaml", tmp_path / "run"
+    file.write_text(yaml.safe_dump(outline_recipe_of(data)))
+    result = CliRunner().invoke(main, ["train", str(file), "-o", str(run), "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    bank = open_bank(run / "bank" / "training")
+    assert [row.origin for row in bank.rows[-2:]] == ["mosaic 0", "mosaic 1"]
+    assert bank.objects[-1].min() > 0
+    engine = vicl.load_model(run / "model", device="cpu")
+    assert isinstance(engine, Matching)
+    assert engine.outlines is not None
+    assert engine.outlines.config.mixed == 4
+
+
+def test_outlines_are_known_where_a_border_would_have_been_drawn() -> None:
+    objects = np.zeros((40, 40), np.uint16)
+    objects[10:20, 10:20], objects[10:20, 20:26] = 1, 2
+    labels = np.zeros((40, 40), np.uint8)
+    labels[15, 22] = 255
+    found = outlines_of(objects, labels)
+    assert found[12, 9:11].tolist() == [1, 1]
+    assert found[12, 19:21].tolist() == [1, 1]
+    assert found[14, 14] == found[12, 6] == 0
+    assert found[35, 35] == found[15, 22] == -1
+    truth = torch.from_numpy(found)[None]
+    scores = torch.where(truth == 1, 20.0, -20.0)
+    scores[truth < 0] = 20
+    assert float(outline_loss(scores, truth)) < 1e-3
+    assert float(outline_loss(-scores, truth)) > 10
+
+
+def test_a_mosaic_is_the_same_within_its_regions(data: Path) -> None:
+    grounds = [np.asarray(Image.open(data / f"{number}.png")) for number in range(3)]
+    first, again = (compose_mosaic(np.random.default_rng(5), grounds, 96) for _ in range(2))
+    assert np.array_equal(first.picture, again.picture)
+    assert first.objects.min() == 1
+    assert 2 <= first.objects.max() <= 8
+
+
 def test_recipes_of_heads_are_told_from_others(data: Path, tmp_path: Path) -> None:
-    assert shipped_heads() == ["matching-head"]
+    assert shipped_heads() == ["matching-head", "outline-head"]
+    assert isinstance(load_any("outline-head"), OutlineRecipe)
     assert isinstance(load_any("matching-head"), HeadRecipe)
     assert load_any("smoke") == load_recipe("smoke")
     file = tmp_path / "wrong.yaml"

@@ -56,7 +56,8 @@ def train(
     """
     from vicl.training.recipe.data import RecipeError
     from vicl.training.recipe.files import load_any
-    from vicl.training.recipe.head import HeadRecipe
+    from vicl.training.recipe.head import OutlineRecipe
+    from vicl.training.recipe.recipe import Recipe
 
     with failing(
         1,
@@ -67,12 +68,17 @@ def train(
     ):
         checked = load_any(recipe, overrides)
         folder = output or Path("runs") / checked.name
-        if isinstance(checked, HeadRecipe):
+        if not isinstance(checked, Recipe):
             if dry_run:
                 raise click.UsageError("--dry-run: what training a head takes is not estimated")
-            from vicl.training.matching.train import train_head
+            if isinstance(checked, OutlineRecipe):
+                from vicl.training.matching.outlines import train_outlines
 
-            model = train_head(checked, folder, resume=resume, device=device)
+                model = train_outlines(checked, folder, resume=resume, device=device)
+            else:
+                from vicl.training.matching.train import train_head
+
+                model = train_head(checked, folder, resume=resume, device=device)
             click.echo(display(model))
             click.echo(f"use it: vicl predict --model {display(model)} ...", err=True)
             return

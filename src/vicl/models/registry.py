@@ -34,7 +34,7 @@ class Kind:
 def kinds() -> dict[str, Kind]:
     """The kinds of model with weights, by name."""
     from vicl.models import autoregressive, beit, mae, mae_vqgan, unet, vqgan
-    from vicl.models.matching import head
+    from vicl.models.matching import head, outlines
 
     rows = (
         Kind(mae_vqgan.MAEVQGAN, "the paper's model: a masked autoencoder over a VQGAN's codes"),
@@ -44,6 +44,7 @@ def kinds() -> dict[str, Kind]:
         Kind(unet.UNet, "a convolutional encoder-decoder over pixels"),
         Kind(vqgan.VQGAN, "the tokenizer of those that predict codes", objective="vqgan"),
         Kind(head.MatchingHead, "the head of the engine `matching`", objective="matching"),
+        Kind(outlines.OutlineHead, "its head for lines", objective="matching"),
     )
     return {row.model.kind: row for row in rows}
 

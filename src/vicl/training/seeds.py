@@ -21,6 +21,7 @@ class Purpose(IntEnum):
     VARIANTS = 8
     COMPOSED = 9
     EPISODES = 10
+    MOSAICS = 11
 
 
 def numbers(seed: int, purpose: Purpose, *place: int) -> np.random.Generator:

@@ -33,7 +33,7 @@ from vicl.prompt import Example, Prompt
 _REMEMBERED: Final = 4
 """So many sets of examples are kept learned."""
 
-_LEARNING_SIZE: Final = 384
+LEARNING_SIZE: Final = 384
 """Examples are shown to the local methods no longer than this, in pixels."""
 
 _SHARPNESS: Final = 2.0
@@ -110,6 +110,13 @@ class Analogies:
             for prompt in prompts
         ]
 
+    def lines(
+        self, examples: tuple[Example, ...], *, seed: int = 0
+    ) -> tuple[OutputKind, LineKnowledge | None]:
+        """What the outputs are, and what was learned of them if they are lines."""
+        taught = self._learned(examples, seed)
+        return taught.kind, taught.lines
+
     def _learned(self, examples: tuple[Example, ...], seed: int) -> _Taught:
         pairs = [drawn(example) for example in examples]
         key = seed, fingerprint(*(image for pair in pairs for image in pair))
@@ -125,7 +132,7 @@ def _learn(pairs: Sequence[tuple[Tensor, Tensor]], seed: int) -> _Taught:
     inputs, outputs = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     kind = kind_of([_array(output) for output in outputs])
     appearance = remember([_array(shrink(image, SIDE)) for image in inputs], seed=seed)
-    small = [shrink(image, _LEARNING_SIZE) for image in inputs]
+    small = [shrink(image, LEARNING_SIZE) for image in inputs]
     wanted = [
         _array(resize(output, _size(image))) for output, image in zip(outputs, small, strict=True)
     ]

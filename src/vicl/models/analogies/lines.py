@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from vicl.encoders.handmade import blur
 from vicl.models.analogies.local import surroundings
@@ -15,6 +15,10 @@ from vicl.models.analogies.shapes import RGB, RGBs
 
 _SAMPLES: Final = 8000
 _TREES: Final = 30
+_TRIAL_TREES: Final = 8
+_SQUARES: Final = 2
+"""Squares a side of the chessboard by which one example is halved."""
+
 _LEAF: Final = 15
 _BLUR: Final = 1.0
 """Sigma in pixels by which the forest's answer is smoothed: it was asked pixel by pixel."""
@@ -47,24 +51,7 @@ def learn_lines(
     inputs: RGBs, amounts: Sequence[Float[np.ndarray, "_h _w"]], *, seed: int
 ) -> LineKnowledge:
     """Learn from as many pixels with a mark as without one."""
-    from scipy import ndimage
-    from sklearn.ensemble import ExtraTreesRegressor
-
-    rng = np.random.default_rng(seed)
-    features, target = [], []
-    for image, amount in zip(inputs, amounts, strict=True):
-        # A mark is where somebody put it, give or take a pixel.
-        wide = ndimage.grey_dilation(amount, size=(3, 3))
-        flat = surroundings(image).reshape(amount.size, -1)
-        marked, clear = np.flatnonzero(amount > 0.05), np.flatnonzero(wide <= 0.05)
-        for members in (marked, clear):
-            count = min(len(members), _SAMPLES // (2 * len(inputs)))
-            picked = rng.choice(members, count, replace=False)
-            features.append(flat[picked])
-            target.append(np.sqrt(amount.ravel()[picked]))
-    model = ExtraTreesRegressor(
-        _TREES, min_samples_leaf=_LEAF, max_features=0.15, random_state=seed
-    ).fit(np.concatenate(features), np.concatenate(target))
+    model = _fit([surroundings(image) for image in inputs], amounts, None, _TREES, seed)
     share = float(np.mean([(amount > 0.05).mean() for amount in amounts]))
     strong = float(np.mean([_strongest(_strength(model, image), share) for image in inputs]))
     return LineKnowledge(model, share, strong)
@@ -76,16 +63,81 @@ def answer_lines(learned: LineKnowledge, query: RGB) -> Float[np.ndarray, "h w"]
     It is scaled so that about as many pixels are strong as in the examples, but by no more than
     two, so that a query without marks is not filled with them.
     """
-    strength = _strength(learned.model, query)
-    reached = _strongest(strength, learned.share)
+    return in_strength(_strength(learned.model, query), learned)
+
+
+def in_strength(
+    values: Float[np.ndarray, "h w"], learned: LineKnowledge
+) -> Float[np.ndarray, "h w"]:
+    """What the method makes of an image, scaled as :func:`answer_lines` says."""
+    reached = _strongest(values, learned.share)
     limit = float(np.clip(reached, learned.strong / 2, learned.strong * 2))
-    return np.clip(strength * (_STRONG / max(limit, 1e-6)), 0, 1).astype(np.float32)
+    return np.clip(values * (_STRONG / max(limit, 1e-6)), 0, 1).astype(np.float32)
+
+
+def held_out_strengths(
+    inputs: RGBs, amounts: Sequence[Float[np.ndarray, "_h _w"]], *, seed: int
+) -> list[Float[np.ndarray, "_h _w"]]:
+    """What the method makes of parts of the examples that it did not learn from.
+
+    With several examples each half of them is predicted from the other; with one, the black
+    squares of a chessboard from the white.
+    """
+    features = [surroundings(image) for image in inputs]
+    halves = [_half(index, amount.shape, len(amounts)) for index, amount in enumerate(amounts)]
+    found = [np.zeros(amount.shape, np.float32) for amount in amounts]
+    for turned in (False, True):
+        shown = [half != turned for half in halves]
+        model = _fit(features, amounts, shown, _TRIAL_TREES, seed)
+        for strength, each, known in zip(found, features, shown, strict=True):
+            if not known.all():
+                strength[~known] = model.predict(each[~known])
+    return [_standing_out(strength) for strength in found]
+
+
+def _half(index: int, size: tuple[int, ...], count: int) -> Bool[np.ndarray, "h w"]:
+    if count > 1:
+        return np.full(size, index % 2 == 0)
+    rows, columns = (np.arange(length) * _SQUARES // length for length in size)
+    return np.asarray((rows[:, None] + columns) % 2 == 0)
+
+
+def _fit(
+    features: Sequence[Float[np.ndarray, "_h _w f"]],
+    amounts: Sequence[Float[np.ndarray, "_h _w"]],
+    shown: Sequence[Bool[np.ndarray, "_h _w"]] | None,
+    trees: int,
+    seed: int,
+) -> Any:
+    """Learn the square root of the strength, of what is shown."""
+    from scipy import ndimage
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    rng = np.random.default_rng(seed)
+    chosen, target = [], []
+    for index, (each, amount) in enumerate(zip(features, amounts, strict=True)):
+        # A mark is where somebody put it, give or take a pixel.
+        wide = ndimage.grey_dilation(amount, size=(3, 3))
+        known = True if shown is None else shown[index]
+        for members in (amount > 0.05, wide <= 0.05):
+            places = np.flatnonzero(members & known)
+            count = min(len(places), _SAMPLES // (2 * len(features)))
+            picked = rng.choice(places, count, replace=False)
+            chosen.append(each.reshape(amount.size, -1)[picked])
+            target.append(np.sqrt(amount.ravel()[picked]))
+    return ExtraTreesRegressor(
+        trees, min_samples_leaf=_LEAF, max_features=0.15, random_state=seed
+    ).fit(np.concatenate(chosen), np.concatenate(target))
 
 
 def _strength(model: Any, image: RGB) -> Float[np.ndarray, "h w"]:
     features = surroundings(image)
     flat = model.predict(features.reshape(-1, features.shape[-1]))
-    smooth = blur(flat.reshape(image.shape[:2]).astype(np.float32), _BLUR)
+    return _standing_out(flat.reshape(image.shape[:2]).astype(np.float32))
+
+
+def _standing_out(strength: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    smooth = blur(strength, _BLUR)
     return np.maximum(smooth - np.float32(_SURROUND) * blur(smooth, _AROUND), 0)
 
 

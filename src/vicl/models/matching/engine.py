@@ -18,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from vicl.encoders.cached import CachedEncoder
 from vicl.engine import Encoder, Filled, drawn
-from vicl.images import fingerprint, to_tensor
+from vicl.images import fingerprint, resize_map, to_tensor
 from vicl.images.upsampling import upsample
 from vicl.models.analogies import Analogies
 from vicl.models.analogies.outputs import OutputKind, kind_of, shares
@@ -26,7 +26,9 @@ from vicl.models.matching.closer import Closer, learn_closer, side_of
 from vicl.models.matching.cues import Marks
 from vicl.models.matching.head import MatchingHead, Scored
 from vicl.models.matching.knowledge import ClassKnowledge, answer_class, learn_class
+from vicl.models.matching.lines import Lines, draw_lines, learn_lines
 from vicl.models.matching.objects import tell_apart
+from vicl.models.matching.outlines import OutlineHead
 from vicl.models.matching.sizes import is_seen, is_small
 from vicl.models.matching.specks import without_specks
 from vicl.models.matching.strokes import are_strokes, fill_in
@@ -70,9 +72,16 @@ class _Taught:
 
 
 def _remade(
-    encoder: Encoder, head: MatchingHead, least: float, objects: bool, masks: bool
+    encoder: Encoder,
+    head: MatchingHead,
+    outlines: OutlineHead | None,
+    least: float,
+    objects: bool,
+    masks: bool,
 ) -> Matching:
-    return Matching(encoder, head, min_presence=least, objects=objects, masks=masks)
+    return Matching(
+        encoder, head, outlines=outlines, min_presence=least, objects=objects, masks=masks
+    )
 
 
 class Matching:
@@ -83,11 +92,14 @@ class Matching:
     them (:mod:`vicl.models.matching.cues`, :mod:`vicl.models.matching.head`). If the head
     finds that the thing is not there, the mask is empty.
 
-    Outputs that are not masks (lines, pictures) are answered as :class:`Analogies` does.
+    Outputs that are lines are answered by another head as far as the examples' lines are outlines
+    of things (:mod:`vicl.models.matching.lines`); else, and all other outputs, as
+    :class:`Analogies` does.
 
     Args:
-        encoder: What encodes; the head was trained on its features.
+        encoder: What encodes; the heads were trained on its features.
         head: Trained.
+        outlines: The head for lines; None answers lines as `Analogies` does.
         min_presence: Chance of being there under which the answer is empty, in [0, 1]; 0 always
             answers.
         objects: Tell the objects of a mask apart.
@@ -102,6 +114,7 @@ class Matching:
         encoder: Encoder,
         head: MatchingHead,
         *,
+        outlines: OutlineHead | None = None,
         min_presence: float = MIN_PRESENCE,
         objects: bool = False,
         masks: bool = False,
@@ -110,9 +123,10 @@ class Matching:
             raise ValueError(f"min_presence: got {min_presence}, expected 0 to 1")
         self.encoder = encoder if isinstance(encoder, CachedEncoder) else CachedEncoder(encoder)
         self.head = head.eval()
+        self.outlines = None if outlines is None else outlines.eval()
         self.min_presence, self.objects, self.masks = min_presence, objects, masks
         self.others = Analogies()
-        self._taught: OrderedDict[bytes, _Taught | None] = OrderedDict()
+        self._taught: OrderedDict[tuple[int, bytes], _Taught | Lines | None] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"Matching(encoder={self.encoder.name!r})"
@@ -122,11 +136,12 @@ class Matching:
     ) -> Matching:
         """This engine, asked otherwise; what it has encoded is shared."""
         least = self.min_presence if min_presence is None else min_presence
-        return _remade(self.encoder, self.head, least, objects, masks)
+        return _remade(self.encoder, self.head, self.outlines, least, objects, masks)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """What is pickled encodes and learns anew: what was kept only saves time."""
-        return _remade, (self.encoder, self.head, self.min_presence, self.objects, self.masks)
+        heads = self.encoder, self.head, self.outlines
+        return _remade, (*heads, self.min_presence, self.objects, self.masks)
 
     @property
     def device(self) -> torch.device:
@@ -135,19 +150,22 @@ class Matching:
 
     @cached_property
     def weights_hash(self) -> str | None:
-        """Of the encoder's and the head's together."""
-        both = f"{self.encoder.weights_hash} {self.head.weights_hash}"
-        return hashlib.sha256(both.encode()).hexdigest()
+        """Of the encoder's and the heads' together."""
+        heads = [self.head] if self.outlines is None else [self.head, self.outlines]
+        all_of = " ".join(str(one.weights_hash) for one in (self.encoder, *heads))
+        return hashlib.sha256(all_of.encode()).hexdigest()
 
     def answer(self, prompts: Sequence[Prompt], *, samples: int = 1, seed: int = 0) -> list[Filled]:
         """See :meth:`vicl.engine.InContextModel.answer`; of masks there is one answer."""
         return [self._answer(prompt, samples, seed) for prompt in prompts]
 
     def _answer(self, prompt: Prompt, samples: int, seed: int) -> Filled:
-        taught = self._known([drawn(example) for example in prompt.examples])
+        taught = self._known(prompt, seed)
         if taught is None:
             return self.others.answer([prompt], samples=samples, seed=seed)[0]
         query = to_tensor(prompt.query)
+        if isinstance(taught, Lines):
+            return draw_lines(taught, query, self._outline(query))
         with torch.inference_mode():
             view = self._view(query, both_ways=True)
             scored = [
@@ -162,11 +180,20 @@ class Matching:
     def _view(self, image: Tensor, *, both_ways: bool = False) -> View:
         return look(image.to(self.device), self.encoder, both_ways=both_ways)
 
-    def _known(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> _Taught | None:
+    @torch.inference_mode()
+    def _outline(self, image: Tensor) -> Float[Tensor, "h w"]:
+        """How likely an outline is at each pixel."""
+        assert self.outlines is not None
+        view = self._view(image)
+        odds = self.outlines([level[None] for level in view.levels], view.picture[None]).cpu()
+        return torch.sigmoid(resize_map(odds[0], (image.shape[1], image.shape[2])))
+
+    def _known(self, prompt: Prompt, seed: int) -> _Taught | Lines | None:
         """What examples taught, of the last few sets of them."""
-        key = fingerprint(*(image for pair in pairs for image in pair))
+        pairs = [drawn(example) for example in prompt.examples]
+        key = seed, fingerprint(*(image for pair in pairs for image in pair))
         if key not in self._taught:
-            self._taught[key] = self._learn(pairs)
+            self._taught[key] = self._learn(pairs) or self._learn_lines(prompt, pairs, seed)
         self._taught.move_to_end(key)
         while len(self._taught) > _REMEMBERED:
             self._taught.popitem(last=False)
@@ -191,6 +218,17 @@ class Matching:
             small = [is_small(of_class) for of_class in sizes]
             closer = self._learn_closer(pairs, maps, small) if any(small) else None
         return _Taught(colours, known, tuple(is_seen(of_class) for of_class in sizes), closer)
+
+    def _learn_lines(
+        self, prompt: Prompt, pairs: Sequence[tuple[Tensor, Tensor]], seed: int
+    ) -> Lines | None:
+        """What the examples teach of lines, if these are outlines."""
+        if self.outlines is None or self.masks:
+            return None
+        kind, forest = self.others.lines(prompt.examples, seed=seed)
+        if forest is None:
+            return None
+        return learn_lines(pairs, kind.colours, forest, self._outline, seed=seed)
 
     def _learn_closer(
         self,

@@ -1,1 +1,1 @@
-"""Training the head of the matching engine: episodes, their cues, and the job."""
+"""Training the heads of the matching engine: their pictures, episodes and cues, and the jobs."""

@@ -56,6 +56,7 @@ class Bank:
         levels: Of the encoder, half precision.
         pictures: (n, 3, p, p), 8 bits.
         labels: (n, p, p): 0 = of no class, 255 = unknown.
+        objects: (n, p, p): numbers of separate objects, 0 = of none.
         depths: (n, f, f): how deep inside its object a place lies, 255 at its heart.
     """
 
@@ -63,6 +64,7 @@ class Bank:
     levels: tuple[np.ndarray, ...]
     pictures: np.ndarray
     labels: np.ndarray
+    objects: np.ndarray
     depths: np.ndarray
 
     def view(self, index: int) -> View:
@@ -81,6 +83,7 @@ def open_bank(folder: Path) -> Bank:
         tuple(arrays),
         np.load(folder / "pictures.npy", mmap_mode="r"),
         np.load(folder / "labels.npy", mmap_mode="r"),
+        np.load(folder / "objects.npy", mmap_mode="r"),
         np.load(folder / "depths.npy", mmap_mode="r"),
     )
 
@@ -170,7 +173,9 @@ def _encoded(picture: tuple[int, str, str, Labelled]) -> tuple[_Of, _Encoded]:
     found = {f"level-{i}": level[0].half().numpy() for i, level in enumerate(levels)}
     found["pictures"] = (view.picture * 255).round().byte().numpy()
     found["labels"] = stretch_map(image.labels, PICTURE)
-    found["depths"] = _depth(stretch_map(image.objects, PICTURE))
+    objects = stretch_map(image.objects, PICTURE)
+    found["objects"] = objects.astype(np.uint16)
+    found["depths"] = _depth(objects)
     return (source, origin, group, image.classes), found
 
 

@@ -14,10 +14,21 @@ import numpy as np
 from vicl.files import display
 from vicl.images import open_image, to_rgb
 from vicl.models.matching.view import SIDE
+from vicl.training.matching.mosaics import compose_mosaic
 from vicl.training.matching.scenes import CutOuts, Labelled, compose_group, crop, stretch
 from vicl.training.recipe.data import RecipeError
-from vicl.training.recipe.head import HeadData, Photographs
+from vicl.training.recipe.head import (
+    Composed,
+    Mosaics,
+    OutlineData,
+    Photographs,
+    PictureFolder,
+    Pictures,
+)
 from vicl.training.seeds import Purpose, numbers
+
+_TEXTURES = 6
+"""Photographs that the textures of a mosaic are cut from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +75,7 @@ class Listed:
         return found.astype(np.int32)
 
 
-def listed(data: HeadData, *, held_out: bool) -> list[list[Listed]]:
+def listed(data: Pictures, *, held_out: bool) -> list[list[Listed]]:
     """The pictures of each of the photographs' folders: those that are held out, or all others.
 
     Raises:
@@ -74,7 +85,7 @@ def listed(data: HeadData, *, held_out: bool) -> list[list[Listed]]:
     return [_listed(one, left_out, held_out) for one in data.photographs]
 
 
-def _listed(source: Photographs, left_out: set[str], held: bool) -> list[Listed]:
+def _listed(source: PictureFolder, left_out: set[str], held: bool) -> list[Listed]:
     folder = Path(source.path)
     manifest = folder / "manifest.jsonl"
     try:
@@ -112,37 +123,71 @@ def _lot(name: str) -> float:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
 
 
-def count_pictures(data: HeadData, photographs: Sequence[Sequence[Listed]]) -> int:
+def fewer(data: Pictures) -> Pictures:
+    """The same, with so many composed pictures as are held out."""
+    changes: dict[str, object] = {}
+    if data.composed is not None:
+        changes["composed"] = data.composed.model_copy(update={"groups": data.composed.held_out})
+    if (mosaics := mosaics_of(data)) is not None:
+        changes["mosaics"] = mosaics.model_copy(update={"count": mosaics.held_out})
+    return data.model_copy(update=changes)
+
+
+def count_pictures(data: Pictures, photographs: Sequence[Sequence[Listed]]) -> int:
     """How many :func:`draw_pictures` gives."""
     found = sum(
         len(rows) * (1 + one.versions)
         for one, rows in zip(data.photographs, photographs, strict=True)
     )
-    composed = data.composed
-    return found + (composed.groups * composed.scenes if composed is not None else 0)
+    composed, mosaics = data.composed, mosaics_of(data)
+    found += composed.groups * composed.scenes if composed is not None else 0
+    return found + (mosaics.count if mosaics is not None else 0)
 
 
 def draw_pictures(
-    data: HeadData, photographs: Sequence[Sequence[Listed]], seed: int
+    data: Pictures, photographs: Sequence[Sequence[Listed]], seed: int
 ) -> Iterator[Drawn]:
     """All pictures of the bank, in order."""
     for number, (source, rows) in enumerate(zip(data.photographs, photographs, strict=True)):
+        paired_by = source.paired_by if isinstance(source, Photographs) else None
         for index, one in enumerate(rows):
             whole, origin = one.read(), f"{number}/{one.row['id']}"
-            group = str(one.row.get(source.paired_by, "")) if source.paired_by else ""
+            group = str(one.row.get(paired_by, "")) if paired_by else ""
             yield Drawn(number, origin, group, stretch(whole, SIDE))
             rng = numbers(seed, Purpose.VARIANTS, number * 2**24 + index)
             for _ in range(source.versions):
                 yield Drawn(number, origin, group, crop(rng, whole, SIDE, source.least))
-    if data.composed is None:
-        return
-    things = CutOuts.of([Path(folder) for folder in data.composed.folders])
     grounds = [one for rows in photographs for one in rows]
-    for index in range(data.composed.groups):
+    if data.composed is not None:
+        yield from _scenes(data.composed, grounds, len(photographs), seed)
+    if (mosaics := mosaics_of(data)) is not None:
+        # What is inside a thing of a microscope is no texture of the world's.
+        yield from _mosaics(mosaics, photographs[0], len(photographs) + 1, seed)
+
+
+def mosaics_of(data: Pictures) -> Mosaics | None:
+    """Those that a recipe asks for, if it may."""
+    return data.mosaics if isinstance(data, OutlineData) else None
+
+
+def _scenes(
+    composed: Composed, grounds: Sequence[Listed], source: int, seed: int
+) -> Iterator[Drawn]:
+    things = CutOuts.of([Path(folder) for folder in composed.folders])
+    for index in range(composed.groups):
         rng = numbers(seed, Purpose.COMPOSED, index)
         chosen = [
             crop(rng, grounds[int(rng.integers(len(grounds)))].read(), SIDE, 0.3).picture
-            for _ in range(data.composed.scenes)
+            for _ in range(composed.scenes)
         ]
         for scene, image in enumerate(compose_group(rng, things, chosen, SIDE)):
-            yield Drawn(len(photographs), f"composed {index}/{scene}", f"composed {index}", image)
+            yield Drawn(source, f"composed {index}/{scene}", f"composed {index}", image)
+
+
+def _mosaics(
+    mosaics: Mosaics, grounds: Sequence[Listed], source: int, seed: int
+) -> Iterator[Drawn]:
+    for index in range(mosaics.count):
+        rng = numbers(seed, Purpose.MOSAICS, index)
+        chosen = [grounds[int(rng.integers(len(grounds)))].read().picture for _ in range(_TEXTURES)]
+        yield Drawn(source, f"mosaic {index}", "", compose_mosaic(rng, chosen, SIDE))

@@ -10,24 +10,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vicl.models.devices import Device, pick_device
 from vicl.models.matching.head import MatchingHead
 from vicl.models.pretrained import empty_like, save_folder
-from vicl.training.job import Job, Look, Round, Seat, Trained
+from vicl.training.job import Job, Look, Round, Seat
 from vicl.training.loop import fit
-from vicl.training.matching.bank import Bank, build_bank
 from vicl.training.matching.calibrating import fit_temperature
 from vicl.training.matching.episodes import Episodes
+from vicl.training.matching.heads import build_banks, contact_sheet, head_card
 from vicl.training.matching.objective import HeadObjective, mask_loss
-from vicl.training.matching.pictures import count_pictures, draw_pictures, listed
 from vicl.training.parallel import processes
 from vicl.training.recipe.head import HeadRecipe
 from vicl.training.result import MODEL
-from vicl.training.run_folder import prepare_folder, recipe_text
+from vicl.training.run_folder import prepare_folder
 
 _LOOKING_SEED = 2**31 - 1
 _ROWS = 12
@@ -54,20 +52,7 @@ def train_head(
         KeyboardInterrupt: After Ctrl-C, once a checkpoint is saved.
     """
     prepare_folder(output, recipe, resume=resume)
-    banks = {}
-    for name, held_out in (("held-out", True), ("training", False)):
-        photographs = listed(recipe.data, held_out=held_out)
-        data = recipe.data
-        if held_out and data.composed is not None:
-            fewer = data.composed.model_copy(update={"groups": data.composed.held_out})
-            data = data.model_copy(update={"composed": fewer})
-        pictures = (
-            (one.source, one.origin, one.group, one.image)
-            for one in draw_pictures(data, photographs, recipe.seed + held_out)
-        )
-        banks[name] = output / "bank" / name
-        count = count_pictures(data, photographs)
-        build_bank(banks[name], pictures, count, recipe.encoder, workers=recipe.workers)
+    banks = build_banks(recipe, output / "bank")
     episodes = Episodes(banks["training"], recipe.data, recipe.seed)
     looked_at = Episodes(banks["held-out"], recipe.data, _LOOKING_SEED, plain=True)
     # Matched once, for all looks and for the temperature.
@@ -81,7 +66,7 @@ def train_head(
     temperature = fit_temperature(head, matched())
     head.config = head.config.model_copy(update={"temperature": temperature})
     folder = output / MODEL
-    card = head_card(recipe, trained, episodes.bank)
+    card = head_card(recipe, trained, len(episodes.bank.rows), "episodes")
     save_folder(head, folder, card=card, overwrite=True, dtype=torch.float16)
     return folder
 
@@ -163,48 +148,6 @@ def _looking(matched: Callable[[], list[list[Tensor]]]) -> Callable[[Any], Look]
         }
         if found:
             figures["presence"] = float(np.mean([(score > 0) == there for score, there in found]))
-        return Look(figures, _sheet(rows), len(matched()))
+        return Look(figures, contact_sheet(rows), len(matched()))
 
     return look
-
-
-def _sheet(rows: list[tuple[Tensor, Tensor, Tensor]]) -> Image.Image:
-    """A row an episode: the query, the truth, the answer."""
-    lines = [
-        torch.cat([picture, *(one.expand(3, -1, -1) for one in (truth, chance))], 2)
-        for picture, truth, chance in rows
-    ]
-    pixels = (torch.cat(lines, 1).clamp(0, 1) * 255).round().byte()
-    return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())
-
-
-def head_card(recipe: HeadRecipe, trained: Trained, bank: Bank) -> str:
-    """The model card of a trained head."""
-    look = trained.look
-    figures = "none were looked at"
-    if look is not None:
-        figures = ", ".join(f"{name} {value:.3f}" for name, value in look.figures.items())
-    return "\n".join(
-        (
-            "---",
-            "library_name: vicl",
-            f"license: {'unknown' if recipe.licence == 'unknown' else 'other'}",
-            "---",
-            f"# {recipe.name}",
-            "",
-            recipe.description.strip() or "A head of vicl's engine `matching`.",
-            "",
-            f"Licence of the weights: {' '.join(recipe.licence.split())}",
-            "",
-            f"- Encoder: {recipe.encoder}, frozen",
-            f"- Pictures: {len(bank.rows)}, {recipe.schedule.steps} steps of {recipe.batch.size} "
-            f"episodes, seed {recipe.seed}",
-            f"- Time: {trained.seconds / 60:.0f} minutes",
-            f"- Held-out episodes ({0 if look is None else look.count}): {figures}",
-            "",
-            "```yaml",
-            recipe_text(recipe).rstrip(),
-            "```",
-            "",
-        )
-    )

@@ -20,8 +20,9 @@ from vicl.files.faults import complaint, place, shown
 from vicl.files.packaged import RECIPES
 from vicl.files.plain_yaml import FAULTS, parse
 from vicl.training.recipe.data import RecipeError
-from vicl.training.recipe.head import HeadRecipe
+from vicl.training.recipe.head import HeadRecipe, OutlineRecipe
 from vicl.training.recipe.recipe import Recipe
+from vicl.training.settings import Part
 
 _HEADS = "heads"
 """Folder of the recipes for heads, in that of all recipes."""
@@ -29,7 +30,13 @@ _HEADS = "heads"
 _SIZE_LIMIT = 1 << 16
 _FAULT_LIMIT = 20
 
-R = TypeVar("R", Recipe, HeadRecipe)
+_TRAINS: dict[str, type[HeadRecipe | OutlineRecipe]] = {
+    "matching-head": HeadRecipe,
+    "outline-head": OutlineRecipe,
+}
+"""Recipes for heads, by what they say that they train."""
+
+R = TypeVar("R", bound=Part)
 
 Keys = tuple[str | int, ...]
 """Where something stands in a recipe: keys of sections and indices of lists, from the outside."""
@@ -48,8 +55,10 @@ def shipped_heads() -> list[str]:
     return sorted(path.stem for path in (RECIPES / _HEADS).glob("*.yaml"))
 
 
-def load_any(source: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe | HeadRecipe:
-    """Read and check a recipe of either kind: `trains: matching-head` stands in one for a head.
+def load_any(
+    source: str | os.PathLike[str], overrides: Sequence[str] = ()
+) -> Recipe | HeadRecipe | OutlineRecipe:
+    """Read and check a recipe of any kind: `trains` stands in one for a head.
 
     Args:
         source: As for :func:`load_recipe`.
@@ -60,7 +69,8 @@ def load_any(source: str | os.PathLike[str], overrides: Sequence[str] = ()) -> R
     """
     data, name, origins = _read(source, overrides)
     if "trains" in data:
-        return _checked(HeadRecipe, data, name, origins)
+        kind = _TRAINS.get(str(data["trains"]), HeadRecipe)
+        return _checked(kind, data, name, origins)
     return check_recipe(data, name, origins)
 
 

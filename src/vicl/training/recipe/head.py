@@ -1,4 +1,4 @@
-"""Recipes of the matching engine's head: plain values, checked."""
+"""Recipes of the matching engine's heads: plain values, checked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, model_validator
 
+from vicl.models.configs import Config
 from vicl.models.matching.head import HeadConfig
+from vicl.models.matching.outlines import OutlineConfig
 from vicl.training.settings import (
     BatchSize,
     Checkpoints,
@@ -21,7 +23,7 @@ from vicl.training.settings import (
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Photographs(Part):
+class PictureFolder(Part):
     """A folder of pictures with masks of classes, and a `manifest.jsonl` that lists them.
 
     Attributes:
@@ -31,10 +33,6 @@ class Photographs(Part):
         versions: Further versions of each picture: parts of it in another light.
         least: Share of a side that such a part has at least.
         held_out: Share of the pictures that are looked at on the way, and not trained on.
-        unions: Share of the episodes that ask for all classes together, or for two of them.
-        paired_by: Field of the manifest whose values are not paired with each other.
-        kinds: Classes that may pass for each other: none of them is said to be absent while
-            another is there.
     """
 
     path: str
@@ -43,6 +41,18 @@ class Photographs(Part):
     versions: int = Field(default=2, ge=0, le=16)
     least: float = Field(default=0.5, gt=0, le=1)
     held_out: Share = 0.1
+
+
+class Photographs(PictureFolder):
+    """Such a folder, of which episodes are drawn.
+
+    Attributes:
+        unions: Share of the episodes that ask for all classes together, or for two of them.
+        paired_by: Field of the manifest whose values are not paired with each other.
+        kinds: Classes that may pass for each other: none of them is said to be absent while
+            another is there.
+    """
+
     unions: Share = 0.0
     paired_by: str | None = None
     kinds: tuple[tuple[str, ...], ...] = ()
@@ -66,13 +76,49 @@ class Composed(Part):
     scenes: int = Field(default=3, ge=2, le=8)
 
 
-class HeadData(Part):
-    """What the head learns from.
+class Mosaics(Part):
+    """Mosaics of textures that are cut from the photographs.
+
+    Attributes:
+        weight: How often they are drawn beside the others.
+        count: Of mosaics.
+        held_out: So many more, to be looked at.
+    """
+
+    weight: PositiveFloat = 1.0
+    count: Many = 200
+    held_out: Many = 40
+
+
+class Pictures(Part):
+    """What any head learns from.
 
     Attributes:
         photographs: Folders of pictures with masks.
         composed: Scenes of cut-outs.
         leave_out: Listings of episodes (`vicl evaluate ... --list`) none of whose pictures is used.
+    """
+
+    photographs: tuple[PictureFolder, ...] = Field(min_length=1)
+    composed: Composed | None = None
+    leave_out: tuple[str, ...] = ()
+
+
+class OutlineData(Pictures):
+    """What the outline head learns from.
+
+    Attributes:
+        mosaics: Mosaics of textures.
+    """
+
+    mosaics: Mosaics | None = None
+
+
+class HeadData(Pictures):
+    """What the head for masks learns from.
+
+    Attributes:
+        photographs: Folders of pictures with masks.
         absent: Share of the episodes whose thing is not in the query.
         elsewhere: Share of these whose query is of another source, or of another group of scenes.
         several: Share of the episodes with two to four examples.
@@ -81,8 +127,6 @@ class HeadData(Part):
     """
 
     photographs: tuple[Photographs, ...] = Field(min_length=1)
-    composed: Composed | None = None
-    leave_out: tuple[str, ...] = ()
     absent: Share = 0.2
     elsewhere: Share = 0.4
     several: Share = 0.25
@@ -90,8 +134,8 @@ class HeadData(Part):
     placeless: Share = 0.5
 
 
-class HeadRecipe(Part):
-    """A training run of the head.
+class HeadRun(Part):
+    """A training run of a head.
 
     Attributes:
         name: Of the run and its model.
@@ -99,28 +143,28 @@ class HeadRecipe(Part):
         description: What it is for, on what hardware, how long it takes and what to expect.
         licence: Of the weights.
         seed: Of everything random.
-        encoder: Whose features are matched, as :func:`vicl.load_encoder` takes it.
+        encoder: Whose features it reads, as :func:`vicl.load_encoder` takes it.
         data: What it learns from.
         head: Its architecture.
-        batch: Episodes a step.
-        workers: Processes that draw episodes.
+        batch: Episodes or pictures a step.
+        workers: Processes that draw them.
         optimiser: AdamW's settings.
         schedule: How long.
         ema: Decay of the moving average of the weights, which is what is saved.
-        evaluation: Looking at held-out episodes.
-        looks: So many of them.
+        evaluation: Looking at what is held out.
+        looks: So many episodes or pictures of it.
         checkpoints: Stopping and going on.
         log: What is told.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
-    trains: Literal["matching-head"]
+    trains: str
     description: str = ""
     licence: str = "unknown"
     seed: int = Field(default=0, ge=0, lt=2**32)
     encoder: str = "efficientnet-lite2"
-    data: HeadData
-    head: HeadConfig = HeadConfig()
+    data: Pictures
+    head: Config
     batch: BatchSize = BatchSize(size=16)
     workers: int = Field(default=2, ge=0, le=64)
     optimiser: Optimiser = Optimiser(lr=2e-3, scale_lr=False, weight_decay=0.01, clip=1.0)
@@ -132,7 +176,23 @@ class HeadRecipe(Part):
     log: Log = Log(trackers=())
 
     @model_validator(mode="after")
-    def _check(self) -> HeadRecipe:
+    def _check(self) -> HeadRun:
         if self.schedule.steps is None:
-            raise ValueError("schedule: got epochs, but episodes are drawn without end; give steps")
+            raise ValueError("schedule: got epochs, but they are drawn without end; give steps")
         return self
+
+
+class HeadRecipe(HeadRun):
+    """A training run of the head for masks."""
+
+    trains: Literal["matching-head"]
+    data: HeadData
+    head: HeadConfig = HeadConfig()
+
+
+class OutlineRecipe(HeadRun):
+    """A training run of the outline head."""
+
+    trains: Literal["outline-head"]
+    data: OutlineData
+    head: OutlineConfig = OutlineConfig()
