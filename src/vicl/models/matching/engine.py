@@ -165,7 +165,7 @@ class Matching:
             return self.others.answer([prompt], samples=samples, seed=seed)[0]
         query = to_tensor(prompt.query)
         if isinstance(taught, Lines):
-            return draw_lines(taught, query, self._outline(query))
+            return draw_lines(taught, self._outline(query))
         with torch.inference_mode():
             view = self._view(query, both_ways=True)
             scored = [

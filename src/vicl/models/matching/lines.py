@@ -1,9 +1,9 @@
 """Answering with lines: by the outline head as far as the example's lines are outlines.
 
 What an example calls an edge may be where things end, any strong gradient, a road or a crack. So
-the example decides: on parts of it that a method did not learn from, the outline head, the forest
-of :mod:`vicl.models.analogies.lines` and their mean are compared. The head has learned from no
-part of it. Lines are then drawn as thick and as soft as the example draws them.
+the example decides: the outline head, which has learned from no part of it, is compared with the
+forest of :mod:`vicl.models.analogies.lines` on parts that this did not learn from. The head's lines
+are drawn as thick and as soft as the example draws them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from vicl.metrics.thinning import thin_lines
 from vicl.models.analogies.engine import LEARNING_SIZE
 from vicl.models.analogies.lines import (
     LineKnowledge,
-    answer_lines,
     held_out_strengths,
     in_strength,
 )
@@ -33,9 +32,6 @@ from vicl.models.analogies.shapes import RGB, RGBs
 
 Map = Float[np.ndarray, "h w"]
 Maps = Sequence[Float[np.ndarray, "_h _w"]]
-
-_HALF: Final = 0.5
-"""Share of the outline head where both together find lines better than the forest alone."""
 
 _WITHIN: Final = 0.03
 """So much worse, in F, the head may be on the examples. A forest that learned from another part of
@@ -63,15 +59,11 @@ class Lines:
     """What examples taught of lines that are outlines.
 
     Attributes:
-        trust: Share of the outline head in the strength of lines, above 0.
-        forest: What the forest learned.
         colours: Of the ground and of the lines.
         profile: How strong a line is so many pixels from its middle, where that is 1.
         diagonal: Of the examples that the profile was seen in, in pixels.
     """
 
-    trust: float
-    forest: LineKnowledge
     colours: Float[Tensor, "2 3"]
     profile: Float[np.ndarray, " r"]
     diagonal: float
@@ -85,7 +77,7 @@ def learn_lines(
     *,
     seed: int,
 ) -> Lines | None:
-    """Compare the ways to find lines; None if the forest alone finds the examples' best.
+    """How the examples draw lines, if these are outlines; None if the forest finds them better.
 
     Args:
         pairs: The examples' inputs and outputs.
@@ -101,41 +93,32 @@ def learn_lines(
     found = [
         resize_map(outline(image), size) for (image, _), size in zip(pairs, sizes, strict=True)
     ]
-    trust = trust_in_outlines(
-        [_pixels(image) for image in small], amounts, [one.numpy() for one in found], forest, seed
-    )
-    if not trust:
+    inputs, outlines = [_pixels(image) for image in small], [one.numpy() for one in found]
+    if not are_outlines(inputs, amounts, outlines, forest, seed=seed):
         return None
     whole = [amount(_pixels(output), colours) for _, output in pairs]
     first = max(whole, key=lambda one: one.size)
-    return Lines(
-        trust, forest, torch.from_numpy(colours), profile_of(first), float(np.hypot(*first.shape))
-    )
+    diagonal = float(np.hypot(*first.shape))
+    return Lines(torch.from_numpy(colours), profile_of(first), diagonal)
 
 
-def draw_lines(
-    lines: Lines, query: Float[Tensor, "3 h w"], outline: Float[Tensor, "h w"]
-) -> Filled:
+def draw_lines(lines: Lines, outline: Float[Tensor, "h w"]) -> Filled:
     """The answer to a query.
 
     Args:
         lines: What the examples taught.
-        query: RGB in [0, 1].
-        outline: How likely an outline is, by the head.
+        outline: How likely an outline is at each pixel of the query, by the head.
     """
-    strength = outline.numpy()
-    if lines.trust < 1:
-        strength = _mixed(answer_lines(lines.forest, _pixels(query)), strength, lines.trust)
-    scale = float(np.hypot(*strength.shape)) / lines.diagonal
-    drawn = torch.from_numpy(draw(strength, lines.profile, scale))
+    scale = float(np.hypot(*outline.shape)) / lines.diagonal
+    drawn = torch.from_numpy(draw(outline.numpy(), lines.profile, scale))
     ground, mark = lines.colours[:, :, None, None]
     return Filled((ground + drawn * (mark - ground)).clamp(0, 1), (2 * drawn - 1).abs())
 
 
-def trust_in_outlines(
-    inputs: RGBs, amounts: Maps, outlines: Maps, forest: LineKnowledge, seed: int
-) -> float:
-    """How far the examples' lines are outlines: the share of the head that finds them best.
+def are_outlines(
+    inputs: RGBs, amounts: Maps, outlines: Maps, forest: LineKnowledge, *, seed: int
+) -> bool:
+    """Whether the head finds the examples' lines, or the forest would find them better.
 
     Args:
         inputs: The examples' pictures.
@@ -145,14 +128,8 @@ def trust_in_outlines(
         seed: Of the forests that learn from a part of them.
     """
     held = [in_strength(one, forest) for one in held_out_strengths(inputs, amounts, seed=seed)]
-    pairs = list(zip(held, outlines, strict=True))
-    alone, mixed, head = (
-        float(np.mean(list(map(crest_f, [_mixed(*pair, trust) for pair in pairs], amounts))))
-        for trust in (0.0, _HALF, 1.0)
-    )
-    if head > alone - _WITHIN:
-        return 1.0
-    return _HALF if mixed > alone else 0.0
+    own, head = (np.mean(list(map(crest_f, found, amounts))) for found in (held, outlines))
+    return bool(head > own - _WITHIN)
 
 
 def crest_f(strength: Map, wanted: Map) -> float:
@@ -212,10 +189,6 @@ def draw(strength: Map, profile: Float[np.ndarray, " r"], scale: float) -> Map:
         share = np.interp(step / scale, np.arange(len(profile) + 1), np.append(profile, 0))
         drawn = np.maximum(drawn, np.float32(share) * grown)
     return drawn
-
-
-def _mixed(forest: Map, outline: Map, trust: float) -> Map:
-    return np.asarray(forest + np.float32(trust) * (outline - forest))
 
 
 def _pixels(image: Float[Tensor, "3 h w"]) -> RGB:
