@@ -6,6 +6,7 @@ Nothing heavy is imported until something is loaded.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from pathlib import Path
@@ -14,13 +15,17 @@ from typing import TYPE_CHECKING
 from vicl.files.packaged import WEIGHTS
 from vicl.models.registry import ENGINES, kinds
 
+log = logging.getLogger(__name__)
+
 if TYPE_CHECKING:
     from vicl.engine import Encoder, InContextModel, Inpainter
     from vicl.models.devices import Device
+    from vicl.models.matching import Matching
     from vicl.models.pretrained import Pretrained
     from vicl.models.vqgan import VQGAN
 
 _HUB = "hub:"
+_MATCHING = "matching:"
 _REPOSITORY = r"[\w.-]+/[\w.-]+"
 
 BEST_FOR_TASK: dict[str, str] = {
@@ -40,7 +45,8 @@ def load_model(
     Args:
         source: The name of an engine (`vicl models` lists them); a model folder; a published
             checkpoint (.pth, .ckpt), which is converted in memory; the name of a published model
-            that `vicl download` has fetched; or a model on the Hugging Face hub ("owner/name").
+            that `vicl download` has fetched; a model on the Hugging Face hub ("owner/name"); or
+            "matching:" and an encoder, by its name, folder or "owner/name" on the hub.
             An engine's name comes first: say ./copy for a folder "copy".
         device: Where it runs: "cpu", "cuda" or "mps"; "auto" takes the best there is.
         dtype: Of its weights and arithmetic: "float32" or "bfloat16"; "auto" is float32.
@@ -50,6 +56,8 @@ def load_model(
             message says what there is.
     """
     name = os.fspath(source)
+    if name.startswith(_MATCHING):
+        return _matching_with(name, device, dtype)
     engine = next((engine for engine in ENGINES if engine.name == name), None)
     if engine is not None and engine.make is not None:
         _check_plain(name, device, dtype)
@@ -163,6 +171,27 @@ def load_folder(
             f"{', '.join(kinds())}"
         )
     return kind.model.open(path, manifest, device=device, dtype=dtype)
+
+
+def _matching_with(name: str, device: Device, dtype: str) -> Matching:
+    """The engine `matching` on another encoder, under the name that was asked for."""
+    from vicl.models.matching import Matching, MatchingHead
+    from vicl.models.matching.borrowed import Borrowed
+
+    wanted = name[len(_MATCHING) :]
+    hub = re.fullmatch(_REPOSITORY, wanted, re.ASCII) and not Path(wanted).is_dir()
+    other = load_encoder(_HUB + wanted if hub else wanted, device=device)
+    head = _load_weights(WEIGHTS / "matching", device, dtype)
+    assert isinstance(head, MatchingHead)
+    log.warning(
+        "%s: the head was trained on the features of %s; on those of %s its chances are not "
+        "calibrated, above all whether a thing is there",
+        name,
+        head.config.encoder,
+        other.name,
+    )
+    own = load_encoder(head.config.encoder, device=device)
+    return Matching(Borrowed(own, other), head, name=_MATCHING + other.name)
 
 
 def _check_plain(name: str, device: Device, dtype: str) -> None:

@@ -64,9 +64,9 @@ class _Taught:
 
 
 def _remade(
-    encoder: Encoder, head: MatchingHead, least: float, objects: bool, masks: bool
+    encoder: Encoder, head: MatchingHead, name: str, least: float, objects: bool, masks: bool
 ) -> Matching:
-    return Matching(encoder, head, min_presence=least, objects=objects, masks=masks)
+    return Matching(encoder, head, name=name, min_presence=least, objects=objects, masks=masks)
 
 
 class Matching:
@@ -82,13 +82,13 @@ class Matching:
     Args:
         encoder: What encodes; the head was trained on its features.
         head: Trained.
+        name: What it is called, with another encoder.
         min_presence: Chance of being there under which the answer is empty, in [0, 1]; 0 always
             answers.
         objects: Tell the objects of a mask apart.
         masks: Outputs are masks, also where they look like lines.
     """
 
-    name = "matching"
     max_size: int | None = 1024
 
     def __init__(
@@ -96,6 +96,7 @@ class Matching:
         encoder: Encoder,
         head: MatchingHead,
         *,
+        name: str = "matching",
         min_presence: float = MIN_PRESENCE,
         objects: bool = False,
         masks: bool = False,
@@ -103,7 +104,7 @@ class Matching:
         if not 0 <= min_presence <= 1:
             raise ValueError(f"min_presence: got {min_presence}, expected 0 to 1")
         self.encoder = encoder if isinstance(encoder, CachedEncoder) else CachedEncoder(encoder)
-        self.head = head.eval()
+        self.head, self.name = head.eval(), name
         self.min_presence, self.objects, self.masks = min_presence, objects, masks
         self.others = Analogies()
         self._taught: OrderedDict[bytes, _Taught | None] = OrderedDict()
@@ -116,11 +117,12 @@ class Matching:
     ) -> Matching:
         """This engine, asked otherwise; what it has encoded is shared."""
         least = self.min_presence if min_presence is None else min_presence
-        return _remade(self.encoder, self.head, least, objects, masks)
+        return _remade(self.encoder, self.head, self.name, least, objects, masks)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """What is pickled encodes and learns anew: what was kept only saves time."""
-        return _remade, (self.encoder, self.head, self.min_presence, self.objects, self.masks)
+        asked = (self.name, self.min_presence, self.objects, self.masks)
+        return _remade, (self.encoder, self.head, *asked)
 
     @property
     def device(self) -> torch.device:
