@@ -1,3 +1,3 @@
-"""Promptable segmentation: an image encoded once, then points and boxes to masks in milliseconds."""
+"""Promptable segmentation: an image encoded once, then clicks and boxes to masks quickly."""
 
 from vicl.models.promptable.network import PromptableNet as PromptableNet

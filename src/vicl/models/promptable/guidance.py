@@ -69,9 +69,7 @@ def draw(
     for name in COMPARED:
         found = _compared(levels[name], guide, middle)
         if found.shape[-1] != MIDDLE:
-            found = F.interpolate(
-                found, (MIDDLE, MIDDLE), mode="bilinear", align_corners=False
-            )
+            found = F.interpolate(found, (MIDDLE, MIDDLE), mode="bilinear", align_corners=False)
         maps.append(found)
     near = [_spots(guide, label, _NEAR / MIDDLE, MIDDLE) for label in (1, 0)]
     far = _spots(guide, 1, _FAR / MIDDLE, MIDDLE)
@@ -102,7 +100,7 @@ def _compared(
     weights = torch.cat([weights[:, :1] * _centred(guide.box, side), weights[:, 1:]], 1)
     mean = F.normalize(weights @ rows.transpose(1, 2), dim=2)
     found += list((mean @ rows).unbind(1))
-    return torch.stack(found, 1).unflatten(2, (side, side))
+    return torch.stack(found, 1).view(-1, 4, side, side)
 
 
 def _axis(side: int, like: Tensor) -> Float[Tensor, " s"]:

@@ -161,9 +161,9 @@ class PromptableNet(Pretrained):
         inside = (chance > 0.5).float()
         area = inside.mean((2, 3))
         sure = (chance * inside).mean((2, 3)) / area.clamp(min=1e-4)
-        soft = (chance * inside).mean((2, 3)) / (
-            area + (chance * (1 - inside)).mean((2, 3))
-        ).clamp(min=1e-4)
+        soft = (chance * inside).mean((2, 3)) / (area + (chance * (1 - inside)).mean((2, 3))).clamp(
+            min=1e-4
+        )
         told = torch.cat([area.clamp(min=1e-4).log() / 4, sure, soft, chance.amax((2, 3))], 1)
         return torch.sigmoid(self.ious(torch.cat([seen, told], 1)))
 
