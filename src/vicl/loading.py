@@ -1,4 +1,4 @@
-"""Loading engines, tokenizers and encoders: by name, from folders and files, or from the hub.
+"""Loading engines, tokenizers, encoders and segmenters: by name, from folders, or from the hub.
 
 Nothing heavy is imported until something is loaded.
 """
@@ -18,7 +18,7 @@ from vicl.models.registry import ENGINES, kinds
 log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    from vicl.engine import Encoder, InContextModel, Inpainter
+    from vicl.engine import Encoder, InContextModel, Inpainter, Segmenter
     from vicl.models.devices import Device
     from vicl.models.matching import Matching
     from vicl.models.pretrained import Pretrained
@@ -143,6 +143,40 @@ def load_encoder(source: str | os.PathLike[str], *, device: Device = "auto") -> 
         f"encoder: got {name!r}, expected one of {names}, a folder of transformers' (there is "
         "none of this name), or a model on the hub as hub:owner/name"
     )
+
+
+def load_segmenter(
+    source: str | os.PathLike[str] = "default", *, device: Device = "auto"
+) -> Segmenter:
+    """Load what makes masks of clicks, boxes, scribbles and the like; it computes in float32.
+
+    Args:
+        source: "default", which comes with the package; or the model folder of a promptable
+            network of yours. A name comes first: say ./default for a folder.
+        device: As for :func:`load_model`.
+
+    Raises:
+        ValueError: If there is no such segmenter, its weights are missing or broken, or it cannot
+            run so; the message says what there is.
+    """
+    from vicl.segmenters.registry import SEGMENTERS
+
+    name, path = os.fspath(source), Path(source)
+    row = next((row for row in SEGMENTERS if row.name == name and row.folder), None)
+    if row is not None and row.folder is not None:
+        path = WEIGHTS / row.folder
+    elif not path.is_dir():
+        names = ", ".join(row.name for row in SEGMENTERS if row.folder)
+        raise ValueError(
+            f"segmenter: got {name!r}, expected {names} or a model folder; there is no such folder"
+        )
+    from vicl.models.promptable import PromptableNet
+    from vicl.segmenters.promptable import Promptable
+
+    net = PromptableNet.from_pretrained(path, device=device)
+    if row is not None:
+        net.name = row.name
+    return Promptable(load_encoder(net.config.encoder, device=device), net)
 
 
 def load_folder(

@@ -123,6 +123,7 @@ def test_rows_say_what_their_classes_say() -> None:
     assert {kind.model.kind for kind in KINDS.values()} == kinds().keys() - {
         "vqgan",
         "matching-head",
+        "promptable",
     }
     names = [engine.name for engine in ENGINES]
     assert len(set(names)) == len(names)

@@ -27,7 +27,7 @@ class Kind:
 
     model: type[Pretrained]
     use: str
-    objective: Literal["inpainting", "vqgan", "matching"] = "inpainting"
+    objective: Literal["inpainting", "vqgan", "matching", "promptable"] = "inpainting"
 
 
 @functools.cache
@@ -35,6 +35,7 @@ def kinds() -> dict[str, Kind]:
     """The kinds of model with weights, by name."""
     from vicl.models import autoregressive, beit, mae, mae_vqgan, unet, vqgan
     from vicl.models.matching import head
+    from vicl.models.promptable import network
 
     rows = (
         Kind(mae_vqgan.MAEVQGAN, "the paper's model: a masked autoencoder over a VQGAN's codes"),
@@ -44,6 +45,7 @@ def kinds() -> dict[str, Kind]:
         Kind(unet.UNet, "a convolutional encoder-decoder over pixels"),
         Kind(vqgan.VQGAN, "the tokenizer of those that predict codes", objective="vqgan"),
         Kind(head.MatchingHead, "the head of the engine `matching`", objective="matching"),
+        Kind(network.PromptableNet, "clicks and boxes to masks", objective="promptable"),
     )
     return {row.model.kind: row for row in rows}
 

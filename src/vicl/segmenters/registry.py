@@ -1,0 +1,33 @@
+"""The segmenters by name; importing this imports neither PyTorch nor a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class SegmenterRow:
+    """A segmenter by name, or a family of them that is loaded from a folder or the hub.
+
+    Attributes:
+        name: What :func:`vicl.load_segmenter` takes, or what people call the family.
+        accepts: Which of :data:`vicl.prompt.WAYS` it takes.
+        use: What it is, in a line.
+        folder: Its model folder among the package's weights; None for a family.
+    """
+
+    name: str
+    accepts: frozenset[str]
+    use: str
+    folder: str | None = None
+
+
+SEGMENTERS: Final[tuple[SegmenterRow, ...]] = (
+    SegmenterRow(
+        "default",
+        frozenset({"points", "box", "scribbles", "mask"}),
+        "clicks, a box, scribbles or a coarse mask to masks: a small network, with the package",
+        folder="promptable",
+    ),
+)
