@@ -1,8 +1,8 @@
 """Another encoder for the head: it sees what things are, the head's own where their edges are.
 
-The head was trained on five levels of its own encoder. Its cues are likenesses, in which no feature
-of an encoder is left, so another's may take the place of the upper levels. The lower two it reads as
-features, so they stay.
+The head was trained on five levels of its own encoder. Its cues are likenesses, in which no
+feature of an encoder is left, so another's may take the place of the upper levels. Of the lower two
+it reads the features themselves, so they stay.
 """
 
 from __future__ import annotations
@@ -60,9 +60,7 @@ class Borrowed:
         step = max(self.other.strides)
         scaled = [resize(one, (step * grid[0], step * grid[1])) for one in image]
         seen = self.other.encode(torch.stack(scaled))
-        levels = (
-            F.adaptive_avg_pool2d(level.to(own.whole), grid) for level in _last(seen.levels)
-        )
+        levels = (F.adaptive_avg_pool2d(level.to(own.whole), grid) for level in _last(seen.levels))
         return Features((*own.levels[:_KEPT], *levels), seen.whole.to(own.whole))
 
 
