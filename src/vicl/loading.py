@@ -9,8 +9,9 @@ import json
 import logging
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vicl.files.packaged import WEIGHTS
 from vicl.models.registry import ENGINES, kinds
@@ -18,6 +19,7 @@ from vicl.models.registry import ENGINES, kinds
 log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
+    from vicl.adapters.registry import Role
     from vicl.engine import Encoder, InContextModel, Inpainter, Segmenter
     from vicl.models.devices import Device
     from vicl.models.matching import Matching
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 _HUB = "hub:"
 _MATCHING = "matching:"
 _REPOSITORY = r"[\w.-]+/[\w.-]+"
+_PINNED = rf"hub:(?P<repository>{_REPOSITORY})(@(?P<revision>[\w.-]+))?"
 
 BEST_FOR_TASK: dict[str, str] = {
     task: str(measured["engine"])
@@ -129,13 +132,9 @@ def load_encoder(source: str | os.PathLike[str], *, device: Device = "auto") -> 
         return row.make(pick_device("cpu" if row.weights is None else device))
     from vicl.adapters.transformers_encoder import FILES, TransformersEncoder
 
-    if name.startswith(_HUB) and re.fullmatch(_REPOSITORY, name[len(_HUB) :], re.ASCII):
-        from vicl.storage.hub import fetch_from_hub
-
-        repository = name[len(_HUB) :]
-        folder = fetch_from_hub(repository, files=FILES)
-        called = repository.partition("/")[2]
-        return TransformersEncoder(folder, name=called, device=pick_device(device))
+    fetched = _from_hub(name, FILES)
+    if fetched is not None:
+        return TransformersEncoder(fetched[0], name=fetched[1], device=pick_device(device))
     if Path(source).is_dir():
         return TransformersEncoder(source, device=pick_device(device))
     names = ", ".join(row.name for row in ENCODERS)
@@ -151,8 +150,10 @@ def load_segmenter(
     """Load what makes masks of clicks, boxes, scribbles and the like; it computes in float32.
 
     Args:
-        source: "default", which comes with the package; or the model folder of a promptable
-            network of yours. A name comes first: say ./default for a folder.
+        source: "default", which comes with the package; the model folder of a promptable network
+            of yours; or another's (`vicl models` lists which), by its folder or as
+            "hub:owner/name" or "hub:owner/name@revision" from the Hugging Face hub. A name comes
+            first: say ./default for a folder.
         device: As for :func:`load_model`.
 
     Raises:
@@ -165,10 +166,14 @@ def load_segmenter(
     row = next((row for row in SEGMENTERS if row.name == name and row.folder), None)
     if row is not None and row.folder is not None:
         path = WEIGHTS / row.folder
+    elif (adapted := _adapted(name, device, "segmenter")) is not None:
+        found: Segmenter = adapted
+        return found
     elif not path.is_dir():
         names = ", ".join(row.name for row in SEGMENTERS if row.folder)
         raise ValueError(
-            f"segmenter: got {name!r}, expected {names} or a model folder; there is no such folder"
+            f"segmenter: got {name!r}, expected {names}, a model folder (there is none of this "
+            "name), or a model on the hub as hub:owner/name"
         )
     from vicl.models.promptable import PromptableNet
     from vicl.segmenters.promptable import Promptable
@@ -226,6 +231,31 @@ def _matching_with(name: str, device: Device, dtype: str) -> Matching:
     )
     own = load_encoder(head.config.encoder, device=device)
     return Matching(Borrowed(own, other), head, name=_MATCHING + other.name)
+
+
+def _from_hub(source: str, files: Sequence[str]) -> tuple[Path, str] | None:
+    """Folder and name of a model on the hub; None for a source that is none."""
+    found = re.fullmatch(_PINNED, source, re.ASCII)
+    if found is None:
+        return None
+    from vicl.storage.hub import fetch_from_hub
+
+    folder = fetch_from_hub(found["repository"], revision=found["revision"], files=files)
+    return folder, found["repository"].partition("/")[2]
+
+
+def _adapted(source: str, device: Device, *roles: Role) -> Any:
+    """Another's model, from its folder or the hub; None where a source is no such thing.
+
+    Raises:
+        ModelError: If it is one that is not adapted, or none for these roles.
+    """
+    from vicl.adapters.opening import HUB_FILES, open_adapter
+    from vicl.models.devices import pick_device
+
+    fetched = _from_hub(source, HUB_FILES)
+    folder, name = (Path(source), None) if fetched is None else fetched
+    return open_adapter(folder, name, pick_device(device), roles)
 
 
 def _check_plain(name: str, device: Device, dtype: str) -> None:

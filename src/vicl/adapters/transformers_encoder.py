@@ -16,6 +16,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vicl.adapters.transformers_folder import (
+    CLIP,
+    HALF,
+    IMAGENET,
     PREPROCESSOR,
     Architecture,
     Colours,
@@ -26,7 +29,6 @@ from vicl.adapters.transformers_folder import (
 )
 from vicl.engine import Features
 from vicl.files import display, hash_file
-from vicl.images.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from vicl.storage.folder import CONFIG, WEIGHTS, ModelError
 
 FILES: Final = (CONFIG, WEIGHTS, PREPROCESSOR)
@@ -36,10 +38,6 @@ _LEVELS: Final = 4
 """So many of a transformer's last layers are levels."""
 
 _MOST_LAYERS: Final = 200
-
-_IMAGENET: Final[Colours] = (IMAGENET_MEAN, IMAGENET_STD)
-_CLIP: Final[Colours] = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
-_HALF: Final[Colours] = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class _Kind:
     body: str
     norm: str | None
     extra: int = 1
-    colours: Colours = _IMAGENET
+    colours: Colours = IMAGENET
     resize: bool = False
 
 
@@ -67,9 +65,9 @@ _KINDS: Final[Mapping[str, _Kind]] = {
     "dinov2_with_registers": _Kind("Dinov2WithRegisters", "layernorm"),
     "dinov3_vit": _Kind("DINOv3ViT", "norm"),
     "dinov3_convnext": _Kind("DINOv3ConvNext", None),
-    "clip_vision_model": _Kind("CLIPVision", "post_layernorm", colours=_CLIP, resize=True),
+    "clip_vision_model": _Kind("CLIPVision", "post_layernorm", colours=CLIP, resize=True),
     "siglip_vision_model": _Kind(
-        "SiglipVision", "post_layernorm", extra=0, colours=_HALF, resize=True
+        "SiglipVision", "post_layernorm", extra=0, colours=HALF, resize=True
     ),
 }
 

@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import torch
 
 from vicl.files import display, reason
 from vicl.files.bounded import read_bounded
+from vicl.images.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from vicl.storage.checkpoints import TensorRef, open_checkpoint
 from vicl.storage.folder import CONFIG, WEIGHTS, ModelError, checked
 
@@ -28,6 +29,12 @@ PREPROCESSOR: Final = "preprocessor_config.json"
 
 Colours = tuple[tuple[float, float, float], tuple[float, float, float]]
 """Mean and deviation of red, green and blue in [0, 1]."""
+
+IMAGENET: Final[Colours] = (IMAGENET_MEAN, IMAGENET_STD)
+CLIP: Final[Colours] = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+HALF: Final[Colours] = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+_T = TypeVar("_T")
 
 _MOST_LAYERS: Final = 200
 _MOST: Final = 1 << 20
@@ -96,6 +103,29 @@ def check_files(folder: Path, what: str = "an encoder") -> None:
         f"{name}: has no {WEIGHTS}; vicl reads no pickled weights (pytorch_model.bin), so take a "
         "version of the model that has safetensors"
     )
+
+
+def open_folder(folder: Path, kinds: Mapping[str, _T], what: str) -> tuple[_T, dict[str, Any]]:
+    """What kind of model a folder holds, and its configuration as it stands there.
+
+    Args:
+        folder: With a configuration, and weights.
+        kinds: By model_type.
+        what: What is expected there, for the message.
+
+    Raises:
+        ModelError: If a file is missing, or it is none of the kinds.
+    """
+    check_files(folder, what)
+    found = read_json(folder / CONFIG)
+    said = found.get("model_type")
+    kind = kinds.get(said) if isinstance(said, str) else None
+    if kind is None:
+        raise ModelError(
+            f"{display(folder / CONFIG)}: got the model_type {display(str(said))[:80]!r}, expected "
+            f"one of {', '.join(kinds)}"
+        )
+    return kind, found
 
 
 def read_json(path: Path, limit: int = _CONFIG_LIMIT) -> dict[str, Any]:
@@ -229,13 +259,16 @@ def _own(fields: Mapping[str, Any], config_class: Any, transformers: ModuleType)
 def _known(
     fields: Mapping[str, Any], usual: Mapping[str, Any], common: Any, depth: int = 0
 ) -> dict[str, Any]:
-    """The fields that a configuration of the kind has, with those of its parts."""
-    found: dict[str, Any] = {}
+    """The fields that a configuration of the kind has, with those of its parts.
+
+    Parts are of the kind that they usually are, whatever is said.
+    """
+    found: dict[str, Any] = {"model_type": usual["model_type"]} if depth else {}
     for key, value in fields.items():
         if key not in usual or key in common:
             continue
         if isinstance(value, dict):
-            if isinstance(usual[key], dict) and depth < _DEEPEST:
+            if "model_type" in (usual[key] or ()) and depth < _DEEPEST:
                 found[key] = _known(value, usual[key], common, depth + 1)
         elif _is_plain(value):
             _check_number(key, value)
@@ -253,6 +286,8 @@ def _is_plain(value: object) -> bool:
 
 def _check_number(key: str, value: Any) -> None:
     most = _MOST_LAYERS if _LAYERS.search(key) else _LARGEST if key == "image_size" else _MOST
+    if key == "num_channels" and value != 3:
+        raise ModelError("its images have other channels than red, green and blue")
     numbers = value if isinstance(value, list) else [value]
     for number in numbers:
         if type(number) is int and abs(number) > most:

@@ -23,11 +23,15 @@ class SegmenterRow:
     folder: str | None = None
 
 
+_CLICKS: Final = frozenset({"points", "box", "scribbles", "mask"})
+
 SEGMENTERS: Final[tuple[SegmenterRow, ...]] = (
     SegmenterRow(
         "default",
-        frozenset({"points", "box", "scribbles", "mask"}),
+        _CLICKS,
         "clicks, a box, scribbles or a coarse mask to masks: a small network, with the package",
         folder="promptable",
     ),
+    SegmenterRow("sam", _CLICKS, "SAM and SAM-HQ of Meta and ETH, from your folder or the hub"),
+    SegmenterRow("sam2", _CLICKS, "SAM 2: as SAM, better and quicker"),
 )

@@ -1,0 +1,72 @@
+"""Other people's models, a row a family; importing this imports neither PyTorch nor a library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from vicl.segmenters.registry import SEGMENTERS
+
+if TYPE_CHECKING:
+    import torch
+
+Role = Literal["segmenter", "engine", "inpainter", "encoder"]
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A family of models that is loaded from a folder or the Hugging Face hub.
+
+    Attributes:
+        name: What people call it.
+        role: What it becomes: :func:`vicl.load_segmenter` loads segmenters, :func:`vicl.load_model`
+            engines and inpainters, :func:`vicl.load_encoder` encoders.
+        use: What it is for, in a line.
+        example: A model of the family on the hub.
+        kinds: The model_type, or the pipeline, that its folders' configurations say.
+        make: Opens a folder, under a name, on a device.
+        extra: Of vicl's, that it needs.
+    """
+
+    name: str
+    role: Role
+    use: str
+    example: str
+    kinds: frozenset[str]
+    make: Callable[[Path, str | None, torch.device], Any]
+    extra: str = "transformers"
+
+
+def _sam(folder: Path, name: str | None, device: torch.device) -> Any:
+    from vicl.adapters.sam import Sam
+
+    return Sam(folder, name=name, device=device)
+
+
+_USES: Final = {row.name: row.use for row in SEGMENTERS}
+
+ADAPTERS: Final[tuple[Adapter, ...]] = (
+    Adapter(
+        "sam",
+        "segmenter",
+        _USES["sam"],
+        "facebook/sam-vit-base",
+        frozenset({"sam", "sam_hq"}),
+        _sam,
+    ),
+    Adapter(
+        "sam2",
+        "segmenter",
+        _USES["sam2"],
+        "facebook/sam2.1-hiera-small",
+        frozenset({"sam2", "sam2_video"}),
+        _sam,
+    ),
+)
+
+
+def adapter_for(kind: str, *roles: Role) -> Adapter | None:
+    """The adapter for a configuration's model_type, or its pipeline, of some roles."""
+    return next((one for one in ADAPTERS if kind in one.kinds and one.role in roles), None)
