@@ -152,8 +152,9 @@ def load_segmenter(
     Args:
         source: "default", which comes with the package; the model folder of a promptable network
             of yours; or another's (`vicl models` lists which), by its folder or as
-            "hub:owner/name" or "hub:owner/name@revision" from the Hugging Face hub. A name comes
-            first: say ./default for a folder.
+            "hub:owner/name" or "hub:owner/name@revision" from the Hugging Face hub. A detector of
+            what is named draws with the default segmenter, or "DETECTOR+SEGMENTER" says with which.
+            A name comes first: say ./default for a folder.
         device: As for :func:`load_model`.
 
     Raises:
@@ -166,9 +167,8 @@ def load_segmenter(
     row = next((row for row in SEGMENTERS if row.name == name and row.folder), None)
     if row is not None and row.folder is not None:
         path = WEIGHTS / row.folder
-    elif (adapted := _adapted(name, device, "segmenter")) is not None:
-        found: Segmenter = adapted
-        return found
+    elif (adapted := _adapted_segmenter(name, device)) is not None:
+        return adapted
     elif not path.is_dir():
         names = ", ".join(row.name for row in SEGMENTERS if row.folder)
         raise ValueError(
@@ -256,6 +256,23 @@ def _adapted(source: str, device: Device, *roles: Role) -> Any:
     fetched = _from_hub(source, HUB_FILES)
     folder, name = (Path(source), None) if fetched is None else fetched
     return open_adapter(folder, name, pick_device(device), roles)
+
+
+def _adapted_segmenter(source: str, device: Device) -> Segmenter | None:
+    """Another's segmenter, or a detector with a segmenter that draws in its boxes."""
+    first, plus, second = (source, "", "") if Path(source).exists() else source.partition("+")
+    found = _adapted(first, device, "segmenter", "detector")
+    if found is None:
+        return None
+    from vicl.adapters.grounding_dino import Grounded, GroundingDino
+    from vicl.engine import Segmenter
+
+    if isinstance(found, GroundingDino):
+        return Grounded(found, load_segmenter(second or "default", device=device))
+    if plus:
+        raise ValueError(f"segmenter: got {source!r}, expected a detector before the +")
+    assert isinstance(found, Segmenter)
+    return found
 
 
 def _check_plain(name: str, device: Device, dtype: str) -> None:

@@ -12,7 +12,7 @@ from vicl.segmenters.registry import SEGMENTERS
 if TYPE_CHECKING:
     import torch
 
-Role = Literal["segmenter", "engine", "inpainter", "encoder"]
+Role = Literal["segmenter", "detector", "engine", "inpainter", "encoder"]
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Adapter:
 
     Attributes:
         name: What people call it.
-        role: What it becomes: :func:`vicl.load_segmenter` loads segmenters, :func:`vicl.load_model`
-            engines and inpainters, :func:`vicl.load_encoder` encoders.
+        role: What it becomes: :func:`vicl.load_segmenter` loads segmenters and detectors,
+            :func:`vicl.load_model` engines and inpainters, :func:`vicl.load_encoder` encoders.
         use: What it is for, in a line.
         example: A model of the family on the hub.
         kinds: The model_type, or the pipeline, that its folders' configurations say.
@@ -45,6 +45,24 @@ def _sam(folder: Path, name: str | None, device: torch.device) -> Any:
     return Sam(folder, name=name, device=device)
 
 
+def _sam3(folder: Path, name: str | None, device: torch.device) -> Any:
+    from vicl.adapters.sam3 import Sam3
+
+    return Sam3(folder, name=name, device=device)
+
+
+def _clipseg(folder: Path, name: str | None, device: torch.device) -> Any:
+    from vicl.adapters.clipseg import CLIPSeg
+
+    return CLIPSeg(folder, name=name, device=device)
+
+
+def _grounding_dino(folder: Path, name: str | None, device: torch.device) -> Any:
+    from vicl.adapters.grounding_dino import GroundingDino
+
+    return GroundingDino(folder, name=name, device=device)
+
+
 _USES: Final = {row.name: row.use for row in SEGMENTERS}
 
 ADAPTERS: Final[tuple[Adapter, ...]] = (
@@ -63,6 +81,38 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
         "facebook/sam2.1-hiera-small",
         frozenset({"sam2", "sam2_video"}),
         _sam,
+    ),
+    Adapter(
+        "sam3",
+        "segmenter",
+        _USES["sam3"],
+        "facebook/sam3",
+        frozenset({"sam3_video"}),
+        _sam3,
+    ),
+    Adapter(
+        "sam3-tracker",
+        "segmenter",
+        _USES["sam3-tracker"],
+        "a folder that save_pretrained of Sam3TrackerModel wrote",
+        frozenset({"sam3_tracker", "sam3_tracker_video"}),
+        _sam,
+    ),
+    Adapter(
+        "clipseg",
+        "segmenter",
+        _USES["clipseg"],
+        "CIDAS/clipseg-rd64-refined",
+        frozenset({"clipseg"}),
+        _clipseg,
+    ),
+    Adapter(
+        "grounding-dino",
+        "detector",
+        _USES["grounding-dino"],
+        "IDEA-Research/grounding-dino-tiny",
+        frozenset({"grounding-dino"}),
+        _grounding_dino,
     ),
 )
 

@@ -157,8 +157,8 @@ class Sam:
         levels = to_levels(image)
         size = levels.shape[:2]
         scaled = self._scaled(size)
-        pixels = self._prepared(levels, scaled)
-        found = self._model.get_image_embeddings(pixels)
+        pixels = prepared(levels, scaled, self._side, self._colours)
+        found = self._model.get_image_embeddings(pixels.to(self._model.device))
         if isinstance(found, tuple):  # SAM-HQ's
             embeddings = {"image_embeddings": found[0], "intermediate_embeddings": found[1]}
         else:
@@ -174,14 +174,9 @@ class Sam:
         scale = self._side / max(size)
         return max(1, int(size[0] * scale + 0.5)), max(1, int(size[1] * scale + 0.5))
 
-    def _prepared(
-        self, levels: UInt8[np.ndarray, "h w 3"], scaled: tuple[int, int]
-    ) -> Float[Tensor, "1 3 s s"]:
-        mean, deviation = (torch.tensor(part)[:, None, None] for part in self._colours)
-        small = Image.fromarray(levels).resize(scaled[::-1], Image.Resampling.BILINEAR)
-        pixels = (as_floats(np.array(small)) - mean) / deviation
-        padding = (0, self._side - scaled[1], 0, self._side - scaled[0])
-        return F.pad(pixels, padding)[None].to(self._model.device)
+    def share_body(self, other: Any) -> None:
+        """Take the body of the vision of another model, which has the same weights."""
+        self._model.vision_encoder.backbone = other.vision_encoder.backbone
 
     @torch.inference_mode()
     def _answer(self, seen: _Seen, prompts: Sequence[MaskPrompt]) -> list[Candidates]:
@@ -251,3 +246,13 @@ class Sam:
         shares = F.interpolate(values, size, mode="area")
         padding = (0, self._grid - size[1], 0, self._grid - size[0])
         return F.pad(_SCALE * shares + _SHIFT, padding, value=_SHIFT)
+
+
+def prepared(
+    levels: UInt8[np.ndarray, "h w 3"], scaled: tuple[int, int], side: int, colours: Colours
+) -> Float[Tensor, "1 3 s s"]:
+    """An image as a model sees it: scaled, normalised, and padded to a square."""
+    mean, deviation = (torch.tensor(part)[:, None, None] for part in colours)
+    small = Image.fromarray(levels).resize(scaled[::-1], Image.Resampling.BILINEAR)
+    pixels = (as_floats(np.array(small)) - mean) / deviation
+    return F.pad(pixels, (0, side - scaled[1], 0, side - scaled[0]))[None]

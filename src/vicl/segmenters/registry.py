@@ -34,4 +34,14 @@ SEGMENTERS: Final[tuple[SegmenterRow, ...]] = (
     ),
     SegmenterRow("sam", _CLICKS, "SAM and SAM-HQ of Meta and ETH, from your folder or the hub"),
     SegmenterRow("sam2", _CLICKS, "SAM 2: as SAM, better and quicker"),
+    SegmenterRow("sam3", _CLICKS | {"text"}, "SAM 3: also all things of a name"),
+    SegmenterRow("sam3-tracker", _CLICKS, "the part of SAM 3 that answers clicks, alone"),
+    SegmenterRow(
+        "clipseg", frozenset({"text", "example"}), "CLIPSeg: what a name or an example says, small"
+    ),
+    SegmenterRow(
+        "grounding-dino",
+        _CLICKS | {"text"},
+        "Grounding DINO finds what is named, and another segmenter draws it",
+    ),
 )
