@@ -48,9 +48,11 @@ def load_model(
     Args:
         source: The name of an engine (`vicl models` lists them); a model folder; a published
             checkpoint (.pth, .ckpt), which is converted in memory; the name of a published model
-            that `vicl download` has fetched; a model on the Hugging Face hub ("owner/name"); or
-            "matching:" and an encoder, by its name, folder or "owner/name" on the hub.
-            An engine's name comes first: say ./copy for a folder "copy".
+            that `vicl download` has fetched; a model on the Hugging Face hub ("owner/name");
+            another's engine (`vicl models` lists which), by its folder or as "hub:owner/name" or
+            "hub:owner/name@revision"; "matching:" and an encoder, by its name, folder or
+            "owner/name" on the hub; or "ENGINE+SEGMENTER", an engine whose masks a segmenter
+            draws. An engine's name comes first: say ./copy for a folder "copy".
         device: Where it runs: "cpu", "cuda" or "mps"; "auto" takes the best there is.
         dtype: Of its weights and arithmetic: "float32" or "bfloat16"; "auto" is float32.
 
@@ -59,16 +61,23 @@ def load_model(
             message says what there is.
     """
     name = os.fspath(source)
+    if "+" in name and not Path(source).exists():
+        return _redrawn(name, device, dtype)
     if name.startswith(_MATCHING):
         return _matching_with(name, device, dtype)
     engine = next((engine for engine in ENGINES if engine.name == name), None)
     if engine is not None and engine.make is not None:
         _check_plain(name, device, dtype)
         return engine.make()
-    from vicl.engine import Inpainter
+    from vicl.engine import InContextModel, Inpainter
     from vicl.models.matching import Matching, MatchingHead
     from vicl.storage.folder import ModelError
 
+    adapted = _adapted(name, device, "engine", "inpainter")
+    if adapted is not None:
+        _check_float32(name, dtype)
+        assert isinstance(adapted, Inpainter | InContextModel)
+        return adapted
     loaded = _load_weights(source if engine is None else WEIGHTS / name, device, dtype)
     if isinstance(loaded, MatchingHead):
         return Matching(load_encoder(loaded.config.encoder, device=device), loaded)
@@ -233,6 +242,18 @@ def _matching_with(name: str, device: Device, dtype: str) -> Matching:
     return Matching(Borrowed(own, other), head, name=_MATCHING + other.name)
 
 
+def _redrawn(name: str, device: Device, dtype: str) -> InContextModel:
+    """An engine whose masks a segmenter draws, of "ENGINE+SEGMENTER"."""
+    from vicl.engine import InContextModel
+    from vicl.segmenters.redrawn import redrawn
+
+    first, _, second = name.partition("+")
+    engine = load_model(first, device=device, dtype=dtype)
+    if not isinstance(engine, InContextModel):
+        raise ValueError(f"model: {first} fills holes, expected an engine of masks before the +")
+    return redrawn(engine, load_segmenter(second, device=device))
+
+
 def _from_hub(source: str, files: Sequence[str]) -> tuple[Path, str] | None:
     """Folder and name of a model on the hub; None for a source that is none."""
     found = re.fullmatch(_PINNED, source, re.ASCII)
@@ -281,6 +302,10 @@ def _check_plain(name: str, device: Device, dtype: str) -> None:
         raise ValueError(
             f"device: {name} runs on the CPU only, got {device!r}; say 'cpu' or 'auto'"
         )
+    _check_float32(name, dtype)
+
+
+def _check_float32(name: str, dtype: str) -> None:
     if dtype not in ("auto", "float32"):
         raise ValueError(f"dtype: {name} computes in float32, got {dtype!r}")
 

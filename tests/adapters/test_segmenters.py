@@ -49,7 +49,11 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def loaded(folders: Path) -> dict[str, Segmenter]:
-    return {kind: vicl.load_segmenter(folders / kind, device="cpu") for kind in tiny.SEGMENTERS}
+    drawing = {"grounding-dino": f"+{folders / 'sam'}"}
+    return {
+        kind: vicl.load_segmenter(f"{folders / kind}{drawing.get(kind, '')}", device="cpu")
+        for kind in tiny.SEGMENTERS
+    }
 
 
 @pytest.fixture(params=tiny.SEGMENTERS)

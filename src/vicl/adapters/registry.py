@@ -63,6 +63,18 @@ def _grounding_dino(folder: Path, name: str | None, device: torch.device) -> Any
     return GroundingDino(folder, name=name, device=device)
 
 
+def _seggpt(folder: Path, name: str | None, device: torch.device) -> Any:
+    from vicl.adapters.seggpt import SegGPT
+
+    return SegGPT(folder, name=name, device=device)
+
+
+def _owlv2(folder: Path, name: str | None, device: torch.device) -> Any:
+    from vicl.adapters.owlv2 import OWLv2
+
+    return OWLv2(folder, name=name, device=device)
+
+
 _USES: Final = {row.name: row.use for row in SEGMENTERS}
 
 ADAPTERS: Final[tuple[Adapter, ...]] = (
@@ -113,6 +125,22 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
         "IDEA-Research/grounding-dino-tiny",
         frozenset({"grounding-dino"}),
         _grounding_dino,
+    ),
+    Adapter(
+        "seggpt",
+        "engine",
+        "masks from one example or several, of one class or several",
+        "BAAI/seggpt-vit-large",
+        frozenset({"seggpt"}),
+        _seggpt,
+    ),
+    Adapter(
+        "owlv2",
+        "engine",
+        "boxes of what looks like the examples' things",
+        "google/owlv2-base-patch16-ensemble",
+        frozenset({"owlv2"}),
+        _owlv2,
     ),
 )
 

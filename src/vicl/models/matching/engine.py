@@ -166,7 +166,7 @@ class Matching:
         return self._taught[key]
 
     def _learn(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> _Taught | None:
-        kind = _kind([output for _, output in pairs], masks=self.masks)
+        kind = output_kind([output for _, output in pairs], masks=self.masks)
         if kind.name != "mask" or len(kind.colours) < 2:
             return None
         colours = _ground_first(kind)
@@ -233,7 +233,7 @@ class Matching:
         )
 
 
-def _kind(outputs: Sequence[Float[Tensor, "3 _h _w"]], *, masks: bool = False) -> OutputKind:
+def output_kind(outputs: Sequence[Float[Tensor, "3 _h _w"]], *, masks: bool = False) -> OutputKind:
     """What the outputs are; one that is marked in part, by strokes, is no drawing of lines.
 
     Args:
