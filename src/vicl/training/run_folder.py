@@ -37,7 +37,9 @@ def recipe_text(recipe: Recipe | HeadRecipe | PromptableRecipe) -> str:
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def prepare_folder(folder: Path, recipe: Recipe | HeadRecipe | PromptableRecipe, *, resume: bool) -> None:
+def prepare_folder(
+    folder: Path, recipe: Recipe | HeadRecipe | PromptableRecipe, *, resume: bool
+) -> None:
     """Make a run's folder, or check that its run may go on.
 
     Raises:

@@ -160,5 +160,5 @@ def shortened(guide: Guide) -> Guide:
 
 def _detached(neck: Neck) -> Neck:
     compared = {name: level.detach() for name, level in neck.compared.items()}
-    rest = (part.detach() for part in neck[:-1])
-    return Neck(*rest, compared)
+    coarse, middle, fine = (part.detach() for part in (neck.coarse, neck.middle, neck.fine))
+    return Neck(coarse, middle, fine, neck.picture, compared)

@@ -101,13 +101,13 @@ class Asked(Dataset[tuple[Tensor, ...]]):
             large = np.flatnonzero(areas >= data.smallest * objects.size)
             if not len(large):
                 return np.zeros(objects.shape, bool)
-            return objects == large[int(rng.integers(len(large)))]
+            return np.equal(objects, large[int(rng.integers(len(large)))])
         if kind < data.objects + data.classes:
             values = list(self.bank.rows[index].classes.values())
-            return labels == values[int(rng.integers(len(values)))]
+            return np.equal(labels, values[int(rng.integers(len(values)))])
         if kind < data.objects + data.classes + data.wholes:
-            return (labels != 0) & (labels != _UNKNOWN)
-        return (labels == 0) & (objects == 0)
+            return ~np.isin(labels, (0, _UNKNOWN))
+        return np.logical_not(labels | objects)
 
 
 def first_prompt(
@@ -174,7 +174,8 @@ def jittered_box(rng: Generator, inside: Bool[np.ndarray, "p p"]) -> np.ndarray:
     box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], float)
     size = np.tile(box[2:] - box[:2], 2)
     moved = np.clip(box + np.clip(rng.normal(0, _JITTER, 4), -0.15, 0.15) * size, 0, len(inside))
-    return moved / len(inside)
+    shares: np.ndarray = moved / len(inside)
+    return shares
 
 
 def scribble(rng: Generator, side: Bool[np.ndarray, "p p"]) -> Bool[np.ndarray, "p p"]:
@@ -187,7 +188,7 @@ def scribble(rng: Generator, side: Bool[np.ndarray, "p p"]) -> Bool[np.ndarray, 
         place = np.stack([rows[ends], columns[ends]], 1)
         line = np.rint(place[0] + share * (place[1] - place[0])).astype(int)
         drawn[line[:, 0], line[:, 1]] = True
-    return drawn & side
+    return np.logical_and(drawn, side)
 
 
 def coarse_mask(rng: Generator, inside: Bool[np.ndarray, "p p"]) -> Bool[np.ndarray, "p p"]:
