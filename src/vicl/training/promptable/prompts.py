@@ -95,19 +95,21 @@ class Asked(Dataset[tuple[Tensor, ...]]):
         labels, objects = np.array(self.bank.labels[index]), np.array(self.bank.objects[index])
         data = self.data
         kind = rng.random()
+        inside: np.ndarray
         if kind < data.objects:
             areas = np.bincount(objects.ravel())
             areas[0] = 0
             large = np.flatnonzero(areas >= data.smallest * objects.size)
-            if not len(large):
-                return np.zeros(objects.shape, bool)
-            return np.equal(objects, large[int(rng.integers(len(large)))])
-        if kind < data.objects + data.classes:
+            number = large[int(rng.integers(len(large)))] if len(large) else -1
+            inside = objects == number
+        elif kind < data.objects + data.classes:
             values = list(self.bank.rows[index].classes.values())
-            return np.equal(labels, values[int(rng.integers(len(values)))])
-        if kind < data.objects + data.classes + data.wholes:
-            return ~np.isin(labels, (0, _UNKNOWN))
-        return np.logical_not(labels | objects)
+            inside = labels == values[int(rng.integers(len(values)))]
+        elif kind < data.objects + data.classes + data.wholes:
+            inside = (labels != 0) & (labels != _UNKNOWN)
+        else:
+            inside = (labels == 0) & (objects == 0)
+        return inside
 
 
 def first_prompt(
@@ -188,7 +190,8 @@ def scribble(rng: Generator, side: Bool[np.ndarray, "p p"]) -> Bool[np.ndarray, 
         place = np.stack([rows[ends], columns[ends]], 1)
         line = np.rint(place[0] + share * (place[1] - place[0])).astype(int)
         drawn[line[:, 0], line[:, 1]] = True
-    return np.logical_and(drawn, side)
+    drawn &= side
+    return drawn
 
 
 def coarse_mask(rng: Generator, inside: Bool[np.ndarray, "p p"]) -> Bool[np.ndarray, "p p"]:
