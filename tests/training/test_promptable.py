@@ -141,13 +141,13 @@ def test_the_losses_heed_what_is_known_alone() -> None:
     assert float(overlaps[0, 2]) == pytest.approx(5400 / (5400 + 42 * SIDE))
 
 
-def recipe_of(data: Path, **changes: object) -> dict[str, object]:
+def recipe_of(folder: Path, **changes: object) -> dict[str, object]:
     return {
         "name": "tiny",
         "trains": "promptable",
         "data": {
-            "photographs": [{"path": str(data), "versions": 1, "held_out": 0.35}],
-            "composed": {"folders": [str(data / "cut")], "groups": 2, "scenes": 2, "held_out": 1},
+            "photographs": [{"path": str(folder), "versions": 1, "held_out": 0.35}],
+            "composed": {"folders": [str(folder / "cut")], "groups": 2, "scenes": 2, "held_out": 1},
         },
         "net": {"coarse": 8, "middle": 8, "fine": 8, "finest": 8, "key": 8},
         "batch": {"size": 2},
