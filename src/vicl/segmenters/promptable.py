@@ -7,6 +7,7 @@ drawn at that size is brought to the image's own along its edges.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from functools import cached_property, partial
 from typing import Final
@@ -18,7 +19,7 @@ from PIL import Image
 
 from vicl.engine import Candidates, Encoder, MaskPrompt
 from vicl.images import ImageLike, as_floats, to_levels
-from vicl.images.upsampling import upsample
+from vicl.images.upsampling import LARGE, upsample
 from vicl.models.matching.view import SIDE, see
 from vicl.models.promptable import PromptableNet
 from vicl.models.promptable.asked import guide_of
@@ -55,7 +56,7 @@ class Promptable:
         both = f"{self.encoder.weights_hash} {self.net.weights_hash}"
         return hashlib.sha256(both.encode()).hexdigest()
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def encode(self, image: ImageLike) -> EncodedImage:
         """See :meth:`vicl.engine.Segmenter.encode`; keeps the image in 8 bits a channel."""
         levels = to_levels(image)
@@ -69,7 +70,7 @@ class Promptable:
     def _device(self) -> torch.device:
         return self.net.masks.weight.device
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _answer(
         self, neck: Neck, image: UInt8[np.ndarray, "h w 3"], prompts: Sequence[MaskPrompt]
     ) -> list[Candidates]:
@@ -79,17 +80,19 @@ class Promptable:
         return [self._drawn(neck, image, guide_of(prompt, size)) for prompt in prompts]
 
     def _drawn(self, neck: Neck, image: UInt8[np.ndarray, "h w 3"], guide: Guide) -> Candidates:
-        place = self._device
+        place, picture = self._device, neck.picture[0].cpu()
         found = self.net(neck, Guide(*(part.to(place) for part in vars(guide).values())))
         order = found.ious[0].argsort(descending=True, stable=True)
         odds = found.masks[0][order].clamp(-_BOUND, _BOUND)
         wide, narrow = ((odds > offset).sum((1, 2)) for offset in (-_OFFSET, _OFFSET))
+        # Of a large image one after the other: floats of one mask alone are held at full size.
+        at_once = len(odds) if math.prod(image.shape[:2]) <= LARGE else 1
         masks = [
-            upsample(plane[None].cpu(), image.shape[:2], guide=image, coarse=neck.picture[0].cpu())
-            for plane in odds
+            (upsample(some, image.shape[:2], guide=image, coarse=picture) > 0).numpy()
+            for some in odds.cpu().split(at_once)
         ]
         return Candidates(
-            np.concatenate([(mask > 0).numpy() for mask in masks]),
+            np.concatenate(masks),
             found.ious[0][order].cpu().numpy(),
             (narrow / wide.clamp(min=1)).cpu().numpy(),
         )
