@@ -153,6 +153,7 @@ def recipe_of(folder: Path, **changes: object) -> dict[str, object]:
         "batch": {"size": 2},
         "workers": 0,
         "looks": 2,
+        "scores": 3,
         "schedule": {"steps": 3},
         "evaluation": {"every": 3, "rows": 1},
         "checkpoints": {"every": 2},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from vicl.models.devices import Device, pick_device
 from vicl.models.pretrained import empty_like, save_folder
 from vicl.models.promptable.guidance import Guide
 from vicl.models.promptable.network import PromptableNet
-from vicl.training.job import Job, Look, Trained
+from vicl.training.job import Job, Look
 from vicl.training.loop import fit
 from vicl.training.matching.banks import LOOKING_SEED, batches, build_banks
 from vicl.training.parallel import processes
@@ -28,6 +28,7 @@ from vicl.training.promptable.objective import (
     shortened,
 )
 from vicl.training.promptable.prompts import Asked
+from vicl.training.promptable.scores import fit_scores
 from vicl.training.recipe.promptable import PromptableRecipe
 from vicl.training.result import MODEL
 from vicl.training.run_folder import prepare_folder, recipe_text
@@ -67,8 +68,10 @@ def train_promptable(
         trained = fit(_job(recipe, asked, looked_at, output), accelerator)
     net = trained.model
     net.name = recipe.name
+    fit_scores(net, asked, count=recipe.scores, rounds=2)
+    figures = _looking(looked_at, recipe.looks, recipe.evaluation.rows)(net).figures
     folder = output / MODEL
-    card = promptable_card(recipe, trained, len(asked.bank.rows))
+    card = promptable_card(recipe, trained.seconds, figures, len(asked.bank.rows))
     save_folder(net, folder, card=card, overwrite=True, dtype=torch.float16)
     return folder
 
@@ -146,12 +149,11 @@ def _marked(picture: Tensor, guide: Guide) -> Tensor:
     return drawn
 
 
-def promptable_card(recipe: PromptableRecipe, trained: Trained, pictures: int) -> str:
+def promptable_card(
+    recipe: PromptableRecipe, seconds: float, figures: Mapping[str, float], pictures: int
+) -> str:
     """The model card of a trained network."""
-    look = trained.look
-    figures = "none were looked at"
-    if look is not None:
-        figures = ", ".join(f"{name} {value:.3f}" for name, value in look.figures.items())
+    told = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
     return "\n".join(
         (
             "---",
@@ -167,8 +169,9 @@ def promptable_card(recipe: PromptableRecipe, trained: Trained, pictures: int) -
             f"- Encoder: {recipe.net.encoder}, frozen",
             f"- Pictures: {pictures}, {recipe.schedule.steps} steps of {recipe.batch.size} "
             f"prompts, seed {recipe.seed}",
-            f"- Time: {trained.seconds / 60:.0f} minutes",
-            f"- Held-out prompts ({0 if look is None else look.count}): {figures}",
+            f"- Time: {seconds / 60:.0f} minutes",
+            f"- Held-out prompts ({recipe.looks}): {told} (IoU of the candidate with the highest "
+            f"score, of the best one, and of the first after {_CLICKS - 1} clicks more)",
             "",
             "```yaml",
             recipe_text(recipe).rstrip(),

@@ -73,6 +73,7 @@ class PromptableRecipe(Part):
         ema: Decay of the moving average of the weights, which is what is saved.
         evaluation: Looking at held-out pictures.
         looks: So many of them.
+        scores: Prompts that the masks' scores are fitted to, once the network stands still.
         checkpoints: Stopping and going on.
         log: What is told.
     """
@@ -91,6 +92,7 @@ class PromptableRecipe(Part):
     ema: float | None = Field(default=0.995, gt=0, lt=1)
     evaluation: Looks = Looks(every=250)
     looks: Many = 60
+    scores: Many = 1000
     checkpoints: Checkpoints = Checkpoints(every=100)
     log: Log = Log(trackers=())
 
