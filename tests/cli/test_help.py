@@ -68,7 +68,7 @@ def test_every_command_ends_with_examples_that_parse(
 
 def test_the_examples_of_predict_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    image, mask = scene(90)
+    image, mask = scene(90, (120, 160))
     save_image(to_pil(image), "dog.jpg")
     Image.fromarray(mask).save("dog_mask.png")
     classes = mask.astype(np.uint8)

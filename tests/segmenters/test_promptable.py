@@ -107,6 +107,12 @@ def test_a_folder_of_ones_own(tmp_path: Path) -> None:
     assert same(loaded.encode(image).masks([(4, 5)]), untrained().encode(image).masks([(4, 5)]))
 
 
+def test_a_segmenter_is_no_engine(tmp_path: Path) -> None:
+    untrained().net.save_pretrained(tmp_path / "mine")
+    with pytest.raises(ValueError, match=r"is a segmenter.*load_segmenter"):
+        vicl.load_model(tmp_path / "mine")
+
+
 def test_a_segmenter_that_is_not_there() -> None:
     with pytest.raises(ValueError, match="segmenter: got 'sam', expected default or a model"):
         vicl.load_segmenter("sam")

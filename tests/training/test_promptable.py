@@ -16,8 +16,9 @@ from tests.training.labelled import draw_labelled
 import vicl
 from vicl.cli import main
 from vicl.models.promptable.guidance import Guide
-from vicl.models.promptable.network import Candidates
+from vicl.models.promptable.network import Candidates, PromptableConfig, PromptableNet
 from vicl.training.matching.bank import open_bank
+from vicl.training.promptable import scores
 from vicl.training.promptable.objective import corrected, losses_of, next_clicks, shortened
 from vicl.training.promptable.prompts import (
     MOST_POINTS,
@@ -28,6 +29,7 @@ from vicl.training.promptable.prompts import (
     jittered_box,
     scribble,
 )
+from vicl.training.promptable.scores import fit_scores
 from vicl.training.recipe.data import RecipeError
 from vicl.training.recipe.files import load_any
 from vicl.training.recipe.promptable import PromptableData, PromptableRecipe
@@ -139,6 +141,23 @@ def test_the_losses_heed_what_is_known_alone() -> None:
     each, overlaps = losses_of(Candidates(masks, torch.zeros(1, 3)), truth)
     assert float(each[0, 2]) > 1
     assert float(overlaps[0, 2]) == pytest.approx(5400 / (5400 + 42 * SIDE))
+
+
+def test_scores_are_fitted_to_the_masks_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    net = PromptableNet(PromptableConfig(coarse=8, middle=8, fine=8, finest=8, key=8))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    told = 50 + 20 * torch.randn(400, 8 + 4 * 3)
+    overlaps = torch.sigmoid((told[:, :3] - 50) / 10)
+    monkeypatch.setattr(scores, "_collected", lambda *_: (told, overlaps))
+    left = fit_scores(net, Asked(Path("none"), data_of(), 0), count=400, rounds=1)
+    assert left < 0.3 * float(overlaps.var())
+    with torch.no_grad():
+        found = torch.sigmoid(net.ious(told))
+    assert float((found - overlaps).square().mean()) == pytest.approx(left, rel=1e-3)
+    after = net.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {name for name in before if name.startswith("ious.")}
 
 
 def recipe_of(folder: Path, **changes: object) -> dict[str, object]:

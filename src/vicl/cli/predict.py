@@ -307,6 +307,11 @@ def _clicked(given: Mapping[str, Any]) -> list[tuple[Any, Any]]:
         opened = open_image(image, limit_pixels=given["limit_pixels"])
         masks = segmenter.encode(opened).many([MaskPrompt(points)])[0]
         share = 100 * masks.masks[0].mean()
+        if not share:
+            raise click.UsageError(
+                f"--example-click {image}: nothing is found there; click elsewhere on the thing, "
+                "or more than once, or draw its mask"
+            )
         told = f"{display(image)}: the mask of the click covers {share:.1f}% of it, score "
         click.echo(f"{told}{masks.scores[0]:.2f}", err=True)
         found.append((image, masks.masks[0]))
