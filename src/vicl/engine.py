@@ -348,6 +348,10 @@ class PromptableImage(Protocol):
         """Answer several prompts, in order; each gets what it would get alone."""
         ...
 
+    def sketches(self, prompts: Sequence[MaskPrompt]) -> list[Candidates]:
+        """Answer as :meth:`many`, with masks that may be smaller than the image: to choose by."""
+        ...
+
 
 @runtime_checkable
 class Segmenter(Named, Protocol):
