@@ -7,7 +7,7 @@ An :class:`Inpainter` fills the hole of a canvas and knows nothing of tasks.  An
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -310,6 +310,15 @@ class Candidates:
         stability = None if self.stability is None else self.stability[at]
         return Candidates(self.masks[at], self.scores[at], stability)
 
+    def example(self, image: ImageLike, *, which: int = 0) -> Example:
+        """One of them as the example of a task: click once on this image, run on others.
+
+        Args:
+            image: What the masks are of.
+            which: The best is 0.
+        """
+        return Example(image, self.masks[which])
+
 
 @runtime_checkable
 class PromptableImage(Protocol):
@@ -325,8 +334,22 @@ class PromptableImage(Protocol):
         """Which of :data:`vicl.prompt.WAYS` it takes."""
         ...
 
+    @property
+    def masks(self) -> Callable[..., Candidates]:
+        """Answers one prompt, given as :class:`MaskPrompt` takes it."""
+        ...
+
+    @property
+    def everything(self) -> Callable[..., Candidates]:
+        """Gives all masks; see :func:`vicl.segmenters.everything.everything`."""
+        ...
+
     def many(self, prompts: Sequence[MaskPrompt]) -> list[Candidates]:
         """Answer several prompts, in order; each gets what it would get alone."""
+        ...
+
+    def sketches(self, prompts: Sequence[MaskPrompt]) -> list[Candidates]:
+        """Answer as :meth:`many`, with masks that may be smaller than the image: to choose by."""
         ...
 
 

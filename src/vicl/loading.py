@@ -71,6 +71,7 @@ def load_model(
         return engine.make()
     from vicl.engine import InContextModel, Inpainter
     from vicl.models.matching import Matching, MatchingHead
+    from vicl.models.promptable import PromptableNet
     from vicl.storage.folder import ModelError
 
     adapted = _adapted(name, device, "engine", "inpainter")
@@ -81,6 +82,11 @@ def load_model(
     loaded = _load_weights(source if engine is None else WEIGHTS / name, device, dtype)
     if isinstance(loaded, MatchingHead):
         return Matching(load_encoder(loaded.config.encoder, device=device), loaded)
+    if isinstance(loaded, PromptableNet):
+        raise ModelError(
+            f"{name}: is a segmenter, which answers clicks and boxes, not examples: "
+            f"vicl.load_segmenter({name!r}) (command line: vicl segment --model {name})"
+        )
     if not isinstance(loaded, Inpainter):
         raise ModelError(
             f"{name}: is a tokenizer, which draws what it is shown and fills no hole; train a "

@@ -65,6 +65,15 @@ def test_each_prompt_gets_what_it_would_get_alone() -> None:
         assert not same(together[0], together[one])
 
 
+def test_sketches_are_the_same_masks_smaller() -> None:
+    prompts = [MaskPrompt([(40, 30)]), MaskPrompt(box=(10, 10, 50, 40))]
+    for sketch, found in zip(encoded().sketches(prompts), encoded().many(prompts), strict=True):
+        assert sketch.masks.shape == (3, 192, 192)
+        assert np.array_equal(sketch.scores, found.scores)
+        for small, mask in zip(sketch.masks, found.masks, strict=True):
+            assert abs(small.mean() - mask.mean()) < 0.1
+
+
 def test_a_prompt_in_shares_of_its_image() -> None:
     guide = guide_of(MaskPrompt([(45, 30), (9, 6)], [1, 0], box=(0, 15, 45, 60)), SIZE)
     torch.testing.assert_close(guide.points[0], torch.tensor([[0.5, 0.5], [0.1, 0.1]]))
@@ -107,6 +116,20 @@ def test_a_folder_of_ones_own(tmp_path: Path) -> None:
     assert same(loaded.encode(image).masks([(4, 5)]), untrained().encode(image).masks([(4, 5)]))
 
 
+def test_a_segmenter_is_no_engine(tmp_path: Path) -> None:
+    untrained().net.save_pretrained(tmp_path / "mine")
+    with pytest.raises(ValueError, match=r"is a segmenter.*load_segmenter"):
+        vicl.load_model(tmp_path / "mine")
+
+
 def test_a_segmenter_that_is_not_there() -> None:
     with pytest.raises(ValueError, match="segmenter: got 'sam', expected default or a model"):
         vicl.load_segmenter("sam")
+
+
+def test_a_large_photograph_is_worked_on_in_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+    # More threads than one: what they write to must not belong to another's mode.
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    image = picture(*SIZE).repeat(1, 18, 12)
+    found = untrained().encode(image).masks([(500, 500)])
+    assert found.masks.shape == (3, 1080, 1080)

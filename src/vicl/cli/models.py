@@ -15,10 +15,12 @@ from vicl.models.registry import ENGINES
 @click.command(epilog=examples("vicl models", "vicl models --json | head -n 1"))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def models(as_json: bool) -> None:
-    """List the engines, their weights and when to use which; the published models; encoders."""
+    """List the engines and when to use which; published models, segmenters and encoders."""
     from vicl.encoders.registry import ENCODERS
     from vicl.files import hash_file
+    from vicl.prompt import WAYS
     from vicl.published.download import downloaded, published
+    from vicl.segmenters.registry import SEGMENTERS
 
     for engine in ENGINES:
         tasks = [task for task, name in BEST_FOR_TASK.items() if name == engine.name]
@@ -42,6 +44,11 @@ def models(as_json: bool) -> None:
         here = f"{folder}, sha256 {weights}" if folder else f"not here; vicl download {model.name}"
         lines = [model.name, model.title, f"licence: {model.licence.name}", f"weights: {here}"]
         _tell(row if as_json else lines)
+    for segmenter in SEGMENTERS:
+        takes = [way for way in WAYS if way in segmenter.accepts]
+        row = {"name": segmenter.name, "kind": "segmenter", "tasks": [], "takes": takes}
+        lines = [segmenter.name, f"segmenter: {segmenter.use}", f"takes: {', '.join(takes)}"]
+        _tell(row | {"use": segmenter.use} if as_json else lines)
     for encoder in ENCODERS:
         state = "none" if encoder.weights is None else encoder.weights.state()
         row = {"name": encoder.name, "kind": "encoder", "tasks": [], "weights": state}

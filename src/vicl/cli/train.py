@@ -57,6 +57,7 @@ def train(
     from vicl.training.recipe.data import RecipeError
     from vicl.training.recipe.files import load_any
     from vicl.training.recipe.head import HeadRecipe
+    from vicl.training.recipe.promptable import PromptableRecipe
 
     with failing(
         1,
@@ -67,9 +68,16 @@ def train(
     ):
         checked = load_any(recipe, overrides)
         folder = output or Path("runs") / checked.name
+        if dry_run and isinstance(checked, HeadRecipe | PromptableRecipe):
+            raise click.UsageError("--dry-run: what training a head takes is not estimated")
+        if isinstance(checked, PromptableRecipe):
+            from vicl.training.promptable.train import train_promptable
+
+            model = train_promptable(checked, folder, resume=resume, device=device)
+            click.echo(display(model))
+            click.echo(f"use it: vicl segment --model {display(model)} ...", err=True)
+            return
         if isinstance(checked, HeadRecipe):
-            if dry_run:
-                raise click.UsageError("--dry-run: what training a head takes is not estimated")
             from vicl.training.matching.train import train_head
 
             model = train_head(checked, folder, resume=resume, device=device)

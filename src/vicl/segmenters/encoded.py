@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from vicl.engine import Candidates, MaskPrompt
 from vicl.prompt import WAYS, ExampleLike
 from vicl.segmenters.everything import everything
 from vicl.segmenters.registry import SEGMENTERS
+
+Answer: TypeAlias = Callable[[Sequence[MaskPrompt]], list[Candidates]]
 
 
 class EncodedImage:
@@ -20,7 +22,8 @@ class EncodedImage:
         self,
         size: tuple[int, int],
         accepts: frozenset[str],
-        answer: Callable[[Sequence[MaskPrompt]], list[Candidates]],
+        answer: Answer,
+        sketch: Answer | None = None,
     ) -> None:
         """Keep what the segmenter found.
 
@@ -29,8 +32,10 @@ class EncodedImage:
             accepts: Which of :data:`vicl.prompt.WAYS` the segmenter takes.
             answer: The segmenter's own: it is given valid prompts only, in pixels of the image,
                 and gives candidates for each, best first.
+            sketch: The same with smaller masks, sooner; None where there is no such way.
         """
         self.size, self.accepts, self._answer = size, accepts, answer
+        self._sketch = answer if sketch is None else sketch
 
     def __repr__(self) -> str:
         height, width = self.size
@@ -74,6 +79,10 @@ class EncodedImage:
             ValueError: As :meth:`masks`.
         """
         return self._answer([self._checked(prompt) for prompt in prompts]) if prompts else []
+
+    def sketches(self, prompts: Sequence[MaskPrompt]) -> list[Candidates]:
+        """Answer as :meth:`many`, with masks that may be smaller than the image: to choose by."""
+        return self._sketch([self._checked(prompt) for prompt in prompts]) if prompts else []
 
     everything = everything
 

@@ -71,7 +71,7 @@ def everything(
     step = max(1, min(batch_size, _AT_ONCE // (height * width)))
     passed: list[_Passed] = []
     for start in range(0, len(prompts), step):
-        for index, answer in enumerate(image.many(prompts[start : start + step]), start):
+        for index, answer in enumerate(image.sketches(prompts[start : start + step]), start):
             good = answer.scores >= min_score
             if answer.stability is not None:
                 good &= answer.stability >= min_stability

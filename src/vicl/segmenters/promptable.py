@@ -7,24 +7,28 @@ drawn at that size is brought to the image's own along its edges.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from functools import cached_property, partial
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Bool, Float, UInt8
 from PIL import Image
+from torch import Tensor
 
 from vicl.engine import Candidates, Encoder, MaskPrompt
 from vicl.images import ImageLike, as_floats, to_levels
-from vicl.images.upsampling import upsample
+from vicl.images.upsampling import LARGE, upsample
 from vicl.models.matching.view import SIDE, see
 from vicl.models.promptable import PromptableNet
 from vicl.models.promptable.asked import guide_of
 from vicl.models.promptable.guidance import Guide
 from vicl.models.promptable.network import Neck
 from vicl.segmenters.encoded import EncodedImage
+
+Levels: TypeAlias = UInt8[np.ndarray, "h w 3"]
 
 _BOUND: Final = 8.0
 """Log-odds are kept within it before they are enlarged."""
@@ -55,7 +59,7 @@ class Promptable:
         both = f"{self.encoder.weights_hash} {self.net.weights_hash}"
         return hashlib.sha256(both.encode()).hexdigest()
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def encode(self, image: ImageLike) -> EncodedImage:
         """See :meth:`vicl.engine.Segmenter.encode`; keeps the image in 8 bits a channel."""
         levels = to_levels(image)
@@ -63,33 +67,55 @@ class Promptable:
         pixels = as_floats(np.array(square)).to(self._device)
         view = see(self.encoder.encode(pixels[None]).levels, pixels)
         neck = self.net.encode(tuple(level[None] for level in view.levels), view.picture[None])
-        return EncodedImage(levels.shape[:2], self.accepts, partial(self._answer, neck, levels))
+        size = (levels.shape[0], levels.shape[1])
+        return EncodedImage(
+            size,
+            self.accepts,
+            partial(self._answer, neck, levels),
+            partial(self._answer, neck, size),
+        )
 
     @property
     def _device(self) -> torch.device:
         return self.net.masks.weight.device
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _answer(
-        self, neck: Neck, image: UInt8[np.ndarray, "h w 3"], prompts: Sequence[MaskPrompt]
+        self, neck: Neck, image: Levels | tuple[int, int], prompts: Sequence[MaskPrompt]
     ) -> list[Candidates]:
-        size = (image.shape[0], image.shape[1])
+        """Answer prompts on an image; by its size alone with masks as the network draws them."""
         # One by one: a network of this size gains nothing by batches on a processor, and so each
         # prompt gets to the last bit what it would get alone.
-        return [self._drawn(neck, image, guide_of(prompt, size)) for prompt in prompts]
+        found = []
+        for prompt in prompts:
+            size = image if isinstance(image, tuple) else (image.shape[0], image.shape[1])
+            guide = guide_of(prompt, size)
+            asked = Guide(*(part.to(self._device) for part in vars(guide).values()))
+            masks, ious = self.net(neck, asked)
+            order = ious[0].argsort(descending=True, stable=True)
+            odds = masks[0][order]
+            wide, narrow = ((odds > offset).sum((1, 2)) for offset in (-_OFFSET, _OFFSET))
+            found.append(
+                Candidates(
+                    (odds > 0).cpu().numpy()
+                    if isinstance(image, tuple)
+                    else _enlarged(odds.cpu(), image, neck.picture[0].cpu()),
+                    ious[0][order].cpu().numpy(),
+                    (narrow / wide.clamp(min=1)).cpu().numpy(),
+                )
+            )
+        return found
 
-    def _drawn(self, neck: Neck, image: UInt8[np.ndarray, "h w 3"], guide: Guide) -> Candidates:
-        place = self._device
-        found = self.net(neck, Guide(*(part.to(place) for part in vars(guide).values())))
-        order = found.ious[0].argsort(descending=True, stable=True)
-        odds = found.masks[0][order].clamp(-_BOUND, _BOUND)
-        wide, narrow = ((odds > offset).sum((1, 2)) for offset in (-_OFFSET, _OFFSET))
-        masks = [
-            upsample(plane[None].cpu(), image.shape[:2], guide=image, coarse=neck.picture[0].cpu())
-            for plane in odds
-        ]
-        return Candidates(
-            np.concatenate([(mask > 0).numpy() for mask in masks]),
-            found.ious[0][order].cpu().numpy(),
-            (narrow / wide.clamp(min=1)).cpu().numpy(),
-        )
+
+def _enlarged(
+    odds: Float[Tensor, "n p p"], image: Levels, picture: Float[Tensor, "3 p p"]
+) -> Bool[np.ndarray, "n h w"]:
+    """The masks at the image's own size, along its edges."""
+    size = (image.shape[0], image.shape[1])
+    # Of a large image one after the other: floats of one mask alone are held at full size.
+    at_once = len(odds) if math.prod(size) <= LARGE else 1
+    masks = [
+        (upsample(some, size, guide=image, coarse=picture) > 0).numpy()
+        for some in torch.split(odds.clamp(-_BOUND, _BOUND), at_once)
+    ]
+    return np.concatenate(masks)

@@ -12,6 +12,7 @@ from vicl.files import TEMPORARY_PREFIX, FileError, display, reason, write_atomi
 from vicl.files.nested import flatten
 from vicl.training.checkpoints import TrainingError
 from vicl.training.recipe.head import HeadRecipe
+from vicl.training.recipe.promptable import PromptableRecipe
 from vicl.training.recipe.recipe import Recipe
 
 RECIPE = "recipe.yaml"
@@ -31,12 +32,14 @@ _REMEDIES = (
 log = logging.getLogger(__name__)
 
 
-def recipe_text(recipe: Recipe | HeadRecipe) -> str:
+def recipe_text(recipe: Recipe | HeadRecipe | PromptableRecipe) -> str:
     """A recipe as YAML, with all defaults."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def prepare_folder(folder: Path, recipe: Recipe | HeadRecipe, *, resume: bool) -> None:
+def prepare_folder(
+    folder: Path, recipe: Recipe | HeadRecipe | PromptableRecipe, *, resume: bool
+) -> None:
     """Make a run's folder, or check that its run may go on.
 
     Raises:
@@ -69,7 +72,7 @@ def prepare_folder(folder: Path, recipe: Recipe | HeadRecipe, *, resume: bool) -
         ) from error
 
 
-def _check_same(file: Path, recipe: Recipe | HeadRecipe) -> None:
+def _check_same(file: Path, recipe: Recipe | HeadRecipe | PromptableRecipe) -> None:
     """Refuse to go on with another recipe."""
     try:
         before = flatten(yaml.safe_load(file.read_text("utf-8")))

@@ -36,7 +36,7 @@ FINE_GUIDES: Final = ("in near", "out near", "box", "earlier mask")
 
 @dataclass(frozen=True, eq=False)
 class Guide:
-    """Prompts of a batch, in shares of the image, however many points each has.
+    """Prompts, a batch or one, in shares of the image, however many points each has.
 
     Attributes:
         points: (b, k, 2): x and y, in [0, 1].
@@ -45,10 +45,10 @@ class Guide:
         earlier: (b, f, f): chance of being in, on the fine grid; all -1 = none.
     """
 
-    points: Float[Tensor, "b k 2"]
-    labels: Int[Tensor, "b k"]
-    box: Float[Tensor, "b 4"]
-    earlier: Float[Tensor, "b f f"]
+    points: Float[Tensor, "*b k 2"]
+    labels: Int[Tensor, "*b k"]
+    box: Float[Tensor, "*b 4"]
+    earlier: Float[Tensor, "*b f f"]
 
 
 def draw(

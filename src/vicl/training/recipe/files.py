@@ -21,15 +21,16 @@ from vicl.files.packaged import RECIPES
 from vicl.files.plain_yaml import FAULTS, parse
 from vicl.training.recipe.data import RecipeError
 from vicl.training.recipe.head import HeadRecipe
+from vicl.training.recipe.promptable import PromptableRecipe
 from vicl.training.recipe.recipe import Recipe
 
 _HEADS = "heads"
-"""Folder of the recipes for heads, in that of all recipes."""
+"""Folder of the recipes over a frozen encoder, in that of all recipes."""
 
 _SIZE_LIMIT = 1 << 16
 _FAULT_LIMIT = 20
 
-R = TypeVar("R", Recipe, HeadRecipe)
+R = TypeVar("R", Recipe, HeadRecipe, PromptableRecipe)
 
 Keys = tuple[str | int, ...]
 """Where something stands in a recipe: keys of sections and indices of lists, from the outside."""
@@ -44,12 +45,14 @@ def shipped_recipes() -> list[str]:
 
 
 def shipped_heads() -> list[str]:
-    """Names of the recipes for heads of the engine `matching` that come with the package."""
+    """Names of the shipped recipes of networks over a frozen encoder's features."""
     return sorted(path.stem for path in (RECIPES / _HEADS).glob("*.yaml"))
 
 
-def load_any(source: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe | HeadRecipe:
-    """Read and check a recipe of either kind: `trains: matching-head` stands in one for a head.
+def load_any(
+    source: str | os.PathLike[str], overrides: Sequence[str] = ()
+) -> Recipe | HeadRecipe | PromptableRecipe:
+    """Read and check a recipe of any kind: `trains` tells those over a frozen encoder.
 
     Args:
         source: As for :func:`load_recipe`.
@@ -59,6 +62,8 @@ def load_any(source: str | os.PathLike[str], overrides: Sequence[str] = ()) -> R
         RecipeError: As :func:`load_recipe`.
     """
     data, name, origins = _read(source, overrides)
+    if data.get("trains") == "promptable":
+        return _checked(PromptableRecipe, data, name, origins)
     if "trains" in data:
         return _checked(HeadRecipe, data, name, origins)
     return check_recipe(data, name, origins)

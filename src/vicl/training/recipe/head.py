@@ -66,13 +66,30 @@ class Composed(Part):
     scenes: int = Field(default=3, ge=2, le=8)
 
 
-class HeadData(Part):
-    """What the head learns from.
+class PictureData(Part):
+    """The pictures of a bank.
 
     Attributes:
         photographs: Folders of pictures with masks.
         composed: Scenes of cut-outs.
         leave_out: Listings of episodes (`vicl evaluate ... --list`) none of whose pictures is used.
+    """
+
+    photographs: tuple[Photographs, ...] = Field(min_length=1)
+    composed: Composed | None = None
+    leave_out: tuple[str, ...] = ()
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """How often each source is drawn; the scenes come last."""
+        composed = () if self.composed is None else (self.composed.weight,)
+        return (*(one.weight for one in self.photographs), *composed)
+
+
+class HeadData(PictureData):
+    """What the head learns from.
+
+    Attributes:
         absent: Share of the episodes whose thing is not in the query.
         elsewhere: Share of these whose query is of another source, or of another group of scenes.
         several: Share of the episodes with two to four examples.
@@ -80,9 +97,6 @@ class HeadData(Part):
         placeless: Share that is not told where the examples' things are.
     """
 
-    photographs: tuple[Photographs, ...] = Field(min_length=1)
-    composed: Composed | None = None
-    leave_out: tuple[str, ...] = ()
     absent: Share = 0.2
     elsewhere: Share = 0.4
     several: Share = 0.25
