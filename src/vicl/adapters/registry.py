@@ -38,6 +38,12 @@ class Adapter:
     make: Callable[[Path, str | None, torch.device], Any]
     extra: str = "transformers"
 
+    @property
+    def call(self) -> str:
+        """How a model of the family is loaded, with a network."""
+        loader = {"segmenter": "segmenter", "detector": "segmenter", "encoder": "encoder"}
+        return f'vicl.load_{loader.get(self.role, "model")}("hub:{self.example}")'
+
 
 def _sam(folder: Path, name: str | None, device: torch.device) -> Any:
     from vicl.adapters.sam import Sam
@@ -75,6 +81,12 @@ def _owlv2(folder: Path, name: str | None, device: torch.device) -> Any:
     return OWLv2(folder, name=name, device=device)
 
 
+def _encoder(folder: Path, name: str | None, device: torch.device) -> Any:
+    from vicl.adapters.transformers_encoder import TransformersEncoder
+
+    return TransformersEncoder(folder, name=name, device=device)
+
+
 _USES: Final = {row.name: row.use for row in SEGMENTERS}
 
 ADAPTERS: Final[tuple[Adapter, ...]] = (
@@ -106,7 +118,7 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
         "sam3-tracker",
         "segmenter",
         _USES["sam3-tracker"],
-        "a folder that save_pretrained of Sam3TrackerModel wrote",
+        "owner/name",
         frozenset({"sam3_tracker", "sam3_tracker_video"}),
         _sam,
     ),
@@ -141,6 +153,25 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
         "google/owlv2-base-patch16-ensemble",
         frozenset({"owlv2"}),
         _owlv2,
+    ),
+    Adapter(
+        "transformers-encoder",
+        "encoder",
+        "features of DINOv2, DINOv3, CLIP or SigLIP; matching:owner/name answers with them",
+        "facebook/dinov2-small",
+        frozenset(
+            {
+                "dinov2",
+                "dinov2_with_registers",
+                "dinov3_vit",
+                "dinov3_convnext",
+                "clip",
+                "clip_vision_model",
+                "siglip",
+                "siglip_vision_model",
+            }
+        ),
+        _encoder,
     ),
 )
 
