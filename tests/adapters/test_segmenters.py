@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,27 +39,41 @@ PROMPTS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="session")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for each kind."""
-    root = tmp_path_factory.mktemp("segmenters")
-    for kind in tiny.SEGMENTERS:
-        tiny.save(kind, root / kind)
-    return root
+class Zoo:
+    """Saves and loads a random one of each kind, when it is first asked for."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.loaded: dict[str, Segmenter] = {}
+
+    def folder(self, kind: str) -> Path:
+        if not (self.root / kind).is_dir():
+            tiny.save(kind, self.root / kind)
+        return self.root / kind
+
+    def __getitem__(self, kind: str) -> Segmenter:
+        if kind not in self.loaded:
+            drawing = f"+{self.folder('sam')}" if kind == "grounding-dino" else ""
+            source = f"{self.folder(kind)}{drawing}"
+            self.loaded[kind] = vicl.load_segmenter(source, device="cpu")
+        return self.loaded[kind]
 
 
 @pytest.fixture(scope="session")
-def loaded(folders: Path) -> dict[str, Segmenter]:
-    drawing = {"grounding-dino": f"+{folders / 'sam'}"}
-    return {
-        kind: vicl.load_segmenter(f"{folders / kind}{drawing.get(kind, '')}", device="cpu")
-        for kind in tiny.SEGMENTERS
-    }
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zoo]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vicl.adapters.grounding_dino._SHORTER", 224)
+        yield Zoo(tmp_path_factory.mktemp("segmenters"))
 
 
-@pytest.fixture(params=tiny.SEGMENTERS)
-def segmenter(request: pytest.FixtureRequest, loaded: dict[str, Segmenter]) -> Segmenter:
-    return loaded[request.param]
+def quick_first(kinds: Iterable[str]) -> list[Any]:
+    """One kind is quick; together they take seconds."""
+    return [kind if kind == "sam" else pytest.param(kind, marks=pytest.mark.slow) for kind in kinds]
+
+
+@pytest.fixture(params=quick_first(tiny.SEGMENTERS))
+def segmenter(request: pytest.FixtureRequest, zoo: Zoo) -> Segmenter:
+    return zoo[request.param]
 
 
 def same(one: Candidates, other: Candidates) -> bool:
@@ -77,8 +92,8 @@ def test_every_way_that_it_takes_is_answered_alike_alone_and_among_others(
     assert image.size == SIZE
     ways = [way for way in PROMPTS if way in segmenter.accepts]
     prompts = [vicl.MaskPrompt(**PROMPTS[way]) for way in ways]
-    # Text and geometry together: the first says what, the second which.
-    if "text" in ways:
+    # Together the first says what, the second which.
+    if {"text", "points"} <= segmenter.accepts:
         prompts.append(vicl.MaskPrompt([(10, 20)], text="a cat"))
     together = image.many(prompts)
     again = segmenter.encode(torch.from_numpy(PHOTO).permute(2, 0, 1) / 255)
@@ -99,19 +114,18 @@ def test_ways_that_it_does_not_take_are_refused(segmenter: Segmenter) -> None:
             image.many([vicl.MaskPrompt(**PROMPTS[way])])
 
 
-def test_rows_of_the_registry_say_what_is_taken(loaded: dict[str, Segmenter]) -> None:
+@pytest.mark.slow
+def test_rows_of_the_registry_say_what_is_taken(zoo: Zoo) -> None:
     rows = {row.name: row for row in SEGMENTERS}
     for adapter in ADAPTERS:
         if adapter.role in ("segmenter", "detector"):
-            taken = {loaded[kind].accepts for kind in adapter.kinds if kind in loaded}
+            taken = {zoo[kind].accepts for kind in adapter.kinds if kind in tiny.SEGMENTERS}
             assert taken == {rows[adapter.name].accepts}
 
 
-@pytest.mark.parametrize("kind", tiny.SAMS)
-def test_a_point_may_mean_three_things_more_mean_one(
-    kind: str, loaded: dict[str, Segmenter]
-) -> None:
-    image = loaded[kind].encode(PHOTO)
+@pytest.mark.parametrize("kind", quick_first(tiny.SAMS))
+def test_a_point_may_mean_three_things_more_mean_one(kind: str, zoo: Zoo) -> None:
+    image = zoo[kind].encode(PHOTO)
     assert isinstance(image, EncodedImage)
     assert len(image.masks([(10, 20)])) == 3
     assert len(image.masks([(10, 20), (70, 30)], [1, 0])) == 1
@@ -123,7 +137,8 @@ def test_a_point_may_mean_three_things_more_mean_one(
     assert len(image.everything(grid=2, min_score=0.0, min_stability=0.0)) >= 1
 
 
-def test_sam_sees_what_the_library_prepares(folders: Path, loaded: dict[str, Segmenter]) -> None:
+@pytest.mark.slow
+def test_sam_sees_what_the_library_prepares(zoo: Zoo) -> None:
     """Also a guard: the processor without torchvision has gone missing between releases."""
     from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPil
 
@@ -131,7 +146,7 @@ def test_sam_sees_what_the_library_prepares(folders: Path, loaded: dict[str, Seg
         size={"longest_edge": 64}, pad_size={"height": 64, "width": 64}
     )
     given = processor(PHOTO, return_tensors="pt")
-    model = transformers.SamModel.from_pretrained(folders / "sam").eval()
+    model = transformers.SamModel.from_pretrained(zoo.folder("sam")).eval()
     corner = torch.tensor([[[[10 * 64 / 90, 20 * 28 / 40]]]])
     with torch.no_grad():
         out = model(given["pixel_values"], input_points=corner)
@@ -139,7 +154,7 @@ def test_sam_sees_what_the_library_prepares(folders: Path, loaded: dict[str, Seg
         out.pred_masks, given["original_sizes"], given["reshaped_input_sizes"]
     )
     order = out.iou_scores[0, 0].argsort(descending=True)
-    found = loaded["sam"].encode(PHOTO).many([vicl.MaskPrompt([(10, 20)])])[0]
+    found = zoo["sam"].encode(PHOTO).many([vicl.MaskPrompt([(10, 20)])])[0]
     differ = expected[0][order].numpy() != found.masks
     assert differ.mean() < 1e-3
     assert np.allclose(found.scores, out.iou_scores[0, 0][order].clamp(0, 1), atol=1e-4)

@@ -234,7 +234,45 @@ SEGMENTERS: dict[str, Callable[[Path], Any]] = {
 """By model_type: saves a random one."""
 
 
+def _seggpt() -> Any:
+    lib = library()
+    config = lib.SegGptConfig(
+        hidden_size=32,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        image_size=[64, 32],
+        patch_size=8,
+        mlp_dim=32,
+        pretrain_image_size=16,
+        decoder_hidden_size=8,
+        merge_index=0,
+        intermediate_hidden_state_indices=[0, 1, 2, 3],
+    )
+    return lib.SegGptForImageSegmentation(config)
+
+
+def _owlv2() -> Any:
+    lib = library()
+    vision = {
+        "hidden_size": 32,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": 64,
+        "patch_size": 8,
+    }
+    config = lib.Owlv2Config(text_config=WORDS, vision_config=vision, projection_dim=16)
+    return lib.Owlv2ForObjectDetection(config)
+
+
+ENGINES: dict[str, Callable[[Path], Any]] = {
+    "seggpt": functools.partial(_saved, _seggpt),
+    "owlv2": functools.partial(_saved, _owlv2),
+}
+"""By model_type: saves a random one."""
+
+
 def save(kind: str, folder: Path) -> None:
-    """Save a random segmenter, or detector, of a kind."""
+    """Save a random segmenter, detector or engine of a kind."""
     torch.manual_seed(0)
-    SEGMENTERS[kind](folder)
+    (SEGMENTERS | ENGINES)[kind](folder)

@@ -76,7 +76,7 @@ class Flood:
             if prompt.box is not None:
                 at = prompt.box.reshape(2, 2).mean(0, keepdims=True)
             if prompt.mask is not None and not len(at):
-                at = np.argwhere(prompt.mask)[:1, ::-1]
+                at = np.argwhere(prompt.mask).mean(0, keepdims=True)[:, ::-1]
             column, row = at[0].astype(int)
             mask = (numbers == numbers[row, column])[None]
             return Candidates(mask, np.array([0.9], np.float32))
@@ -131,9 +131,11 @@ def test_objects_are_drawn_each() -> None:
 
 
 def test_what_is_no_mask_is_left_to_the_engine() -> None:
-    pictures = Prompt([(EXAMPLE[0], EXAMPLE[0])], QUERY)
-    (answer,) = redrawn(Rough(), Flood("points")).answer([pictures])
-    assert torch.equal(answer.image, Rough().answer([pictures])[0].image)
+    noise = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), dtype=np.uint8)
+    for output in (noise, EXAMPLE[0]):  # a picture; a mask in colours
+        pictures = Prompt([(EXAMPLE[0], output)], QUERY)
+        (answer,) = redrawn(Rough(), Flood("points")).answer([pictures])
+        assert torch.equal(answer.image, Rough().answer([pictures])[0].image)
 
 
 def test_a_segmenter_of_words_alone_is_refused() -> None:

@@ -30,7 +30,7 @@ from vicl.engine import (
     drawn,
 )
 from vicl.images import to_levels
-from vicl.models.matching.engine import output_kind
+from vicl.models.matching.engine import ground_first, is_plain, output_kind
 from vicl.prompt import Prompt
 
 _FITS: Final = 0.6
@@ -84,9 +84,8 @@ class Redrawn:
         ]
 
     def _marks(self, prompt: Prompt) -> bool:
-        """Whether the examples' outputs are masks of one class."""
-        kind = output_kind([drawn(example)[1] for example in prompt.examples])
-        return kind.name == "mask" and len(kind.colours) == 2
+        """Whether the examples' outputs are masks of one class, black and white."""
+        return _are_masks(prompt)
 
     def _redrawn(self, prompt: Prompt, first: Filled) -> Filled:
         chances = first.image.mean(0).cpu().numpy().astype(np.float32)
@@ -122,9 +121,7 @@ class RedrawnParts(Redrawn):
         return RedrawnParts(asked, self.segmenter, masks=masks)
 
     def _marks(self, prompt: Prompt) -> bool:
-        outputs = [drawn(example)[1] for example in prompt.examples]
-        kind = output_kind(outputs, masks=self.masks)
-        return kind.name == "mask" and len(kind.colours) == 2
+        return _are_masks(prompt, masks=self.masks)
 
 
 def redrawn(engine: InContextModel, segmenter: Segmenter) -> Redrawn:
@@ -162,6 +159,11 @@ def redraw(
         )
         found[mask & (found == 0)] = number
     return found
+
+
+def _are_masks(prompt: Prompt, *, masks: bool = False) -> bool:
+    kind = output_kind([drawn(example)[1] for example in prompt.examples], masks=masks)
+    return kind.name == "mask" and is_plain(ground_first(kind))
 
 
 def _best(

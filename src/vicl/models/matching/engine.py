@@ -169,7 +169,7 @@ class Matching:
         kind = output_kind([output for _, output in pairs], masks=self.masks)
         if kind.name != "mask" or len(kind.colours) < 2:
             return None
-        colours = _ground_first(kind)
+        colours = ground_first(kind)
         with torch.inference_mode():
             views = [self._view(image) for image, _ in pairs]
             maps = [_maps(output, colours) for _, output in pairs]
@@ -256,7 +256,7 @@ def _unknown(output: Float[Tensor, "3 h w"]) -> float | None:
     return float(unknown.mean()) if float((unknown + ends).mean()) > _PLAIN else None
 
 
-def _ground_first(kind: OutputKind) -> Float[Tensor, "k 3"]:
+def ground_first(kind: OutputKind) -> Float[Tensor, "k 3"]:
     """The palette: black first where it is there, else the most frequent colour."""
     colours = torch.from_numpy(kind.colours)
     dark = colours.sum(1)
@@ -267,7 +267,7 @@ def _ground_first(kind: OutputKind) -> Float[Tensor, "k 3"]:
 
 def _maps(output: Float[Tensor, "3 h w"], colours: Float[Tensor, "k 3"]) -> Float[Tensor, "k h w"]:
     """Shares of the ground and of each class; gray between black and white is of neither."""
-    if not _is_plain(colours):
+    if not is_plain(colours):
         return torch.from_numpy(shares(output.permute(1, 2, 0).numpy(), colours.numpy()))
     level = output.mean(0)
     level = torch.where((255 * level).round() == UNKNOWN, 0.5, level)
@@ -293,7 +293,7 @@ def _marks(maps: Float[Tensor, "k h w"], side: int) -> list[Marks]:
     return [Marks(part, 1 - part) for part in maps[1:]]
 
 
-def _is_plain(colours: Float[Tensor, "k 3"]) -> bool:
+def is_plain(colours: Float[Tensor, "k 3"]) -> bool:
     """Whether a palette is black and white, as the masks of tasks are."""
     return len(colours) == 2 and float(colours[0].max()) < 0.1 and float(colours[1].min()) > 0.9
 
