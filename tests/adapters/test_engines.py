@@ -119,3 +119,33 @@ def test_owlv2_finds_the_examples_own_thing(folders: Path) -> None:
     (blank,) = engine.answer([Prompt([(image, np.zeros((40, 60), np.uint8))], QUERIES[0])])
     assert blank.image.max() == 0
     assert blank.presence == 0
+
+
+def test_examples_and_query_are_pasted_without_overlap() -> None:
+    from vicl.adapters.sam3_composite import paste
+
+    sizes = [(40, 80), (30, 30), (50, 20)]
+    images = [
+        torch.full((3, *size), level) for size, level in zip(sizes, (0.2, 0.6, 1), strict=True)
+    ]
+    picture, places = paste(images, 64)
+    assert picture.shape == (64, 64, 3)
+    for (top, left, height, width), level in zip(places, (51, 153, 255), strict=True):
+        part = picture[top : top + height, left : left + width]
+        assert (part == level).all()
+        assert (picture == level).all(2).sum() == height * width
+    assert places[0][2:] == (32, 64)  # the query is wide, so it has the upper half
+
+
+def test_means_in_boxes_are_those_of_mask_r_cnn() -> None:
+    """On a ramp the mean of a cell is the ramp's value in its middle."""
+    from vicl.adapters.sam3_composite import roi_align
+
+    rows, columns = torch.meshgrid(torch.arange(12.0), torch.arange(16.0), indexing="ij")
+    ramp = torch.stack([rows, 3 * columns])[None]
+    box = torch.tensor([[2.0, 1.0, 11.0, 8.0]])
+    (found,) = roi_align(ramp, [box], 3)
+    down = 1 + 7 / 3 * (torch.arange(3) + 0.5)
+    across = 2 + 3 * (torch.arange(3) + 0.5)
+    assert torch.allclose(found[0], down[:, None].expand(3, 3), atol=1e-4)
+    assert torch.allclose(found[1], 3 * across[None].expand(3, 3), atol=1e-4)

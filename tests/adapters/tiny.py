@@ -268,6 +268,7 @@ def _owlv2() -> Any:
 ENGINES: dict[str, Callable[[Path], Any]] = {
     "seggpt": functools.partial(_saved, _seggpt),
     "owlv2": functools.partial(_saved, _owlv2),
+    "sam3_video": _save_sam3,
 }
 """By model_type: saves a random one."""
 

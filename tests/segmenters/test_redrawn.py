@@ -144,6 +144,7 @@ def test_a_segmenter_of_words_alone_is_refused() -> None:
         Redrawn(Rough(), Flood("text"))
 
 
+@pytest.mark.slow
 def test_loading_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vicl.loading.load_segmenter", lambda source, **_: Flood("points", source))
     engine: Any = vicl.load_model("copy+mine")

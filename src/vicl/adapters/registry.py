@@ -87,6 +87,12 @@ def _encoder(folder: Path, name: str | None, device: torch.device) -> Any:
     return TransformersEncoder(folder, name=name, device=device)
 
 
+def _sam3_composite(folder: Path, name: str | None, device: torch.device) -> Any:
+    from vicl.adapters.sam3_composite import Sam3Composite
+
+    return Sam3Composite(folder, name=name, device=device)
+
+
 _USES: Final = {row.name: row.use for row in SEGMENTERS}
 
 ADAPTERS: Final[tuple[Adapter, ...]] = (
@@ -145,6 +151,14 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
         "BAAI/seggpt-vit-large",
         frozenset({"seggpt"}),
         _seggpt,
+    ),
+    Adapter(
+        "sam3-composite",
+        "engine",
+        "SAM 3 asked by examples: they are pasted beside the query, with boxes on what they mark",
+        "facebook/sam3",
+        frozenset({"sam3_video"}),
+        _sam3_composite,
     ),
     Adapter(
         "owlv2",

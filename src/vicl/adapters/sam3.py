@@ -41,7 +41,10 @@ def _of_concepts(key: str) -> bool:
     return key.startswith("detector_model.")
 
 
-_CONCEPTS: Final = Architecture("Sam3Config", "Sam3Model", wanted=_of_concepts)
+CONCEPTS: Final = Architecture("Sam3Config", "Sam3Model", wanted=_of_concepts)
+
+PART: Final = {"sam3_video": "detector_config"}
+"""Where in the configuration the model of names is described."""
 
 
 class Sam3:
@@ -69,11 +72,11 @@ class Sam3:
         device: torch.device | str = "cpu",
     ) -> None:
         path = Path(folder)
-        part, fields = open_folder(path, {"sam3_video": "detector_config"}, "a segmenter")
+        part, fields = open_folder(path, PART, "a segmenter")
         self.name = path.resolve().name if name is None else name
         self.weights_hash: str | None = hash_file(path / WEIGHTS)
         self._colours = colours_of(path, HALF)
-        self._model = build(_CONCEPTS, fields.get(part, {}), path, device=device)
+        self._model = build(CONCEPTS, fields.get(part, {}), path, device=device)
         config = self._model.config
         text = config.text_config
         self._words = Words(path, "clip", count=text.vocab_size, most=text.max_position_embeddings)
