@@ -22,6 +22,7 @@ import argparse
 import importlib.util
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -223,7 +224,9 @@ def random_walker(photo: Photo) -> Ask:
     def ask(prompt: MaskPrompt) -> Candidates:
         marked = seeds(prompt, photo.shape[:2])
         walked: Any = walk
-        found = walked(lab, marked.astype(np.int32), beta=130, mode="cg_j", channel_axis=2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of chances a little outside [0, 1]
+            found = walked(lab, marked.astype(np.int32), beta=130, mode="cg_j", channel_axis=2)
         return one_mask(found == 1)
 
     return ask
