@@ -84,7 +84,7 @@ def test_seggpt_gives_what_the_library_gives(folders: Path) -> None:
     """Preparation and result, by the library's processor without torchvision."""
     from transformers.models.seggpt.image_processing_pil_seggpt import SegGptImageProcessorPil
 
-    processor = SegGptImageProcessorPil(size={"height": 32, "width": 32})
+    processor: Any = SegGptImageProcessorPil(size={"height": 32, "width": 32})
     model = transformers.SegGptForImageSegmentation.from_pretrained(folders / "seggpt").eval()
     (image, output), query = EXAMPLES[0], QUERIES[0]
     given = processor(
@@ -126,7 +126,7 @@ def test_examples_and_query_are_pasted_without_overlap() -> None:
 
     sizes = [(40, 80), (30, 30), (50, 20)]
     images = [
-        torch.full((3, *size), level) for size, level in zip(sizes, (0.2, 0.6, 1), strict=True)
+        torch.full((3, *size), level) for size, level in zip(sizes, (0.2, 0.6, 1.0), strict=True)
     ]
     picture, places = paste(images, 64)
     assert picture.shape == (64, 64, 3)

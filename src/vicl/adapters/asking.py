@@ -54,7 +54,7 @@ def things(
     if len(masks) > 1:
         masks = np.concatenate([masks.any(0)[None], masks])
         scores = np.concatenate([scores.max(keepdims=True), scores])
-    there = masks.any((1, 2))
+    there = np.asarray(masks.any((1, 2)))
     masks, scores = masks[there], scores[there]
     scores = scores * np.array([_fit(mask, prompt) for mask in masks], np.float32)
     order = np.argsort(-scores, kind="stable")

@@ -123,9 +123,10 @@ class OWLv2:
         wanted = [np.array(found.box, np.float32) for found in component_boxes(marked, size)]
         _, classes = self._model.class_predictor(seen[1])
         chosen = [int(_ious(boxes, box).argmax()) for box in wanted]
-        return classes[0][chosen]
+        meant: Tensor = classes[0][chosen]
+        return meant
 
-    def _alike(self, query: np.ndarray, meant: Float[Tensor, "n d"]) -> tuple[_Boxes, Any]:
+    def _alike(self, query: np.ndarray, meant: Float[Tensor, "k d"]) -> tuple[_Boxes, Any]:
         """Boxes of the query that look like what is meant, the likeliest first, and chances."""
         if not len(meant):
             return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
@@ -157,7 +158,10 @@ class OWLv2:
         centre, sides = shares.split(2, 1)
         corners = torch.cat([centre - sides / 2, centre + sides / 2], 1).cpu().numpy()
         height, width = size
-        return np.clip(corners * max(size), 0, np.array([width, height] * 2)).astype(np.float32)
+        cut: _Boxes = np.clip(
+            corners * max(size), 0, np.array([width, height] * 2), dtype=np.float32
+        )
+        return cut
 
 
 def _ious(boxes: _Boxes, box: Float32[np.ndarray, " 4"]) -> Float32[np.ndarray, " n"]:

@@ -219,7 +219,7 @@ def roi_align(
             down = 2 * rows / max(1, grid.shape[1] - 1) - 1
             at = torch.stack(torch.meshgrid(across, down, indexing="xy"), -1)
             seen = F.grid_sample(grid[None], at[None], padding_mode="border", align_corners=True)
-            cells = seen[0].unflatten(2, (side, -1)).unflatten(1, (side, -1))
+            cells = seen[0].reshape(len(grid), side, len(rows) // side, side, len(columns) // side)
             found.append(cells.mean((2, 4)))
     return torch.stack(found)
 

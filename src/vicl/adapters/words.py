@@ -7,7 +7,7 @@ those are the library's own for the kind of model.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import torch
 from jaxtyping import Int
@@ -84,8 +84,8 @@ def _read(folder: Path, kind: str) -> tuple[dict[str, int], list[tuple[str, str]
             f"{display(folder)}: has no vocabulary, which text needs; expected {_TOGETHER}, or "
             f"{files}; get a whole copy of the model"
         )
-    pairs = [_pair(one) for one in merges] if isinstance(merges, list) else None
-    if not _is_vocabulary(vocabulary) or pairs is None or None in pairs:
+    pairs = [_pair(one) for one in merges] if isinstance(merges, list) else [None]
+    if not _is_vocabulary(vocabulary) or None in pairs:
         raise ModelError(f"{display(path)}: holds no vocabulary of words and their numbers")
     return vocabulary, [pair for pair in pairs if pair]
 
@@ -98,15 +98,17 @@ def _lines(path: Path) -> list[str]:
     return [line for line in text.splitlines() if not line.startswith("#version")]
 
 
-def _pair(said: object) -> tuple[str, ...] | None:
+def _pair(said: object) -> tuple[str, str] | tuple[()] | None:
     """A joined pair, of which files have two spellings; empty for an empty line."""
-    parts = said.split() if isinstance(said, str) else said
-    if not isinstance(parts, list) or len(parts) not in (0, 2):
-        return None
-    return tuple(parts) if all(isinstance(part, str) for part in parts) else None
+    match said.split() if isinstance(said, str) else said:
+        case []:
+            return ()
+        case [str(one), str(other)]:
+            return one, other
+    return None
 
 
-def _is_vocabulary(said: object) -> bool:
+def _is_vocabulary(said: object) -> TypeGuard[dict[str, int]]:
     if not isinstance(said, dict) or not said:
         return False
     return all(type(number) is int and number >= 0 for number in said.values())

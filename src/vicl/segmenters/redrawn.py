@@ -126,8 +126,9 @@ class RedrawnParts(Redrawn):
 
 def redrawn(engine: InContextModel, segmenter: Segmenter) -> Redrawn:
     """An engine whose masks a segmenter draws, asked as the engine can be."""
-    kind = RedrawnParts if isinstance(engine, PartialModel) else Redrawn
-    return kind(engine, segmenter)
+    if isinstance(engine, PartialModel):
+        return RedrawnParts(engine, segmenter)
+    return Redrawn(engine, segmenter)
 
 
 def redraw(
@@ -193,7 +194,7 @@ def _prompts(
     """A part in every way that a segmenter takes, and in all of them together."""
     rows, columns = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
     box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
-    ways = {"points": _hearts(chances, part), "box": box, "mask": part}
+    ways: dict[str, object] = {"points": _hearts(chances, part), "box": box, "mask": part}
     taken = {way: said for way, said in ways.items() if way in accepts}
     prompts = [_prompt({way: said}) for way, said in taken.items()]
     return [*prompts, _prompt(taken)] if len(taken) > 1 else prompts
@@ -216,7 +217,7 @@ def _hearts(
     radius = 2 * float(depth.max())
     rows, columns = np.indices(part.shape, sparse=True)
     while len(found) < _POINTS and worth.max() > 0.25 * (depth * chances).max():
-        row, column = np.unravel_index(int(worth.argmax()), worth.shape)
+        row, column = divmod(int(worth.argmax()), worth.shape[1])
         found.append((column + 0.5, row + 0.5))
         near = (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
         worth = np.where(near, 0, worth)
