@@ -158,9 +158,8 @@ class OWLv2:
         centre, sides = shares.split(2, 1)
         corners = torch.cat([centre - sides / 2, centre + sides / 2], 1).cpu().numpy()
         height, width = size
-        cut: _Boxes = np.clip(
-            corners * max(size), 0, np.array([width, height] * 2), dtype=np.float32
-        )
+        limits = np.array([width, height] * 2)
+        cut: _Boxes = np.clip(corners * max(size), 0, limits).astype(np.float32)
         return cut
 
 

@@ -65,11 +65,8 @@ class Architecture:
     wanted: Callable[[str], bool] | None = None
 
 
-def library(use: str = "encoders") -> ModuleType:
+def library() -> ModuleType:
     """The transformers library.
-
-    Args:
-        use: What needs it, for the message.
 
     Raises:
         ModelError: If it is not installed.
@@ -78,7 +75,7 @@ def library(use: str = "encoders") -> ModuleType:
         import transformers
     except ImportError as error:
         raise ModelError(
-            f'{use} of the transformers library need it: pip install "vicl[transformers]"'
+            'models of the transformers library need it: pip install "vicl[transformers]"'
         ) from error
     return transformers
 

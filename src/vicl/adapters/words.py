@@ -39,7 +39,7 @@ class Words:
     def __init__(self, folder: Path, kind: str, *, count: int, most: int) -> None:
         self._name, self._count, self._most = display(folder), count, most
         vocabulary, merges = _read(folder, kind)
-        transformers = library("models")
+        transformers = library()
         try:
             if kind == "clip":
                 self._tokenizer = transformers.CLIPTokenizer(vocab=vocabulary, merges=merges)
