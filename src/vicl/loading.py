@@ -187,7 +187,7 @@ def load_segmenter(
     elif not path.is_dir():
         names = ", ".join(row.name for row in SEGMENTERS if row.folder)
         raise ValueError(
-            f"segmenter: got {name!r}, expected {names}, a model folder (there is none of this "
+            f"segmenter: got {name!r}, expected {names} or a model folder (there is none of this "
             "name), or a model on the hub as hub:owner/name"
         )
     from vicl.models.promptable import PromptableNet

@@ -52,7 +52,7 @@ def things(
         prompt: What was asked.
     """
     if len(masks) > 1:
-        masks = np.concatenate([masks.any(0)[None], masks])
+        masks = np.concatenate([masks.any(0, keepdims=True), masks])
         scores = np.concatenate([scores.max(keepdims=True), scores])
     there = np.asarray(masks.any((1, 2)))
     masks, scores = masks[there], scores[there]

@@ -8,6 +8,7 @@ from typing import Any, Final
 import torch
 
 from vicl.adapters.registry import ADAPTERS, Role, adapter_for
+from vicl.adapters.stable_diffusion import FILES, INDEX
 from vicl.adapters.transformers_folder import PREPROCESSOR, read_json
 from vicl.files import display
 from vicl.storage.folder import CONFIG, WEIGHTS, ModelError
@@ -20,6 +21,7 @@ HUB_FILES: Final = (
     "vocab.json",
     "merges.txt",
     "vocab.txt",
+    *FILES,
 )
 """What is fetched of a model on the hub, if it is there."""
 
@@ -54,6 +56,9 @@ def open_adapter(
 
 def _kind(folder: Path) -> str | None:
     """What a folder says that it holds, in the words of the libraries; None if it says nothing."""
+    if (folder / INDEX).is_file():
+        pipeline = read_json(folder / INDEX).get("_class_name")
+        return pipeline if isinstance(pipeline, str) else None
     if not (folder / CONFIG).is_file():
         return None
     said = read_json(folder / CONFIG).get("model_type")

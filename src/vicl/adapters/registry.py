@@ -93,6 +93,12 @@ def _sam3_composite(folder: Path, name: str | None, device: torch.device) -> Any
     return Sam3Composite(folder, name=name, device=device)
 
 
+def _stable_diffusion(folder: Path, name: str | None, device: torch.device) -> Any:
+    from vicl.adapters.stable_diffusion import StableDiffusion
+
+    return StableDiffusion(folder, name=name, device=device)
+
+
 _USES: Final = {row.name: row.use for row in SEGMENTERS}
 
 ADAPTERS: Final[tuple[Adapter, ...]] = (
@@ -167,6 +173,15 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
         "google/owlv2-base-patch16-ensemble",
         frozenset({"owlv2"}),
         _owlv2,
+    ),
+    Adapter(
+        "stable-diffusion-inpaint",
+        "inpainter",
+        "Stable Diffusion 1.5 and XL for inpainting, on the canvas of a layout",
+        "stable-diffusion-v1-5/stable-diffusion-inpainting",
+        frozenset({"StableDiffusionInpaintPipeline", "StableDiffusionXLInpaintPipeline"}),
+        _stable_diffusion,
+        extra="diffusers",
     ),
     Adapter(
         "transformers-encoder",

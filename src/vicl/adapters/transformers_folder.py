@@ -273,6 +273,21 @@ def _known(
     return found
 
 
+def plain(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a configuration is numbers, words and short lists of either, its numbers bounded.
+
+    Raises:
+        ModelError: If a number is too large.
+    """
+    found = {}
+    for key, value in fields.items():
+        words = isinstance(value, list) and len(value) <= 64
+        if value is None or _is_plain(value) or (words and all(type(w) is str for w in value)):
+            _check_number(key, value)
+            found[key] = value
+    return found
+
+
 def _is_plain(value: object) -> bool:
     """A number or a word, or a short list of numbers or of lists of numbers."""
     if isinstance(value, list):
@@ -283,7 +298,7 @@ def _is_plain(value: object) -> bool:
 
 def _check_number(key: str, value: Any) -> None:
     most = _MOST_LAYERS if _LAYERS.search(key) else _LARGEST if key == "image_size" else _MOST
-    if key == "num_channels" and value != 3:
+    if key == "num_channels" and value not in (3, None):
         raise ModelError("its images have other channels than red, green and blue")
     numbers = value if isinstance(value, list) else [value]
     for number in numbers:

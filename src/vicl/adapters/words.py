@@ -38,17 +38,7 @@ class Words:
 
     def __init__(self, folder: Path, kind: str, *, count: int, most: int) -> None:
         self._name, self._count, self._most = display(folder), count, most
-        vocabulary, merges = _read(folder, kind)
-        transformers = library()
-        try:
-            if kind == "clip":
-                self._tokenizer = transformers.CLIPTokenizer(vocab=vocabulary, merges=merges)
-            else:
-                self._tokenizer = transformers.BertTokenizer(vocab=vocabulary)
-        except Exception as error:  # the library's errors share no base class but Exception
-            raise ModelError(
-                f"{self._name}: its vocabulary cannot be used ({reason(error)}); get a whole copy"
-            ) from error
+        self._tokenizer = tokenizer(folder, kind)
 
     def __call__(self, text: str) -> Int[Tensor, "1 n"]:
         """Numbers of a text, with those of its start and end; what is too long is cut off.
@@ -63,6 +53,28 @@ class Words:
                 f"{self._count}; get whole copies of both"
             )
         return torch.tensor([numbers])
+
+
+def tokenizer(folder: Path, kind: str) -> Any:
+    """The library's tokenizer of a kind, with a folder's vocabulary.
+
+    Args:
+        folder: See :class:`Words`.
+        kind: Likewise.
+
+    Raises:
+        ModelError: If the files are missing or broken.
+    """
+    vocabulary, merges = _read(folder, kind)
+    transformers = library()
+    try:
+        if kind == "clip":
+            return transformers.CLIPTokenizer(vocab=vocabulary, merges=merges)
+        return transformers.BertTokenizer(vocab=vocabulary)
+    except Exception as error:  # the library's errors share no base class but Exception
+        raise ModelError(
+            f"{display(folder)}: its vocabulary cannot be used ({reason(error)}); get a whole copy"
+        ) from error
 
 
 def _read(folder: Path, kind: str) -> tuple[dict[str, int], list[tuple[str, str]]]:

@@ -215,7 +215,7 @@ def _hearts(
     worth = depth * chances
     found: list[tuple[float, float]] = []
     radius = 2 * float(depth.max())
-    rows, columns = np.indices(part.shape, sparse=True)
+    rows, columns = np.arange(part.shape[0])[:, None], np.arange(part.shape[1])
     while len(found) < _POINTS and worth.max() > 0.25 * (depth * chances).max():
         row, column = divmod(int(worth.argmax()), worth.shape[1])
         found.append((column + 0.5, row + 0.5))
