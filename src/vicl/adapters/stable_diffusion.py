@@ -194,7 +194,8 @@ def _library() -> ModuleType:
         raise ModelError(
             'models of the diffusers library need it: pip install "vicl[diffusers]"'
         ) from error
-    return diffusers
+    found: ModuleType = diffusers
+    return found
 
 
 def _scheduler(diffusers: ModuleType, folder: Path) -> Any:
