@@ -391,7 +391,7 @@ def test_simulated_clicks_go_to_the_largest_error() -> None:
     wanted = np.zeros((40, 60), bool)
     wanted[10:30, 10:50] = True
     assert next_click(np.zeros_like(wanted), wanted)[1] == 1
-    (x, y), label = next_click(wanted | (np.arange(60) >= 40), wanted)
+    (x, _), label = next_click(wanted | (np.arange(60) >= 40), wanted)
     assert label == 0
     assert x > 44
     answers = iter((wanted & (np.arange(60) < 30), wanted))
