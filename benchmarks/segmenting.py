@@ -356,7 +356,7 @@ def main() -> int:
             console.print(table(f"{source}: IoU, best candidate / first", found))
             console.print(f"{source}: {latency(segmenter, wanted)}")
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"segmenting.py: {error}", file=sys.stderr)
         return 2
     return 0
 

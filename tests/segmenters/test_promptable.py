@@ -80,6 +80,8 @@ def test_a_prompt_in_shares_of_its_image() -> None:
     assert guide.labels.tolist() == [[1, 0]]
     assert guide.box.tolist() == [[0, 0.25, 0.5, 1]]
     assert (guide.earlier == -1).all()
+    many = guide_of(MaskPrompt(np.random.default_rng(0).uniform(0, 60, (10_000, 2))), SIZE)
+    assert many.labels.shape == (1, 64)
     without = guide_of(MaskPrompt(mask=np.ones(SIZE, bool)), SIZE)
     assert without.labels.tolist() == [[-1]]
     assert (without.box == -1).all()
@@ -90,7 +92,8 @@ def test_points_of_a_scribble_reach_its_ends() -> None:
     where = np.zeros(SIZE, bool)
     where[10, 5:65] = True
     points = spread_points(where, 5)
-    assert sorted(points[:, 0].tolist()) == [5.5, 20.5, 34.5, 50.5, 64.5] or len(points) == 5
+    assert len(points) == 5
+    assert np.diff(np.sort(points[:, 0])).min() > 10
     assert {5.5, 64.5} <= set(points[:, 0].tolist())
     assert (points[:, 1] == 10.5).all()
     assert len(spread_points(where & (np.arange(90) < 7), 5)) == 2

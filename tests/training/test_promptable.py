@@ -16,7 +16,7 @@ from tests.training.labelled import draw_labelled
 import vicl
 from vicl.cli import main
 from vicl.models.promptable.guidance import Guide
-from vicl.models.promptable.network import Candidates, PromptableConfig, PromptableNet
+from vicl.models.promptable.network import Odds, PromptableConfig, PromptableNet
 from vicl.training.matching.bank import open_bank
 from vicl.training.promptable import scores
 from vicl.training.promptable.objective import corrected, losses_of, next_clicks, shortened
@@ -112,7 +112,7 @@ def test_the_next_click_is_in_the_largest_error() -> None:
 
 def test_a_corrected_prompt_has_one_point_more() -> None:
     truth = torch.from_numpy(thing()).float()[None]
-    found = Candidates(torch.full((1, 3, SIDE, SIDE), -5.0), torch.tensor([[0.1, 0.9, 0.2]]))
+    found = Odds(torch.full((1, 3, SIDE, SIDE), -5.0), torch.tensor([[0.1, 0.9, 0.2]]))
     guide = first_prompt(
         np.random.default_rng(0),
         thing(),
@@ -133,12 +133,12 @@ def test_the_losses_heed_what_is_known_alone() -> None:
     masks[:, 2, 150:] = 20
     unknown = truth.clone()
     unknown[:, 150:] = -1
-    each, overlaps = losses_of(Candidates(masks, torch.zeros(1, 3)), unknown)
+    each, overlaps = losses_of(Odds(masks, torch.zeros(1, 3)), unknown)
     assert float(each[0, 0]) < 1e-3
     assert float(each[0, 1]) > 5
     assert float(each[0, 2]) < 1e-3
     assert overlaps.tolist() == [[1, 0, 1]]
-    each, overlaps = losses_of(Candidates(masks, torch.zeros(1, 3)), truth)
+    each, overlaps = losses_of(Odds(masks, torch.zeros(1, 3)), truth)
     assert float(each[0, 2]) > 1
     assert float(overlaps[0, 2]) == pytest.approx(5400 / (5400 + 42 * SIDE))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Final, TypeAlias
 
@@ -72,39 +73,44 @@ class Promptable:
             size,
             self.accepts,
             partial(self._answer, neck, levels),
-            partial(self._answer, neck, size),
+            partial(self._sketch, neck, size),
         )
 
     @property
     def _device(self) -> torch.device:
         return self.net.masks.weight.device
 
-    @torch.no_grad()
-    def _answer(
-        self, neck: Neck, image: Levels | tuple[int, int], prompts: Sequence[MaskPrompt]
+    def _answer(self, neck: Neck, image: Levels, prompts: Sequence[MaskPrompt]) -> list[Candidates]:
+        picture = neck.picture[0].cpu()
+        return [
+            replace(found, masks=_enlarged(odds, image, picture))
+            for odds, found in self._found(neck, (image.shape[0], image.shape[1]), prompts)
+        ]
+
+    def _sketch(
+        self, neck: Neck, size: tuple[int, int], prompts: Sequence[MaskPrompt]
     ) -> list[Candidates]:
-        """Answer prompts on an image; by its size alone with masks as the network draws them."""
+        return [found for _, found in self._found(neck, size, prompts)]
+
+    @torch.no_grad()
+    def _found(
+        self, neck: Neck, size: tuple[int, int], prompts: Sequence[MaskPrompt]
+    ) -> list[tuple[Float[Tensor, "n p p"], Candidates]]:
+        """Log-odds, best first, and the masks as the network draws them."""
+        answers = []
         # One by one: a network of this size gains nothing by batches on a processor, and so each
         # prompt gets to the last bit what it would get alone.
-        found = []
         for prompt in prompts:
-            size = image if isinstance(image, tuple) else (image.shape[0], image.shape[1])
             guide = guide_of(prompt, size)
             asked = Guide(*(part.to(self._device) for part in vars(guide).values()))
             masks, ious = self.net(neck, asked)
             order = ious[0].argsort(descending=True, stable=True)
-            odds = masks[0][order]
+            odds, scores = masks[0][order].cpu(), ious[0][order].cpu()
             wide, narrow = ((odds > offset).sum((1, 2)) for offset in (-_OFFSET, _OFFSET))
-            found.append(
-                Candidates(
-                    (odds > 0).cpu().numpy()
-                    if isinstance(image, tuple)
-                    else _enlarged(odds.cpu(), image, neck.picture[0].cpu()),
-                    ious[0][order].cpu().numpy(),
-                    (narrow / wide.clamp(min=1)).cpu().numpy(),
-                )
-            )
-        return found
+            stability = narrow / wide.clamp(min=1)
+            found = Candidates((odds > 0).numpy(), scores.numpy(), stability.numpy())
+            answers.append((odds, found))
+        return answers
 
 
 def _enlarged(

@@ -21,8 +21,8 @@ class Purpose(IntEnum):
     VARIANTS = 8
     COMPOSED = 9
     EPISODES = 10
-    ASKED = 11
-    CLICKS = 12
+    ASKED = 12
+    CLICKS = 13
 
 
 def numbers(seed: int, purpose: Purpose, *place: int) -> np.random.Generator:

@@ -17,6 +17,9 @@ from vicl.prompt import MaskPrompt
 SCRIBBLED: Final = 16
 """Points, at most, that stand for the scribbles of a label."""
 
+MOST: Final = 64
+"""Points of a label, at most, that the network is shown."""
+
 _LOOKED_AT: Final = 1024
 """Pixels of a scribble, at most, among which its points are chosen."""
 
@@ -29,15 +32,16 @@ def guide_of(prompt: MaskPrompt, size: tuple[int, int]) -> Guide:
         size: (height, width) of the image.
     """
     height, width = size
-    points, labels = [prompt.points], [prompt.labels.astype(np.int64)]
+    points, labels = [], []
     for label in (1, 0):
+        told = [far_apart(prompt.points[prompt.labels == label], MOST)]
         if prompt.scribbles is not None:
-            spread = spread_points(prompt.scribbles == label, SCRIBBLED)
-            points.append(spread)
-            labels.append(np.full(len(spread), label))
-    at, told = np.concatenate(points) / (width, height), np.concatenate(labels)
+            told.append(spread_points(prompt.scribbles == label, SCRIBBLED))
+        points += told
+        labels += [label] * sum(map(len, told))
+    at, of = np.concatenate(points) / (width, height), np.array(labels, np.int64)
     if not len(at):
-        at, told = np.zeros((1, 2)), np.array([-1])
+        at, of = np.zeros((1, 2)), np.array([-1])
     box = np.full(4, -1.0)
     if prompt.box is not None:
         box = prompt.box / (width, height, width, height)
@@ -46,28 +50,35 @@ def guide_of(prompt: MaskPrompt, size: tuple[int, int]) -> Guide:
         earlier = shrunk_mask(prompt.mask)
     return Guide(
         torch.from_numpy(at).float()[None],
-        torch.from_numpy(told)[None],
+        torch.from_numpy(of)[None],
         torch.from_numpy(box).float()[None],
         earlier[None],
     )
 
 
 def spread_points(where: Bool[np.ndarray, "h w"], most: int) -> Float32[np.ndarray, "k 2"]:
-    """Points (x, y), far from one another, that stand for the pixels of a scribble.
-
-    The first is the one nearest to their mean, each next one the farthest from those before
-    (Gonzalez 1985); the same pixels give the same points.
-    """
+    """Points (x, y), far from one another, that stand for the pixels of a scribble."""
     rows, columns = np.nonzero(where)
-    if not len(rows):
-        return np.zeros((0, 2), np.float32)
-    pixels = np.stack([columns, rows], 1)[:: -(-len(rows) // _LOOKED_AT)] + 0.5
-    chosen = [int(((pixels - pixels.mean(0)) ** 2).sum(1).argmin())]
-    far = ((pixels - pixels[chosen[0]]) ** 2).sum(1)
+    every = max(1, -(-len(rows) // _LOOKED_AT))
+    pixels = np.stack([columns, rows], 1)[::every] + 0.5
+    return far_apart(pixels.astype(np.float32), most)
+
+
+def far_apart(points: Float32[np.ndarray, "n 2"], most: int) -> Float32[np.ndarray, "k 2"]:
+    """Some of the points: the one nearest to their mean, then always the farthest from those.
+
+    All of them where they are no more than `most`; of equal ones one, where they are more.
+
+    Source: Gonzalez, "Clustering to minimize the maximum intercluster distance", 1985.
+    """
+    if len(points) <= most:
+        return points
+    chosen = [int(((points - points.mean(0)) ** 2).sum(1).argmin())]
+    far = ((points - points[chosen[0]]) ** 2).sum(1)
     while len(chosen) < most and far.max() > 0:
         chosen.append(int(far.argmax()))
-        far = np.minimum(far, ((pixels - pixels[chosen[-1]]) ** 2).sum(1))
-    return pixels[chosen].astype(np.float32)
+        far = np.minimum(far, ((points - points[chosen[-1]]) ** 2).sum(1))
+    return points[chosen]
 
 
 def shrunk_mask(mask: Bool[np.ndarray, "h w"]) -> Float[Tensor, "f f"]:

@@ -72,7 +72,7 @@ class Neck(NamedTuple):
     compared: dict[str, Float[Tensor, "b _c _h _w"]]
 
 
-class Candidates(NamedTuple):
+class Odds(NamedTuple):
     """What a prompt may mean.
 
     Attributes:
@@ -137,7 +137,7 @@ class PromptableNet(Pretrained):
         }
         return Neck(coarse, middle, fine, picture, compared)
 
-    def forward(self, neck: Neck, guide: Guide) -> Candidates:
+    def forward(self, neck: Neck, guide: Guide) -> Odds:
         """Answer a prompt for each image."""
         guides, fine_guides = draw(guide, neck.compared)
         entered = self.enter(torch.cat([neck.middle, guides], 1))
@@ -151,7 +151,7 @@ class PromptableNet(Pretrained):
         grown = _grown(torch.cat([values, coarse], 1), neck.picture.shape[-1])
         finest = self.finest(torch.cat([grown, neck.picture - 0.5], 1))
         masks = grown[:, -self.config.masks :] + self.masks(finest)
-        return Candidates(masks, self._expected(masks, seen))
+        return Odds(masks, self._expected(masks, seen))
 
     def _expected(
         self, masks: Float[Tensor, "b n p p"], seen: Float[Tensor, "b c"]

@@ -14,14 +14,14 @@ from torch.utils.data import DataLoader, Dataset
 from vicl.training.job import Round, Seat
 from vicl.training.matching.bank import build_bank
 from vicl.training.matching.pictures import count_pictures, draw_pictures, listed
-from vicl.training.recipe.head import PictureData
+from vicl.training.recipe.head import Pictures
 
 LOOKING_SEED: Final = 2**31 - 1
 """Of what is drawn of the pictures that are held out."""
 
 
 def build_banks(
-    output: Path, data: PictureData, seed: int, encoder: str, workers: int
+    output: Path, data: Pictures, seed: int, encoder: str, workers: int
 ) -> tuple[Path, Path]:
     """Encode the pictures that are held out, and all others, unless the run has them already.
 

@@ -16,7 +16,7 @@ from vicl.images import open_image, to_rgb
 from vicl.models.matching.view import SIDE
 from vicl.training.matching.scenes import CutOuts, Labelled, compose_group, crop, stretch
 from vicl.training.recipe.data import RecipeError
-from vicl.training.recipe.head import Photographs, PictureData
+from vicl.training.recipe.head import Photographs, Pictures
 from vicl.training.seeds import Purpose, numbers
 
 
@@ -64,7 +64,7 @@ class Listed:
         return found.astype(np.int32)
 
 
-def listed(data: PictureData, *, held_out: bool) -> list[list[Listed]]:
+def listed(data: Pictures, *, held_out: bool) -> list[list[Listed]]:
     """The pictures of each of the photographs' folders: those that are held out, or all others.
 
     Raises:
@@ -112,7 +112,7 @@ def _lot(name: str) -> float:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
 
 
-def count_pictures(data: PictureData, photographs: Sequence[Sequence[Listed]]) -> int:
+def count_pictures(data: Pictures, photographs: Sequence[Sequence[Listed]]) -> int:
     """How many :func:`draw_pictures` gives."""
     found = sum(
         len(rows) * (1 + one.versions)
@@ -123,7 +123,7 @@ def count_pictures(data: PictureData, photographs: Sequence[Sequence[Listed]]) -
 
 
 def draw_pictures(
-    data: PictureData, photographs: Sequence[Sequence[Listed]], seed: int
+    data: Pictures, photographs: Sequence[Sequence[Listed]], seed: int
 ) -> Iterator[Drawn]:
     """All pictures of the bank, in order."""
     for number, (source, rows) in enumerate(zip(data.photographs, photographs, strict=True)):

@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from vicl.models.matching.view import FINE
 from vicl.models.promptable.guidance import Guide
-from vicl.models.promptable.network import Candidates, Neck, PromptableNet
+from vicl.models.promptable.network import Neck, Odds, PromptableNet
 from vicl.training.objectives.objective import Losses, Objective
 from vicl.training.promptable.prompts import depth_of
 from vicl.training.seeds import Purpose, numbers
@@ -73,7 +73,7 @@ class PromptableObjective(Objective):
 
 
 def losses_of(
-    found: Candidates, truth: Float[Tensor, "b p p"]
+    found: Odds, truth: Float[Tensor, "b p p"]
 ) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n"]]:
     """Of each candidate, cross-entropy plus 1 - Dice, and the IoU that it has.
 
@@ -101,9 +101,7 @@ def overlaps_of(
     return both / (answer | wanted).sum((2, 3)).clamp(min=1)
 
 
-def corrected(
-    rng: Generator, found: Candidates, truth: Float[Tensor, "b p p"], guide: Guide
-) -> Guide:
+def corrected(rng: Generator, found: Odds, truth: Float[Tensor, "b p p"], guide: Guide) -> Guide:
     """The prompts with one click more, in the largest error of the answer that is gone on with.
 
     That is the answer of the highest score, now and then the one that is truly the best, as of a

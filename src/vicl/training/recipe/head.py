@@ -66,8 +66,8 @@ class Composed(Part):
     scenes: int = Field(default=3, ge=2, le=8)
 
 
-class PictureData(Part):
-    """The pictures of a bank.
+class Pictures(Part):
+    """What any head learns from.
 
     Attributes:
         photographs: Folders of pictures with masks.
@@ -86,7 +86,7 @@ class PictureData(Part):
         return (*(one.weight for one in self.photographs), *composed)
 
 
-class HeadData(PictureData):
+class HeadData(Pictures):
     """What the head learns from.
 
     Attributes:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from vicl.models.promptable.network import PromptableConfig
-from vicl.training.recipe.head import PictureData, Share
+from vicl.training.recipe.head import Pictures, Share
 from vicl.training.settings import (
     BatchSize,
     Checkpoints,
@@ -20,7 +20,7 @@ from vicl.training.settings import (
 )
 
 
-class PromptableData(PictureData):
+class PromptableData(Pictures):
     """What the network learns from: what is asked for, and how.
 
     Attributes:
