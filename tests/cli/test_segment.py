@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import vicl as package
 from vicl.engine import Candidates
 from vicl.exports.candidates import all_as_answer, as_answer
 from vicl.images import save_image
+from vicl.segmenters.encoded import EncodedImage
 
 
 def draw(seed: int) -> tuple[Image.Image, np.ndarray]:
@@ -179,3 +181,36 @@ def test_overlapping_masks_as_one_answer() -> None:
     assert all_as_answer(none).mask is not None
     with pytest.raises(ValueError, match="candidates: got none"):
         as_answer(none)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_name_or_another_image_says_what_is_meant(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    """By a stand-in for a model that reads: it is given both, and finds a mask or none."""
+    asked: list[package.MaskPrompt] = []
+
+    class Reads:
+        name, weights_hash, accepts = "reads", None, frozenset({"text", "example"})
+
+        def encode(self, image: Image.Image) -> EncodedImage:
+            def answer(prompts: Sequence[package.MaskPrompt]) -> list[Candidates]:
+                asked.extend(prompts)
+                masks = np.zeros((int(there), 96, 128), bool)
+                masks[:, 10:20] = True
+                return [Candidates(masks, np.full(len(masks), 0.8, np.float32))] * len(prompts)
+
+            return EncodedImage((96, 128), self.accepts, answer)
+
+    monkeypatch.setattr("vicl.loading.load_segmenter", lambda *_, **__: Reads())
+    save_image(Image.fromarray((draw(1)[1] * 255).astype(np.uint8)), "shown.png")
+    result = vicl(
+        *("segment", "photos/a.jpg", "--text", "a sun", "--example", "dog.jpg", "shown.png"),
+        *("-o", "sun.png"),
+    )
+    assert result.exit_code == 0, result.stderr
+    assert asked[0].text == "a sun"
+    assert asked[0].example is not None
+    assert (asked[0].example[1] == draw(1)[1]).all()
+    assert (pixels("sun.png") == 255).sum() == (1280 if there else 0)
+    assert ("1 masks, scores 0.80" if there else "0 masks, scores none") in result.stderr

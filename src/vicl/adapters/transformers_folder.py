@@ -267,7 +267,7 @@ def _known(
         if isinstance(value, dict):
             if "model_type" in (usual[key] or ()) and depth < _DEEPEST:
                 found[key] = _known(value, usual[key], common, depth + 1)
-        elif _is_plain(value):
+        elif _is_plain(value) or (value is None and not isinstance(usual[key], dict)):
             _check_number(key, value)
             found[key] = value
     return found
@@ -291,16 +291,20 @@ def plain(fields: Mapping[str, Any]) -> dict[str, Any]:
 def _is_plain(value: object) -> bool:
     """A number or a word, or a short list of numbers or of lists of numbers."""
     if isinstance(value, list):
-        inner = [one for each in value for one in (each if isinstance(each, list) else [each])]
+        inner = _flat(value)
         return len(inner) <= 64 and all(isinstance(one, int) for one in inner)
     return isinstance(value, int | float | str)
+
+
+def _flat(values: list[Any]) -> list[Any]:
+    return [one for each in values for one in (each if isinstance(each, list) else [each])]
 
 
 def _check_number(key: str, value: Any) -> None:
     most = _MOST_LAYERS if _LAYERS.search(key) else _LARGEST if key == "image_size" else _MOST
     if key == "num_channels" and value not in (3, None):
         raise ModelError("its images have other channels than red, green and blue")
-    numbers = value if isinstance(value, list) else [value]
+    numbers = _flat(value) if isinstance(value, list) else [value]
     for number in numbers:
         if type(number) is int and abs(number) > most:
             raise ModelError(f"{key}: got {number}, expected at most {most}")

@@ -58,6 +58,14 @@ if TYPE_CHECKING:
         "transparent says nothing.",
     ),
     path("--mask", "FILE", "A coarse mask of the photograph's size: white is of the thing."),
+    text("--text", "WORDS", "What it is called: for a segmenter that reads (vicl models)."),
+    click.Option(
+        ["--example"],
+        nargs=2,
+        type=PATH,
+        metavar="IMAGE MASK",
+        help="Another image, and a mask of such a thing in it: likewise.",
+    ),
     flag("--everything", "All masks of the photograph; each is an object."),
     number(
         "--grid", 1, "--everything: points a side at which it asks.  [default: 16]", metavar="N"
@@ -141,7 +149,9 @@ def _run(photo: Path, given: Mapping[str, Any]) -> None:
     picture = to_rgb(open_image(photo, limit_pixels=given["limit_pixels"]))
     found = _masks(picture, prompt, given)
     name = given["name"]
-    answer = all_as_answer(found, name) if given["everything"] else as_answer(found, name)
+    # Where nothing of a name is there, the mask is empty.
+    several = given["everything"] or not len(found)
+    answer = all_as_answer(found, name) if several else as_answer(found, name)
     written = None
     if given["output"] is not None:
         numbered = given["everything"] and given["format_"] == "png"
@@ -151,9 +161,13 @@ def _run(photo: Path, given: Mapping[str, Any]) -> None:
             [query],
             format=given["format_"],
             classes=(name,),
-            samples=len(found) if given["candidates"] else 1,
+            samples=max(1, len(found)) if given["candidates"] else 1,
             beside=beside,
-            sources=[file for file in (given["scribble"], given["mask"]) if file is not None],
+            sources=[
+                file
+                for file in (given["scribble"], given["mask"], *(given["example"] or ()))
+                if file is not None
+            ],
             overwrite=given["overwrite"],
             tolerance=given["tolerance"] or 0.0,
             min_area=given["min_area"] or 1,
@@ -186,10 +200,12 @@ def _chosen(answer: Answer, given: Mapping[str, Any]) -> Answer:
 
 def _check(given: Mapping[str, Any]) -> None:
     """Refuse options that contradict one another, before anything is loaded."""
-    shown = any(given[way] for way in ("points", "outside", "box", "scribble", "mask"))
+    ways = ("points", "outside", "box", "scribble", "mask", "text", "example")
+    shown = any(given[way] for way in ways)
     if shown == given["everything"]:
         raise click.UsageError(
-            "give --point X,Y, --box X0,Y0,X1,Y1, --scribble FILE or --mask FILE; or --everything"
+            "give --point X,Y, --box X0,Y0,X1,Y1, --scribble FILE, --mask FILE, --text WORDS or "
+            "--example IMAGE MASK; or --everything"
         )
     if not given["everything"] and not (given["grid"] is given["min_score"] is None):
         raise click.UsageError("--grid and --min-score go with --everything")
@@ -216,6 +232,11 @@ def _prompt(given: Mapping[str, Any]) -> dict[str, Any]:
         asked["scribbles"] = _scribbles(given["scribble"], given["limit_pixels"])
     if given["mask"] is not None:
         asked["mask"] = _scribbles(given["mask"], given["limit_pixels"]) == 1
+    if given["text"] is not None:
+        asked["text"] = given["text"]
+    if given["example"]:
+        image, mask = given["example"]
+        asked["example"] = (image, _scribbles(mask, given["limit_pixels"]) == 1)
     return asked
 
 
