@@ -45,8 +45,8 @@ class Rough:
     def _one(self, query: np.ndarray) -> Filled:
         there = torch.from_numpy(red(query)).float()
         soft = torch.nn.functional.avg_pool2d(there[None], 7, 1, 3)[0]
-        numbers = torch.where(soft > 0.5, 1 + (torch.arange(SIZE[1]) > 32).int(), 0)
-        grown = (0.2 + soft).clamp(0, 1) * (soft > 0)
+        numbers = torch.where(soft > 0.43, 1 + (torch.arange(SIZE[1]) > 32).int(), 0)
+        grown = (0.2 + 0.7 * soft).clamp(0, 1) * (soft > 0)
         return Filled(grown.expand(3, -1, -1), objects=numbers if self.objects else None)
 
 

@@ -1,12 +1,12 @@
 """An engine finds what the examples mark, and a segmenter draws it: training-free.
 
 The engine's answer says where the thing is, roughly. Each connected part of it is put to the
-segmenter as points, a box and a mask, and of the masks that come back the one that fits the
-engine's chances best is drawn; if none fits, the part stays as the engine drew it.
+segmenter as points, a box and a mask; those of the masks that come back that fit the engine's
+chances are averaged, and both together decide. If none fits, the part stays as it was.
 
 Source: the idea of PerSAM (Zhang et al., ICLR 2024), Matcher (Liu et al., ICLR 2024) and GF-SAM
 (Zhang et al., NeurIPS 2024). Differs: the engine's chances, not raw likenesses, make the prompts
-and choose the masks.
+and weigh the masks.
 """
 
 from __future__ import annotations
@@ -33,8 +33,11 @@ from vicl.images import to_levels
 from vicl.models.matching.engine import ground_first, is_plain, output_kind
 from vicl.prompt import Prompt
 
-_FITS: Final = 0.6
+_FITS: Final = 0.8
 """A mask is taken from this expected IoU on, as a share of that of the engine's own."""
+
+_WEIGHT: Final = 0.3
+"""Of the segmenter's masks beside the engine's chances."""
 
 _MOST: Final = 32
 """So many parts are drawn anew at most: the largest."""
@@ -93,12 +96,11 @@ class Redrawn:
         if not numbers.any():
             return first
         image = self.segmenter.encode(to_levels(prompt.query))
-        numbers = redraw(image, chances, numbers)
-        mask = torch.from_numpy(numbers > 0)
-        agreed = torch.where(mask, first.image.mean(0), 1 - first.image.mean(0))
+        chances, numbers = redraw(image, chances, numbers)
+        fused = torch.from_numpy(chances)
         return Filled(
-            mask.float().expand(3, -1, -1).contiguous(),
-            (0.5 + 0.5 * agreed).clamp(0, 1),
+            fused.expand(3, -1, -1).contiguous(),
+            torch.maximum(fused, 1 - fused),
             first.log_likelihood,
             presence=first.presence,
             objects=None if first.objects is None else torch.from_numpy(numbers),
@@ -135,8 +137,8 @@ def redraw(
     image: PromptableImage,
     chances: Float32[np.ndarray, "h w"],
     numbers: Int[np.ndarray, "h w"],
-) -> Int[np.ndarray, "h w"]:
-    """Draw parts anew, each by the mask that fits best.
+) -> tuple[Float32[np.ndarray, "h w"], Int[np.ndarray, "h w"]]:
+    """Draw parts anew, each by the masks that fit it.
 
     Args:
         image: Encoded.
@@ -144,22 +146,40 @@ def redraw(
         numbers: Of the parts, from 1; 0 is none of them.
 
     Returns:
-        The parts anew; where several claim a pixel, the one with the lower number keeps it.
+        Both anew; where several parts claim a pixel, the one that had it keeps it, else the one
+        with the lower number gets it.
     """
     sizes = np.bincount(numbers.ravel())
     sizes[0] = 0
     chosen = np.argsort(-sizes, kind="stable")[:_MOST]
     chosen = np.sort(chosen[sizes[chosen] >= max(1, _LEAST * numbers.size)])
-    found = np.zeros_like(numbers)
-    # What stays is kept first: nothing that is drawn anew hides it.
-    stays = ~np.isin(numbers, chosen)
-    found[stays] = numbers[stays]
+    fused, found = chances.copy(), numbers.copy()
     for number in chosen:
-        mask = _best(
-            image, np.where((numbers == number) | (numbers == 0), chances, 0), number == numbers
-        )
-        found[mask & (found == 0)] = number
-    return found
+        part = numbers == number
+        free = part | (found == 0)
+        vote = _vote(image, np.where(free, chances, 0), part)
+        if vote is None:
+            continue
+        where = free & (part | (vote > 0))
+        fused[where] = (1 - _WEIGHT) * chances[where] + _WEIGHT * vote[where]
+        found[where] = np.where(fused[where] > 0.5, number, 0)
+    return fused, found
+
+
+def _vote(
+    image: PromptableImage,
+    chances: Float32[np.ndarray, "h w"],
+    part: Bool[np.ndarray, "h w"],
+) -> Float32[np.ndarray, "h w"] | None:
+    """The mean of the masks that fit a part; None if none does."""
+    least = _FITS * _expected_iou(part, chances)
+    total, count = np.zeros(part.shape, np.float32), 0
+    for answer in image.many(_prompts(image.accepts, chances, part)):
+        for mask in answer.masks:
+            if _expected_iou(mask, chances) >= least:
+                total += mask
+                count += 1
+    return total / count if count else None
 
 
 def _are_masks(prompt: Prompt, *, masks: bool = False) -> bool:
