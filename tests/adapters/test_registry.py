@@ -33,7 +33,7 @@ def test_every_adapter_has_a_name_and_kinds_of_its_own() -> None:
 def test_models_lists_them_with_what_they_need() -> None:
     listed = CliRunner().invoke(main, ["models", "--json"]).stdout
     rows = {row["name"]: row for row in map(json.loads, listed.splitlines())}
-    assert rows["sam2"]["takes"] == ["points", "box", "scribbles", "mask"]
+    assert rows["sam2"]["takes"] == ["box", "mask", "points", "scribbles"]
     assert rows["sam2"]["needs"] == "transformers"
     text = CliRunner().invoke(main, ["models"]).stdout
     assert 'pip install "vicl[transformers,hub]"' in text

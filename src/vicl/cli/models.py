@@ -19,7 +19,6 @@ def models(as_json: bool) -> None:
     from vicl.adapters.registry import ADAPTERS
     from vicl.encoders.registry import ENCODERS
     from vicl.files import hash_file
-    from vicl.prompt import WAYS
     from vicl.published.download import downloaded, published
     from vicl.segmenters.registry import SEGMENTERS
 
@@ -45,7 +44,7 @@ def models(as_json: bool) -> None:
         here = f"{folder}, sha256 {weights}" if folder else f"not here; vicl download {model.name}"
         lines = [model.name, model.title, f"licence: {model.licence.name}", f"weights: {here}"]
         _tell(row if as_json else lines)
-    taken = {row.name: [way for way in WAYS if way in row.accepts] for row in SEGMENTERS}
+    taken = {row.name: sorted(row.accepts) for row in SEGMENTERS}
     for segmenter in SEGMENTERS:
         if segmenter.folder is None:
             continue  # another's: below
