@@ -135,6 +135,16 @@ def test_a_point_may_mean_three_things_more_mean_one(kind: str, zoo: Zoo) -> Non
     assert same(image.masks(mask=BLOB), boxed)  # a mask alone goes with its box
     assert not same(boxed, image.masks(box=(30, 10, 50, 20)))
     assert len(image.everything(grid=2, min_score=0.0, min_stability=0.0)) >= 1
+    (sketch,) = image.sketches([vicl.MaskPrompt([(10, 20)])])
+    full = image.masks([(10, 20)])
+    assert sketch.masks.size < full.masks.size
+    assert np.array_equal(sketch.scores, full.scores)
+    rows, columns = (
+        ((np.arange(small) + 0.5) * large / small).astype(int)
+        for small, large in zip(sketch.masks.shape[1:], SIZE, strict=True)
+    )
+    middles = full.masks[:, rows][:, :, columns]
+    assert (middles == sketch.masks).mean() > 0.8  # of noise: masks of random weights
 
 
 @pytest.mark.slow

@@ -163,9 +163,9 @@ class Sam:
             embeddings = {"image_embeddings": found[0], "intermediate_embeddings": found[1]}
         else:
             embeddings = {"image_embeddings": found}
-        return EncodedImage(
-            size, self.accepts, partial(self._answer, _Seen(embeddings, size, scaled))
-        )
+        seen = _Seen(embeddings, size, scaled)
+        answer, sketch = (partial(self._answer, seen, whole=whole) for whole in (True, False))
+        return EncodedImage(size, self.accepts, answer, sketch)
 
     def _scaled(self, size: tuple[int, int]) -> tuple[int, int]:
         """(height, width) at which the model sees an image."""
@@ -179,11 +179,14 @@ class Sam:
         self._model.vision_encoder.backbone = other.vision_encoder.backbone
 
     @torch.inference_mode()
-    def _answer(self, seen: _Seen, prompts: Sequence[MaskPrompt]) -> list[Candidates]:
+    def _answer(
+        self, seen: _Seen, prompts: Sequence[MaskPrompt], *, whole: bool
+    ) -> list[Candidates]:
         # One by one, so that each gets to the last bit what it would get alone.
-        return [self._drawn(seen, prompt) for prompt in prompts]
+        return [self._drawn(seen, prompt, whole=whole) for prompt in prompts]
 
-    def _drawn(self, seen: _Seen, prompt: MaskPrompt) -> Candidates:
+    def _drawn(self, seen: _Seen, prompt: MaskPrompt, *, whole: bool) -> Candidates:
+        """Masks at the image's size, or as small as the model draws them."""
         asked, several = self._asked(seen, prompt)
         out = self._model(**seen.embeddings, **asked, multimask_output=several)
         scores = out.iou_scores[0, 0].clamp(0, 1)
@@ -192,7 +195,7 @@ class Sam:
         inner = self._inner(odds, seen.scaled)
         wide, narrow = ((inner > offset).sum((1, 2)) for offset in (-_OFFSET, _OFFSET))
         return Candidates(
-            self._at_full_size(odds, seen),
+            self._at_full_size(odds, seen) if whole else (inner > 0).cpu().numpy(),
             scores[order].cpu().numpy(),
             (narrow / wide.clamp(min=1)).cpu().numpy(),
         )
