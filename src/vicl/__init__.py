@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vicl.canvas.layout import Canvas, Layout
-    from vicl.engine import Filled, InContextModel, Inpainter, Sampling
+    from vicl.engine import Candidates, Filled, InContextModel, Inpainter, Sampling
     from vicl.exports.answers import Answer
     from vicl.images import ImageError
-    from vicl.loading import load_encoder, load_model
-    from vicl.prompt import Example, Prompt
+    from vicl.loading import load_encoder, load_model, load_segmenter
+    from vicl.prompt import Example, MaskPrompt, Prompt
     from vicl.prompting.canvas_model import CanvasModel
     from vicl.prompting.prompter import VisualPrompter, predict
     from vicl.prompting.settings import PromptSettings
@@ -23,6 +23,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Answer": "exports.answers",
+    "Candidates": "engine",
     "Canvas": "canvas.layout",
     "CanvasModel": "prompting.canvas_model",
     "Example": "prompt",
@@ -31,17 +32,20 @@ _HOMES = {
     "InContextModel": "engine",
     "Inpainter": "engine",
     "Layout": "canvas.layout",
+    "MaskPrompt": "prompt",
     "Prompt": "prompt",
     "PromptSettings": "prompting.settings",
     "Sampling": "engine",
     "VisualPrompter": "prompting.prompter",
     "load_encoder": "loading",
     "load_model": "loading",
+    "load_segmenter": "loading",
     "predict": "prompting.prompter",
 }
 
 __all__ = [
     "Answer",
+    "Candidates",
     "Canvas",
     "CanvasModel",
     "Example",
@@ -50,6 +54,7 @@ __all__ = [
     "InContextModel",
     "Inpainter",
     "Layout",
+    "MaskPrompt",
     "Prompt",
     "PromptSettings",
     "Sampling",
@@ -57,6 +62,7 @@ __all__ = [
     "__version__",
     "load_encoder",
     "load_model",
+    "load_segmenter",
     "predict",
 ]
 

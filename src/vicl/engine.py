@@ -1,21 +1,24 @@
-"""The protocols: what fills a hole, what answers a prompt, what describes an image.
+"""The protocols: what fills a hole, answers a prompt, describes an image, or cuts out a thing.
 
 An :class:`Inpainter` fills the hole of a canvas and knows nothing of tasks.  An
-:class:`InContextModel` answers a whole prompt.  An :class:`Encoder` gives features.
+:class:`InContextModel` answers a whole prompt.  An :class:`Encoder` gives features.  A
+:class:`Segmenter` answers clicks, a box and the like with masks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float32, Int
 from torch import Generator, Tensor
 
-from vicl.images import brief_fields, to_tensor
+from vicl.images import ImageLike, brief_fields, to_tensor
 from vicl.prompt import Example, Prompt
+from vicl.prompt import MaskPrompt as MaskPrompt
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,6 +276,97 @@ class PartialModel(InContextModel, Protocol):
                 it is.
             objects: Give :attr:`Filled.objects`.
             masks: Outputs are masks, however thin or small what they mark is.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """The masks that a prompt may mean, best first.
+
+    Attributes:
+        masks: At the image's own size.
+        scores: The IoU that each is expected to have with what was meant, in [0, 1].
+        stability: IoU of each with itself, drawn a little wider and a little narrower, in [0, 1];
+            None from a segmenter that cannot say.
+    """
+
+    masks: Bool[np.ndarray, "n h w"]
+    scores: Float32[np.ndarray, " n"]
+    stability: Float32[np.ndarray, " n"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+    def __repr__(self) -> str:
+        count, height, width = self.masks.shape
+        scores = ", ".join(f"{score:.2f}" for score in self.scores[:4])
+        more = ", …" if count > 4 else ""
+        return f"Candidates({count} of {height}x{width}, scores={scores}{more})"
+
+    def pick(self, order: Sequence[int] | Int[np.ndarray, " m"]) -> Candidates:
+        """Those at some places, in that order."""
+        at = np.asarray(order, np.int64)
+        stability = None if self.stability is None else self.stability[at]
+        return Candidates(self.masks[at], self.scores[at], stability)
+
+    def example(self, image: ImageLike, *, which: int = 0) -> Example:
+        """One of them as the example of a task: click once on this image, run on others.
+
+        Args:
+            image: What the masks are of.
+            which: The best is 0.
+        """
+        return Example(image, self.masks[which])
+
+
+@runtime_checkable
+class PromptableImage(Protocol):
+    """An image that a segmenter has encoded: see :mod:`vicl.segmenters.encoded`."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the image, in pixels."""
+        ...
+
+    @property
+    def accepts(self) -> frozenset[str]:
+        """Which of :data:`vicl.prompt.WAYS` it takes."""
+        ...
+
+    @property
+    def masks(self) -> Callable[..., Candidates]:
+        """Answers one prompt, given as :class:`MaskPrompt` takes it."""
+        ...
+
+    @property
+    def everything(self) -> Callable[..., Candidates]:
+        """Gives all masks; see :func:`vicl.segmenters.everything.everything`."""
+        ...
+
+    def many(self, prompts: Sequence[MaskPrompt]) -> list[Candidates]:
+        """Answer several prompts, in order; each gets what it would get alone."""
+        ...
+
+    def sketches(self, prompts: Sequence[MaskPrompt]) -> list[Candidates]:
+        """Answer as :meth:`many`, with masks that may be smaller than the image: to choose by."""
+        ...
+
+
+@runtime_checkable
+class Segmenter(Named, Protocol):
+    """Anything that encodes an image once, and then answers any :class:`MaskPrompt` quickly."""
+
+    @property
+    def accepts(self) -> frozenset[str]:
+        """Which of :data:`vicl.prompt.WAYS` it takes."""
+        ...
+
+    def encode(self, image: ImageLike) -> PromptableImage:
+        """The costly part, once an image.
+
+        Raises:
+            ImageError: If the image cannot be read.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Loading engines, tokenizers and encoders: by name, from folders and files, or from the hub.
+"""Loading engines, tokenizers, encoders and segmenters: by name, from folders, or from the hub.
 
 Nothing heavy is imported until something is loaded.
 """
@@ -6,23 +6,30 @@ Nothing heavy is imported until something is loaded.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vicl.files.packaged import WEIGHTS
 from vicl.models.registry import ENGINES, kinds
 
+log = logging.getLogger(__name__)
+
 if TYPE_CHECKING:
-    from vicl.engine import Encoder, InContextModel, Inpainter
+    from vicl.adapters.registry import Role
+    from vicl.engine import Encoder, InContextModel, Inpainter, Segmenter
     from vicl.models.devices import Device
     from vicl.models.matching import Matching, MatchingHead, OutlineHead
     from vicl.models.pretrained import Pretrained
     from vicl.models.vqgan import VQGAN
 
 _HUB = "hub:"
+_MATCHING = "matching:"
 _REPOSITORY = r"[\w.-]+/[\w.-]+"
+_PINNED = rf"hub:(?P<repository>{_REPOSITORY})(@(?P<revision>[\w.-]+))?"
 
 BEST_FOR_TASK: dict[str, str] = {
     task: str(measured["engine"])
@@ -41,8 +48,11 @@ def load_model(
     Args:
         source: The name of an engine (`vicl models` lists them); a model folder; a published
             checkpoint (.pth, .ckpt), which is converted in memory; the name of a published model
-            that `vicl download` has fetched; or a model on the Hugging Face hub ("owner/name").
-            An engine's name comes first: say ./copy for a folder "copy".
+            that `vicl download` has fetched; a model on the Hugging Face hub ("owner/name");
+            another's engine (`vicl models` lists which), by its folder or as "hub:owner/name" or
+            "hub:owner/name@revision"; "matching:" and an encoder, by its name, folder or
+            "owner/name" on the hub; or "ENGINE+SEGMENTER", an engine whose masks a segmenter
+            draws. An engine's name comes first: say ./copy for a folder "copy".
         device: Where it runs: "cpu", "cuda" or "mps"; "auto" takes the best there is.
         dtype: Of its weights and arithmetic: "float32" or "bfloat16"; "auto" is float32.
 
@@ -51,17 +61,32 @@ def load_model(
             message says what there is.
     """
     name = os.fspath(source)
+    if "+" in name and not Path(source).exists():
+        return _redrawn(name, device, dtype)
+    if name.startswith(_MATCHING):
+        return _matching_with(name, device, dtype)
     engine = next((engine for engine in ENGINES if engine.name == name), None)
     if engine is not None and engine.make is not None:
         _check_plain(name, device, dtype)
         return engine.make()
-    from vicl.engine import Inpainter
+    from vicl.engine import InContextModel, Inpainter
     from vicl.models.matching import MatchingHead, OutlineHead
+    from vicl.models.promptable import PromptableNet
     from vicl.storage.folder import ModelError
 
+    adapted = _adapted(name, device, "engine", "inpainter")
+    if adapted is not None:
+        _check_float32(name, dtype)
+        assert isinstance(adapted, Inpainter | InContextModel)
+        return adapted
     loaded = _load_weights(source if engine is None else WEIGHTS / name, device, dtype)
     if isinstance(loaded, MatchingHead | OutlineHead):
         return _matching(name, loaded, device)
+    if isinstance(loaded, PromptableNet):
+        raise ModelError(
+            f"{name}: is a segmenter, which answers clicks and boxes, not examples: "
+            f"vicl.load_segmenter({name!r}) (command line: vicl segment --model {name})"
+        )
     if not isinstance(loaded, Inpainter):
         raise ModelError(
             f"{name}: is a tokenizer, which draws what it is shown and fills no hole; train a "
@@ -143,13 +168,9 @@ def load_encoder(source: str | os.PathLike[str], *, device: Device = "auto") -> 
         return row.make(pick_device("cpu" if row.weights is None else device))
     from vicl.adapters.transformers_encoder import FILES, TransformersEncoder
 
-    if name.startswith(_HUB) and re.fullmatch(_REPOSITORY, name[len(_HUB) :], re.ASCII):
-        from vicl.storage.hub import fetch_from_hub
-
-        repository = name[len(_HUB) :]
-        folder = fetch_from_hub(repository, files=FILES)
-        called = repository.partition("/")[2]
-        return TransformersEncoder(folder, name=called, device=pick_device(device))
+    fetched = _from_hub(name, FILES)
+    if fetched is not None:
+        return TransformersEncoder(fetched[0], name=fetched[1], device=pick_device(device))
     if Path(source).is_dir():
         return TransformersEncoder(source, device=pick_device(device))
     names = ", ".join(row.name for row in ENCODERS)
@@ -157,6 +178,46 @@ def load_encoder(source: str | os.PathLike[str], *, device: Device = "auto") -> 
         f"encoder: got {name!r}, expected one of {names}, a folder of transformers' (there is "
         "none of this name), or a model on the hub as hub:owner/name"
     )
+
+
+def load_segmenter(
+    source: str | os.PathLike[str] = "default", *, device: Device = "auto"
+) -> Segmenter:
+    """Load what makes masks of clicks, boxes, scribbles and the like; it computes in float32.
+
+    Args:
+        source: "default", which comes with the package; the model folder of a promptable network
+            of yours; or another's (`vicl models` lists which), by its folder or as
+            "hub:owner/name" or "hub:owner/name@revision" from the Hugging Face hub. A detector of
+            what is named draws with the default segmenter, or "DETECTOR+SEGMENTER" says with which.
+            A name comes first: say ./default for a folder.
+        device: As for :func:`load_model`.
+
+    Raises:
+        ValueError: If there is no such segmenter, its weights are missing or broken, or it cannot
+            run so; the message says what there is.
+    """
+    from vicl.segmenters.registry import SEGMENTERS
+
+    name, path = os.fspath(source), Path(source)
+    row = next((row for row in SEGMENTERS if row.name == name and row.folder), None)
+    if row is not None and row.folder is not None:
+        path = WEIGHTS / row.folder
+    elif (adapted := _adapted_segmenter(name, device)) is not None:
+        return adapted
+    elif not path.is_dir():
+        names = ", ".join(row.name for row in SEGMENTERS if row.folder)
+        raise ValueError(
+            f"segmenter: got {name!r}, expected {names} or a model folder (there is none of this "
+            "name), or a model on the hub as hub:owner/name"
+        )
+    from vicl.models.promptable import PromptableNet
+    from vicl.segmenters.promptable import Promptable
+
+    net = PromptableNet.from_pretrained(path, device=device)
+    if row is not None:
+        net.name = row.name
+    return Promptable(load_encoder(net.config.encoder, device=device), net)
 
 
 def load_folder(
@@ -187,12 +248,91 @@ def load_folder(
     return kind.model.open(path, manifest, device=device, dtype=dtype)
 
 
+def _matching_with(name: str, device: Device, dtype: str) -> Matching:
+    """The engine `matching` on another encoder, under the name that was asked for."""
+    from vicl.models.matching import Matching, MatchingHead
+    from vicl.models.matching.borrowed import Borrowed
+
+    wanted = name[len(_MATCHING) :]
+    hub = re.fullmatch(_REPOSITORY, wanted, re.ASCII) and not Path(wanted).is_dir()
+    other = load_encoder(_HUB + wanted if hub else wanted, device=device)
+    head = _load_weights(WEIGHTS / "matching", device, dtype)
+    assert isinstance(head, MatchingHead)
+    log.warning(
+        "%s: the head was trained on the features of %s; on those of %s its chances are not "
+        "calibrated, above all whether a thing is there",
+        name,
+        head.config.encoder,
+        other.name,
+    )
+    own = load_encoder(head.config.encoder, device=device)
+    return Matching(Borrowed(own, other), head, name=_MATCHING + other.name)
+
+
+def _redrawn(name: str, device: Device, dtype: str) -> InContextModel:
+    """An engine whose masks a segmenter draws, of "ENGINE+SEGMENTER"."""
+    from vicl.engine import InContextModel
+    from vicl.segmenters.redrawn import redrawn
+
+    first, _, second = name.partition("+")
+    engine = load_model(first, device=device, dtype=dtype)
+    if not isinstance(engine, InContextModel):
+        raise ValueError(f"model: {first} fills holes, expected an engine of masks before the +")
+    return redrawn(engine, load_segmenter(second, device=device))
+
+
+def _from_hub(source: str, files: Sequence[str]) -> tuple[Path, str] | None:
+    """Folder and name of a model on the hub; None for a source that is none."""
+    found = re.fullmatch(_PINNED, source, re.ASCII)
+    if found is None:
+        return None
+    from vicl.storage.hub import fetch_from_hub
+
+    folder = fetch_from_hub(found["repository"], revision=found["revision"], files=files)
+    return folder, found["repository"].partition("/")[2]
+
+
+def _adapted(source: str, device: Device, *roles: Role) -> Any:
+    """Another's model, from its folder or the hub; None where a source is no such thing.
+
+    Raises:
+        ModelError: If it is one that is not adapted, or none for these roles.
+    """
+    from vicl.adapters.opening import HUB_FILES, open_adapter
+    from vicl.models.devices import pick_device
+
+    fetched = _from_hub(source, HUB_FILES)
+    folder, name = (Path(source), None) if fetched is None else fetched
+    return open_adapter(folder, name, pick_device(device), roles)
+
+
+def _adapted_segmenter(source: str, device: Device) -> Segmenter | None:
+    """Another's segmenter, or a detector with a segmenter that draws in its boxes."""
+    first, plus, second = (source, "", "") if Path(source).exists() else source.partition("+")
+    found = _adapted(first, device, "segmenter", "detector")
+    if found is None:
+        return None
+    from vicl.adapters.grounding_dino import Grounded, GroundingDino
+    from vicl.engine import Segmenter
+
+    if isinstance(found, GroundingDino):
+        return Grounded(found, load_segmenter(second or "default", device=device))
+    if plus:
+        raise ValueError(f"segmenter: got {source!r}, expected a detector before the +")
+    assert isinstance(found, Segmenter)
+    return found
+
+
 def _check_plain(name: str, device: Device, dtype: str) -> None:
     """Refuse to run an engine without weights elsewhere or otherwise than it does."""
     if device not in ("auto", "cpu"):
         raise ValueError(
             f"device: {name} runs on the CPU only, got {device!r}; say 'cpu' or 'auto'"
         )
+    _check_float32(name, dtype)
+
+
+def _check_float32(name: str, dtype: str) -> None:
     if dtype not in ("auto", "float32"):
         raise ValueError(f"dtype: {name} computes in float32, got {dtype!r}")
 

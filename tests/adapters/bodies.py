@@ -39,10 +39,15 @@ def make(kind: str, folder: Path, **changes: Any) -> Any:
 
 
 def saved(model: Any, folder: Path) -> Any:
-    """Save a model; its weights are such that every layer is seen."""
+    """Save a model, shaken."""
+    shaken(model).save_pretrained(folder)
+    return model
+
+
+def shaken(model: Any) -> Any:
+    """A model whose weights are such that every layer is seen."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for value in model.parameters():
             value.add_(torch.randn(value.shape, generator=generator) * 0.1)
-    model.eval().save_pretrained(folder)
-    return model
+    return model.eval()

@@ -68,7 +68,7 @@ def test_every_command_ends_with_examples_that_parse(
 
 def test_the_examples_of_predict_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    image, mask = scene(90)
+    image, mask = scene(90, (120, 160))
     save_image(to_pil(image), "dog.jpg")
     Image.fromarray(mask).save("dog_mask.png")
     classes = mask.astype(np.uint8)
@@ -113,6 +113,6 @@ def test_every_option_says_what_it_is_for() -> None:
 
 
 def test_a_wrong_command_is_told_those_that_there_are() -> None:
-    result = CliRunner().invoke(main, ["segment", "a.jpg"])
+    result = CliRunner().invoke(main, ["paint", "a.jpg"])
     assert result.exit_code == 2
-    assert "no command 'segment'; expected one of predict, demo, train, " in result.stderr
+    assert "no command 'paint'; expected one of predict, segment, demo, train, " in result.stderr

@@ -12,6 +12,7 @@ from tests.pictures import picture
 
 from vicl.images import (
     ImageError,
+    ImageLike,
     as_floats,
     open_levels,
     open_shrunk,
@@ -75,7 +76,9 @@ def test_a_large_jpeg_is_decoded_small_and_upright(tmp_path: Path, orientation: 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "CMYK", "tensor", "array"])
 def test_a_huge_picture_is_halved_by_the_mean_of_four_pixels(mode: str) -> None:
     whole = in_mode(mode) if mode not in ("tensor", "array") else in_mode("RGB")
-    given = {"tensor": to_tensor, "array": np.asarray}.get(mode, lambda image: image)(whole)
+    given: ImageLike = whole
+    if mode in ("tensor", "array"):
+        given = to_tensor(whole) if mode == "tensor" else np.asarray(whole)
     levels = to_levels(given)[:89, :139]  # odd sides, of which the last is cut
     four = levels[:88, :138].astype(int).reshape(44, 2, 69, 2, 3).sum(axis=(1, 3))
     half, size = open_levels(levels, halve_over=89 * 139 - 1)

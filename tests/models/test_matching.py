@@ -16,7 +16,7 @@ from vicl.encoders.packaged import MissingWeightsError
 from vicl.engine import PartialModel
 from vicl.models.matching import Matching
 from vicl.models.matching.cues import CUES, FINE_CUES, Marks, gather, learn
-from vicl.models.matching.engine import _kind, _maps, _marks
+from vicl.models.matching.engine import _maps, _marks, output_kind
 from vicl.models.matching.objects import tell_apart
 from vicl.models.matching.view import FINE, MIDDLE, look
 from vicl.prompt import Example, Prompt
@@ -142,7 +142,7 @@ def test_scribbles_teach_what_they_mark_alone(engine: Matching) -> None:
     rng = np.random.default_rng(0)
     known = torch.from_numpy(rng.random(mask.shape) < 0.02)
     drawn = torch.where(known, mask, UNKNOWN / 255).expand(3, -1, -1).contiguous()
-    assert _kind([drawn]).name == "mask"
+    assert output_kind([drawn]).name == "mask"
     marks = _marks(_maps(drawn, torch.tensor([[0.0, 0, 0], [1, 1, 1]])), FINE)[0]
     inside, outside = marks.on(FINE)
     assert 0 < int((inside > 0).sum()) < 0.5 * FINE**2

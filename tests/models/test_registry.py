@@ -124,6 +124,7 @@ def test_rows_say_what_their_classes_say() -> None:
         "vqgan",
         "matching-head",
         "outline-head",
+        "promptable",
     }
     names = [engine.name for engine in ENGINES]
     assert len(set(names)) == len(names)

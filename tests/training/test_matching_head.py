@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 import yaml
 from click.testing import CliRunner
 from PIL import Image
+from tests.training.labelled import draw_labelled
 
 import vicl
 from vicl.cli import main
@@ -29,30 +29,7 @@ from vicl.training.recipe.head import Composed, HeadData, HeadRecipe, OutlineRec
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Twelve pictures of a disc and a bar, with their masks, and two cut-outs."""
-    rows = []
-    for number in range(12):
-        rng = np.random.default_rng(number)
-        picture = rng.integers(60, 90, (64, 80, 3)).astype(np.uint8)
-        mask = np.zeros((64, 80), np.uint8)
-        y, x = int(rng.integers(15, 45)), int(rng.integers(15, 40))
-        picture[y - 10 : y + 10, x - 10 : x + 10] = (220, 40, 40)
-        mask[y - 10 : y + 10, x - 10 : x + 10] = 1
-        picture[:, 60:70] = (30, 40, 220)
-        mask[:, 60:70] = 2
-        Image.fromarray(picture).save(tmp_path / f"{number}.png")
-        Image.fromarray(mask).save(tmp_path / f"m{number}.png")
-        classes = {"box": {"value": 1, "fraction": 0.08}, "bar": {"value": 2, "fraction": 0.12}}
-        found = {"path": f"m{number}.png", "kind": "semantic", "classes": classes}
-        row = {"id": str(number), "image": f"{number}.png", "source": "drawn"}
-        rows.append({**row, "annotations": {"mask": found}})
-    (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    (tmp_path / "cut").mkdir()
-    for name, colour in (("a", (250, 200, 0)), ("b", (0, 200, 90)), ("c", (9, 9, 9))):
-        thing = Image.new("RGBA", (40, 40))
-        thing.paste((*colour, 255), (6, 6, 34, 34))
-        thing.save(tmp_path / "cut" / f"{name}.png")
-    return tmp_path
+    return draw_labelled(tmp_path)
 
 
 def recipe_of(data: Path, **changes: object) -> dict[str, object]:
@@ -221,7 +198,7 @@ def test_a_mosaic_is_the_same_within_its_regions(data: Path) -> None:
 
 
 def test_recipes_of_heads_are_told_from_others(data: Path, tmp_path: Path) -> None:
-    assert shipped_heads() == ["matching-head", "outline-head"]
+    assert shipped_heads() == ["matching-head", "outline-head", "promptable"]
     assert isinstance(load_any("outline-head"), OutlineRecipe)
     assert isinstance(load_any("matching-head"), HeadRecipe)
     assert load_any("smoke") == load_recipe("smoke")

@@ -32,6 +32,7 @@ def _report() -> dict[str, dict[str, Any]]:
     import torch
 
     from vicl import __version__
+    from vicl.adapters.registry import ADAPTERS
     from vicl.encoders.registry import ENCODERS
     from vicl.files import hash_file
     from vicl.files.cache import cache_folder
@@ -78,6 +79,12 @@ def _report() -> dict[str, dict[str, Any]]:
         "engines": engines,
         "encoders": {
             row.name: row.weights.state() if row.weights else "weights none" for row in ENCODERS
+        },
+        "adapters": {
+            adapter.name: "ready for weights of yours"
+            if all("not installed" not in _version(name) for name in extras.get(adapter.extra, ()))
+            else f'needs pip install "vicl[{adapter.extra}]"'
+            for adapter in ADAPTERS
         },
         "published models": {"cache": str(cache_folder()), **models},
     }

@@ -1,4 +1,4 @@
-"""Where `vicl predict` writes: options to a writer, and what is refused before any work."""
+"""Where answers are written: options to a writer, and what is refused before any work."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def check_outputs(given: Mapping[str, Any]) -> None:
     from vicl.images import check_suffix
 
     pictures = given["format_"] == "png"
-    if given["output"] is None and (given["canvas"] or given["overlay"] or not pictures):
+    if given["output"] is None and (given.get("canvas") or given["overlay"] or not pictures):
         raise click.UsageError("--canvas, --overlay and --format go with --output")
     if given["tolerance"] is not None and given["format_"] not in OUTLINED:
         raise click.UsageError(f"--tolerance goes with --format {', '.join(OUTLINED)}")
     if given["min_area"] is not None and pictures:
         raise click.UsageError("--min-area goes with any --format but png")
     for option, file in (
-        ("--save-prompt", given["save_prompt"]),
-        ("--contact-sheet", given["contact_sheet"]),
+        ("--save-prompt", given.get("save_prompt")),
+        ("--contact-sheet", given.get("contact_sheet")),
     ):
         if file is None:
             continue
@@ -47,7 +47,7 @@ def check_outputs(given: Mapping[str, Any]) -> None:
                 f"{option} leaves it"
             )
         check_writable(file)
-    if given["contact_sheet"] is not None:
+    if given.get("contact_sheet") is not None:
         check_suffix(given["contact_sheet"])
     if given["output"] is not None:
         check_writable(given["output"])
@@ -72,7 +72,7 @@ def open_outputs(
         raise click.UsageError("--tolerance and --min-area are of masks; detection answers boxes")
     sources = [
         *(Path(path) for pair in given["examples"] for path in pair),
-        *(Path(image) for image, _ in given["marked"]),
+        *(Path(image) for image, _ in (*given["marked"], *given["clicked"])),
     ]
     sources += [given["prompt"]] if given["prompt"] is not None else []
     others = [file for file in (given["save_prompt"], given["contact_sheet"]) if file is not None]

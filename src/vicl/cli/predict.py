@@ -30,6 +30,8 @@ if TYPE_CHECKING:
         "# a folder, two classes, labels to be corrected in LabelMe, and pictures for review",
         "vicl predict photos --example dog.jpg dog_classes.png --task segmentation \\",
         "    --classes dog=1,grass=2 --format labelme --tolerance 1 --overlay -o labels/",
+        "# click once on one photograph, run on a folder",
+        "vicl predict photos --example-click dog.jpg 120,80 -o dogs/",
         "# the same prompt again and again; go on after a stop",
         "vicl predict --example dog.jpg dog_mask.png --task segmentation --save-prompt dog.vicl",
         "vicl predict photos --prompt dog.vicl --format coco -o dogs.json",
@@ -55,10 +57,18 @@ if TYPE_CHECKING:
         nargs=2,
         multiple=True,
     ),
+    text(
+        "--example-click clicked",
+        "IN X,Y",
+        "An example: an image and a click on its object, whose mask the default segmenter draws. "
+        "Repeat for more clicks.",
+        nargs=2,
+        multiple=True,
+    ),
     choice(
         "--task",
         ("image", "segmentation", "detection", "edges", "colorization"),
-        "What the outputs are.  [default: image]",
+        "What the outputs are.  [default: image; of clicks segmentation]",
     ),
     text(
         "--classes",
@@ -209,10 +219,11 @@ def _check(arguments: Sequence[str], given: Mapping[str, Any]) -> None:
         raise click.UsageError(
             "got an empty name, as of a variable that is not set; . is the folder one is in"
         )
-    shown = bool(given["examples"] or given["marked"])
+    shown = bool(given["examples"] or given["marked"] or given["clicked"])
     if shown == (given["prompt"] is not None):
         raise click.UsageError(
-            "give --example IN OUT or --box IN X0,Y0,X1,Y1 (one or more), or --prompt F.vicl"
+            "give --example IN OUT, --box IN X0,Y0,X1,Y1 or --example-click IN X,Y (one or more), "
+            "or --prompt F.vicl"
         )
     if given["prompt"] is not None and any(
         given[option] for option in ("task", "classes", "palette", "boxes")
@@ -264,7 +275,7 @@ def _prompter(given: Mapping[str, Any]) -> VisualPrompter:
     return VisualPrompter(
         given["model"],
         _examples(given),
-        given["task"] or "image",
+        given["task"] or ("segmentation" if given["clicked"] else "image"),
         classes=given["classes"],
         palette=given["palette"],
         boxes=given["boxes"] or "largest",
@@ -273,14 +284,42 @@ def _prompter(given: Mapping[str, Any]) -> VisualPrompter:
 
 
 def _examples(given: Mapping[str, Any]) -> list[tuple[Any, Any]]:
-    """The examples that were given: files, and images with boxes of their own."""
+    """The examples that were given: files, and images with boxes or clicks of their own."""
     from vicl.exports.shapes import parse_boxes
 
     by_image: dict[str, list[str]] = {}
     for image, box in given["marked"]:
         by_image.setdefault(image, []).append(box)
     marked = [(image, parse_boxes(boxes, f"--box {image}")) for image, boxes in by_image.items()]
-    return [*given["examples"], *marked]
+    return [*given["examples"], *marked, *_clicked(given)]
+
+
+def _clicked(given: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+    """Images with the masks of the clicks on them."""
+    if not given["clicked"]:
+        return []
+    from vicl.cli.segment import parse_point
+    from vicl.images import open_image
+    from vicl.loading import load_segmenter
+    from vicl.prompt import MaskPrompt
+
+    by_image: dict[str, list[tuple[float, float]]] = {}
+    for image, point in given["clicked"]:
+        by_image.setdefault(image, []).append(parse_point("--example-click", point))
+    segmenter, found = load_segmenter(device=given["device"]), []
+    for image, points in by_image.items():
+        opened = open_image(image, limit_pixels=given["limit_pixels"])
+        masks = segmenter.encode(opened).many([MaskPrompt(points)])[0]
+        share = 100 * masks.masks[0].mean()
+        if not share:
+            raise click.UsageError(
+                f"--example-click {image}: nothing is found there; click elsewhere on the thing, "
+                "or more than once, or draw its mask"
+            )
+        told = f"{display(image)}: the mask of the click covers {share:.1f}% of it, score "
+        click.echo(f"{told}{masks.scores[0]:.2f}", err=True)
+        found.append((image, masks.masks[0]))
+    return found
 
 
 def _answer(

@@ -57,6 +57,7 @@ def train(
     from vicl.training.recipe.data import RecipeError
     from vicl.training.recipe.files import load_any
     from vicl.training.recipe.head import OutlineRecipe
+    from vicl.training.recipe.promptable import PromptableRecipe
     from vicl.training.recipe.recipe import Recipe
 
     with failing(
@@ -71,7 +72,13 @@ def train(
         if not isinstance(checked, Recipe):
             if dry_run:
                 raise click.UsageError("--dry-run: what training a head takes is not estimated")
-            if isinstance(checked, OutlineRecipe):
+            use = "predict"
+            if isinstance(checked, PromptableRecipe):
+                from vicl.training.promptable.train import train_promptable
+
+                model = train_promptable(checked, folder, resume=resume, device=device)
+                use = "segment"
+            elif isinstance(checked, OutlineRecipe):
                 from vicl.training.matching.outlines import train_outlines
 
                 model = train_outlines(checked, folder, resume=resume, device=device)
@@ -80,7 +87,7 @@ def train(
 
                 model = train_head(checked, folder, resume=resume, device=device)
             click.echo(display(model))
-            click.echo(f"use it: vicl predict --model {display(model)} ...", err=True)
+            click.echo(f"use it: vicl {use} --model {display(model)} ...", err=True)
             return
         if dry_run:
             from vicl.training.dry_run import describe

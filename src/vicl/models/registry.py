@@ -27,7 +27,7 @@ class Kind:
 
     model: type[Pretrained]
     use: str
-    objective: Literal["inpainting", "vqgan", "matching"] = "inpainting"
+    objective: Literal["inpainting", "vqgan", "matching", "promptable"] = "inpainting"
 
 
 @functools.cache
@@ -35,6 +35,7 @@ def kinds() -> dict[str, Kind]:
     """The kinds of model with weights, by name."""
     from vicl.models import autoregressive, beit, mae, mae_vqgan, unet, vqgan
     from vicl.models.matching import head, outlines
+    from vicl.models.promptable import network
 
     rows = (
         Kind(mae_vqgan.MAEVQGAN, "the paper's model: a masked autoencoder over a VQGAN's codes"),
@@ -45,6 +46,7 @@ def kinds() -> dict[str, Kind]:
         Kind(vqgan.VQGAN, "the tokenizer of those that predict codes", objective="vqgan"),
         Kind(head.MatchingHead, "the head of the engine `matching`", objective="matching"),
         Kind(outlines.OutlineHead, "its head for lines", objective="matching"),
+        Kind(network.PromptableNet, "clicks and boxes to masks", objective="promptable"),
     )
     return {row.model.kind: row for row in rows}
 

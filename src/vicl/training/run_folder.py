@@ -11,7 +11,7 @@ import yaml
 from vicl.files import TEMPORARY_PREFIX, FileError, display, reason, write_atomic
 from vicl.files.nested import flatten
 from vicl.training.checkpoints import TrainingError
-from vicl.training.recipe.head import HeadRun
+from vicl.training.recipe.head import FrozenRun
 from vicl.training.recipe.recipe import Recipe
 
 RECIPE = "recipe.yaml"
@@ -31,12 +31,12 @@ _REMEDIES = (
 log = logging.getLogger(__name__)
 
 
-def recipe_text(recipe: Recipe | HeadRun) -> str:
+def recipe_text(recipe: Recipe | FrozenRun) -> str:
     """A recipe as YAML, with all defaults."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def prepare_folder(folder: Path, recipe: Recipe | HeadRun, *, resume: bool) -> None:
+def prepare_folder(folder: Path, recipe: Recipe | FrozenRun, *, resume: bool) -> None:
     """Make a run's folder, or check that its run may go on.
 
     Raises:
@@ -69,7 +69,7 @@ def prepare_folder(folder: Path, recipe: Recipe | HeadRun, *, resume: bool) -> N
         ) from error
 
 
-def _check_same(file: Path, recipe: Recipe | HeadRun) -> None:
+def _check_same(file: Path, recipe: Recipe | FrozenRun) -> None:
     """Refuse to go on with another recipe."""
     try:
         before = flatten(yaml.safe_load(file.read_text("utf-8")))

@@ -22,6 +22,8 @@ class Purpose(IntEnum):
     COMPOSED = 9
     EPISODES = 10
     MOSAICS = 11
+    ASKED = 12
+    CLICKS = 13
 
 
 def numbers(seed: int, purpose: Purpose, *place: int) -> np.random.Generator:

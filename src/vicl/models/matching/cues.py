@@ -215,7 +215,7 @@ def _joined(one: _Side, other: _Side) -> _Side:
     """Both, share by share; a side of which nothing is known adds nothing."""
     if not other.mean.any():
         return one
-    shares = [side.places.unflatten(0, (_BEST, -1)) for side in (one, other)]
+    shares = [side.places.reshape(_BEST, -1, len(side.mean)) for side in (one, other)]
     mean = F.normalize(one.mean + other.mean, dim=0)
     return _Side(torch.cat(shares, 1).flatten(0, 1), mean)
 

@@ -75,12 +75,19 @@ def _remade(
     encoder: Encoder,
     head: MatchingHead,
     outlines: OutlineHead | None,
+    name: str,
     least: float,
     objects: bool,
     masks: bool,
 ) -> Matching:
     return Matching(
-        encoder, head, outlines=outlines, min_presence=least, objects=objects, masks=masks
+        encoder,
+        head,
+        outlines=outlines,
+        name=name,
+        min_presence=least,
+        objects=objects,
+        masks=masks,
     )
 
 
@@ -100,13 +107,13 @@ class Matching:
         encoder: What encodes; the heads were trained on its features.
         head: Trained.
         outlines: The head for lines; None answers lines as `Analogies` does.
+        name: What it is called, with another encoder.
         min_presence: Chance of being there under which the answer is empty, in [0, 1]; 0 always
             answers.
         objects: Tell the objects of a mask apart.
         masks: Outputs are masks, also where they look like lines.
     """
 
-    name = "matching"
     max_size: int | None = 1024
 
     def __init__(
@@ -115,6 +122,7 @@ class Matching:
         head: MatchingHead,
         *,
         outlines: OutlineHead | None = None,
+        name: str = "matching",
         min_presence: float = MIN_PRESENCE,
         objects: bool = False,
         masks: bool = False,
@@ -122,7 +130,7 @@ class Matching:
         if not 0 <= min_presence <= 1:
             raise ValueError(f"min_presence: got {min_presence}, expected 0 to 1")
         self.encoder = encoder if isinstance(encoder, CachedEncoder) else CachedEncoder(encoder)
-        self.head = head.eval()
+        self.head, self.name = head.eval(), name
         self.outlines = None if outlines is None else outlines.eval()
         self.min_presence, self.objects, self.masks = min_presence, objects, masks
         self.others = Analogies()
@@ -136,12 +144,13 @@ class Matching:
     ) -> Matching:
         """This engine, asked otherwise; what it has encoded is shared."""
         least = self.min_presence if min_presence is None else min_presence
-        return _remade(self.encoder, self.head, self.outlines, least, objects, masks)
+        heads = self.head, self.outlines
+        return _remade(self.encoder, *heads, self.name, least, objects, masks)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """What is pickled encodes and learns anew: what was kept only saves time."""
-        heads = self.encoder, self.head, self.outlines
-        return _remade, (*heads, self.min_presence, self.objects, self.masks)
+        parts = self.encoder, self.head, self.outlines
+        return _remade, (*parts, self.name, self.min_presence, self.objects, self.masks)
 
     @property
     def device(self) -> torch.device:
@@ -200,10 +209,10 @@ class Matching:
         return self._taught[key]
 
     def _learn(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> _Taught | None:
-        kind = _kind([output for _, output in pairs], masks=self.masks)
+        kind = output_kind([output for _, output in pairs], masks=self.masks)
         if kind.name != "mask" or len(kind.colours) < 2:
             return None
-        colours = _ground_first(kind)
+        colours = ground_first(kind)
         with torch.inference_mode():
             views = [self._view(image) for image, _ in pairs]
             maps = [_maps(output, colours) for _, output in pairs]
@@ -281,7 +290,7 @@ class Matching:
         )
 
 
-def _kind(outputs: Sequence[Float[Tensor, "3 _h _w"]], *, masks: bool = False) -> OutputKind:
+def output_kind(outputs: Sequence[Float[Tensor, "3 _h _w"]], *, masks: bool = False) -> OutputKind:
     """What the outputs are; one that is marked in part, by strokes, is no drawing of lines.
 
     Args:
@@ -304,7 +313,7 @@ def _unknown(output: Float[Tensor, "3 h w"]) -> float | None:
     return float(unknown.mean()) if float((unknown + ends).mean()) > _PLAIN else None
 
 
-def _ground_first(kind: OutputKind) -> Float[Tensor, "k 3"]:
+def ground_first(kind: OutputKind) -> Float[Tensor, "k 3"]:
     """The palette: black first where it is there, else the most frequent colour."""
     colours = torch.from_numpy(kind.colours)
     dark = colours.sum(1)
@@ -315,7 +324,7 @@ def _ground_first(kind: OutputKind) -> Float[Tensor, "k 3"]:
 
 def _maps(output: Float[Tensor, "3 h w"], colours: Float[Tensor, "k 3"]) -> Float[Tensor, "k h w"]:
     """Shares of the ground and of each class; gray between black and white is of neither."""
-    if not _is_plain(colours):
+    if not is_plain(colours):
         return torch.from_numpy(shares(output.permute(1, 2, 0).numpy(), colours.numpy()))
     level = output.mean(0)
     level = torch.where((255 * level).round() == UNKNOWN, 0.5, level)
@@ -341,7 +350,7 @@ def _marks(maps: Float[Tensor, "k h w"], side: int) -> list[Marks]:
     return [Marks(part, 1 - part) for part in maps[1:]]
 
 
-def _is_plain(colours: Float[Tensor, "k 3"]) -> bool:
+def is_plain(colours: Float[Tensor, "k 3"]) -> bool:
     """Whether a palette is black and white, as the masks of tasks are."""
     return len(colours) == 2 and float(colours[0].max()) < 0.1 and float(colours[1].min()) > 0.9
 

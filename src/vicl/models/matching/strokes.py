@@ -1,7 +1,7 @@
 """Examples that are marked by strokes: what they leave open is answered first, from the strokes.
 
-An example itself is the best query there is for its own strokes: the same light, the same thing. Its
-answer then teaches as a mask does; where the strokes are, they stay what they say.
+An example itself is the best query there is for its own strokes: the same light, the same thing.
+Its answer then teaches as a mask does; where the strokes are, they stay what they say.
 """
 
 from __future__ import annotations

@@ -24,6 +24,8 @@ from vicl.models.matching.view import FINE, PICTURE, View, see
 from vicl.training.matching.scenes import Labelled, stretch_map
 
 _INDEX = "index.json"
+_OBJECTS = "objects.npy"
+"""6% of a bank; one that was made before there was such a file is made anew."""
 _AT_ONCE = 16
 """Pictures that a process is given at once."""
 
@@ -56,16 +58,16 @@ class Bank:
         levels: Of the encoder, half precision.
         pictures: (n, 3, p, p), 8 bits.
         labels: (n, p, p): 0 = of no class, 255 = unknown.
-        objects: (n, p, p): numbers of separate objects, 0 = of none.
         depths: (n, f, f): how deep inside its object a place lies, 255 at its heart.
+        objects: (n, p, p): numbers of separate objects; 0 = of none.
     """
 
     rows: tuple[Row, ...]
     levels: tuple[np.ndarray, ...]
     pictures: np.ndarray
     labels: np.ndarray
-    objects: np.ndarray
     depths: np.ndarray
+    objects: np.ndarray
 
     def view(self, index: int) -> View:
         """One picture as the engine looks at it."""
@@ -83,8 +85,8 @@ def open_bank(folder: Path) -> Bank:
         tuple(arrays),
         np.load(folder / "pictures.npy", mmap_mode="r"),
         np.load(folder / "labels.npy", mmap_mode="r"),
-        np.load(folder / "objects.npy", mmap_mode="r"),
         np.load(folder / "depths.npy", mmap_mode="r"),
+        np.load(folder / _OBJECTS, mmap_mode="r"),
     )
 
 
@@ -105,7 +107,7 @@ def build_bank(
         encoder: What encodes, as :func:`vicl.loading.load_encoder` takes it.
         workers: Processes that encode, one thread each; 0 encodes here.
     """
-    if (folder / _INDEX).is_file():
+    if (folder / _INDEX).is_file() and (folder / _OBJECTS).is_file():
         return open_bank(folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -174,8 +176,8 @@ def _encoded(picture: tuple[int, str, str, Labelled]) -> tuple[_Of, _Encoded]:
     found["pictures"] = (view.picture * 255).round().byte().numpy()
     found["labels"] = stretch_map(image.labels, PICTURE)
     objects = stretch_map(image.objects, PICTURE)
-    found["objects"] = objects.astype(np.uint16)
     found["depths"] = _depth(objects)
+    found["objects"] = objects.astype(np.uint16)
     return (source, origin, group, image.classes), found
 
 

@@ -106,10 +106,9 @@ class Chooser:
         return [one for one in sorted(self._groups) if one not in (source, composed)]
 
     def _weights(self) -> np.ndarray:
-        weights = [one.weight for one in self.data.photographs]
-        if self.data.composed is not None:
-            weights.append(self.data.composed.weight)
-        there = [bool(keys) * weight for keys, weight in zip(self._keys, weights, strict=False)]
+        there = [
+            bool(keys) * weight for keys, weight in zip(self._keys, self.data.weights, strict=False)
+        ]
         return np.asarray(there) / sum(there)
 
     def choose(self, rng: Generator) -> Drawn:

@@ -1,38 +1,14 @@
-"""What training of either head has in common: its banks, and the card of what comes of it."""
+"""The card and the contact sheet of a head of the engine `matching`."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from vicl.training.job import Trained
-from vicl.training.matching.bank import build_bank
-from vicl.training.matching.pictures import count_pictures, draw_pictures, fewer, listed
 from vicl.training.recipe.head import HeadRun
 from vicl.training.run_folder import recipe_text
-
-
-def build_banks(recipe: HeadRun, folder: Path) -> dict[str, Path]:
-    """Encode the pictures that a recipe names, unless that was done: for training, and held out.
-
-    Raises:
-        RecipeError: If there are no pictures to learn from.
-    """
-    banks = {}
-    for name, held_out in (("held-out", True), ("training", False)):
-        photographs = listed(recipe.data, held_out=held_out)
-        data = fewer(recipe.data) if held_out else recipe.data
-        pictures = (
-            (one.source, one.origin, one.group, one.image)
-            for one in draw_pictures(data, photographs, recipe.seed + held_out)
-        )
-        banks[name] = folder / name
-        count = count_pictures(data, photographs)
-        build_bank(banks[name], pictures, count, recipe.encoder, workers=recipe.workers)
-    return banks
 
 
 def head_card(recipe: HeadRun, trained: Trained, count: int, of: str) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -14,15 +13,16 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from vicl.models.devices import Device, pick_device
 from vicl.models.matching.outlines import OutlineHead
 from vicl.models.pretrained import empty_like, save_folder
-from vicl.training.job import Job, Look, Round, Seat
+from vicl.training.job import Job, Look
 from vicl.training.loop import fit
 from vicl.training.matching.bank import Bank, open_bank
-from vicl.training.matching.heads import build_banks, contact_sheet, head_card
+from vicl.training.matching.banks import batches, build_banks
+from vicl.training.matching.heads import contact_sheet, head_card
 from vicl.training.matching.objective import OutlineObjective, outline_loss, outline_sides
 from vicl.training.parallel import processes
 from vicl.training.recipe.head import OutlineData, OutlineRecipe
@@ -46,15 +46,17 @@ def train_outlines(
 ) -> Path:
     """Train as a recipe says; see :func:`vicl.training.matching.train.train_head`."""
     prepare_folder(output, recipe, resume=resume)
-    banks = build_banks(recipe, output / "bank")
-    shown = Outlines(banks["training"], recipe.data, recipe.seed)
-    held = open_bank(banks["held-out"])
+    held_out, training = build_banks(
+        output, recipe.data, recipe.seed, recipe.encoder, recipe.workers
+    )
+    shown = Outlines(training, recipe.data, recipe.seed)
+    held = open_bank(held_out)
     torch.manual_seed(recipe.seed)
     head = OutlineHead(recipe.head)
     assert recipe.schedule.steps is not None  # recipes see to it
     job = Job(
         objective=OutlineObjective(head),
-        rounds=functools.partial(_rounds, shown, recipe.workers),
+        rounds=functools.partial(batches, shown, recipe.workers),
         batch=recipe.batch,
         steps=recipe.schedule.steps,
         schedule=recipe.schedule,
@@ -143,22 +145,6 @@ def _picture(bank: Bank, index: int) -> tuple[Tensor, ...]:
     view = bank.view(index)
     truth = outlines_of(np.array(bank.objects[index]), np.array(bank.labels[index]))
     return *view.levels, view.picture, torch.from_numpy(truth)
-
-
-def _rounds(shown: Outlines, workers: int, seat: Seat, device: torch.device) -> Iterator[Round]:
-    def places() -> Iterator[int]:
-        for number in itertools.count(seat.start):
-            yield from range(seat.first(number), seat.first(number) + seat.batch)
-
-    loader = DataLoader(
-        shown,
-        batch_size=seat.batch,
-        sampler=places(),
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-    )
-    for batch in loader:
-        yield Round(tuple(part.to(device) for part in batch))
 
 
 def _spread(bank: Bank, count: int) -> list[int]:

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import functools
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from vicl.models.devices import Device, pick_device
 from vicl.models.matching.head import MatchingHead
 from vicl.models.pretrained import empty_like, save_folder
-from vicl.training.job import Job, Look, Round, Seat
+from vicl.training.job import Job, Look
 from vicl.training.loop import fit
+from vicl.training.matching.banks import LOOKING_SEED, batches, build_banks
 from vicl.training.matching.calibrating import fit_temperature
 from vicl.training.matching.episodes import Episodes
-from vicl.training.matching.heads import build_banks, contact_sheet, head_card
+from vicl.training.matching.heads import contact_sheet, head_card
 from vicl.training.matching.objective import HeadObjective, mask_loss
 from vicl.training.parallel import processes
 from vicl.training.recipe.head import HeadRecipe
 from vicl.training.result import MODEL
 from vicl.training.run_folder import prepare_folder
 
-_LOOKING_SEED = 2**31 - 1
 _ROWS = 12
 """Episodes on a contact sheet."""
 
@@ -52,9 +50,11 @@ def train_head(
         KeyboardInterrupt: After Ctrl-C, once a checkpoint is saved.
     """
     prepare_folder(output, recipe, resume=resume)
-    banks = build_banks(recipe, output / "bank")
-    episodes = Episodes(banks["training"], recipe.data, recipe.seed)
-    looked_at = Episodes(banks["held-out"], recipe.data, _LOOKING_SEED, plain=True)
+    held_out, training = build_banks(
+        output, recipe.data, recipe.seed, recipe.encoder, recipe.workers
+    )
+    episodes = Episodes(training, recipe.data, recipe.seed)
+    looked_at = Episodes(held_out, recipe.data, LOOKING_SEED, plain=True)
     # Matched once, for all looks and for the temperature.
     matched = functools.cache(functools.partial(_matched, looked_at, recipe.looks))
     with processes(
@@ -82,7 +82,7 @@ def _job(
     assert recipe.schedule.steps is not None  # recipes see to it
     return Job(
         objective=HeadObjective(head),
-        rounds=functools.partial(_rounds, episodes, recipe.workers),
+        rounds=functools.partial(batches, episodes, recipe.workers),
         batch=recipe.batch,
         steps=recipe.schedule.steps,
         schedule=recipe.schedule,
@@ -97,23 +97,6 @@ def _job(
         save_every=recipe.checkpoints.every,
         keep=recipe.checkpoints.keep,
     )
-
-
-def _rounds(episodes: Episodes, workers: int, seat: Seat, device: torch.device) -> Iterator[Round]:
-    def places() -> Iterator[int]:
-        for number in itertools.count(seat.start):
-            yield from range(seat.first(number), seat.first(number) + seat.batch)
-
-    loader = DataLoader(
-        episodes,
-        batch_size=seat.batch,
-        sampler=places(),
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        persistent_workers=False,
-    )
-    for batch in loader:
-        yield Round(tuple(part.to(device) for part in batch))
 
 
 def _matched(episodes: Episodes, count: int) -> list[list[Tensor]]:

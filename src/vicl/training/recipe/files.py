@@ -21,20 +21,22 @@ from vicl.files.packaged import RECIPES
 from vicl.files.plain_yaml import FAULTS, parse
 from vicl.training.recipe.data import RecipeError
 from vicl.training.recipe.head import HeadRecipe, OutlineRecipe
+from vicl.training.recipe.promptable import PromptableRecipe
 from vicl.training.recipe.recipe import Recipe
 from vicl.training.settings import Part
 
 _HEADS = "heads"
-"""Folder of the recipes for heads, in that of all recipes."""
+"""Folder of the recipes over a frozen encoder, in that of all recipes."""
 
 _SIZE_LIMIT = 1 << 16
 _FAULT_LIMIT = 20
 
-_TRAINS: dict[str, type[HeadRecipe | OutlineRecipe]] = {
+_TRAINS: dict[str, type[HeadRecipe | OutlineRecipe | PromptableRecipe]] = {
     "matching-head": HeadRecipe,
     "outline-head": OutlineRecipe,
+    "promptable": PromptableRecipe,
 }
-"""Recipes for heads, by what they say that they train."""
+"""Recipes over a frozen encoder, by what they say that they train."""
 
 R = TypeVar("R", bound=Part)
 
@@ -51,14 +53,14 @@ def shipped_recipes() -> list[str]:
 
 
 def shipped_heads() -> list[str]:
-    """Names of the recipes for heads of the engine `matching` that come with the package."""
+    """Names of the shipped recipes of networks over a frozen encoder's features."""
     return sorted(path.stem for path in (RECIPES / _HEADS).glob("*.yaml"))
 
 
 def load_any(
     source: str | os.PathLike[str], overrides: Sequence[str] = ()
-) -> Recipe | HeadRecipe | OutlineRecipe:
-    """Read and check a recipe of any kind: `trains` stands in one for a head.
+) -> Recipe | HeadRecipe | OutlineRecipe | PromptableRecipe:
+    """Read and check a recipe of any kind: `trains` tells those over a frozen encoder.
 
     Args:
         source: As for :func:`load_recipe`.

@@ -103,6 +103,12 @@ class Pictures(Part):
     composed: Composed | None = None
     leave_out: tuple[str, ...] = ()
 
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """How often each source is drawn; what is composed comes last."""
+        composed = () if self.composed is None else (self.composed.weight,)
+        return (*(one.weight for one in self.photographs), *composed)
+
 
 class OutlineData(Pictures):
     """What the outline head learns from.
@@ -134,8 +140,8 @@ class HeadData(Pictures):
     placeless: Share = 0.5
 
 
-class HeadRun(Part):
-    """A training run of a head.
+class FrozenRun(Part):
+    """A training run of a network over the features of a frozen encoder.
 
     Attributes:
         name: Of the run and its model.
@@ -143,16 +149,14 @@ class HeadRun(Part):
         description: What it is for, on what hardware, how long it takes and what to expect.
         licence: Of the weights.
         seed: Of everything random.
-        encoder: Whose features it reads, as :func:`vicl.load_encoder` takes it.
         data: What it learns from.
-        head: Its architecture.
-        batch: Episodes or pictures a step.
+        batch: What is drawn of it a step: episodes, pictures or prompts.
         workers: Processes that draw them.
         optimiser: AdamW's settings.
         schedule: How long.
         ema: Decay of the moving average of the weights, which is what is saved.
         evaluation: Looking at what is held out.
-        looks: So many episodes or pictures of it.
+        looks: So many of them.
         checkpoints: Stopping and going on.
         log: What is told.
     """
@@ -162,9 +166,7 @@ class HeadRun(Part):
     description: str = ""
     licence: str = "unknown"
     seed: int = Field(default=0, ge=0, lt=2**32)
-    encoder: str = "efficientnet-lite2"
     data: Pictures
-    head: Config
     batch: BatchSize = BatchSize(size=16)
     workers: int = Field(default=2, ge=0, le=64)
     optimiser: Optimiser = Optimiser(lr=2e-3, scale_lr=False, weight_decay=0.01, clip=1.0)
@@ -176,10 +178,22 @@ class HeadRun(Part):
     log: Log = Log(trackers=())
 
     @model_validator(mode="after")
-    def _check(self) -> HeadRun:
+    def _check(self) -> FrozenRun:
         if self.schedule.steps is None:
             raise ValueError("schedule: got epochs, but they are drawn without end; give steps")
         return self
+
+
+class HeadRun(FrozenRun):
+    """A training run of a head of the engine `matching`.
+
+    Attributes:
+        encoder: Whose features it reads, as :func:`vicl.load_encoder` takes it.
+        head: Its architecture.
+    """
+
+    encoder: str = "efficientnet-lite2"
+    head: Config
 
 
 class HeadRecipe(HeadRun):

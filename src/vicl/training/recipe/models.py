@@ -85,7 +85,11 @@ else:
     Model = Annotated[
         reduce(
             operator.or_,
-            (section(kind) for kind in kinds().values() if kind.objective != "matching"),
+            (
+                section(kind)
+                for kind in kinds().values()
+                if kind.objective in ("inpainting", "vqgan")
+            ),
         ),
         Field(discriminator="kind"),
     ]

@@ -1,0 +1,65 @@
+"""Opening other people's models: the configuration of a folder says which adapter it needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from vicl.adapters.registry import ADAPTERS, Role, adapter_for
+from vicl.adapters.stable_diffusion import FILES, INDEX
+from vicl.adapters.transformers_folder import PREPROCESSOR, read_json
+from vicl.files import display
+from vicl.storage.folder import CONFIG, WEIGHTS, ModelError
+
+HUB_FILES: Final = (
+    CONFIG,
+    WEIGHTS,
+    PREPROCESSOR,
+    "tokenizer.json",
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
+    *FILES,
+)
+"""What is fetched of a model on the hub, if it is there."""
+
+
+def open_adapter(
+    folder: Path, name: str | None, device: torch.device, roles: tuple[Role, ...]
+) -> Any:
+    """Open a folder of another's model; None for a folder of vicl's own, or no folder.
+
+    Args:
+        folder: What to open.
+        name: How it is called; None takes the folder's name.
+        device: Where it runs.
+        roles: What it is wanted as.
+
+    Raises:
+        ModelError: If it is of a kind that is not adapted to any of the roles, broken, or the
+            library that it needs is not installed.
+    """
+    kind = _kind(folder)
+    if kind is None:
+        return None
+    adapter = adapter_for(kind, *roles)
+    if adapter is None:
+        known = ", ".join(sorted(k for a in ADAPTERS if a.role in roles for k in a.kinds))
+        raise ModelError(
+            f"{display(folder)}: holds a {display(kind)[:80]!r}, which is no {' or '.join(roles)} "
+            f"that vicl knows; expected one of {known} (vicl models lists them)"
+        )
+    return adapter.make(folder, name, device)
+
+
+def _kind(folder: Path) -> str | None:
+    """What a folder says that it holds, in the words of the libraries; None if it says nothing."""
+    if (folder / INDEX).is_file():
+        pipeline = read_json(folder / INDEX).get("_class_name")
+        return pipeline if isinstance(pipeline, str) else None
+    if not (folder / CONFIG).is_file():
+        return None
+    said = read_json(folder / CONFIG).get("model_type")
+    return said if isinstance(said, str) else None

@@ -1,0 +1,126 @@
+"""Words as the numbers that a model reads, from the vocabulary in its folder.
+
+Only the vocabulary is taken of a stranger's files, never the steps by which they want text cut:
+those are the library's own for the kind of model.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final, TypeGuard
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from vicl.adapters.transformers_folder import library, read_json
+from vicl.files import display, reason
+from vicl.files.bounded import read_bounded
+from vicl.storage.folder import ModelError
+
+_TOGETHER, _VOCABULARY, _MERGES, _LINES = "tokenizer.json", "vocab.json", "merges.txt", "vocab.txt"
+_LIMIT: Final = 32 << 20
+
+
+class Words:
+    """Turns text into numbers.
+
+    Args:
+        folder: With `tokenizer.json`, or `vocab.json` and `merges.txt` (CLIP), or `vocab.txt`
+            (BERT).
+        kind: Whose steps are taken.
+        count: How many numbers the model knows.
+        most: How many it reads at once.
+
+    Raises:
+        ModelError: If the files are missing or broken, or name more than the model knows.
+    """
+
+    def __init__(self, folder: Path, kind: str, *, count: int, most: int) -> None:
+        self._name, self._count, self._most = display(folder), count, most
+        self._tokenizer = tokenizer(folder, kind)
+
+    def __call__(self, text: str) -> Int[Tensor, "1 n"]:
+        """Numbers of a text, with those of its start and end; what is too long is cut off.
+
+        Raises:
+            ModelError: If one is none that the model knows.
+        """
+        numbers = self._tokenizer(text, truncation=True, max_length=self._most)["input_ids"]
+        if max(numbers) >= self._count:
+            raise ModelError(
+                f"{self._name}: its vocabulary has more words than the model, which knows "
+                f"{self._count}; get whole copies of both"
+            )
+        return torch.tensor([numbers])
+
+
+def tokenizer(folder: Path, kind: str) -> Any:
+    """The library's tokenizer of a kind, with a folder's vocabulary.
+
+    Args:
+        folder: See :class:`Words`.
+        kind: Likewise.
+
+    Raises:
+        ModelError: If the files are missing or broken.
+    """
+    vocabulary, merges = _read(folder, kind)
+    transformers = library()
+    try:
+        if kind == "clip":
+            return transformers.CLIPTokenizer(vocab=vocabulary, merges=merges)
+        return transformers.BertTokenizer(vocab=vocabulary)
+    except Exception as error:  # the library's errors share no base class but Exception
+        raise ModelError(
+            f"{display(folder)}: its vocabulary cannot be used ({reason(error)}); get a whole copy"
+        ) from error
+
+
+def _read(folder: Path, kind: str) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """The vocabulary, and which pieces are joined, first the most frequent."""
+    if (folder / _TOGETHER).is_file():
+        path = folder / _TOGETHER
+        model = read_json(path, _LIMIT).get("model")
+        said: dict[str, Any] = model if isinstance(model, dict) else {}
+        vocabulary, merges = said.get("vocab"), said.get("merges", [])
+    elif kind == "clip" and (folder / _VOCABULARY).is_file() and (folder / _MERGES).is_file():
+        path = folder / _VOCABULARY
+        vocabulary, merges = read_json(path, _LIMIT), _lines(folder / _MERGES)
+    elif kind == "bert" and (folder / _LINES).is_file():
+        path = folder / _LINES
+        vocabulary, merges = {word: at for at, word in enumerate(_lines(path))}, []
+    else:
+        files = f"{_VOCABULARY} and {_MERGES}" if kind == "clip" else _LINES
+        raise ModelError(
+            f"{display(folder)}: has no vocabulary, which text needs; expected {_TOGETHER}, or "
+            f"{files}; get a whole copy of the model"
+        )
+    pairs = [_pair(one) for one in merges] if isinstance(merges, list) else [None]
+    if not _is_vocabulary(vocabulary) or None in pairs:
+        raise ModelError(f"{display(path)}: holds no vocabulary of words and their numbers")
+    return vocabulary, [pair for pair in pairs if pair]
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = read_bounded(path, _LIMIT, ModelError).decode()
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{display(path)}: is no text ({reason(error)})") from error
+    return [line for line in text.splitlines() if not line.startswith("#version")]
+
+
+def _pair(said: object) -> tuple[str, str] | tuple[()] | None:
+    """A joined pair, of which files have two spellings; empty for an empty line."""
+    match said.split() if isinstance(said, str) else said:
+        case []:
+            return ()
+        case [str(one), str(other)]:
+            return one, other
+    return None
+
+
+def _is_vocabulary(said: object) -> TypeGuard[dict[str, int]]:
+    if not isinstance(said, dict) or not said:
+        return False
+    return all(type(number) is int and number >= 0 for number in said.values())

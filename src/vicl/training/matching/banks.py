@@ -1,0 +1,81 @@
+"""The two banks of a run, and batches of what is drawn from one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from vicl.training.job import Round, Seat
+from vicl.training.matching.bank import build_bank
+from vicl.training.matching.pictures import count_pictures, draw_pictures, fewer, listed
+from vicl.training.recipe.head import Pictures
+
+LOOKING_SEED: Final = 2**31 - 1
+"""Of what is drawn of the pictures that are held out."""
+
+
+def build_banks(
+    output: Path, data: Pictures, seed: int, encoder: str, workers: int
+) -> tuple[Path, Path]:
+    """Encode the pictures that are held out, and all others, unless the run has them already.
+
+    Args:
+        output: The run's folder.
+        data: Which pictures.
+        seed: Of the versions and scenes.
+        encoder: As :func:`vicl.load_encoder` takes it.
+        workers: As for :func:`vicl.training.matching.bank.build_bank`.
+
+    Returns:
+        The folders of the held-out and of the training bank.
+
+    Raises:
+        RecipeError: If there are no pictures to learn from.
+    """
+    folders = []
+    for name, held_out in (("held-out", True), ("training", False)):
+        photographs = listed(data, held_out=held_out)
+        drawn = fewer(data) if held_out else data
+        pictures = (
+            (one.source, one.origin, one.group, one.image)
+            for one in draw_pictures(drawn, photographs, seed + held_out)
+        )
+        folder = output / "bank" / name
+        count = count_pictures(drawn, photographs)
+        build_bank(folder, pictures, count, encoder, workers=workers)
+        folders.append(folder)
+    return folders[0], folders[1]
+
+
+def batches(
+    drawn: Dataset[tuple[Tensor, ...]], workers: int, seat: Seat, device: torch.device
+) -> Iterator[Round]:
+    """Batches without end of a data set whose item n follows from n alone.
+
+    Args:
+        drawn: The data set.
+        workers: Processes that draw.
+        seat: Which batches.
+        device: Where they go.
+    """
+
+    def places() -> Iterator[int]:
+        for number in itertools.count(seat.start):
+            yield from range(seat.first(number), seat.first(number) + seat.batch)
+
+    loader = DataLoader(
+        drawn,
+        batch_size=seat.batch,
+        sampler=places(),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        persistent_workers=False,
+    )
+    for batch in loader:
+        yield Round(tuple(part.to(device) for part in batch))

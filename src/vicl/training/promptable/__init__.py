@@ -1,0 +1,1 @@
+"""Training promptable segmentation: simulated prompts, losses, and the job."""

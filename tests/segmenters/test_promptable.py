@@ -1,0 +1,138 @@
+"""Our own segmenter, on an untrained network; what the trained one is worth: benchmarks."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.pictures import picture
+
+import vicl
+from vicl.engine import Candidates, MaskPrompt, Segmenter
+from vicl.models.promptable import PromptableNet
+from vicl.models.promptable.asked import guide_of, shrunk_mask, spread_points
+from vicl.segmenters.encoded import EncodedImage
+from vicl.segmenters.promptable import Promptable
+
+SIZE = (60, 90)
+
+
+@functools.cache
+def untrained() -> Promptable:
+    torch.manual_seed(0)
+    return Promptable(vicl.load_encoder("efficientnet-lite2", device="cpu"), PromptableNet())
+
+
+@functools.cache
+def encoded() -> EncodedImage:
+    return untrained().encode(picture(*SIZE))
+
+
+def same(one: Candidates, other: Candidates) -> bool:
+    return np.array_equal(one.masks, other.masks) and np.array_equal(one.scores, other.scores)
+
+
+def test_three_candidates_at_the_images_own_size() -> None:
+    assert isinstance(untrained(), Segmenter)
+    found = encoded().masks([(40, 30)])
+    assert found.masks.shape == (3, *SIZE)
+    assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
+    assert found.stability is not None
+    assert ((found.stability >= 0) & (found.stability <= 1)).all()
+    assert repr(encoded()) == "EncodedImage(60x90, accepts=points, box, scribbles, mask)"
+
+
+def test_each_prompt_gets_what_it_would_get_alone() -> None:
+    scribbles = np.full(SIZE, 255, np.uint8)
+    scribbles[10, 5:60], scribbles[50, 5:60] = 1, 0
+    disc = np.zeros(SIZE, bool)
+    disc[20:40, 20:60] = True
+    prompts = [
+        MaskPrompt([(40, 30)]),
+        MaskPrompt([(40, 30), (3, 3)], [1, 0]),
+        MaskPrompt(box=(10, 10, 50, 40)),
+        MaskPrompt(scribbles=scribbles),
+        MaskPrompt(mask=disc),
+    ]
+    together = encoded().many(prompts)
+    for prompt, found in zip(prompts, together, strict=True):
+        assert same(found, encoded().many([prompt])[0])
+    for one in range(1, len(prompts)):
+        assert not same(together[0], together[one])
+
+
+def test_sketches_are_the_same_masks_smaller() -> None:
+    prompts = [MaskPrompt([(40, 30)]), MaskPrompt(box=(10, 10, 50, 40))]
+    for sketch, found in zip(encoded().sketches(prompts), encoded().many(prompts), strict=True):
+        assert sketch.masks.shape == (3, 192, 192)
+        assert np.array_equal(sketch.scores, found.scores)
+        for small, mask in zip(sketch.masks, found.masks, strict=True):
+            assert abs(small.mean() - mask.mean()) < 0.1
+
+
+def test_a_prompt_in_shares_of_its_image() -> None:
+    guide = guide_of(MaskPrompt([(45, 30), (9, 6)], [1, 0], box=(0, 15, 45, 60)), SIZE)
+    torch.testing.assert_close(guide.points[0], torch.tensor([[0.5, 0.5], [0.1, 0.1]]))
+    assert guide.labels.tolist() == [[1, 0]]
+    assert guide.box.tolist() == [[0, 0.25, 0.5, 1]]
+    assert (guide.earlier == -1).all()
+    many = guide_of(MaskPrompt(np.random.default_rng(0).uniform(0, 60, (10_000, 2))), SIZE)
+    assert many.labels.shape == (1, 64)
+    without = guide_of(MaskPrompt(mask=np.ones(SIZE, bool)), SIZE)
+    assert without.labels.tolist() == [[-1]]
+    assert (without.box == -1).all()
+    assert (without.earlier == 1).all()
+
+
+def test_points_of_a_scribble_reach_its_ends() -> None:
+    where = np.zeros(SIZE, bool)
+    where[10, 5:65] = True
+    points = spread_points(where, 5)
+    assert len(points) == 5
+    assert np.diff(np.sort(points[:, 0])).min() > 10
+    assert {5.5, 64.5} <= set(points[:, 0].tolist())
+    assert (points[:, 1] == 10.5).all()
+    assert len(spread_points(where & (np.arange(90) < 7), 5)) == 2
+    assert spread_points(np.zeros(SIZE, bool), 5).shape == (0, 2)
+
+
+def test_a_shrunk_mask_keeps_its_share() -> None:
+    mask = np.zeros((500, 300), bool)
+    mask[:, :120] = True
+    small = shrunk_mask(mask)
+    assert small.shape == (96, 96)
+    assert float(small.mean()) == pytest.approx(0.4, abs=0.005)
+
+
+def test_a_folder_of_ones_own(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    untrained().net.save_pretrained(folder)
+    loaded: Any = vicl.load_segmenter(folder, device="cpu")
+    assert loaded.name == "mine"
+    assert repr(loaded) == "Promptable('mine', encoder='efficientnet-lite2')"
+    assert len(loaded.weights_hash) == 64
+    image = picture(*SIZE)
+    assert same(loaded.encode(image).masks([(4, 5)]), untrained().encode(image).masks([(4, 5)]))
+
+
+def test_a_segmenter_is_no_engine(tmp_path: Path) -> None:
+    untrained().net.save_pretrained(tmp_path / "mine")
+    with pytest.raises(ValueError, match=r"is a segmenter.*load_segmenter"):
+        vicl.load_model(tmp_path / "mine")
+
+
+def test_a_segmenter_that_is_not_there() -> None:
+    with pytest.raises(ValueError, match="segmenter: got 'sam', expected default or a model"):
+        vicl.load_segmenter("sam")
+
+
+def test_a_large_photograph_is_worked_on_in_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+    # More threads than one: what they write to must not belong to another's mode.
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    image = picture(*SIZE).repeat(1, 18, 12)
+    found = untrained().encode(image).masks([(500, 500)])
+    assert found.masks.shape == (3, 1080, 1080)
