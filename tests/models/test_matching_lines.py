@@ -45,6 +45,7 @@ def example(*lines: str) -> Example:
     return Example(image, drawn.clamp(max=1).expand(3, -1, -1).contiguous())
 
 
+@pytest.mark.slow
 def test_stripes_are_no_outlines_if_the_example_says_so(engine: Matching) -> None:
     query, outline, stripes = scene(95, 62, seed=1)
     found = engine.answer([Prompt([example("outline")], query)])[0]
@@ -57,6 +58,7 @@ def test_stripes_are_no_outlines_if_the_example_says_so(engine: Matching) -> Non
     assert torch.equal(again.answer([Prompt([example("outline")], query)])[0].image, found.image)
 
 
+@pytest.mark.slow
 def test_any_other_lines_are_answered_as_before(engine: Matching) -> None:
     prompts = [Prompt([example("outline", "stripes")], scene(95, 62, seed=1)[0])]
     before = Analogies().answer(prompts)[0].image

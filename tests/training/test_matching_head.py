@@ -158,6 +158,7 @@ def outline_recipe_of(data: Path) -> dict[str, object]:
     return {**recipe_of(data), "trains": "outline-head", "head": head, "data": wanted}
 
 
+@pytest.mark.slow
 def test_an_outline_head_trains_and_answers_lines(data: Path, tmp_path: Path) -> None:
     file, run = tmp_path / "tiny.yaml", tmp_path / "run"
     file.write_text(yaml.safe_dump(outline_recipe_of(data)))
