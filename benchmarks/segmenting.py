@@ -138,7 +138,7 @@ def clicked(ask: Ask, wanted: Mask) -> tuple[list[float], list[float], float]:
         point, label = next_click(answer, wanted)
         points.append(point)
         labels.append(label)
-        found = ask(MaskPrompt(points, labels, mask=answer if answer.any() else None))
+        found = ask(MaskPrompt(points, labels))
         scores = [iou(mask, wanted) for mask in found.masks]
         answer = found.masks[0]
         best.append(max(scores))
@@ -281,17 +281,11 @@ def grab_cut(photo: Photo) -> Ask:
 
 
 def ours(segmenter: Segmenter) -> Callable[[Photo], Ask]:
-    """A segmenter of vicl's: the earlier mask goes with the clicks, where it takes one."""
+    """A segmenter of vicl's."""
 
     def asks(photo: Photo) -> Ask:
         image = segmenter.encode(photo)
-
-        def ask(prompt: MaskPrompt) -> Candidates:
-            if "mask" not in segmenter.accepts:
-                prompt = MaskPrompt(prompt.points, prompt.labels, box=prompt.box)
-            return image.many([prompt])[0]
-
-        return ask
+        return lambda prompt: image.many([prompt])[0]
 
     return asks
 

@@ -2,8 +2,8 @@
 
     python benchmarks/segmenting_sheet.py --out docs/segmenting.jpg
 
-A row a photograph: the three candidates of one click with their scores, the first after a second
-click (red = out) in the mask of the first, the first of a box, and everything, in random colours.
+A row a photograph: the three candidates of one click with their scores, the first of two clicks
+(red = out), the first of a box, and everything, in random colours.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def main(arguments: list[str] | None = None) -> int:
         one = MaskPrompt([shown.inside])
         (first,) = image.many([one])
         *point, label = shown.second
-        two = MaskPrompt([shown.inside, point], [1, label], mask=first.masks[0])
+        two = MaskPrompt([shown.inside, point], [1, label])
         box = MaskPrompt(box=shown.box)
         second, boxed = image.many([two, box])
         found = image.everything(grid=given.grid)

@@ -103,6 +103,26 @@ def test_what_the_engine_finds_is_drawn_by_the_segmenter(ways: tuple[str, ...]) 
     assert answer.confidence.min() >= 0.5
 
 
+def test_boxes_become_the_masks_that_are_in_them() -> None:
+    """Also where two of them overlap, as the engine tells them apart."""
+
+    class Boxes(Rough):
+        name = "boxes"
+
+        def _one(self, query: np.ndarray) -> Filled:
+            objects = torch.zeros(SIZE, dtype=torch.int32)
+            objects[8:44, 36:64], objects[4:34, 2:40] = 2, 1
+            return Filled((objects > 0).float().expand(3, -1, -1), objects=objects)
+
+    for ways in (("box",), ("points", "box", "mask")):
+        engine = redrawn(Boxes(), Flood(*ways))
+        (answer,) = engine.answer([Prompt([EXAMPLE], scene((4, 6, 24, 30), (44, 10, 60, 40)))])
+        assert answer.objects is not None
+        assert answer.objects.unique().tolist() == [0, 1, 2]
+        assert not answer.image[:, :4].any()
+        assert (answer.image[0, 6:30, 4:24] == 1).all()
+
+
 def test_nothing_there_stays_nothing() -> None:
     (answer,) = redrawn(Rough(), Flood("points")).answer([Prompt([EXAMPLE], scene())])
     assert answer.image.max() == 0

@@ -53,8 +53,8 @@ class OWLv2:
 
     Every connected thing that an example marks is looked up among the boxes that the model sees
     in it; boxes of the query that are alike are drawn, filled, white on black, the chance as the
-    confidence. Nothing alike gives an empty answer, and its chance is the answer's presence. It
-    tells no classes apart: examples have one.
+    confidence, and numbered. Nothing alike gives an empty answer; the chance of the likeliest box
+    is the answer's presence. It tells no classes apart: examples have one.
 
     Args:
         folder: With `config.json` and `model.safetensors`.
@@ -102,15 +102,19 @@ class OWLv2:
         meant = [self._meant(*drawn(example)) for example in prompt.examples]
         boxes, chances = self._alike(query, torch.cat(meant)) if meant else (None, None)
         image, confidence = torch.zeros(3, *size), torch.ones(size)
+        objects = torch.zeros(size, dtype=torch.int32)
         presence = 0.0
         if boxes is not None and chances is not None and len(boxes):
             presence = float(chances[0])
-            for box, chance in zip(boxes[::-1], chances[::-1], strict=True):
+            # The likeliest last, so that it keeps what others claim too.
+            for number in range(len(boxes), 0, -1):
+                box, chance = boxes[number - 1], chances[number - 1]
                 if chance >= self.min_chance:
                     x0, y0, x1, y1 = (round(float(at)) for at in box)
                     image[:, y0:y1, x0:x1] = 1
                     confidence[y0:y1, x0:x1] = float(chance)
-        return Filled(image, confidence, presence=presence)
+                    objects[y0:y1, x0:x1] = number
+        return Filled(image, confidence, presence=presence, objects=objects)
 
     def _meant(
         self, image: Float[Tensor, "3 h w"], output: Float[Tensor, "3 h w"]

@@ -2,7 +2,8 @@
 
 The engine's answer says where the thing is, roughly. Each connected part of it is put to the
 segmenter as points, a box and a mask; those of the masks that come back that fit the engine's
-chances are averaged, and both together decide. If none fits, the part stays as it was.
+chances are averaged, and both together decide. If none fits, the part stays as it was. Of a part
+that is a box, by an engine that finds boxes, the segmenter's mask is the answer.
 
 Source: the idea of PerSAM (Zhang et al., ICLR 2024), Matcher (Liu et al., ICLR 2024) and GF-SAM
 (Zhang et al., NeurIPS 2024). Differs: the engine's chances, not raw likenesses, make the prompts
@@ -38,6 +39,9 @@ _FITS: Final = 0.8
 
 _WEIGHT: Final = 0.3
 """Of the segmenter's masks beside the engine's chances."""
+
+_CERTAIN, _FULL = 0.999, 0.95
+"""Chance of every pixel, and share of its box, from which a part is a box: see :func:`_is_box`."""
 
 _MOST: Final = 32
 """So many parts are drawn anew at most: the largest."""
@@ -157,13 +161,34 @@ def redraw(
     for number in chosen:
         part = numbers == number
         free = part | (found == 0)
-        vote = _vote(image, np.where(free, chances, 0), part)
+        boxed = "box" in image.accepts and _is_box(part, chances)
+        weight = 1.0 if boxed else _WEIGHT
+        vote = _in_box(image, part) if boxed else _vote(image, np.where(free, chances, 0), part)
         if vote is None:
             continue
         where = free & (part | (vote > 0))
-        fused[where] = (1 - _WEIGHT) * chances[where] + _WEIGHT * vote[where]
+        fused[where] = (1 - weight) * chances[where] + weight * vote[where]
         found[where] = np.where(fused[where] > 0.5, number, 0)
     return fused, found
+
+
+def _is_box(part: Bool[np.ndarray, "h w"], chances: Float32[np.ndarray, "h w"]) -> bool:
+    """Whether an engine of boxes gave a part: it is sure everywhere, and fills its box."""
+    x0, y0, x1, y1 = _box(part)
+    return bool((chances[part] >= _CERTAIN).all() and part.sum() >= _FULL * (x1 - x0) * (y1 - y0))
+
+
+def _in_box(
+    image: PromptableImage, part: Bool[np.ndarray, "h w"]
+) -> Float32[np.ndarray, "h w"] | None:
+    """What a segmenter sees in a box; None if nothing."""
+    (answer,) = image.many([MaskPrompt(box=_box(part))])
+    return answer.masks[0].astype(np.float32) if answer.masks[:1].any() else None
+
+
+def _box(part: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
+    rows, columns = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def _vote(
@@ -212,9 +237,7 @@ def _prompts(
     accepts: frozenset[str], chances: Float32[np.ndarray, "h w"], part: Bool[np.ndarray, "h w"]
 ) -> list[MaskPrompt]:
     """A part in every way that a segmenter takes, and in all of them together."""
-    rows, columns = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
-    box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
-    ways: dict[str, object] = {"points": _hearts(chances, part), "box": box, "mask": part}
+    ways: dict[str, object] = {"points": _hearts(chances, part), "box": _box(part), "mask": part}
     taken = {way: said for way, said in ways.items() if way in accepts}
     prompts = [_prompt({way: said}) for way, said in taken.items()]
     return [*prompts, _prompt(taken)] if len(taken) > 1 else prompts
