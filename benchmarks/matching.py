@@ -79,6 +79,7 @@ class Asked:
     seed: int
     model: str
     figure: Path | None
+    as_found: bool = False
 
     def engines(self, *names: str, objects: bool = False) -> dict[str, InContextModel]:
         """The engine, and those beside it."""
@@ -125,10 +126,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", default="matching", help="engine, or the folder of one")
+    parser.add_argument(
+        "--as-found", action="store_true", help="nuclei: modalities as often as they are, not alike"
+    )
     parser.add_argument("--figure", type=Path, help="calibration: a PNG of the reliability")
     options = parser.parse_args(arguments)
     if options.episodes < 1 or options.seed < 0:
         parser.error("expected --episodes of at least 1, --seed of at least 0")
+    if options.as_found and options.what != "nuclei":
+        parser.error("--as-found: goes with nuclei")
     if options.figure is not None and options.what != "calibration":
         parser.error("--figure: goes with calibration")
     asked = Asked(**{name: value for name, value in vars(options).items() if name != "what"})
@@ -188,10 +194,11 @@ def _nuclei(asked: Asked) -> Iterator[Table]:
     for one in asked.held_out(nuclei=True):
         groups[str(one.row["subset"])].append(one)
     names = sorted(name for name, rows in groups.items() if len(rows) > 1)
+    drawn_from = [name for name in names for _ in groups[name]] if asked.as_found else names
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     drawn: list[str] = []
     for _ in range(asked.episodes):
-        name = names[int(rng.integers(len(names)))]
+        name = drawn_from[int(rng.integers(len(drawn_from)))]
         drawn.append(name)
         rows = groups[name]
         shown, query = (rows[int(i)].read() for i in rng.choice(len(rows), 2, replace=False))
