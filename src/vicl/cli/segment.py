@@ -74,7 +74,7 @@ if TYPE_CHECKING:
         ["--min-score"],
         type=click.FloatRange(min=0, max=1),
         metavar="S",
-        help="--everything: leave out masks with a lower score.  [default: 0.7]",
+        help="--everything: leave out masks with a lower score.  [default: 0.5]",
     ),
     flag("--candidates", "Also write the other masks that may be meant: NAME.2.png, NAME.3.png."),
     text("--name", "NAME", "What the thing is called.", default="object"),

@@ -29,7 +29,7 @@ def everything(
     image: PromptableImage,
     *,
     grid: int = 16,
-    min_score: float = 0.7,
+    min_score: float = 0.5,
     min_stability: float = 0.8,
     max_overlap: float = 0.7,
     min_area: float = 0.0005,
