@@ -18,7 +18,6 @@ def models(as_json: bool) -> None:
     """List the engines and when to use which; published models, segmenters and encoders."""
     from vicl.encoders.registry import ENCODERS
     from vicl.files import hash_file
-    from vicl.prompt import WAYS
     from vicl.published.download import downloaded, published
     from vicl.segmenters.registry import SEGMENTERS
 
@@ -45,7 +44,7 @@ def models(as_json: bool) -> None:
         lines = [model.name, model.title, f"licence: {model.licence.name}", f"weights: {here}"]
         _tell(row if as_json else lines)
     for segmenter in SEGMENTERS:
-        takes = [way for way in WAYS if way in segmenter.accepts]
+        takes = sorted(segmenter.accepts)
         row = {"name": segmenter.name, "kind": "segmenter", "tasks": [], "takes": takes}
         lines = [segmenter.name, f"segmenter: {segmenter.use}", f"takes: {', '.join(takes)}"]
         _tell(row | {"use": segmenter.use} if as_json else lines)
