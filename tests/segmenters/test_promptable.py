@@ -136,3 +136,12 @@ def test_a_large_photograph_is_worked_on_in_bands(monkeypatch: pytest.MonkeyPatc
     image = picture(*SIZE).repeat(1, 18, 12)
     found = untrained().encode(image).masks([(500, 500)])
     assert found.masks.shape == (3, 1080, 1080)
+
+
+def test_the_masks_of_a_box_stay_about_it() -> None:
+    found = encoded().masks(box=(30, 20, 60, 40))
+    outside = np.ones(SIZE, bool)
+    outside[16:44, 25:65] = False
+    assert not (found.masks & outside).any()
+    # Of a click the same network draws there.
+    assert (encoded().masks([(45, 30)]).masks & outside).any()

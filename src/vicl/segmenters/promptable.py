@@ -37,6 +37,9 @@ _BOUND: Final = 8.0
 _OFFSET: Final = 1.0
 """By how much log-odds are moved for the stability of a mask."""
 
+_MARGIN: Final = 0.08
+"""By which a box may have been drawn too small, as a share of its sides."""
+
 
 class Promptable:
     """Clicks, a box, scribbles or a coarse mask to masks.
@@ -106,11 +109,27 @@ class Promptable:
             masks, ious = self.net(neck, asked)
             order = ious[0].argsort(descending=True, stable=True)
             odds, scores = masks[0][order].cpu(), ious[0][order].cpu()
+            if prompt.box is not None:
+                odds = _within(odds, guide.box[0])
             wide, narrow = ((odds > offset).sum((1, 2)) for offset in (-_OFFSET, _OFFSET))
             stability = narrow / wide.clamp(min=1)
             found = Candidates((odds > 0).numpy(), scores.numpy(), stability.numpy())
             answers.append((odds, found))
         return answers
+
+
+def _within(odds: Float[Tensor, "n p p"], box: Float[Tensor, " 4"]) -> Float[Tensor, "n p p"]:
+    """Nothing of what is meant lies far outside its box.
+
+    Args:
+        odds: Of the masks.
+        box: In shares of the image.
+    """
+    margin = _MARGIN * (box[2:] - box[:2])
+    low, high = box[:2] - margin, box[2:] + margin
+    axis = (torch.arange(odds.shape[-1]) + 0.5) / odds.shape[-1]
+    across, down = ((axis >= low[i]) & (axis <= high[i]) for i in (0, 1))
+    return torch.where(down[:, None] & across, odds, -_BOUND)
 
 
 def _enlarged(
