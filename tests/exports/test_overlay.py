@@ -37,6 +37,22 @@ def test_an_empty_mask_and_a_full_one() -> None:
     assert (full == full[0, 0]).all()
 
 
+def test_objects_of_one_class_have_colours_of_their_own() -> None:
+    mask = np.zeros((40, 60), np.uint8)
+    mask[10:30, 5:55] = 1
+    objects = np.zeros((40, 60), np.int32)
+    objects[10:30, 5:30], objects[10:30, 30:55] = 1, 17  # the colours begin anew after sixteen
+    touching = drawn(mask, objects=objects)
+    assert np.array_equal(touching[20, 15], touching[20, 45])
+    objects[objects == 17] = 2
+    apart = drawn(mask, objects=objects)
+    first, second = palette(2)
+    assert np.array_equal(apart[20, 15], touching[20, 15])
+    assert np.array_equal(apart[20, 45], np.rint(0.6 * 200 + 0.4 * np.array(second)))
+    assert np.array_equal(apart[20, 30], second)
+    assert np.array_equal(apart[20, 29], first)
+
+
 def test_bands_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     mask = np.kron(rng.integers(0, 3, (8, 9)), np.ones((12, 12))).astype(np.uint8)

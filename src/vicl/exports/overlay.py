@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from vicl.exports.annotation import Annotation, ExportError, clipped_boxes
@@ -18,6 +18,8 @@ _TINT = 0.4
 """Share of the class's colour in its pixels."""
 _LINE = 400
 """Pixels of the longer side for each pixel of an outline's width."""
+_TOLD_APART = 16
+"""Colours of objects, which repeat: neighbours have neighbouring numbers."""
 _AT_ONCE = 1 << 22
 """Pixels that are worked on together, so that a large photograph costs little memory."""
 
@@ -26,7 +28,8 @@ def overlay(image: ImageLike, annotation: Annotation) -> Image.Image:
     """Draw an image with what was found in it.
 
     What is in no class is dimmed, each class is tinted by its colour (:func:`palette`) and outlined
-    in it; boxes are drawn with their class, and with their score where they have one.
+    in it; of a single class whose objects are told apart, each object by a colour of its own.
+    Boxes are drawn with their class, and with their score where they have one.
 
     Args:
         image: What was annotated.
@@ -52,10 +55,18 @@ def overlay(image: ImageLike, annotation: Annotation) -> Image.Image:
     line = max(1, round(max(height, width) / _LINE))
     colours = palette(len(annotation.classes))
     if annotation.mask is not None:
-        picture = Image.fromarray(_tinted(np.asarray(picture), annotation.mask, colours, line))
+        labels, tints = annotation.mask, colours
+        if annotation.objects is not None and len(annotation.classes) == 1:
+            labels, tints = _by_object(annotation.objects), palette(_TOLD_APART)
+        picture = Image.fromarray(_tinted(np.asarray(picture), labels, tints, line))
     if annotation.boxes:
         _draw_boxes(picture, annotation, colours, line)
     return picture
+
+
+def _by_object(objects: Int[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+    """Numbers of colours, which begin anew after the last."""
+    return np.where(objects > 0, (objects - 1) % _TOLD_APART + 1, 0).astype(np.uint8)
 
 
 def _tinted(
