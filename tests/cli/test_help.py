@@ -66,6 +66,7 @@ def test_every_command_ends_with_examples_that_parse(
     assert own
 
 
+@pytest.mark.slow
 def test_the_examples_of_predict_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     image, mask = scene(90, (120, 160))

@@ -291,6 +291,7 @@ def test_samples_show_both_modes_of_an_ambiguous_prompt() -> None:
     assert 16 / 6 < np.mean(drawn) < 16 / 2
 
 
+@pytest.mark.slow
 def test_coherent_samples_are_the_two_modes() -> None:
     """Each answer takes one of the two codes throughout, so there are two answers and no more."""
     model, prompt = ambiguous()

@@ -133,6 +133,7 @@ def test_large_things_are_looked_at_once(engine: Matching, monkeypatch: pytest.M
     assert torch.equal(engine.asked().answer(prompts)[0].image, before.image)
 
 
+@pytest.mark.slow
 def test_small_and_large_classes_are_answered_together(engine: Matching) -> None:
     (image, mask), (query, wanted) = crowd(1), crowd(2)
     labels = mask.numpy().astype(np.uint8)

@@ -94,6 +94,7 @@ def test_what_does_not_fit_alone_is_its_error() -> None:
         unbroken(results)
 
 
+@pytest.mark.slow
 def test_four_queries_in_tiles_never_fill_more_canvases_at_once_than_the_batch() -> None:
     """They were one call of 48 canvases; a large photograph would have been hundreds."""
     small = Small(canvas_size=(64, 64), patch_size=8)

@@ -162,6 +162,7 @@ def test_a_prompt_gets_what_it_gets_alone(model: Any) -> None:
         assert torch.equal(together.confidence, alone.confidence)
 
 
+@pytest.mark.slow
 def test_arrangements_bring_the_same_place_together() -> None:
     """Each canvas errs by itself: eight of them must agree on more than one alone gets right."""
     toy, finder = Toy(), Finder(noise=1.5)

@@ -117,6 +117,7 @@ def test_what_is_absent_is_absent_whatever_its_name_means_elsewhere(data: Path) 
         assert first.source == 1
 
 
+@pytest.mark.slow
 def test_a_head_trains_goes_on_and_answers(data: Path, tmp_path: Path) -> None:
     file, run = tmp_path / "tiny.yaml", tmp_path / "run"
     file.write_text(yaml.safe_dump(recipe_of(data)))

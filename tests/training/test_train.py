@@ -129,6 +129,7 @@ def test_an_epoch_sees_every_image_whatever_the_accumulation(tmp_path: Path) -> 
         count_steps(recipe(tmp_path, schedule=epochs), None)
 
 
+@pytest.mark.slow
 def test_bfloat16_arithmetic_is_near_float32(tmp_path: Path) -> None:
     """Mixed precision: weights stay float32, losses agree to some thousandths."""
     exact = train(recipe(tmp_path), tmp_path / "fp32", device="cpu")

@@ -281,6 +281,7 @@ def test_errors_come_out_of_workers_as_they_are(tmp_path: Path, workers: int) ->
         next(opened(str(tmp_path / "b.tar"), workers=workers).batches(Seat(2)))
 
 
+@pytest.mark.slow
 def test_global_random_states_are_left_alone(folder: Path) -> None:
     # Python's own is drawn from by the type checker of these tests.
     states = torch.get_rng_state(), repr(np.random.get_state())  # noqa: NPY002

@@ -220,6 +220,7 @@ def test_a_set_has_the_mean_of_those_that_have_a_value() -> None:
         mean_of_known([None])(np.array([[0]]))
 
 
+@pytest.mark.slow
 def test_rules_are_reported_one_by_one() -> None:
     data = RuleEpisodes("unseen", SMALL)
     n = len(data.rules)
