@@ -82,7 +82,7 @@ ENGINES: tuple[Engine, ...] = (
     Engine(
         "matching",
         None,
-        "masks and boxes on photographs: an ImageNet network's features and a small trained head",
+        "masks, boxes and edges on photographs: an ImageNet network's features and a small trained head",
         weights="1 MiB, with the package, and 23 MB of its own package",
     ),
     Engine(
