@@ -82,7 +82,8 @@ ENGINES: tuple[Engine, ...] = (
     Engine(
         "matching",
         None,
-        "masks, boxes and edges on photographs: an ImageNet network's features and a small trained head",
+        "masks, boxes and edges on photographs: an ImageNet network's features and small trained "
+        "heads",
         weights="1 MiB, with the package, and 23 MB of its own package",
     ),
     Engine(
