@@ -265,6 +265,7 @@ def test_what_is_no_number_is_never_saved(tmp_path: Path) -> None:
         assert all(bool(torch.isfinite(value).all()) for value in state.values())
 
 
+@pytest.mark.slow
 def test_folders_that_are_in_use(tmp_path: Path) -> None:
     given = recipe(tmp_path)
     train(given, tmp_path / "run", device="cpu")
