@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from vicl.tasks.boxes import SPECK, Box, component_boxes, components
+from vicl.tasks.boxes import SPECK, Box, component_boxes, components, mask_box
 
 MASKS = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9))
 
@@ -60,6 +60,13 @@ def test_components_match_a_flood_fill(mask: NDArray[np.bool_]) -> None:
         assert found == pixels
         assert inside.any(axis=0).all()
         assert inside.any(axis=1).all()
+
+
+def test_the_box_of_a_mask_is_half_open() -> None:
+    mask = np.zeros((9, 12), bool)
+    mask[2, 7] = mask[5, 3] = True
+    assert mask_box(mask) == (3, 2, 8, 6)
+    assert mask_box(np.ones((9, 12), bool)) == (0, 0, 12, 9)
 
 
 def test_corners_connect() -> None:

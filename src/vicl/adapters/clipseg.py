@@ -18,7 +18,7 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from vicl.adapters.asking import things, tight_box
+from vicl.adapters.asking import things
 from vicl.adapters.sam import prepared
 from vicl.adapters.transformers_folder import (
     IMAGENET,
@@ -29,10 +29,11 @@ from vicl.adapters.transformers_folder import (
 )
 from vicl.adapters.words import Words
 from vicl.engine import Candidates, MaskPrompt
-from vicl.files import hash_file
+from vicl.files import display, hash_file
 from vicl.images import ImageLike, to_levels
 from vicl.segmenters.encoded import EncodedImage
 from vicl.storage.folder import WEIGHTS, ModelError
+from vicl.tasks.boxes import mask_box
 
 _SIDE: Final = 352
 """Of the square at which it was trained, in pixels."""
@@ -81,7 +82,9 @@ class CLIPSeg:
         self._model = build(architecture, fields, path, device=device)
         text, vision = self._model.config.text_config, self._model.config.vision_config
         if _SIDE % vision.patch_size:
-            raise ModelError(f"{path}: its patches of {vision.patch_size} px do not fit {_SIDE} px")
+            raise ModelError(
+                f"{display(path)}: its patches of {vision.patch_size} px do not fit {_SIDE} px"
+            )
         self._words = Words(path, "clip", count=text.vocab_size, most=text.max_position_embeddings)
 
     def __repr__(self) -> str:
@@ -141,7 +144,7 @@ def highlighted(
     blurred = np.array(Image.fromarray(image).filter(ImageFilter.GaussianBlur(radius)))
     dark = (_DARK * blurred).round().astype(np.uint8)
     shown = np.where(region[..., None], image, dark)
-    x0, y0, x1, y1 = tight_box(region)
+    x0, y0, x1, y1 = mask_box(region)
     around = _AROUND * max(x1 - x0, y1 - y0)
     left, top = (max(0, int(at - around)) for at in (x0, y0))
     return np.ascontiguousarray(shown[top : int(y1 + around) + 1, left : int(x1 + around) + 1])

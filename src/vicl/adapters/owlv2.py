@@ -27,6 +27,7 @@ from vicl.adapters.transformers_folder import (
 from vicl.engine import Filled, drawn
 from vicl.files import hash_file
 from vicl.images import to_levels
+from vicl.metrics import box_iou
 from vicl.prompt import Prompt
 from vicl.storage.folder import WEIGHTS
 from vicl.tasks.boxes import component_boxes
@@ -126,7 +127,7 @@ class OWLv2:
         boxes = self._boxes(seen, size)
         wanted = [np.array(found.box, np.float32) for found in component_boxes(marked, size)]
         _, classes = self._model.class_predictor(seen[1])
-        chosen = [int(_ious(boxes, box).argmax()) for box in wanted]
+        chosen = [max(range(len(boxes)), key=lambda at: box_iou(boxes[at], box)) for box in wanted]
         meant: Tensor = classes[0][chosen]
         return meant
 
@@ -142,7 +143,7 @@ class OWLv2:
         kept: list[int] = []
         for index in order[: 10 * _MOST]:
             if len(kept) < _MOST and all(
-                _ious(boxes[other][None], boxes[index])[0] <= _OVERLAP for other in kept
+                box_iou(boxes[other], boxes[index]) <= _OVERLAP for other in kept
             ):
                 kept.append(int(index))
         return boxes[kept], chances[kept]
@@ -165,11 +166,3 @@ class OWLv2:
         limits = np.array([width, height] * 2)
         cut: _Boxes = np.clip(corners * max(size), 0, limits).astype(np.float32)
         return cut
-
-
-def _ious(boxes: _Boxes, box: Float32[np.ndarray, " 4"]) -> Float32[np.ndarray, " n"]:
-    sides = np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])
-    both = np.clip(sides, 0, None).prod(1)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (box[2:] - box[:2]).prod()
-    found: Float32[np.ndarray, " n"] = (both / np.maximum(areas - both, 1e-6)).astype(np.float32)
-    return found

@@ -23,7 +23,6 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from vicl.adapters.asking import strokes, tight_box
 from vicl.adapters.transformers_folder import (
     HALF,
     IMAGENET,
@@ -36,8 +35,10 @@ from vicl.adapters.transformers_folder import (
 from vicl.engine import Candidates, MaskPrompt
 from vicl.files import hash_file
 from vicl.images import ImageLike, as_floats, to_levels
+from vicl.models.promptable.asked import spread_points
 from vicl.segmenters.encoded import EncodedImage
 from vicl.storage.folder import WEIGHTS
+from vicl.tasks.boxes import mask_box
 
 ACCEPTS: Final = frozenset({"points", "box", "scribbles", "mask"})
 
@@ -224,11 +225,13 @@ class Sam:
         scale = np.array([seen.scaled[1] / seen.size[1], seen.scaled[0] / seen.size[0]])
         points, labels = prompt.points, prompt.labels
         if prompt.scribbles is not None:
-            drawn, sides = strokes(prompt.scribbles, _STROKES)
-            points, labels = np.concatenate([points, drawn]), np.concatenate([labels, sides])
+            for label in (1, 0):
+                drawn = spread_points(prompt.scribbles == label, _STROKES)
+                points = np.concatenate([points, drawn])
+                labels = np.concatenate([labels, np.full(len(drawn), label, np.uint8)])
         box = prompt.box
         if box is None and prompt.mask is not None and not len(points):
-            box = tight_box(prompt.mask)
+            box = np.array(mask_box(prompt.mask), np.float32)
         place = self._model.device
         asked: dict[str, Tensor] = {}
         if len(points):

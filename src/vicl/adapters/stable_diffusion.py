@@ -45,8 +45,6 @@ _TEXTS: Final[Mapping[str, Mapping[str, Architecture]]] = {
 }
 """By pipeline, its readers of captions."""
 
-KINDS: Final = frozenset(_TEXTS)
-
 FILES: Final = (
     INDEX,
     _SCHEDULER,
@@ -203,7 +201,7 @@ def _scheduler(diffusers: ModuleType, folder: Path) -> Any:
     kept = {key: value for key, value in plain(said).items() if not key.startswith("_")}
     try:
         return diffusers.DDIMScheduler.from_config(kept)
-    except (ValueError, TypeError, NotImplementedError) as error:
+    except (ValueError, TypeError, NotImplementedError) as error:  # an unknown schedule: the last
         raise ModelError(
             f"{display(folder / _SCHEDULER)}: cannot be used ({reason(error)}); get a whole copy"
         ) from error

@@ -87,6 +87,20 @@ DEVICE = choice(
 )
 DTYPE = choice("--dtype", ("auto", "float32", "bfloat16"), "How models compute.", "auto")
 DEBUG = flag("--debug", "Show traces with errors.")
+FORMATS = ("png", "coco", "coco-polygons", "yolo", "yolo-boxes", "labelme", "voc")
+TOLERANCE = click.Option(
+    ["--tolerance"],
+    type=click.FloatRange(min=0),
+    metavar="PX",
+    help="coco-polygons, yolo, labelme: pixels by which outlines may be off to save points.  "
+    "[default: 0]",
+)
+MIN_AREA = number(
+    "--min-area",
+    1,
+    "All formats but png: leave out parts of a mask of fewer pixels.  [default: 1]",
+    metavar="PX",
+)
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

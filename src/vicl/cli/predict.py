@@ -12,7 +12,20 @@ import click
 
 from vicl.cli.failing import failing, tell
 from vicl.cli.inputs import find_queries
-from vicl.cli.options import DEBUG, DEVICE, choice, examples, flag, number, options, path, text
+from vicl.cli.options import (
+    DEBUG,
+    DEVICE,
+    FORMATS,
+    MIN_AREA,
+    TOLERANCE,
+    choice,
+    examples,
+    flag,
+    number,
+    options,
+    path,
+    text,
+)
 from vicl.cli.outputs import check_outputs, noting_sheet, open_outputs, pending_of
 from vicl.cli.settings import SAMPLING, SETTINGS, settings_of
 from vicl.files import display, is_no_room
@@ -93,7 +106,7 @@ if TYPE_CHECKING:
     text("-o --output", "OUT", "A file for one query, else a folder (ending with a slash)."),
     choice(
         "--format format_",
-        ("png", "coco", "coco-polygons", "yolo", "yolo-boxes", "labelme", "voc"),
+        FORMATS,
         "Of segmentation and detection answers; the others are pictures.",
         "png",
     ),
@@ -103,19 +116,8 @@ if TYPE_CHECKING:
         "Masks as pictures: the values or colours named in --classes, or 1 to n.",
         "named",
     ),
-    click.Option(
-        ["--tolerance"],
-        type=click.FloatRange(min=0),
-        metavar="PX",
-        help="coco-polygons, yolo, labelme: pixels by which outlines may be off to save points.  "
-        "[default: 0]",
-    ),
-    number(
-        "--min-area",
-        1,
-        "All formats but png: leave out parts of a mask of fewer pixels.  [default: 1]",
-        metavar="PX",
-    ),
+    TOLERANCE,
+    MIN_AREA,
     flag(
         "--overlay",
         "Also write NAME.overlay.png: the query with its mask and boxes over it, for review.",

@@ -13,7 +13,10 @@ from vicl.cli.failing import failing
 from vicl.cli.options import (
     DEBUG,
     DEVICE,
+    FORMATS,
+    MIN_AREA,
     PATH,
+    TOLERANCE,
     choice,
     examples,
     flag,
@@ -82,23 +85,12 @@ if TYPE_CHECKING:
     text("-o --output", "OUT", "A file, or a folder (ending with a slash)."),
     choice(
         "--format format_",
-        ("png", "coco", "coco-polygons", "yolo", "yolo-boxes", "labelme", "voc"),
+        FORMATS,
         "Of the mask.",
         "png",
     ),
-    click.Option(
-        ["--tolerance"],
-        type=click.FloatRange(min=0),
-        metavar="PX",
-        help="coco-polygons, yolo, labelme: pixels by which outlines may be off to save points.  "
-        "[default: 0]",
-    ),
-    number(
-        "--min-area",
-        1,
-        "All formats but png: leave out parts of a mask of fewer pixels.  [default: 1]",
-        metavar="PX",
-    ),
+    TOLERANCE,
+    MIN_AREA,
     flag("--overlay", "Also write NAME.overlay.png: the photograph with the mask over it."),
     flag("--json as_json", "Print one JSON object."),
     flag("--overwrite", "Replace outputs that exist."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -111,15 +112,7 @@ class EncodedImage:
                 f"box: got {tuple(prompt.box.tolist())}, expected one that lies on the image of "
                 f"{width}x{height} pixels"
             )
-        return MaskPrompt(
-            prompt.points,
-            prompt.labels,
-            box=box,
-            scribbles=prompt.scribbles,
-            mask=prompt.mask,
-            text=prompt.text,
-            example=prompt.example,
-        )
+        return replace(prompt, box=box)
 
     def _check_ways(self, prompt: MaskPrompt) -> None:
         for way in WAYS:

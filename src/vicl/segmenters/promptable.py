@@ -22,7 +22,7 @@ from torch import Tensor
 from vicl.engine import Candidates, Encoder, MaskPrompt
 from vicl.images import ImageLike, as_floats, to_levels
 from vicl.images.upsampling import LARGE, upsample
-from vicl.models.matching.view import SIDE, see
+from vicl.models.matching.view import SIDE, look_at_square
 from vicl.models.promptable import PromptableNet
 from vicl.models.promptable.asked import guide_of
 from vicl.models.promptable.guidance import Guide
@@ -69,7 +69,7 @@ class Promptable:
         levels = to_levels(image)
         square = Image.fromarray(levels).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
         pixels = as_floats(np.array(square)).to(self._device)
-        view = see(self.encoder.encode(pixels[None]).levels, pixels)
+        view = look_at_square(pixels, self.encoder)
         neck = self.net.encode(tuple(level[None] for level in view.levels), view.picture[None])
         size = (levels.shape[0], levels.shape[1])
         return EncodedImage(

@@ -33,6 +33,7 @@ from vicl.engine import (
 from vicl.images import to_levels
 from vicl.models.matching.engine import ground_first, is_plain, output_kind
 from vicl.prompt import Prompt
+from vicl.tasks.boxes import mask_box
 
 _FITS: Final = 0.8
 """A mask is taken from this expected IoU on, as a share of that of the engine's own."""
@@ -174,7 +175,7 @@ def redraw(
 
 def _is_box(part: Bool[np.ndarray, "h w"], chances: Float32[np.ndarray, "h w"]) -> bool:
     """Whether an engine of boxes gave a part: it is sure everywhere, and fills its box."""
-    x0, y0, x1, y1 = _box(part)
+    x0, y0, x1, y1 = mask_box(part)
     return bool((chances[part] >= _CERTAIN).all() and part.sum() >= _FULL * (x1 - x0) * (y1 - y0))
 
 
@@ -182,13 +183,8 @@ def _in_box(
     image: PromptableImage, part: Bool[np.ndarray, "h w"]
 ) -> Float32[np.ndarray, "h w"] | None:
     """What a segmenter sees in a box; None if nothing."""
-    (answer,) = image.many([MaskPrompt(box=_box(part))])
+    (answer,) = image.many([MaskPrompt(box=mask_box(part))])
     return answer.masks[0].astype(np.float32) if answer.masks[:1].any() else None
-
-
-def _box(part: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
-    rows, columns = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def _vote(
@@ -212,21 +208,6 @@ def _are_masks(prompt: Prompt, *, masks: bool = False) -> bool:
     return kind.name == "mask" and is_plain(ground_first(kind))
 
 
-def _best(
-    image: PromptableImage,
-    chances: Float32[np.ndarray, "h w"],
-    part: Bool[np.ndarray, "h w"],
-) -> Bool[np.ndarray, "h w"]:
-    """The mask of a part that fits its chances best: the segmenter's, or as it is."""
-    best, most = part, _FITS * _expected_iou(part, chances)
-    for answer in image.many(_prompts(image.accepts, chances, part)):
-        for mask in answer.masks:
-            fits = _expected_iou(mask, chances)
-            if fits > most:
-                best, most = mask, fits
-    return best
-
-
 def _expected_iou(mask: Bool[np.ndarray, "h w"], chances: Float32[np.ndarray, "h w"]) -> float:
     inside = float(chances[mask].sum())
     union = float(mask.sum()) + float(chances.sum()) - inside
@@ -237,7 +218,11 @@ def _prompts(
     accepts: frozenset[str], chances: Float32[np.ndarray, "h w"], part: Bool[np.ndarray, "h w"]
 ) -> list[MaskPrompt]:
     """A part in every way that a segmenter takes, and in all of them together."""
-    ways: dict[str, object] = {"points": _hearts(chances, part), "box": _box(part), "mask": part}
+    ways: dict[str, object] = {
+        "points": _hearts(chances, part),
+        "box": mask_box(part),
+        "mask": part,
+    }
     taken = {way: said for way, said in ways.items() if way in accepts}
     prompts = [_prompt({way: said}) for way, said in taken.items()]
     return [*prompts, _prompt(taken)] if len(taken) > 1 else prompts

@@ -83,6 +83,12 @@ def whole_pixels(
     return float(left), float(top), float(min(w, max(x1, x0 + 1))), float(min(h, max(y1, y0 + 1)))
 
 
+def mask_box(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
+    """Give the box of a mask that is not empty: (x0, y0, x1, y1), half-open, in its pixels."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
 def components(
     mask: Shaped[np.ndarray, "h w"], *, specks: Literal["sum", "largest"] = "sum"
 ) -> list[tuple[tuple[slice, slice], Bool[np.ndarray, "ch cw"]]]:

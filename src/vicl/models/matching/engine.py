@@ -176,7 +176,8 @@ class Matching:
         if isinstance(taught, Lines):
             return draw_lines(taught, self._outline(query))
         with torch.inference_mode():
-            view = self._view(query, both_ways=True)
+            # Things a few places wide blur where two looks are averaged.
+            view = self._view(query, both_ways=taught.closer is None)
             scored = [
                 answer_class(known, view, self.head, twice=nearer is None)
                 for known, nearer in zip(taught.known, taught.nearer, strict=True)

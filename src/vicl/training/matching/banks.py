@@ -1,20 +1,26 @@
-"""The two banks of a run, and batches of what is drawn from one."""
+"""What runs over a frozen encoder have in common: two banks, batches of one, and the job."""
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from vicl.training.job import Round, Seat
+from vicl.models.devices import Device, pick_device
+from vicl.models.pretrained import Pretrained, empty_like
+from vicl.training.job import Job, Look, Round, Seat, Trained
+from vicl.training.loop import fit
 from vicl.training.matching.bank import build_bank
 from vicl.training.matching.pictures import count_pictures, draw_pictures, fewer, listed
-from vicl.training.recipe.head import Pictures
+from vicl.training.objectives.objective import Objective
+from vicl.training.parallel import processes
+from vicl.training.recipe.head import FrozenRun, Pictures
 
 LOOKING_SEED: Final = 2**31 - 1
 """Of what is drawn of the pictures that are held out."""
@@ -79,3 +85,52 @@ def batches(
     )
     for batch in loader:
         yield Round(tuple(part.to(device) for part in batch))
+
+
+def fit_to_bank(
+    recipe: FrozenRun,
+    model: Pretrained,
+    objective: Objective,
+    drawn: Dataset[tuple[Tensor, ...]],
+    look: Callable[[Any], Look],
+    *,
+    output: Path,
+    device: Device,
+) -> Trained:
+    """Train a network over a frozen encoder as its recipe says.
+
+    Args:
+        recipe: What to do.
+        model: What learns.
+        objective: From what.
+        drawn: Of the training bank, by number.
+        look: Looks at what is held out.
+        output: The run's folder.
+        device: As for :func:`vicl.training.train.train`.
+
+    Raises:
+        TrainingError: As :func:`vicl.training.train.train`.
+        KeyboardInterrupt: After Ctrl-C, once a checkpoint is saved.
+    """
+    assert recipe.schedule.steps is not None  # recipes see to it
+    job = Job(
+        objective=objective,
+        rounds=functools.partial(batches, drawn, recipe.workers),
+        batch=recipe.batch,
+        steps=recipe.schedule.steps,
+        schedule=recipe.schedule,
+        optimiser=recipe.optimiser,
+        ema=recipe.ema,
+        fresh=lambda: empty_like(model),
+        look=look,
+        look_every=recipe.evaluation.every,
+        folder=output,
+        name=recipe.name,
+        log_every=recipe.log.every,
+        save_every=recipe.checkpoints.every,
+        keep=recipe.checkpoints.keep,
+    )
+    with processes(
+        pick_device(device), precision="fp32", trackers=recipe.log.trackers, folder=output
+    ) as accelerator:
+        return fit(job, accelerator)

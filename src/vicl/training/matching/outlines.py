@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections import defaultdict
 from collections.abc import Callable
 from functools import cached_property
@@ -15,16 +14,14 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vicl.models.devices import Device, pick_device
+from vicl.models.devices import Device
 from vicl.models.matching.outlines import OutlineHead
-from vicl.models.pretrained import empty_like, save_folder
-from vicl.training.job import Job, Look
-from vicl.training.loop import fit
+from vicl.models.pretrained import save_folder
+from vicl.training.job import Look
 from vicl.training.matching.bank import Bank, open_bank
-from vicl.training.matching.banks import batches, build_banks
+from vicl.training.matching.banks import build_banks, fit_to_bank
 from vicl.training.matching.heads import contact_sheet, head_card
 from vicl.training.matching.objective import OutlineObjective, outline_loss, outline_sides
-from vicl.training.parallel import processes
 from vicl.training.recipe.head import OutlineData, OutlineRecipe
 from vicl.training.result import MODEL
 from vicl.training.run_folder import prepare_folder
@@ -53,28 +50,10 @@ def train_outlines(
     held = open_bank(held_out)
     torch.manual_seed(recipe.seed)
     head = OutlineHead(recipe.head)
-    assert recipe.schedule.steps is not None  # recipes see to it
-    job = Job(
-        objective=OutlineObjective(head),
-        rounds=functools.partial(batches, shown, recipe.workers),
-        batch=recipe.batch,
-        steps=recipe.schedule.steps,
-        schedule=recipe.schedule,
-        optimiser=recipe.optimiser,
-        ema=recipe.ema,
-        fresh=lambda: empty_like(head),
-        look=_looking(held, _spread(held, recipe.looks)),
-        look_every=recipe.evaluation.every,
-        folder=output,
-        name=recipe.name,
-        log_every=recipe.log.every,
-        save_every=recipe.checkpoints.every,
-        keep=recipe.checkpoints.keep,
+    look = _looking(held, _spread(held, recipe.looks))
+    trained = fit_to_bank(
+        recipe, head, OutlineObjective(head), shown, look, output=output, device=device
     )
-    with processes(
-        pick_device(device), precision="fp32", trackers=recipe.log.trackers, folder=output
-    ) as accelerator:
-        trained = fit(job, accelerator)
     trained.model.name = recipe.name
     folder = output / MODEL
     card = head_card(recipe, trained, len(shown.bank.rows), "pictures")

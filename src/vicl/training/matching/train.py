@@ -11,17 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vicl.models.devices import Device, pick_device
+from vicl.models.devices import Device
 from vicl.models.matching.head import MatchingHead
-from vicl.models.pretrained import empty_like, save_folder
-from vicl.training.job import Job, Look
-from vicl.training.loop import fit
-from vicl.training.matching.banks import LOOKING_SEED, batches, build_banks
+from vicl.models.pretrained import save_folder
+from vicl.training.job import Look
+from vicl.training.matching.banks import LOOKING_SEED, build_banks, fit_to_bank
 from vicl.training.matching.calibrating import fit_temperature
 from vicl.training.matching.episodes import Episodes
 from vicl.training.matching.heads import contact_sheet, head_card
 from vicl.training.matching.objective import HeadObjective, mask_loss
-from vicl.training.parallel import processes
 from vicl.training.recipe.head import HeadRecipe
 from vicl.training.result import MODEL
 from vicl.training.run_folder import prepare_folder
@@ -57,10 +55,10 @@ def train_head(
     looked_at = Episodes(held_out, recipe.data, LOOKING_SEED, plain=True)
     # Matched once, for all looks and for the temperature.
     matched = functools.cache(functools.partial(_matched, looked_at, recipe.looks))
-    with processes(
-        pick_device(device), precision="fp32", trackers=recipe.log.trackers, folder=output
-    ) as accelerator:
-        trained = fit(_job(recipe, episodes, matched, output), accelerator)
+    torch.manual_seed(recipe.seed)
+    fresh = MatchingHead(recipe.head)
+    objective, look = HeadObjective(fresh), _looking(matched)
+    trained = fit_to_bank(recipe, fresh, objective, episodes, look, output=output, device=device)
     head = trained.model
     head.name = recipe.name
     temperature = fit_temperature(head, matched())
@@ -69,34 +67,6 @@ def train_head(
     card = head_card(recipe, trained, len(episodes.bank.rows), "episodes")
     save_folder(head, folder, card=card, overwrite=True, dtype=torch.float16)
     return folder
-
-
-def _job(
-    recipe: HeadRecipe,
-    episodes: Episodes,
-    matched: Callable[[], list[list[Tensor]]],
-    folder: Path,
-) -> Job:
-    torch.manual_seed(recipe.seed)
-    head = MatchingHead(recipe.head)
-    assert recipe.schedule.steps is not None  # recipes see to it
-    return Job(
-        objective=HeadObjective(head),
-        rounds=functools.partial(batches, episodes, recipe.workers),
-        batch=recipe.batch,
-        steps=recipe.schedule.steps,
-        schedule=recipe.schedule,
-        optimiser=recipe.optimiser,
-        ema=recipe.ema,
-        fresh=lambda: empty_like(head),
-        look=_looking(matched),
-        look_every=recipe.evaluation.every,
-        folder=folder,
-        name=recipe.name,
-        log_every=recipe.log.every,
-        save_every=recipe.checkpoints.every,
-        keep=recipe.checkpoints.keep,
-    )
 
 
 def _matched(episodes: Episodes, count: int) -> list[list[Tensor]]:

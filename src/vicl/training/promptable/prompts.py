@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 from vicl.models.matching.view import FINE, PICTURE
 from vicl.models.promptable.asked import SCRIBBLED, shrunk_mask, spread_points
 from vicl.models.promptable.guidance import Guide
+from vicl.tasks.boxes import mask_box
 from vicl.training.matching.bank import Bank, open_bank
 from vicl.training.recipe.promptable import PromptableData
 from vicl.training.seeds import Purpose, numbers
@@ -172,8 +173,7 @@ def depth_of(inside: Bool[np.ndarray, "h w"]) -> np.ndarray:
 
 def jittered_box(rng: Generator, inside: Bool[np.ndarray, "p p"]) -> np.ndarray:
     """The box around it, each side moved a little, in shares of the picture."""
-    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-    box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], float)
+    box = np.array(mask_box(inside), float)
     size = np.tile(box[2:] - box[:2], 2)
     moved = np.clip(box + np.clip(rng.normal(0, _JITTER, 4), -0.15, 0.15) * size, 0, len(inside))
     shares: np.ndarray = moved / len(inside)

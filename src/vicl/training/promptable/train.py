@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vicl.models.devices import Device, pick_device
-from vicl.models.pretrained import empty_like, save_folder
+from vicl.models.devices import Device
+from vicl.models.pretrained import save_folder
 from vicl.models.promptable.guidance import Guide
 from vicl.models.promptable.network import PromptableNet
-from vicl.training.job import Job, Look
-from vicl.training.loop import fit
-from vicl.training.matching.banks import LOOKING_SEED, batches, build_banks
-from vicl.training.parallel import processes
+from vicl.training.job import Look
+from vicl.training.matching.banks import LOOKING_SEED, build_banks, fit_to_bank
 from vicl.training.promptable.objective import (
     PromptableObjective,
     corrected,
@@ -62,41 +59,19 @@ def train_promptable(
     )
     asked = Asked(training, recipe.data, recipe.seed)
     looked_at = Asked(held_out, recipe.data, LOOKING_SEED)
-    with processes(
-        pick_device(device), precision="fp32", trackers=recipe.log.trackers, folder=output
-    ) as accelerator:
-        trained = fit(_job(recipe, asked, looked_at, output), accelerator)
+    torch.manual_seed(recipe.seed)
+    fresh = PromptableNet(recipe.net)
+    objective = PromptableObjective(fresh, recipe.data.rounds, recipe.seed)
+    look = _looking(looked_at, recipe.looks, recipe.evaluation.rows)
+    trained = fit_to_bank(recipe, fresh, objective, asked, look, output=output, device=device)
     net = trained.model
     net.name = recipe.name
     fit_scores(net, asked, count=recipe.scores, rounds=2)
-    figures = _looking(looked_at, recipe.looks, recipe.evaluation.rows)(net).figures
+    figures = look(net).figures
     folder = output / MODEL
     card = promptable_card(recipe, trained.seconds, figures, len(asked.bank.rows))
     save_folder(net, folder, card=card, overwrite=True, dtype=torch.float16)
     return folder
-
-
-def _job(recipe: PromptableRecipe, asked: Asked, looked_at: Asked, folder: Path) -> Job:
-    torch.manual_seed(recipe.seed)
-    net = PromptableNet(recipe.net)
-    assert recipe.schedule.steps is not None  # recipes see to it
-    return Job(
-        objective=PromptableObjective(net, recipe.data.rounds, recipe.seed),
-        rounds=functools.partial(batches, asked, recipe.workers),
-        batch=recipe.batch,
-        steps=recipe.schedule.steps,
-        schedule=recipe.schedule,
-        optimiser=recipe.optimiser,
-        ema=recipe.ema,
-        fresh=lambda: empty_like(net),
-        look=_looking(looked_at, recipe.looks, recipe.evaluation.rows),
-        look_every=recipe.evaluation.every,
-        folder=folder,
-        name=recipe.name,
-        log_every=recipe.log.every,
-        save_every=recipe.checkpoints.every,
-        keep=recipe.checkpoints.keep,
-    )
 
 
 def _looking(asked: Asked, count: int, rows: int) -> Callable[[Any], Look]:
