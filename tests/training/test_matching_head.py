@@ -208,6 +208,10 @@ def test_recipes_of_heads_are_told_from_others(data: Path, tmp_path: Path) -> No
     file.write_text(yaml.safe_dump(recipe_of(data, stepz=3)))
     with pytest.raises(RecipeError, match="stepz"):
         load_any(file)
+    for said in ("outlines", ["matching-head"]):
+        file.write_text(yaml.safe_dump(recipe_of(data, trains=said)))
+        with pytest.raises(RecipeError, match=r"trains: got .*matching-head, outline-head, prompt"):
+            load_any(file)
     with pytest.raises(RecipeError, match="schedule: got epochs"):
         load_any("matching-head", ["schedule={epochs: 2}"])
     named = load_any("matching-head", ["data.photographs.1.path=cells", "data.leave_out=[l.jsonl]"])

@@ -71,7 +71,12 @@ def load_any(
     """
     data, name, origins = _read(source, overrides)
     if "trains" in data:
-        kind = _TRAINS.get(str(data["trains"]), HeadRecipe)
+        said = data["trains"]
+        kind = _TRAINS.get(said) if isinstance(said, str) else None
+        if kind is None:
+            raise RecipeError(
+                f"{name}: trains: got {shown(said)}, expected one of {', '.join(_TRAINS)}"
+            )
         return _checked(kind, data, name, origins)
     return check_recipe(data, name, origins)
 
