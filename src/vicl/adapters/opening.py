@@ -51,7 +51,7 @@ def open_adapter(
             f"{display(folder)}: holds a {display(kind)[:80]!r}, which is no {' or '.join(roles)} "
             f"that vicl knows; expected one of {known} (vicl models lists them)"
         )
-    return adapter.open(folder, name, device)
+    return adapter.make(folder, name, device)
 
 
 def _kind(folder: Path) -> str | None:

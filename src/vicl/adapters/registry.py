@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -26,8 +26,7 @@ class Adapter:
         use: What it is for, in a line.
         example: A model of the family on the hub.
         kinds: The model_type, or the pipeline, that its folders' configurations say.
-        home: Its module among the adapters, and its class, which takes a folder, a name and a
-            device.
+        make: Opens a folder, under a name, on a device.
         extra: Of vicl's, that it needs.
     """
 
@@ -36,7 +35,7 @@ class Adapter:
     use: str
     example: str
     kinds: frozenset[str]
-    home: tuple[str, str]
+    make: Callable[[Path, str | None, torch.device], Any]
     extra: str = "transformers"
 
     @property
@@ -45,20 +44,59 @@ class Adapter:
         loader = {"segmenter": "segmenter", "detector": "segmenter", "encoder": "encoder"}
         return f'vicl.load_{loader.get(self.role, "model")}("hub:{self.example}")'
 
-    def open(self, folder: Path, name: str | None, device: torch.device) -> Any:
-        """Import the adapter and open a folder with it.
 
-        Args:
-            folder: Of a model of the family.
-            name: What it is called; None takes the folder's name.
-            device: Where it runs.
+def _sam(folder: Path, name: str | None, device: torch.device) -> Any:
+    from vicl.adapters.sam import Sam
 
-        Raises:
-            ModelError: If the library that it needs is not installed, or the folder is broken.
-        """
-        module, kind = self.home
-        opened = getattr(importlib.import_module(f"vicl.adapters.{module}"), kind)
-        return opened(folder, name=name, device=device)
+    return Sam(folder, name=name, device=device)
+
+
+def _sam3(folder: Path, name: str | None, device: torch.device) -> Any:
+    from vicl.adapters.sam3 import Sam3
+
+    return Sam3(folder, name=name, device=device)
+
+
+def _clipseg(folder: Path, name: str | None, device: torch.device) -> Any:
+    from vicl.adapters.clipseg import CLIPSeg
+
+    return CLIPSeg(folder, name=name, device=device)
+
+
+def _grounding_dino(folder: Path, name: str | None, device: torch.device) -> Any:
+    from vicl.adapters.grounding_dino import GroundingDino
+
+    return GroundingDino(folder, name=name, device=device)
+
+
+def _seggpt(folder: Path, name: str | None, device: torch.device) -> Any:
+    from vicl.adapters.seggpt import SegGPT
+
+    return SegGPT(folder, name=name, device=device)
+
+
+def _owlv2(folder: Path, name: str | None, device: torch.device) -> Any:
+    from vicl.adapters.owlv2 import OWLv2
+
+    return OWLv2(folder, name=name, device=device)
+
+
+def _encoder(folder: Path, name: str | None, device: torch.device) -> Any:
+    from vicl.adapters.transformers_encoder import TransformersEncoder
+
+    return TransformersEncoder(folder, name=name, device=device)
+
+
+def _sam3_composite(folder: Path, name: str | None, device: torch.device) -> Any:
+    from vicl.adapters.sam3_composite import Sam3Composite
+
+    return Sam3Composite(folder, name=name, device=device)
+
+
+def _stable_diffusion(folder: Path, name: str | None, device: torch.device) -> Any:
+    from vicl.adapters.stable_diffusion import StableDiffusion
+
+    return StableDiffusion(folder, name=name, device=device)
 
 
 _USES: Final = {row.name: row.use for row in SEGMENTERS}
@@ -70,7 +108,7 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
         _USES["sam"],
         "facebook/sam-vit-base",
         frozenset({"sam", "sam_hq"}),
-        ("sam", "Sam"),
+        _sam,
     ),
     Adapter(
         "sam2",
@@ -78,7 +116,7 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
         _USES["sam2"],
         "facebook/sam2.1-hiera-small",
         frozenset({"sam2", "sam2_video"}),
-        ("sam", "Sam"),
+        _sam,
     ),
     Adapter(
         "sam3",
@@ -86,7 +124,7 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
         _USES["sam3"],
         "facebook/sam3",
         frozenset({"sam3_video"}),
-        ("sam3", "Sam3"),
+        _sam3,
     ),
     Adapter(
         "sam3-tracker",
@@ -94,7 +132,7 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
         _USES["sam3-tracker"],
         "owner/name",
         frozenset({"sam3_tracker", "sam3_tracker_video"}),
-        ("sam", "Sam"),
+        _sam,
     ),
     Adapter(
         "clipseg",
@@ -102,7 +140,7 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
         _USES["clipseg"],
         "CIDAS/clipseg-rd64-refined",
         frozenset({"clipseg"}),
-        ("clipseg", "CLIPSeg"),
+        _clipseg,
     ),
     Adapter(
         "grounding-dino",
@@ -110,7 +148,7 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
         _USES["grounding-dino"],
         "IDEA-Research/grounding-dino-tiny",
         frozenset({"grounding-dino"}),
-        ("grounding_dino", "GroundingDino"),
+        _grounding_dino,
     ),
     Adapter(
         "seggpt",
@@ -118,7 +156,7 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
         "masks from one example or several, of one class or several",
         "BAAI/seggpt-vit-large",
         frozenset({"seggpt"}),
-        ("seggpt", "SegGPT"),
+        _seggpt,
     ),
     Adapter(
         "sam3-composite",
@@ -126,7 +164,7 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
         "SAM 3 asked by examples: they are pasted beside the query, with boxes on what they mark",
         "facebook/sam3",
         frozenset({"sam3_video"}),
-        ("sam3_composite", "Sam3Composite"),
+        _sam3_composite,
     ),
     Adapter(
         "owlv2",
@@ -134,7 +172,7 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
         "boxes of what looks like the examples' things",
         "google/owlv2-base-patch16-ensemble",
         frozenset({"owlv2"}),
-        ("owlv2", "OWLv2"),
+        _owlv2,
     ),
     Adapter(
         "stable-diffusion-inpaint",
@@ -142,7 +180,7 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
         "Stable Diffusion 1.5 and XL for inpainting, on the canvas of a layout",
         "stable-diffusion-v1-5/stable-diffusion-inpainting",
         frozenset({"StableDiffusionInpaintPipeline", "StableDiffusionXLInpaintPipeline"}),
-        ("stable_diffusion", "StableDiffusion"),
+        _stable_diffusion,
         extra="diffusers",
     ),
     Adapter(
@@ -162,7 +200,7 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
                 "siglip_vision_model",
             }
         ),
-        ("transformers_encoder", "TransformersEncoder"),
+        _encoder,
     ),
 )
 
