@@ -98,13 +98,13 @@ def test_human_edges(shared: Path) -> None:
 @pytest.mark.parametrize(
     "script",
     [
-        ("human_edges.py",),
-        ("resolution.py",),
+        pytest.param(("human_edges.py",), marks=pytest.mark.slow),
+        pytest.param(("resolution.py",), marks=pytest.mark.slow),
         ("fit_trust.py",),
         ("default_model.py", "--model", "analogies"),
         ("reliability.py",),
-        ("yardsticks.py",),
-        ("matching.py", "size"),
+        pytest.param(("yardsticks.py",), marks=pytest.mark.slow),
+        pytest.param(("matching.py", "size"), marks=pytest.mark.slow),
         ("matching.py", "scribbles"),
     ],
 )

@@ -75,6 +75,7 @@ def test_a_prompter_travels_to_another_process(engine: str) -> None:
         again = other.predict(PAIR[0])
         assert np.array_equal(again.mask, answer.mask)
         assert np.array_equal(again.scores, answer.scores)
+        assert np.array_equal(np.asarray(again.image), np.asarray(answer.image))
         assert (again.confidence is None) == (answer.confidence is None)
         if answer.confidence is not None:
             assert np.array_equal(again.confidence, answer.confidence)

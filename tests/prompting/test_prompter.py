@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import logging
-import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -257,18 +255,6 @@ def test_large_queries_wait_for_their_answers_one_at_a_time() -> None:
     answers = prompter.map(queries(), batch_size=2)
     next(answers)
     assert pulled == 2
-
-
-@pytest.mark.parametrize("model", ["analogies", "default", "copy"])
-def test_a_prompter_goes_to_another_process_and_answers_the_same(model: str) -> None:
-    image, mask = scene(1, (48, 64))
-    prompter = VisualPrompter(model, [(image, mask)], "segmentation")
-    first = prompter.predict(image)
-    for again in (pickle.loads(pickle.dumps(prompter)), copy.deepcopy(prompter)):
-        second = again.predict(image)
-        assert np.array_equal(first.mask, second.mask)
-        assert np.array_equal(first.confidence, second.confidence)
-        assert np.array_equal(np.asarray(first.image), np.asarray(second.image))
 
 
 @pytest.mark.parametrize("model", ["analogies", "default", "copy", "identity"])

@@ -87,8 +87,8 @@ WAYS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize(
     "way",
-    # The costliest two are asked with the slow tests.
-    [pytest.param(way, marks=[pytest.mark.slow] * (n in (1, 5))) for n, way in enumerate(WAYS)],
+    # The costliest are asked with the slow tests.
+    [pytest.param(way, marks=[pytest.mark.slow] * (n in (1, 4, 5))) for n, way in enumerate(WAYS)],
 )
 def test_a_prompt_file_answers_as_the_prompter_that_saved_it(
     way: dict[str, Any], tmp_path: Path

@@ -227,6 +227,7 @@ def test_vqgans_in_the_wrong_place(tmp_path: Path) -> None:
         convert(vqgan, tmp_path / "out", vqgan=vqgan)
 
 
+@pytest.mark.slow
 def test_a_vqgan_alone_becomes_a_tokenizer(tmp_path: Path) -> None:
     model = tiny_model()
     source = save(lightning(model), tmp_path / "last.ckpt")

@@ -36,7 +36,14 @@ def same(one: Path, other: Path) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize(
+    "kind",
+    # One that draws pixels and the two that make a system are asked each time.
+    [
+        pytest.param(kind, marks=[pytest.mark.slow] * (kind not in ("vqgan", "mae-vqgan", "unet")))
+        for kind in MODELS
+    ],
+)
 def test_every_model_trains_and_answers(kind: str, tmp_path: Path) -> None:
     """Weights move, the folder has card and curves, and the model is an engine (or tokenizer)."""
     given = recipe(tmp_path, kind)
@@ -96,6 +103,7 @@ def test_stopped_and_resumed_is_as_if_never_stopped(kind: str, tmp_path: Path) -
     assert steps == [1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_a_vqgan_goes_on_from_before_its_codes_are_placed(tmp_path: Path) -> None:
     loss = {"discriminator": None, "quantise_after": 3}
     every = {"every": 2, "keep": 9}

@@ -11,6 +11,7 @@ OVER = "8 arrangements: "
 EACH = "3 examples, a canvas each: "
 
 
+@pytest.mark.slow
 def test_canvases_that_err_each_in_its_own_way_outvote_their_errors() -> None:
     table = ensembling.run(called(Finder(noise=1.5)), Toy(), Asking(count=6), examples=3)
     alone = scores_of(table, "1 example", "finder")

@@ -43,7 +43,7 @@ def test_sixteen_labelled_images_beat_one() -> None:
     assert [row.engine for row in found.rows[:3]] == ["copy", "mae", "mae, fine-tuned"]
 
 
-@pytest.mark.parametrize("kind", ["mae-vqgan", "mae-plain"])
+@pytest.mark.parametrize("kind", [pytest.param("mae-vqgan", marks=pytest.mark.slow), "mae-plain"])
 def test_prompting_is_shown_what_fine_tuning_learns_from(kind: str) -> None:
     data, model = Marks(classes=("a", "b"), images=6), KINDS[kind].build()
     before = {name: value.clone() for name, value in model.state_dict().items()}

@@ -173,7 +173,14 @@ def test_every_truth_has_its_form() -> None:
             assert has_right_form(cell.numpy(), change)
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize(
+    # One that keeps the place and one that does not are asked each time.
+    "change",
+    [
+        pytest.param(change, marks=[pytest.mark.slow] * (change not in ("color", "size+shape")))
+        for change in CHANGES
+    ],
+)
 def test_copy_scores_what_plain_python_says(change: str) -> None:
     """Copy answers with the mean of the examples' outputs; everything counted pixel by pixel."""
     scorer = scorer_for("shapes")
