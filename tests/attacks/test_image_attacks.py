@@ -35,6 +35,7 @@ def png(width: int, height: int, *, extra: bytes = b"", raw: bytes = b"\0\0") ->
     return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")
 
 
+@cache
 def squeezed(size: int) -> bytes:
     return zlib.compress(bytes(size), 9)
 
