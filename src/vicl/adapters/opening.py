@@ -7,15 +7,16 @@ from typing import Any, Final
 
 import torch
 
+from vicl.adapters.diffusers_folder import FILES, INDEX
 from vicl.adapters.registry import ADAPTERS, Role, adapter_for
-from vicl.adapters.stable_diffusion import FILES, INDEX
 from vicl.adapters.transformers_folder import PREPROCESSOR, read_json
 from vicl.files import display
 from vicl.storage.folder import CONFIG, WEIGHTS, ModelError
+from vicl.storage.sharded import patterns
 
 HUB_FILES: Final = (
     CONFIG,
-    WEIGHTS,
+    *patterns(WEIGHTS),
     PREPROCESSOR,
     "tokenizer.json",
     "vocab.json",
