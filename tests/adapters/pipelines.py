@@ -36,9 +36,9 @@ def save(kind: str, folder: Path, **changes: Any) -> Path:
     return folder
 
 
-def save_controlnet(folder: Path) -> Path:
+def save_controlnet(folder: Path, seed: int) -> Path:
     """Save a random ControlNet for the UNet of :func:`save`."""
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     net = diffusers().ControlNetModel.from_unet(
         _unet({"in_channels": 4}), conditioning_embedding_out_channels=(4, 8, 8, 16)
     )
@@ -108,7 +108,8 @@ def _save_stable(kind: str, folder: Path, changes: dict[str, Any]) -> None:
         lib.CLIPVisionModelWithProjection(seen).save_pretrained(folder / "image_encoder")
         from diffusers.pipelines.stable_diffusion import CLIPImageProjection
 
-        CLIPImageProjection(hidden_size=16).save_pretrained(folder / "image_project")
+        matrix: Any = CLIPImageProjection(hidden_size=16)
+        matrix.save_pretrained(folder / "image_project")
     (folder / "model_index.json").write_text(json.dumps({"_class_name": kind}))
 
 

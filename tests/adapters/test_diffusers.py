@@ -136,8 +136,9 @@ def test_broken_folders_of_flux_say_what_is_wrong(tmp_path: Path) -> None:
 
 def test_visual_cloze_answers_in_its_own_grid(tmp_path: Path) -> None:
     """The rows as the library gets them: examples, then the query beside what is to be painted."""
-    model: Any = vicl.load_model(save("VisualClozePipeline", tmp_path / "cloze"), device="cpu")
-    assert isinstance(model, InContextModel)
+    loaded = vicl.load_model(save("VisualClozePipeline", tmp_path / "cloze"), device="cpu")
+    assert isinstance(loaded, InContextModel)
+    model: Any = loaded
     object.__setattr__(model.painting, "steps", 2)
     rng = np.random.default_rng(0)
     photos = [rng.integers(0, 255, (40, 60, 3), dtype=np.uint8) for _ in range(4)]
@@ -152,7 +153,12 @@ def test_visual_cloze_answers_in_its_own_grid(tmp_path: Path) -> None:
     assert tuple(together[0].cell.shape) == (3, 48, 64)
     shown: list[Any] = []
     whole = model._pipeline
-    model._pipeline = lambda **asked: shown.append(asked) or whole(**asked)
+
+    def noting(**asked: Any) -> Any:
+        shown.append(asked)
+        return whole(**asked)
+
+    model._pipeline = noting
     model.answer(prompts[:1])
     (asked,) = shown
     rows = asked["image"]

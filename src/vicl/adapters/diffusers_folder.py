@@ -195,7 +195,7 @@ def read_part(
             there = sum(ref.storage.numel for ref in weights.refs.values())
             if needed > 2 * there:  # before memory is taken for them
                 raise ModelError(f"it needs {needed:,} weights, but the file has {there:,}")
-            model = empty().to(dtype)
+            model = torch.nn.Module.to(empty(), dtype)  # the library's own `to` warns of nothing
             tensors = weights.load(weights.refs, dtype)
             model.load_state_dict({_today(key): value for key, value in tensors.items()})
         except Exception as error:  # the library's errors share no base class but Exception

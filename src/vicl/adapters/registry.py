@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from vicl.generators.registry import GENERATORS
 from vicl.segmenters.registry import SEGMENTERS
 
 if TYPE_CHECKING:
     import torch
 
-Role = Literal["segmenter", "detector", "engine", "inpainter", "encoder"]
+Role = Literal["segmenter", "detector", "engine", "inpainter", "encoder", "generator"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Adapter:
     Attributes:
         name: What people call it.
         role: What it becomes: :func:`vicl.load_segmenter` loads segmenters and detectors,
-            :func:`vicl.load_model` engines and inpainters, :func:`vicl.load_encoder` encoders.
+            :func:`vicl.load_model` engines and inpainters, :func:`vicl.load_encoder` encoders,
+            :func:`vicl.load_generator` generators.
         use: What it is for, in a line.
         example: A model of the family on the hub.
         kinds: The model_type, or the pipeline, that its folders' configurations say.
@@ -42,8 +44,8 @@ class Adapter:
     @property
     def call(self) -> str:
         """How a model of the family is loaded, with a network."""
-        loader = {"segmenter": "segmenter", "detector": "segmenter", "encoder": "encoder"}
-        return f'vicl.load_{loader.get(self.role, "model")}("hub:{self.example}")'
+        loader = {"detector": "segmenter", "engine": "model", "inpainter": "model"}
+        return f'vicl.load_{loader.get(self.role, self.role)}("hub:{self.example}")'
 
     def open(self, folder: Path, name: str | None, device: torch.device) -> Any:
         """Import the adapter and open a folder with it.
@@ -61,7 +63,7 @@ class Adapter:
         return opened(folder, name=name, device=device)
 
 
-_USES: Final = {row.name: row.use for row in SEGMENTERS}
+_USES: Final = {row.name: row.use for row in SEGMENTERS} | {row.name: row.use for row in GENERATORS}
 
 ADAPTERS: Final[tuple[Adapter, ...]] = (
     Adapter(
@@ -161,6 +163,39 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
         "VisualCloze/VisualClozePipeline-384",
         frozenset({"VisualClozePipeline", "VisualClozeGenerationPipeline"}),
         ("flux", "VisualCloze"),
+        extra="diffusers",
+    ),
+    Adapter(
+        "gligen",
+        "generator",
+        _USES["gligen"],
+        "masterful/gligen-1-4-generation-text-box@refs/pr/2",
+        frozenset({"StableDiffusionGLIGENPipeline", "StableDiffusionGLIGENTextImagePipeline"}),
+        ("generating", "open_base"),
+        extra="diffusers",
+    ),
+    Adapter(
+        "controlnet",
+        "generator",
+        _USES["controlnet"],
+        "stable-diffusion-v1-5/stable-diffusion-v1-5+edges=hub:lllyasviel/sd-controlnet-canny",
+        frozenset({"StableDiffusionPipeline"}),
+        ("generating", "open_base"),
+        extra="diffusers",
+    ),
+    Adapter(
+        "inpaint",
+        "generator",
+        _USES["inpaint"],
+        "stable-diffusion-v1-5/stable-diffusion-inpainting",
+        frozenset(
+            {
+                "StableDiffusionInpaintPipeline",
+                "StableDiffusionXLInpaintPipeline",
+                "FluxFillPipeline",
+            }
+        ),
+        ("generating", "HoleByWords"),
         extra="diffusers",
     ),
     Adapter(
