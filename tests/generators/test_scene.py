@@ -56,7 +56,7 @@ def painter(*accepts: str) -> Painter:
         ({"image": PHOTO, "hole": np.full((30, 60), 255)}, "hole: got .* True and False"),
         ({"hole": np.ones((30, 60))}, "hole: goes with image"),
         ({"image": PHOTO, "hole": np.ones((30, 60)), "size": (9, 9)}, "size: goes without image"),
-        ({"size": (0, 9)}, "size: got .*expected .height, width. of 1 to 4096 px"),
+        ({"size": (0, 9)}, "size: got .*expected .height, width. of 1 to 16384 px"),
     ],
 )
 def test_what_is_no_scene_is_told(wrong: dict[str, Any], fault: str) -> None:

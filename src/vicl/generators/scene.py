@@ -22,7 +22,7 @@ MOST_BOXES: Final = 30
 MOST_PERSONS: Final = 8
 """What GLIGEN was trained with."""
 
-LARGEST: Final = 4096
+LARGEST: Final = 16384
 """Side of a picture, in pixels."""
 
 
