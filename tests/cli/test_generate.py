@@ -109,7 +109,7 @@ def test_outputs_are_guarded(painter: Painter) -> None:
         (("--box", "9,9,1,1", "a"), "boxes[0]: got (9.0, 9.0, 1.0, 1.0), expected x0 < x1"),
         (("--map", "lines", "mask.png"), "maps: got 'lines', expected one of edges, depth"),
         (("--map", "edges", "mask.png") * 2, "--map: one kind is given twice"),
-        (("--map", "edges", "none.png"), "none.png: does not exist"),
+        (("--map", "edges", "none.png"), "none.png: no such file"),
         (("--mask", "mask.png"), "--mask goes with --image"),
         (("--image", "photo.png"), "image: expected a hole in it, or boxes"),
         (("--image", "photo.png", "--size", "9x9", *BOX), "size: goes without image"),

@@ -49,9 +49,9 @@ def test_points_and_cocos_numbers_are_the_same_people(tmp_path: Path) -> None:
         ("[" * 100_000, "is no JSON"),
         ("nonsense", "is no JSON"),
         (7, "got no list of people"),
-        ([], "got 0 of people, expected 1 to 8"),
-        ([POINTS] * 9, "got 9 of people, expected 1 to 8"),
-        ({"annotations": [7, {"bbox": []}]}, "got 0 of people"),
+        ([], "got 0 people, expected 1 to 8"),
+        ([POINTS] * 9, "got 9 people, expected 1 to 8"),
+        ({"annotations": [7, {"bbox": []}]}, "got 0 people"),
         ([POINTS, POINTS[:16]], "person 2 is none, expected 17 points"),
         ([[None] * 17], "person 1 is none"),
         ([[*POINTS[:16], ["1", 2]]], "person 1 is none"),
@@ -72,7 +72,7 @@ def test_what_is_no_people_is_told(tmp_path: Path, said: Any, fault: str) -> Non
 def test_a_sketch_shows_what_is_asked() -> None:
     rng = np.random.default_rng(0)
     photo = rng.integers(100, 255, (60, 80, 3), dtype=np.uint8)
-    person = np.array(POINTS[:4] + [[np.nan, np.nan]] + POINTS[5:], np.float32) + 5
+    person = np.array([*POINTS[:4], [np.nan, np.nan], *POINTS[5:]], np.float32) + 5
     plain = np.asarray(sketch(Scene("a"), (60, 80)))
     assert plain.shape == (60, 80, 3)
     assert (plain == 244).all()

@@ -49,8 +49,8 @@ def read_keypoints(path: str | os.PathLike[str]) -> Float32[np.ndarray, "p 17 2"
             )
         people = [row["keypoints"] for row in rows if row.get("keypoints")]
     if not isinstance(people, list) or not 1 <= len(people) <= MOST_PERSONS:
-        count = len(people) if isinstance(people, list) else "no list"
-        raise FileError(f"{name}: got {count} of people, expected 1 to {MOST_PERSONS}")
+        got = f"{len(people)} people" if isinstance(people, list) else "no list of people"
+        raise FileError(f"{name}: got {got}, expected 1 to {MOST_PERSONS}")
     found = [_person(person) for person in people]
     for at, person in enumerate(found):
         if person is None:
