@@ -84,14 +84,14 @@ def library() -> ModuleType:
 
 
 def read_kind(folder: Path, kinds: tuple[str, ...]) -> str:
-    """Which pipeline a folder holds.
+    """Which pipeline a folder holds; sees that the library is there.
 
     Args:
         folder: With an :data:`INDEX`.
         kinds: Those that are expected.
 
     Raises:
-        ModelError: If it is none of them.
+        ModelError: If it is none of them, or the library is not installed.
     """
     kind = str(read_json(folder / INDEX).get("_class_name"))
     if kind not in kinds:
@@ -99,6 +99,7 @@ def read_kind(folder: Path, kinds: tuple[str, ...]) -> str:
             f"{display(folder / INDEX)}: got the pipeline {display(kind)[:80]!r}, expected one "
             f"of {', '.join(kinds)}"
         )
+    library()
     return kind
 
 

@@ -24,6 +24,7 @@ from vicl.adapters.diffusers_folder import (
     DIFFUSION,
     ONE_READER,
     hash_pipeline,
+    library,
     read_part,
     read_readers,
     read_scheduler,
@@ -125,6 +126,7 @@ class Gligen(PictureGenerator):
         device: torch.device | str = "cpu",
     ) -> None:
         path = Path(folder)
+        library()
         self._device = torch.device(device)
         if not is_grounded(path):
             raise ModelError(

@@ -48,9 +48,10 @@ def open_adapter(
     adapter = adapter_for(kind, *roles)
     if adapter is None:
         known = ", ".join(sorted(k for a in ADAPTERS if a.role in roles for k in a.kinds))
+        other = next((f"; {a.loader} loads it" for a in ADAPTERS if kind in a.kinds), "")
         raise ModelError(
             f"{display(folder)}: holds a {display(kind)[:80]!r}, which is no {' or '.join(roles)} "
-            f"that vicl knows; expected one of {known} (vicl models lists them)"
+            f"that vicl knows{other}; expected one of {known} (vicl models lists them)"
         )
     return adapter.open(folder, name, device)
 

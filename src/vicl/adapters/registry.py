@@ -42,10 +42,15 @@ class Adapter:
     extra: str = "transformers"
 
     @property
+    def loader(self) -> str:
+        """The function that loads models of the family."""
+        loaders = {"detector": "segmenter", "engine": "model", "inpainter": "model"}
+        return f"vicl.load_{loaders.get(self.role, self.role)}"
+
+    @property
     def call(self) -> str:
         """How a model of the family is loaded, with a network."""
-        loader = {"detector": "segmenter", "engine": "model", "inpainter": "model"}
-        return f'vicl.load_{loader.get(self.role, self.role)}("hub:{self.example}")'
+        return f'{self.loader}("hub:{self.example}")'
 
     def open(self, folder: Path, name: str | None, device: torch.device) -> Any:
         """Import the adapter and open a folder with it.

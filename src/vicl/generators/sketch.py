@@ -56,7 +56,7 @@ def sketch(scene: Scene, size: tuple[int, int] = (512, 512)) -> Image.Image:
 
 
 def _draw_boxes(scene: Scene, picture: Image.Image, pen: ImageDraw.ImageDraw, line: int) -> None:
-    font = ImageFont.load_default(size=max(10, 6 * line + 4))
+    font = ImageFont.load_default(size=max(10, round(max(picture.size) / 18)))
     colours = palette(len(scene.boxes))
     for box, phrase, reference, colour in zip(
         scene.boxes, scene.phrases, scene.references, colours, strict=True
