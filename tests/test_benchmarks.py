@@ -383,6 +383,16 @@ def test_segmenting(shared: Path, tmp_path: Path) -> None:
         assert drawn.width > 6 * 160
 
 
+@pytest.mark.slow
+def test_what_generators_are_asked_is_drawn(tmp_path: Path) -> None:
+    """The picture of docs/generation.md."""
+    sheet = tmp_path / "sheet.jpg"
+    done = run("generation_sheet.py", "--out", sheet)
+    assert done.returncode == 0, done.stderr
+    with Image.open(sheet) as drawn:
+        assert drawn.width > 5 * 160
+
+
 def test_segmenting_refuses(refused: Refused, tmp_path: Path) -> None:
     assert "manifest.jsonl" in refused("segmenting.py", "--data", tmp_path, "--model", "default")
 

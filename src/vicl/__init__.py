@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vicl.engine import Candidates, Filled, InContextModel, Inpainter, Sampling
     from vicl.exports.answers import Answer
     from vicl.images import ImageError
-    from vicl.loading import load_encoder, load_model, load_segmenter
+    from vicl.loading import load_encoder, load_generator, load_model, load_segmenter
     from vicl.prompt import Example, MaskPrompt, Prompt
     from vicl.prompting.canvas_model import CanvasModel
     from vicl.prompting.prompter import VisualPrompter, predict
@@ -38,6 +38,7 @@ _HOMES = {
     "Sampling": "engine",
     "VisualPrompter": "prompting.prompter",
     "load_encoder": "loading",
+    "load_generator": "loading",
     "load_model": "loading",
     "load_segmenter": "loading",
     "predict": "prompting.prompter",
@@ -61,6 +62,7 @@ __all__ = [
     "VisualPrompter",
     "__version__",
     "load_encoder",
+    "load_generator",
     "load_model",
     "load_segmenter",
     "predict",

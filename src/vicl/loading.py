@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 if TYPE_CHECKING:
     from vicl.adapters.registry import Role
     from vicl.engine import Encoder, InContextModel, Inpainter, Segmenter
+    from vicl.generators.generator import PictureGenerator
     from vicl.models.devices import Device
     from vicl.models.matching import Matching, MatchingHead, OutlineHead
     from vicl.models.pretrained import Pretrained
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _HUB = "hub:"
 _MATCHING = "matching:"
 _REPOSITORY = r"[\w.-]+/[\w.-]+"
-_PINNED = rf"hub:(?P<repository>{_REPOSITORY})(@(?P<revision>[\w.-]+))?"
+_PINNED = rf"hub:(?P<repository>{_REPOSITORY})(@(?P<revision>refs/pr/\d+|[\w.-]+))?"
 
 BEST_FOR_TASK: dict[str, str] = {
     task: str(measured["engine"])
@@ -218,6 +219,46 @@ def load_segmenter(
     if row is not None:
         net.name = row.name
     return Promptable(load_encoder(net.config.encoder, device=device), net)
+
+
+def load_generator(source: str | os.PathLike[str], *, device: Device = "auto") -> PictureGenerator:
+    """Load what paints pictures from words and from what stands where; it computes in float32.
+
+    Args:
+        source: Another's model (`vicl models` lists which), by its folder or as "hub:owner/name" or
+            "hub:owner/name@revision" from the Hugging Face hub; or "BASE+MAP=NET", Stable Diffusion
+            with a ControlNet for a map (edges, depth, normals, semantic), likewise; more +MAP=NET
+            may follow.
+        device: As for :func:`load_model`.
+
+    Raises:
+        ValueError: If there is no such model, it is broken, or a library is missing; the message
+            says what there is.
+    """
+    name = os.fspath(source)
+    base, *nets = [name] if Path(source).exists() else re.split(r"\+(?=\w+=)", name)
+    if not nets:
+        found = _adapted(base, device, "generator")
+        if found is None:
+            raise ValueError(
+                f"generator: got {name!r}, expected the folder of a pipeline (there is none of "
+                "this name), or a model on the hub as hub:owner/name (vicl models)"
+            )
+        from vicl.generators.generator import PictureGenerator
+
+        assert isinstance(found, PictureGenerator)
+        return found
+    from vicl.adapters.generating import Controlled
+    from vicl.adapters.opening import HUB_FILES
+    from vicl.models.devices import pick_device
+
+    folders = {}
+    for given in (f"={base}", *nets):
+        map_, _, place = given.partition("=")
+        fetched = _from_hub(place, HUB_FILES)
+        folders[map_] = Path(place) if fetched is None else fetched[0]
+    named = name.replace("hub:", "")
+    return Controlled(folders.pop(""), folders, name=named, device=pick_device(device))
 
 
 def load_folder(

@@ -150,20 +150,28 @@ def test_weights_of_another_shape(tmp_path: Path) -> None:
         TransformersEncoder(tmp_path / "b")
 
 
-def test_pickled_and_sharded_weights_and_strange_kinds_are_refused(tmp_path: Path) -> None:
+def test_pickled_weights_and_strange_kinds_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"it has no config\.json"):
         TransformersEncoder(tmp_path)
     make("Dinov2", tmp_path)
     (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
     with pytest.raises(ModelError, match="vicl reads no pickled weights"):
         TransformersEncoder(tmp_path)
-    (tmp_path / "model.safetensors.index.json").write_text("{}")
-    with pytest.raises(ModelError, match="its weights are in several files"):
-        TransformersEncoder(tmp_path)
     (tmp_path / "pytorch_model.bin").rename(tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(ModelError, match="got the model_type 'bert', expected one of dinov2, "):
         TransformersEncoder(tmp_path)
+
+
+def test_weights_in_several_files_are_those_in_one(tmp_path: Path) -> None:
+    """As the library itself cuts them."""
+    model = make("Dinov2", tmp_path / "one")
+    model.save_pretrained(tmp_path / "many", max_shard_size="20KB")
+    assert len(list((tmp_path / "many").glob("model-*.safetensors"))) > 2
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    one, many = (TransformersEncoder(tmp_path / name) for name in ("one", "many"))
+    assert one.weights_hash != many.weights_hash
+    assert torch.equal(one.encode(image).whole, many.encode(image).whole)
 
 
 def test_loading_is_silent(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -29,10 +29,11 @@ from vicl.adapters.transformers_folder import (
 )
 from vicl.adapters.words import Words
 from vicl.engine import Candidates, MaskPrompt
-from vicl.files import display, hash_file
+from vicl.files import display
 from vicl.images import ImageLike, to_levels
 from vicl.segmenters.encoded import EncodedImage
 from vicl.storage.folder import WEIGHTS, ModelError
+from vicl.storage.sharded import hash_weights
 from vicl.tasks.boxes import mask_box
 
 _SIDE: Final = 352
@@ -77,7 +78,7 @@ class CLIPSeg:
         path = Path(folder)
         architecture, fields = open_folder(path, _KINDS, "a segmenter")
         self.name = path.resolve().name if name is None else name
-        self.weights_hash: str | None = hash_file(path / WEIGHTS)
+        self.weights_hash: str | None = hash_weights(path, WEIGHTS)
         self._colours = colours_of(path, IMAGENET)
         self._model = build(architecture, fields, path, device=device)
         text, vision = self._model.config.text_config, self._model.config.vision_config

@@ -27,10 +27,10 @@ from vicl.adapters.transformers_folder import (
 )
 from vicl.adapters.words import Words
 from vicl.engine import Candidates, MaskPrompt, PromptableImage, Segmenter
-from vicl.files import hash_file
 from vicl.images import ImageLike, to_levels
 from vicl.segmenters.encoded import EncodedImage
 from vicl.storage.folder import WEIGHTS
+from vicl.storage.sharded import hash_weights
 
 _KINDS: Final = {
     "grounding-dino": Architecture("GroundingDinoConfig", "GroundingDinoForObjectDetection")
@@ -68,7 +68,7 @@ class GroundingDino:
         path = Path(folder)
         architecture, fields = open_folder(path, _KINDS, "a detector")
         self.name = path.resolve().name if name is None else name
-        self.weights_hash: str | None = hash_file(path / WEIGHTS)
+        self.weights_hash: str | None = hash_weights(path, WEIGHTS)
         self._colours = colours_of(path, IMAGENET)
         # Its kernels would be fetched from the hub.
         fields = {**fields, "disable_custom_kernels": True}

@@ -7,15 +7,16 @@ from typing import Any, Final
 
 import torch
 
+from vicl.adapters.diffusers_folder import FILES, INDEX
 from vicl.adapters.registry import ADAPTERS, Role, adapter_for
-from vicl.adapters.stable_diffusion import FILES, INDEX
 from vicl.adapters.transformers_folder import PREPROCESSOR, read_json
 from vicl.files import display
 from vicl.storage.folder import CONFIG, WEIGHTS, ModelError
+from vicl.storage.sharded import patterns
 
 HUB_FILES: Final = (
     CONFIG,
-    WEIGHTS,
+    *patterns(WEIGHTS),
     PREPROCESSOR,
     "tokenizer.json",
     "vocab.json",
@@ -47,9 +48,10 @@ def open_adapter(
     adapter = adapter_for(kind, *roles)
     if adapter is None:
         known = ", ".join(sorted(k for a in ADAPTERS if a.role in roles for k in a.kinds))
+        other = next((f"; {a.loader} loads it" for a in ADAPTERS if kind in a.kinds), "")
         raise ModelError(
             f"{display(folder)}: holds a {display(kind)[:80]!r}, which is no {' or '.join(roles)} "
-            f"that vicl knows; expected one of {known} (vicl models lists them)"
+            f"that vicl knows{other}; expected one of {known} (vicl models lists them)"
         )
     return adapter.make(folder, name, device)
 

@@ -25,11 +25,11 @@ from vicl.adapters.transformers_folder import (
     open_folder,
 )
 from vicl.engine import Filled, drawn
-from vicl.files import hash_file
 from vicl.images import to_levels
 from vicl.metrics import box_iou
 from vicl.prompt import Prompt
 from vicl.storage.folder import WEIGHTS
+from vicl.storage.sharded import hash_weights
 from vicl.tasks.boxes import component_boxes
 
 _KINDS: Final = {"owlv2": Architecture("Owlv2Config", "Owlv2ForObjectDetection")}
@@ -83,7 +83,7 @@ class OWLv2:
         path = Path(folder)
         architecture, fields = open_folder(path, _KINDS, "an engine")
         self.name = path.resolve().name if name is None else name
-        self.weights_hash: str | None = hash_file(path / WEIGHTS)
+        self.weights_hash: str | None = hash_weights(path, WEIGHTS)
         self.min_chance = min_chance
         self._colours = colours_of(path, CLIP)
         self._model = build(architecture, fields, path, device=device)

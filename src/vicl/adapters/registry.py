@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from vicl.generators.registry import GENERATORS
 from vicl.segmenters.registry import SEGMENTERS
 
 if TYPE_CHECKING:
     import torch
 
-Role = Literal["segmenter", "detector", "engine", "inpainter", "encoder"]
+Role = Literal["segmenter", "detector", "engine", "inpainter", "encoder", "generator"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Adapter:
     Attributes:
         name: What people call it.
         role: What it becomes: :func:`vicl.load_segmenter` loads segmenters and detectors,
-            :func:`vicl.load_model` engines and inpainters, :func:`vicl.load_encoder` encoders.
+            :func:`vicl.load_model` engines and inpainters, :func:`vicl.load_encoder` encoders,
+            :func:`vicl.load_generator` generators.
         use: What it is for, in a line.
         example: A model of the family on the hub.
         kinds: The model_type, or the pipeline, that its folders' configurations say.
@@ -39,10 +41,15 @@ class Adapter:
     extra: str = "transformers"
 
     @property
+    def loader(self) -> str:
+        """The function that loads models of the family."""
+        loaders = {"detector": "segmenter", "engine": "model", "inpainter": "model"}
+        return f"vicl.load_{loaders.get(self.role, self.role)}"
+
+    @property
     def call(self) -> str:
         """How a model of the family is loaded, with a network."""
-        loader = {"segmenter": "segmenter", "detector": "segmenter", "encoder": "encoder"}
-        return f'vicl.load_{loader.get(self.role, "model")}("hub:{self.example}")'
+        return f'{self.loader}("hub:{self.example}")'
 
 
 def _sam(folder: Path, name: str | None, device: torch.device) -> Any:
@@ -99,7 +106,7 @@ def _stable_diffusion(folder: Path, name: str | None, device: torch.device) -> A
     return StableDiffusion(folder, name=name, device=device)
 
 
-_USES: Final = {row.name: row.use for row in SEGMENTERS}
+_USES: Final = {row.name: row.use for row in SEGMENTERS} | {row.name: row.use for row in GENERATORS}
 
 ADAPTERS: Final[tuple[Adapter, ...]] = (
     Adapter(
@@ -181,6 +188,57 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
         "stable-diffusion-v1-5/stable-diffusion-inpainting",
         frozenset({"StableDiffusionInpaintPipeline", "StableDiffusionXLInpaintPipeline"}),
         _stable_diffusion,
+        extra="diffusers",
+    ),
+    Adapter(
+        "flux-fill",
+        "inpainter",
+        "FLUX.1 Fill, 12 billion weights for non-commercial use, on the canvas of a layout",
+        "black-forest-labs/FLUX.1-Fill-dev",
+        frozenset({"FluxFillPipeline"}),
+        ("flux", "FluxFill"),
+        extra="diffusers",
+    ),
+    Adapter(
+        "visual-cloze",
+        "engine",
+        "VisualCloze: any task from examples, painted by Flux in a grid of its own",
+        "VisualCloze/VisualClozePipeline-384",
+        frozenset({"VisualClozePipeline", "VisualClozeGenerationPipeline"}),
+        ("flux", "VisualCloze"),
+        extra="diffusers",
+    ),
+    Adapter(
+        "gligen",
+        "generator",
+        _USES["gligen"],
+        "masterful/gligen-1-4-generation-text-box@refs/pr/2",
+        frozenset({"StableDiffusionGLIGENPipeline", "StableDiffusionGLIGENTextImagePipeline"}),
+        ("generating", "open_base"),
+        extra="diffusers",
+    ),
+    Adapter(
+        "controlnet",
+        "generator",
+        _USES["controlnet"],
+        "stable-diffusion-v1-5/stable-diffusion-v1-5+edges=hub:lllyasviel/sd-controlnet-canny",
+        frozenset({"StableDiffusionPipeline"}),
+        ("generating", "open_base"),
+        extra="diffusers",
+    ),
+    Adapter(
+        "inpaint",
+        "generator",
+        _USES["inpaint"],
+        "stable-diffusion-v1-5/stable-diffusion-inpainting",
+        frozenset(
+            {
+                "StableDiffusionInpaintPipeline",
+                "StableDiffusionXLInpaintPipeline",
+                "FluxFillPipeline",
+            }
+        ),
+        ("generating", "HoleByWords"),
         extra="diffusers",
     ),
     Adapter(

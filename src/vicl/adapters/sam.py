@@ -33,11 +33,11 @@ from vicl.adapters.transformers_folder import (
     open_folder,
 )
 from vicl.engine import Candidates, MaskPrompt
-from vicl.files import hash_file
 from vicl.images import ImageLike, as_floats, to_levels
 from vicl.models.promptable.asked import spread_points
 from vicl.segmenters.encoded import EncodedImage
 from vicl.storage.folder import WEIGHTS
+from vicl.storage.sharded import hash_weights
 from vicl.tasks.boxes import mask_box
 
 ACCEPTS: Final = frozenset({"points", "box", "scribbles", "mask"})
@@ -140,7 +140,7 @@ class Sam:
         path = Path(folder)
         kind, fields = open_folder(path, KINDS, "a segmenter")
         self.name = path.resolve().name if name is None else name
-        self.weights_hash: str | None = hash_file(path / WEIGHTS)
+        self.weights_hash: str | None = hash_weights(path, WEIGHTS)
         self._kind = kind
         self._colours = colours_of(path, kind.colours)
         part = fields.get(kind.part, {}) if kind.part else fields

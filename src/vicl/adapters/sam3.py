@@ -25,10 +25,10 @@ from vicl.adapters.sam import ACCEPTS, Sam, prepared
 from vicl.adapters.transformers_folder import HALF, Architecture, build, colours_of, open_folder
 from vicl.adapters.words import Words
 from vicl.engine import Candidates, MaskPrompt
-from vicl.files import hash_file
 from vicl.images import ImageLike, to_levels
 from vicl.segmenters.encoded import EncodedImage
 from vicl.storage.folder import WEIGHTS
+from vicl.storage.sharded import hash_weights
 
 _SURE: Final = 0.3
 """Chance from which a thing is taken to be there: the library's."""
@@ -74,7 +74,7 @@ class Sam3:
         path = Path(folder)
         part, fields = open_folder(path, PART, "a segmenter")
         self.name = path.resolve().name if name is None else name
-        self.weights_hash: str | None = hash_file(path / WEIGHTS)
+        self.weights_hash: str | None = hash_weights(path, WEIGHTS)
         self._colours = colours_of(path, HALF)
         self._model = build(CONCEPTS, fields.get(part, {}), path, device=device)
         config = self._model.config

@@ -27,10 +27,10 @@ from vicl.adapters.sam3 import CONCEPTS, PART, found_things
 from vicl.adapters.transformers_folder import HALF, build, colours_of, open_folder
 from vicl.adapters.words import Words
 from vicl.engine import Filled, drawn
-from vicl.files import hash_file
 from vicl.images import resize, to_levels, to_tensor
 from vicl.prompt import Prompt
 from vicl.storage.folder import WEIGHTS
+from vicl.storage.sharded import hash_weights
 from vicl.tasks.boxes import component_boxes
 
 _WORD: Final = "visual"
@@ -78,7 +78,7 @@ class Sam3Composite:
         path = Path(folder)
         part, fields = open_folder(path, PART, "an engine")
         self.name = path.resolve().name if name is None else name
-        self.weights_hash: str | None = hash_file(path / WEIGHTS)
+        self.weights_hash: str | None = hash_weights(path, WEIGHTS)
         self._colours = colours_of(path, HALF)
         self._model = build(CONCEPTS, fields.get(part, {}), path, device=device)
         _complete(self._model)

@@ -24,10 +24,11 @@ from vicl.adapters.transformers_folder import (
     open_folder,
 )
 from vicl.engine import Filled, drawn
-from vicl.files import display, hash_file
+from vicl.files import display
 from vicl.images import resize, resize_map, to_tensor
 from vicl.prompt import Prompt
 from vicl.storage.folder import CONFIG, WEIGHTS, ModelError
+from vicl.storage.sharded import hash_weights
 
 _KINDS: Final = {
     "seggpt": Architecture("SegGptConfig", "SegGptForImageSegmentation", unused=("mask_token",))
@@ -63,7 +64,7 @@ class SegGPT:
         path = Path(folder)
         architecture, fields = open_folder(path, _KINDS, "an engine")
         self.name = path.resolve().name if name is None else name
-        self.weights_hash: str | None = hash_file(path / WEIGHTS)
+        self.weights_hash: str | None = hash_weights(path, WEIGHTS)
         mean, deviation = colours_of(path, IMAGENET)
         self._mean = torch.tensor(mean)[:, None, None]
         self._deviation = torch.tensor(deviation)[:, None, None]

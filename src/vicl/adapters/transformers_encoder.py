@@ -28,10 +28,11 @@ from vicl.adapters.transformers_folder import (
     read_json,
 )
 from vicl.engine import Features
-from vicl.files import display, hash_file
+from vicl.files import display
 from vicl.storage.folder import CONFIG, WEIGHTS, ModelError
+from vicl.storage.sharded import hash_weights, patterns
 
-FILES: Final = (CONFIG, WEIGHTS, PREPROCESSOR)
+FILES: Final = (CONFIG, *patterns(WEIGHTS), PREPROCESSOR)
 """What is read of a folder."""
 
 _LEVELS: Final = 4
@@ -108,7 +109,7 @@ class TransformersEncoder:
         found = read_json(path / CONFIG)
         kind, fields = _architecture(found, display(path / CONFIG))
         self.name = path.resolve().name if name is None else name
-        self.weights_hash: str | None = hash_file(path / WEIGHTS)
+        self.weights_hash: str | None = hash_weights(path, WEIGHTS)
         self._kind = kind
         mean, deviation = colours_of(path, kind.colours)
         self._mean = torch.tensor(mean, device=device)[:, None, None]

@@ -21,8 +21,9 @@ import torch
 from vicl.files import display, reason
 from vicl.files.bounded import read_bounded
 from vicl.images.imagenet import IMAGENET_MEAN, IMAGENET_STD
-from vicl.storage.checkpoints import TensorRef, open_checkpoint
-from vicl.storage.folder import CONFIG, WEIGHTS, ModelError, checked
+from vicl.storage.checkpoints import TensorRef
+from vicl.storage.folder import CONFIG, WEIGHTS, ModelError
+from vicl.storage.sharded import open_weights, weight_files
 
 PREPROCESSOR: Final = "preprocessor_config.json"
 """Where a folder says how its model wants colours normalised; it may be absent."""
@@ -89,13 +90,8 @@ def check_files(folder: Path, what: str = "an encoder") -> None:
     name = display(folder)
     if not (folder / CONFIG).is_file():
         raise ModelError(f"{name}: is no folder of {what}, it has no {CONFIG}")
-    if (folder / WEIGHTS).is_file():
+    if weight_files(folder, WEIGHTS):
         return
-    if (folder / f"{WEIGHTS}.index.json").is_file():
-        raise ModelError(
-            f"{name}: its weights are in several files, which vicl does not read; save them as "
-            f"one {WEIGHTS}"
-        )
     raise ModelError(
         f"{name}: has no {WEIGHTS}; vicl reads no pickled weights (pytorch_model.bin), so take a "
         "version of the model that has safetensors"
@@ -174,14 +170,16 @@ def build(
     folder: Path,
     *,
     device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
 ) -> Any:
-    """The model with its folder's weights, in float32; every one that it needs.
+    """The model with its folder's weights; every one that it needs.
 
     Args:
         architecture: Of which classes it is.
         fields: The configuration as the folder says it; what is no architecture is left out.
         folder: Has the weights.
         device: Where it runs.
+        dtype: Of its weights and arithmetic.
 
     Raises:
         ModelError: If configuration and weights make no such model.
@@ -191,28 +189,23 @@ def build(
     config_class = getattr(transformers, architecture.config)
     model_class = getattr(transformers, architecture.model)
     kind = architecture.model.removesuffix("Model")
-    with open_checkpoint(folder / WEIGHTS) as checkpoint:
-        data = checkpoint.data if isinstance(checkpoint.data, dict) else {}
+    with open_weights(folder, WEIGHTS) as weights:
         refs = {
-            str(key): ref
-            for key, ref in data.items()
-            if isinstance(ref, TensorRef) and ref.storage.dtype.is_floating_point
-            if architecture.wanted is None or architecture.wanted(str(key))
+            key: ref
+            for key, ref in weights.refs.items()
+            if ref.storage.dtype.is_floating_point
+            if architecture.wanted is None or architecture.wanted(key)
         }
         try:
             with _quiet(transformers):
                 config = config_class(**_own(fields, config_class, transformers))
                 _check_room(model_class, config, architecture, refs)
-                tensors = {
-                    key: checked(tensor, key, checkpoint.path)
-                    for key, tensor in checkpoint.load(refs).items()
-                }
                 model, told = model_class.from_pretrained(
                     None,
                     config=config,
-                    state_dict=tensors,
+                    state_dict=weights.load(refs, dtype),
                     output_loading_info=True,
-                    dtype=torch.float32,
+                    dtype=dtype,
                 )
         except Exception as error:  # the library's errors share no base class but Exception
             raise ModelError(

@@ -6,6 +6,7 @@ those are the library's own for the kind of model.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Final, TypeGuard
 
@@ -26,8 +27,8 @@ class Words:
     """Turns text into numbers.
 
     Args:
-        folder: With `tokenizer.json`, or `vocab.json` and `merges.txt` (CLIP), or `vocab.txt`
-            (BERT).
+        folder: With `tokenizer.json`, which T5 needs; or `vocab.json` and `merges.txt` (CLIP), or
+            `vocab.txt` (BERT).
         kind: Whose steps are taken.
         count: How many numbers the model knows.
         most: How many it reads at once.
@@ -65,8 +66,10 @@ def tokenizer(folder: Path, kind: str) -> Any:
     Raises:
         ModelError: If the files are missing or broken.
     """
-    vocabulary, merges = _read(folder, kind)
     transformers = library()
+    if kind == "t5":
+        return _unigram(folder, transformers)
+    vocabulary, merges = _read(folder, kind)
     try:
         if kind == "clip":
             return transformers.CLIPTokenizer(vocab=vocabulary, merges=merges)
@@ -100,6 +103,35 @@ def _read(folder: Path, kind: str) -> tuple[dict[str, int], list[tuple[str, str]
     if not _is_vocabulary(vocabulary) or None in pairs:
         raise ModelError(f"{display(path)}: holds no vocabulary of words and their numbers")
     return vocabulary, [pair for pair in pairs if pair]
+
+
+def _unigram(folder: Path, transformers: Any) -> Any:
+    """The library's tokenizer of T5, whose words have scores."""
+    path = folder / _TOGETHER
+    if not path.is_file():
+        raise ModelError(
+            f"{display(folder)}: has no {_TOGETHER}, which text needs; get a whole copy of the "
+            "model"
+        )
+    model = read_json(path, _LIMIT).get("model")
+    said = model.get("vocab") if isinstance(model, dict) else None
+    if not isinstance(said, list) or not said or not all(map(_is_scored, said)):
+        raise ModelError(f"{display(path)}: holds no vocabulary of words and their scores")
+    try:
+        return transformers.T5Tokenizer(vocab=[(word, float(score)) for word, score in said])
+    except Exception as error:  # as above
+        raise ModelError(
+            f"{display(folder)}: its vocabulary cannot be used ({reason(error)}); get a whole copy"
+        ) from error
+
+
+def _is_scored(said: object) -> bool:
+    match said:
+        case [str(), float(score)] if math.isfinite(score):
+            return True
+        case [str(), int(score)]:
+            return abs(score) < 1 << 30
+    return False
 
 
 def _lines(path: Path) -> list[str]:

@@ -22,12 +22,16 @@ def _commands() -> tuple[click.Command, ...]:
     from vicl.cli.download import download
     from vicl.cli.evaluate import evaluate
     from vicl.cli.figures import figures
+    from vicl.cli.generate import generate
     from vicl.cli.models import models
     from vicl.cli.predict import predict
     from vicl.cli.segment import segment
     from vicl.cli.train import train
 
-    return predict, segment, demo, train, evaluate, figures, models, download, convert, doctor
+    return (
+        *(predict, segment, demo, train, evaluate, figures, generate),
+        *(models, download, convert, doctor),
+    )
 
 
 main = click.version_option(vicl.__version__, prog_name="vicl")(

@@ -19,6 +19,7 @@ def models(as_json: bool) -> None:
     from vicl.adapters.registry import ADAPTERS
     from vicl.encoders.registry import ENCODERS
     from vicl.files import hash_file
+    from vicl.generators.registry import GENERATORS
     from vicl.published.download import downloaded, published
     from vicl.segmenters.registry import SEGMENTERS
 
@@ -45,6 +46,7 @@ def models(as_json: bool) -> None:
         lines = [model.name, model.title, f"licence: {model.licence.name}", f"weights: {here}"]
         _tell(row if as_json else lines)
     taken = {row.name: sorted(row.accepts) for row in SEGMENTERS}
+    taken |= {row.name: sorted(row.accepts) for row in GENERATORS}
     for segmenter in SEGMENTERS:
         if segmenter.folder is None:
             continue  # another's: below

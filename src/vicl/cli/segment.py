@@ -114,10 +114,15 @@ def parse_point(option: str, written: str) -> tuple[float, float]:
     Raises:
         click.UsageError: If it is none.
     """
-    return _numbers(option, written, "X,Y")  # type: ignore[return-value]
+    return parse_numbers(option, written, "X,Y")  # type: ignore[return-value]
 
 
-def _numbers(option: str, written: str, expected: str) -> tuple[float, ...]:
+def parse_numbers(option: str, written: str, expected: str) -> tuple[float, ...]:
+    """Numbers of the command line, as many as `expected` has words between commas.
+
+    Raises:
+        click.UsageError: If they are others.
+    """
     try:
         found = tuple(float(value) for value in written.split(","))
     except ValueError:
@@ -219,20 +224,20 @@ def _prompt(given: Mapping[str, Any]) -> dict[str, Any]:
         "labels": [label for *_, label in points],
     }
     if given["box"]:
-        asked["box"] = _numbers("--box", given["box"], "X0,Y0,X1,Y1")
+        asked["box"] = parse_numbers("--box", given["box"], "X0,Y0,X1,Y1")
     if given["scribble"] is not None:
-        asked["scribbles"] = _scribbles(given["scribble"], given["limit_pixels"])
+        asked["scribbles"] = read_scribbles(given["scribble"], given["limit_pixels"])
     if given["mask"] is not None:
-        asked["mask"] = _scribbles(given["mask"], given["limit_pixels"]) == 1
+        asked["mask"] = read_scribbles(given["mask"], given["limit_pixels"]) == 1
     if given["text"] is not None:
         asked["text"] = given["text"]
     if given["example"]:
         image, mask = given["example"]
-        asked["example"] = (image, _scribbles(mask, given["limit_pixels"]) == 1)
+        asked["example"] = (image, read_scribbles(mask, given["limit_pixels"]) == 1)
     return asked
 
 
-def _scribbles(file: Path, limit_pixels: int) -> np.ndarray:
+def read_scribbles(file: Path, limit_pixels: int) -> np.ndarray:
     """A picture as scribbles: 1 where it is white, 0 where black, 255 elsewhere."""
     import numpy as np
 

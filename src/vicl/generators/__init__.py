@@ -1,0 +1,1 @@
+"""Pictures painted from words, and from what stands where: boxes, keypoints, maps, a hole."""
