@@ -82,7 +82,7 @@ def test_a_missing_library_is_named_with_the_command_that_brings_it(
         for attention in ("default", "gated"):
             (tmp_path / "unet" / "config.json").write_text(f'{{"attention_type": "{attention}"}}')
             with pytest.raises(ModelError, match=r'pip install "vicl\[diffusers\]"'):
-                adapter.open(tmp_path, None, torch.device("cpu"))
+                adapter.make(tmp_path, None, torch.device("cpu"))
 
 
 def test_pipelines_and_their_parts_are_where_they_were() -> None:

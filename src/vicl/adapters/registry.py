@@ -106,6 +106,30 @@ def _stable_diffusion(folder: Path, name: str | None, device: torch.device) -> A
     return StableDiffusion(folder, name=name, device=device)
 
 
+def _flux_fill(folder: Path, name: str | None, device: torch.device) -> Any:
+    from vicl.adapters.flux import FluxFill
+
+    return FluxFill(folder, name=name, device=device)
+
+
+def _visual_cloze(folder: Path, name: str | None, device: torch.device) -> Any:
+    from vicl.adapters.flux import VisualCloze
+
+    return VisualCloze(folder, name=name, device=device)
+
+
+def _generator(folder: Path, name: str | None, device: torch.device) -> Any:
+    from vicl.adapters.generating import open_base
+
+    return open_base(folder, name=name, device=device)
+
+
+def _hole_by_words(folder: Path, name: str | None, device: torch.device) -> Any:
+    from vicl.adapters.generating import HoleByWords
+
+    return HoleByWords(folder, name=name, device=device)
+
+
 _USES: Final = {row.name: row.use for row in SEGMENTERS} | {row.name: row.use for row in GENERATORS}
 
 ADAPTERS: Final[tuple[Adapter, ...]] = (
@@ -196,7 +220,7 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
         "FLUX.1 Fill, 12 billion weights for non-commercial use, on the canvas of a layout",
         "black-forest-labs/FLUX.1-Fill-dev",
         frozenset({"FluxFillPipeline"}),
-        ("flux", "FluxFill"),
+        _flux_fill,
         extra="diffusers",
     ),
     Adapter(
@@ -205,7 +229,7 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
         "VisualCloze: any task from examples, painted by Flux in a grid of its own",
         "VisualCloze/VisualClozePipeline-384",
         frozenset({"VisualClozePipeline", "VisualClozeGenerationPipeline"}),
-        ("flux", "VisualCloze"),
+        _visual_cloze,
         extra="diffusers",
     ),
     Adapter(
@@ -214,7 +238,7 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
         _USES["gligen"],
         "masterful/gligen-1-4-generation-text-box@refs/pr/2",
         frozenset({"StableDiffusionGLIGENPipeline", "StableDiffusionGLIGENTextImagePipeline"}),
-        ("generating", "open_base"),
+        _generator,
         extra="diffusers",
     ),
     Adapter(
@@ -223,7 +247,7 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
         _USES["controlnet"],
         "stable-diffusion-v1-5/stable-diffusion-v1-5+edges=hub:lllyasviel/sd-controlnet-canny",
         frozenset({"StableDiffusionPipeline"}),
-        ("generating", "open_base"),
+        _generator,
         extra="diffusers",
     ),
     Adapter(
@@ -238,7 +262,7 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
                 "FluxFillPipeline",
             }
         ),
-        ("generating", "HoleByWords"),
+        _hole_by_words,
         extra="diffusers",
     ),
     Adapter(
