@@ -222,7 +222,7 @@ def load_segmenter(
 
 
 def load_generator(source: str | os.PathLike[str], *, device: Device = "auto") -> PictureGenerator:
-    """Load what paints pictures from words and from what stands where; it computes in float32.
+    """Load what paints pictures from words and from what stands where.
 
     Args:
         source: Another's model (`vicl models` lists which), by its folder or as "hub:owner/name" or

@@ -182,23 +182,19 @@ def read_part(
         )
     said = plain(read_json(folder / CONFIG))
     kept = {key: value for key, value in said.items() if not key.startswith("_")}
-
-    def empty() -> Any:
-        found = model_class.from_config(kept)
-        if changed is not None:
-            changed(found, frozenset(weights.refs))
-        return found
-
     with open_weights(folder, DIFFUSION) as weights:
         try:
-            with torch.device("meta"):
-                needed = sum(value.numel() for value in empty().parameters())
+            with torch.device("meta"):  # no memory is taken, then none but that of the weights
+                model = model_class.from_config(kept)
+                if changed is not None:
+                    changed(model, frozenset(weights.refs))
+            needed = sum(value.numel() for value in model.parameters())
             there = sum(ref.storage.numel for ref in weights.refs.values())
-            if needed > 2 * there:  # before memory is taken for them
+            if needed > 2 * there:
                 raise ModelError(f"it needs {needed:,} weights, but the file has {there:,}")
-            model = torch.nn.Module.to(empty(), dtype)  # the library's own `to` warns of nothing
             tensors = weights.load(weights.refs, dtype)
-            model.load_state_dict({_today(key): value for key, value in tensors.items()})
+            today = {_today(key): value for key, value in tensors.items()}
+            model.load_state_dict(today, assign=True)
         except Exception as error:  # the library's errors share no base class but Exception
             raise ModelError(
                 f"{display(folder)}: its configuration and weights make no {name} "
