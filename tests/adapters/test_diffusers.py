@@ -12,7 +12,7 @@ import torch
 from tests.adapters.pipelines import FLUX_SIDE, SIDE, diffusers, save
 
 import vicl
-from vicl.adapters.diffusers_folder import read_part
+from vicl.adapters.diffusers_folder import read_part, read_scheduler
 from vicl.adapters.stable_diffusion import StableDiffusion
 from vicl.engine import InContextModel, Inpainter
 from vicl.prompt import Prompt
@@ -176,3 +176,15 @@ def test_visual_cloze_answers_in_its_own_grid(tmp_path: Path) -> None:
 def test_flux_is_told_thirty(folder: Path) -> None:
     model: Any = vicl.load_model(folder)
     assert model.painting.guidance == (30 if "Flux" in type(model).__name__ else 1)
+
+
+def test_latents_are_not_cut_where_nobody_says_so(tmp_path: Path) -> None:
+    """The library's default cuts to [-1, 1], as pictures have it."""
+    (tmp_path / "scheduler").mkdir()
+    said = tmp_path / "scheduler" / "scheduler_config.json"
+    for text, cut in (('{"_class_name": "PNDMScheduler"}', False), ('{"clip_sample": true}', True)):
+        said.write_text(text)
+        assert read_scheduler(tmp_path, "DDIMScheduler").config.clip_sample is cut
+    said.unlink()
+    assert read_scheduler(tmp_path, "DDIMScheduler").config.clip_sample is False
+    assert read_scheduler(tmp_path, "FlowMatchEulerDiscreteScheduler").config.shift == 1

@@ -24,6 +24,7 @@ from vicl.adapters.diffusers_folder import (
     read_part,
     read_readers,
     read_scheduler,
+    read_side,
 )
 from vicl.adapters.filling import Filler, Painting
 from vicl.adapters.transformers_folder import read_json
@@ -75,7 +76,7 @@ class FluxFill(Filler):
             library().FluxFillPipeline(**parts),
             path.resolve().name if name is None else name,
             weights_hash=hash_pipeline(path),
-            side=int(parts["vae"].config.sample_size),
+            side=read_side(parts["vae"], path / "vae"),
             step=STEP,
             device=device,
             painting=painting or Painting(guidance=TOLD),

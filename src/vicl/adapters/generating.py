@@ -24,6 +24,7 @@ from vicl.adapters.diffusers_folder import (
     read_part,
     read_readers,
     read_scheduler,
+    read_side,
 )
 from vicl.adapters.filling import Filler
 from vicl.adapters.flux import FluxFill
@@ -110,7 +111,7 @@ class Controlled(PictureGenerator):
             path.resolve().name if name is None else name,
             hash_together([hash_pipeline(path), *hashes]),
             accepts=frozenset({*nets, *(("image",) if nets else ())}),
-            side=self.step * int(self._parts["unet"].config.sample_size),
+            side=read_side(self._parts["unet"], path / "unet", self.step),
         )
 
     def _paint(

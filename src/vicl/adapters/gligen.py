@@ -28,6 +28,7 @@ from vicl.adapters.diffusers_folder import (
     read_part,
     read_readers,
     read_scheduler,
+    read_side,
 )
 from vicl.adapters.transformers_folder import CLIP, Architecture, build, check_files, read_json
 from vicl.files import display
@@ -159,7 +160,7 @@ class Gligen(PictureGenerator):
             path.resolve().name if name is None else name,
             hash_pipeline(path),
             accepts=frozenset(accepts),
-            side=self.step * int(self._unet.config.sample_size),
+            side=read_side(self._unet, path / "unet", self.step),
         )
 
     def _read_eye(self, folder: Path) -> None:
