@@ -225,7 +225,8 @@ class Gligen(PictureGenerator):
     def _known(self, scene: Drawn, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """The image's latents, and 1 where they are kept; nothing is, without an image."""
         if scene.image is None or scene.hole is None:
-            return (torch.zeros(1, channels, *size, device=self._device) for channels in (4, 1))
+            nothing = torch.zeros(1, 4, *size, device=self._device)
+            return nothing, nothing[:, :1]
         shown = (scene.image[None] * 2 - 1).to(self._device)
         known = self._vae.encode(shown).latent_dist.mode() * self._vae.config.scaling_factor
         touched = nn.functional.max_pool2d(scene.hole[None, None].float(), self.step)
