@@ -255,6 +255,9 @@ def test_values_are_counted_and_named_whatever_their_bytes(dtype: Any) -> None:
     wanted, times = np.unique(values, return_counts=True)
     assert np.array_equal(present, wanted)
     assert np.array_equal(counts, times)
+    for few in (values // 100, values // 200 + 3, values // 100 * 199 - (dtype == np.int32)):
+        present, counts = levels(few)  # two values, one, and some of the ends alone
+        assert np.array_equal([present, counts], np.unique(few, return_counts=True))
     index = values % 5 * 40  # 0, 40, ... 160
     if dtype == np.int32:
         index[0, 0] = 1_000_000  # no class's

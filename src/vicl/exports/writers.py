@@ -309,7 +309,9 @@ class FileWriter:
         noting = nullcontext() if self.record is None else self.record.noting(target, query.path)
         with noting:
             if self.format == "png":
-                save_image(self._picture(target, answer), target, inputs=[query.path])
+                picture = self._picture(target, answer)
+                flat = answer.mask is not None and picture.mode == "L"
+                save_image(picture, target, inputs=[query.path], flat=flat)
             else:
                 self._annotate(target, query, answer)
 

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from vicl.images import open_image
+from vicl.images.modes import stored_levels
 from vicl.tasks.labels import MaskError, levels
 
 _EXPECTED = (
@@ -152,14 +153,16 @@ def _narrow(array: np.ndarray) -> np.ndarray:
 
 def _of_image(image: Image.Image, where: str) -> Pixels:
     if image.mode == "P":
-        indices = np.asarray(image)
+        indices = stored_levels(image)
         listed = np.asarray(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)[:256]
         palette = np.zeros((256, 3), np.uint8)
         palette[: len(listed)] = listed
         clear = "transparency" in image.info
         colours = np.asarray(image.convert("RGBA")) if clear else palette[indices]
         return Pixels(values=indices, colours=colours, palette=palette)
-    if image.mode in ("1", "L", "I", "F") or image.mode.startswith("I;16"):
+    if image.mode == "L":
+        return Pixels(values=stored_levels(image))
+    if image.mode in ("1", "I", "F") or image.mode.startswith("I;16"):
         return _numbers(np.asarray(image), where)
     if image.mode in ("La", "RGBa"):  # premultiplied
         image = image.convert(image.mode.upper())
