@@ -80,7 +80,7 @@ def load_model(
         _check_float32(name, dtype)
         assert isinstance(adapted, Inpainter | InContextModel)
         return adapted
-    loaded = _load_weights(source if engine is None else WEIGHTS / name, device, dtype)
+    loaded = _load_weights(source if engine is None else _own(name), device, dtype)
     if isinstance(loaded, MatchingHead | OutlineHead):
         return _matching(name, loaded, device)
     if isinstance(loaded, PromptableNet):
@@ -104,11 +104,11 @@ def _matching(name: str, given: MatchingHead | OutlineHead, device: Device) -> M
 
     encoder = load_encoder(given.config.encoder, device=device)
     if isinstance(given, MatchingHead):
-        outlines = load_folder(WEIGHTS / "outlines", device=device)
+        outlines = load_folder(_own("outlines"), device=device)
         assert isinstance(outlines, OutlineHead)
         fits = outlines.config.encoder == given.config.encoder
         return Matching(encoder, given, outlines=outlines if fits else None)
-    head = load_folder(WEIGHTS / "matching", device=device)
+    head = load_folder(_own("matching"), device=device)
     assert isinstance(head, MatchingHead)
     if head.config.encoder != given.config.encoder:
         raise ModelError(
@@ -203,7 +203,7 @@ def load_segmenter(
     name, path = os.fspath(source), Path(source)
     row = next((row for row in SEGMENTERS if row.name == name and row.folder), None)
     if row is not None and row.folder is not None:
-        path = WEIGHTS / row.folder
+        path = _own(row.folder)
     elif (adapted := _adapted_segmenter(name, device)) is not None:
         return adapted
     elif not path.is_dir():
@@ -279,6 +279,24 @@ def load_folder(
     return kind.model.open(path, manifest, device=device, dtype=dtype)
 
 
+def _own(name: str) -> Path:
+    """The folder of weights that comes with the package.
+
+    Raises:
+        ModelError: If it is not there.
+    """
+    from vicl.files import display
+    from vicl.storage.folder import ModelError
+
+    folder = WEIGHTS / name
+    if not folder.is_dir():
+        raise ModelError(
+            f"{display(folder)}: this part of the installed vicl is missing; install vicl anew "
+            "(pip install --force-reinstall --no-deps vicl)"
+        )
+    return folder
+
+
 def _matching_with(name: str, device: Device, dtype: str) -> Matching:
     """The engine `matching` on another encoder, under the name that was asked for."""
     from vicl.models.matching import Matching, MatchingHead
@@ -287,7 +305,7 @@ def _matching_with(name: str, device: Device, dtype: str) -> Matching:
     wanted = name[len(_MATCHING) :]
     hub = re.fullmatch(_REPOSITORY, wanted, re.ASCII) and not Path(wanted).is_dir()
     other = load_encoder(_HUB + wanted if hub else wanted, device=device)
-    head = _load_weights(WEIGHTS / "matching", device, dtype)
+    head = _load_weights(_own("matching"), device, dtype)
     assert isinstance(head, MatchingHead)
     log.warning(
         "%s: the head was trained on the features of %s; on those of %s its chances are not "

@@ -135,6 +135,18 @@ def test_recorded_answers_are_no_queries_elsewhere_but_may_be_a_next_stage(work:
     assert "left out" not in following.stderr
 
 
+def test_answers_that_a_glob_finds_beside_queries_are_left_out(work: Path) -> None:
+    assert vicl(*COPY, "q/b.jpg", "-o", "q/").exit_code == 0
+    for given in (["q/*"], ["q/a.png", "q/b.jpg", "q/b.png"]):
+        again = vicl(*COPY, *given, "-o", f"o{len(given)}")
+        assert again.exit_code == 0, again.stderr
+        assert "of q left out: answers of a run before" in again.stderr
+        assert "2 answered" in again.stderr
+    alone = vicl(*COPY, "q/b.png", "-o", "next.png")  # all that is asked about
+    assert "left out" not in alone.stderr
+    assert Path("next.png").is_file()
+
+
 def test_answers_beside_their_queries_are_none_by_glob_either(work: Path) -> None:
     Path("q/a.png").unlink()
     for _ in range(2):

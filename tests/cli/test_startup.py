@@ -84,3 +84,14 @@ def test_a_mask_needs_neither_forests_nor_a_progress_bar(tmp_path: Path) -> None
     segmented = ("dandelion_1.jpg", "dandelion_2.jpg", "dandelion_2_mask.png", "segmentation")
     found = imported(predicting(*segmented), tmp_path)
     assert not found & {"accelerate", "huggingface_hub", "sklearn", "yaml"}
+
+
+@pytest.mark.parametrize(("own", "expected"), [(None, "passive"), ("active", "active")])
+def test_threads_that_wait_leave_the_processor_to_others(own: str | None, expected: str) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    environment |= {} if own is None else {"OMP_WAIT_POLICY": own}
+    code = "import os, sys, vicl.cli; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+    )
+    assert done.stdout.split() == [expected, "False"]

@@ -14,8 +14,9 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
-from skimage import draw
+from skimage import draw, measure
 
+from vicl.exports import simplifying
 from vicl.exports.outlines import trace
 from vicl.exports.regions import EDGE_INSET
 
@@ -23,6 +24,7 @@ from vicl.exports.regions import EDGE_INSET
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 disk: Any = draw.disk  # scikit-image has no types
+approximate: Any = measure.approximate_polygon
 polygon2mask: Any = draw.polygon2mask
 
 DRAWN = hnp.arrays(
@@ -123,6 +125,54 @@ def test_tolerance_saves_points_and_keeps_the_shape() -> None:
     assert len(simple) < len(exact) / 5
     filled = polygon2mask(labels.shape, simple[:, ::-1] - 0.5)
     assert (filled & (labels > 0)).sum() / (filled | (labels > 0)).sum() > 0.98
+
+
+def test_no_point_is_farther_off_than_the_tolerance() -> None:
+    noise = np.random.default_rng(0).random((30, 40)) < 0.6
+    labels, _ = components(noise)
+    measured, smaller = simplifying._squared_distances, 0
+    for exact, simple in zip(trace(labels), trace(labels, tolerance=1.5), strict=True):
+        assert {*map(tuple, simple)} <= {*map(tuple, exact)}
+        off = [
+            measured(exact, np.broadcast_to(a, exact.shape), np.broadcast_to(b, exact.shape))
+            for a, b in zip(simple, np.roll(simple, -1, axis=0), strict=True)
+        ]
+        assert np.min(off, axis=0).max() <= 1.5**2
+        # The same rule, one piece after the other.
+        wanted = len(approximate(np.concatenate([exact, exact[:1]]), 1.5)) - 1
+        assert len(simple) <= 1.1 * wanted + 2 or len(simple) == len(exact)
+        smaller += len(simple) < len(exact)
+    assert smaller
+
+
+@pytest.mark.parametrize("shape", ["noise", "holes", "comb"])
+def test_the_work_of_simplifying_grows_as_the_points_do(
+    shape: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = 0
+    measured = simplifying._squared_distances
+
+    def counted(points: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        nonlocal looked
+        looked += len(points)
+        return measured(points, starts, ends)
+
+    monkeypatch.setattr(simplifying, "_squared_distances", counted)
+    shares = []
+    for side in (60, 240):
+        mask = np.ones((side, side), dtype=bool)
+        if shape == "noise":
+            mask = np.random.default_rng(0).random(mask.shape) < 0.5
+        elif shape == "holes":
+            mask[1:-1:3, 1:-1:3] = False
+        else:
+            mask[3:, 1::2] = False
+        labels, _ = components(mask)
+        points, looked = sum(map(len, trace(labels))), 0
+        trace(labels, tolerance=1.0)
+        shares.append(looked / points)
+    # Rounds: at most so many, and then halves.
+    assert max(shares) <= simplifying._BALANCED + 2 * np.log2(240)
 
 
 def test_tolerance_never_makes_a_polygon_a_line() -> None:

@@ -49,6 +49,22 @@ def test_png_keeps_the_mode_and_every_value(tmp_path: Path, mode: str) -> None:
     assert stored.getpalette() == image.getpalette()
 
 
+def test_black_and_white_areas_are_written_as_runs(tmp_path: Path) -> None:
+    y, x = np.mgrid[:600, :800]
+    marked = np.where((x - 400) ** 2 + 2 * (y - 300) ** 2 < 90_000, np.uint8(255), np.uint8(0))
+    for suffix in (".png", ".tif", ".jpg"):
+        save_image(Image.fromarray(marked), tmp_path / f"plain{suffix}")
+        save_image(Image.fromarray(marked), tmp_path / f"flat{suffix}", flat=True)
+    stored = open_image(tmp_path / "flat.png")
+    assert stored.mode == "L"
+    assert np.array_equal(np.asarray(stored), marked)
+    assert (tmp_path / "flat.png").stat().st_size < (tmp_path / "plain.png").stat().st_size
+    for suffix in (".tif", ".jpg"):
+        assert (tmp_path / f"flat{suffix}").read_bytes() == (
+            tmp_path / f"plain{suffix}"
+        ).read_bytes()
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp", "tif", "gif"])
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGBA", "CMYK", "YCbCr", "I;16", "F"])
 def test_every_mode_can_be_saved_in_every_format(tmp_path: Path, mode: str, suffix: str) -> None:

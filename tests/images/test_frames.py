@@ -44,7 +44,10 @@ def test_the_first_of_several_is_told_once_a_file(
         assert np.asarray(open_image(path).convert("RGB")).max() == 0
         open_image(alone)
     (record,) = caplog.records
-    assert f"a{suffix}: has 4 frames; the first is answered; --all-frames" in record.getMessage()
+    assert (
+        f"a{suffix}: has 4 frames; the first is taken; of queries --all-frames"
+        in record.getMessage()
+    )
 
 
 def test_a_phones_second_picture_is_not_a_frame(

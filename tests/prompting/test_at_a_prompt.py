@@ -111,6 +111,13 @@ def test_what_is_no_image_is_refused_with_what_to_give(query: Any, says: str) ->
     assert "\n" not in str(caught.value)
 
 
+def test_one_query_is_for_predict(tmp_path: Path) -> None:
+    prompter = vicl.VisualPrompter("copy", [PAIR], "segmentation")
+    Image.new("RGB", (20, 20)).save(tmp_path / "q.jpg")
+    with pytest.raises(ValueError, match=r"q\.jpg', one image; for one use predict"):
+        prompter.map(tmp_path / "q.jpg")
+
+
 def test_several_queries_are_for_map(tmp_path: Path) -> None:
     prompter = vicl.VisualPrompter("copy", [PAIR], "segmentation")
     for several in (tmp_path, [tmp_path / "a.png"], (PAIR[0], PAIR[0])):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from tests.pictures import picture
 
 import vicl
+from vicl import loading
 from vicl.engine import Candidates, MaskPrompt, Segmenter
 from vicl.models.promptable import PromptableNet
 from vicl.models.promptable.asked import guide_of, shrunk_mask, spread_points
@@ -128,6 +130,15 @@ def test_a_segmenter_is_no_engine(tmp_path: Path) -> None:
 def test_a_segmenter_that_is_not_there() -> None:
     with pytest.raises(ValueError, match="segmenter: got 'sam', expected default or a model"):
         vicl.load_segmenter("sam")
+
+
+@pytest.mark.parametrize("load", [vicl.load_segmenter, lambda: vicl.load_model("matching")])
+def test_weights_of_the_package_that_are_missing_are_named(
+    load: Callable[[], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "WEIGHTS", tmp_path)
+    with pytest.raises(ValueError, match="part of the installed vicl is missing; install vicl"):
+        load()
 
 
 def test_a_large_photograph_is_worked_on_in_bands(monkeypatch: pytest.MonkeyPatch) -> None:

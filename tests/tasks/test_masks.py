@@ -175,6 +175,29 @@ def test_black_and_white_with_alpha_is_ambiguous() -> None:
         read_labels(rgba, ONE)
 
 
+def test_values_that_a_jpeg_changed_are_refused(tmp_path: Path) -> None:
+    index = (DISC * 7).astype(np.uint8)
+    index[:8] = 11
+    Image.fromarray(index).save(tmp_path / "m.jpg", quality=75)
+    Image.fromarray(index).save(tmp_path / "m.png")
+    Image.fromarray(index * np.uint8(0) + np.uint8(7)).save(tmp_path / "flat.jpg")
+    Image.fromarray(DISC.astype(np.uint8) * np.uint8(255)).save(tmp_path / "bw.jpg", quality=75)
+    marks = Classes.parse("crop=7,weed=11")
+    assert np.array_equal(read_labels(tmp_path / "m.png", marks).labels == 1, index == 7)
+    assert (read_labels(tmp_path / "flat.jpg", marks).labels == 1).all()  # nothing was changed
+    with pytest.raises(MaskError, match=r"m\.jpg.*is a JPEG.*crop=7, weed=11.*lossless \(PNG\)$"):
+        read_labels(tmp_path / "m.jpg", marks)
+    with pytest.raises(MaskError, match=r"is a JPEG.*black and white name no value"):
+        read_labels(tmp_path / "bw.jpg", Classes.parse("crop=255"))
+    assert (read_labels(tmp_path / "bw.jpg", ONE).labels == DISC).mean() > 0.99
+
+
+@pytest.mark.parametrize("high", [1, 20, 255])
+def test_alpha_of_two_levels_marks_by_the_higher(high: int) -> None:
+    rgba = np.dstack([np.random.default_rng(0).integers(0, 256, (*DISC.shape, 3)), DISC * high])
+    assert np.array_equal(read_labels(rgba.astype(np.uint8), ONE).labels, DISC)
+
+
 def test_the_error_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "two kinds.png"
     Image.fromarray((DISC * 3 + np.eye(40, 60)).astype(np.uint8)).save(path)
@@ -255,6 +278,9 @@ def test_values_are_counted_and_named_whatever_their_bytes(dtype: Any) -> None:
     wanted, times = np.unique(values, return_counts=True)
     assert np.array_equal(present, wanted)
     assert np.array_equal(counts, times)
+    for few in (values // 100, values // 200 + 3, values // 100 * 199 - (dtype == np.int32)):
+        present, counts = levels(few)  # two values, one, and some of the ends alone
+        assert np.array_equal([present, counts], np.unique(few, return_counts=True))
     index = values % 5 * 40  # 0, 40, ... 160
     if dtype == np.int32:
         index[0, 0] = 1_000_000  # no class's

@@ -13,6 +13,11 @@ from vicl.cli.commands import Commands
 # ones go back to the system. Read when Pillow is imported; it changes no picture.
 os.environ.setdefault("PILLOW_BLOCK_SIZE", "64m")
 
+# PyTorch's threads wait for one another some thousand times an answer. By default they spin
+# meanwhile, and where other programs keep a core busy they spin most of the time: an answer of 2.5
+# processor seconds then takes 5 to 20. Read when PyTorch is imported; it changes no answer.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 
 def _commands() -> tuple[click.Command, ...]:
     """All commands; imported here, where Ctrl-C is heeded already."""

@@ -107,14 +107,30 @@ def _frames(query: Query) -> list[Query]:
 
 
 def _without_own(queries: Sequence[Query], out: str | None) -> list[Query]:
-    """Queries but for what earlier runs wrote to the same place, however they were given."""
+    """Queries but for answers of earlier runs, however they were given.
+
+    These are what was written to the same place; and what lies beside other queries, as globs
+    find it. Where all queries of a folder, or all there are, are answers, they are asked about.
+    """
     from vicl.exports.record import recorded
 
-    own = set() if out is None else {file.resolve() for file in recorded(Path(out))}
-    others = [query for query in queries if query.path.resolve() not in own] if own else []
-    if others and len(others) < len(queries):
-        _tell_left_out(len(queries) - len(others), str(out))
-    return others or list(queries)
+    def others(those: Sequence[Query], *places: Path) -> list[Query]:
+        own = {file.resolve() for place in places for file in recorded(place)}
+        found = [query for query in those if query.path.resolve() not in own] if own else []
+        if found and len(found) < len(those):
+            _tell_left_out(len(those) - len(found), str(places[0]))
+        return found or list(those)
+
+    kept = list(queries) if out is None else others(queries, Path(out))
+    by_folder: dict[Path, list[Query]] = {}
+    for query in kept:
+        by_folder.setdefault(query.path.parent, []).append(query)
+    left = {
+        query
+        for folder, those in by_folder.items()
+        for query in others(those, folder, *folder.parents)
+    }
+    return [query for query in kept if query in left]
 
 
 def _tell_left_out(count: int, place: str) -> None:

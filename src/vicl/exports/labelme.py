@@ -94,7 +94,8 @@ def write_labelme(
 ) -> None:
     """Write one image's file; see :func:`labelme`. An existing file is replaced."""
     document = labelme(annotation, min_area=min_area, tolerance=tolerance)
-    write_atomic(path, json.dumps(document, ensure_ascii=False, indent=2).encode("utf-8"))
+    # Not indented: that takes ten times as long, and each number would have a line of its own.
+    write_atomic(path, json.dumps(document, ensure_ascii=False).encode("utf-8"))
 
 
 def labelme_shapes(document: Mapping[str, Any], name: str, image: Path | None) -> Shapes:

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+
+from vicl.exports.simplifying import simplified
 
 _Path: TypeAlias = "list[Float[np.ndarray, '_ 2'] | _Path]"
 """Points (x, y) in pieces, and among them the paths of holes."""
@@ -200,10 +202,11 @@ def trace(
             path = [foot, *path[1:], path[0], foot]
         paths[top] = path
     found = {
-        int(labels[edges.y[top], edges.start[top]]): _finish(_joined(path), tolerance)
+        int(labels[edges.y[top], edges.start[top]]): _without_repeats(_joined(path))
         for top, path in paths.items()
     }
-    return [found[label] for label in sorted(found)]
+    exact = [found[label] for label in sorted(found)]
+    return simplified(exact, tolerance) if tolerance > 0 else exact
 
 
 def _with_holes(
@@ -256,14 +259,6 @@ def _joined(path: _Path) -> Float[np.ndarray, "_ 2"]:
     return np.concatenate(pieces)
 
 
-def _finish(path: Float[np.ndarray, "n 2"], tolerance: float) -> Float[np.ndarray, "m 2"]:
-    """Drop repeated points and, if asked, those that matter little."""
-    path = path[(path != np.roll(path, 1, axis=0)).any(axis=1)]
-    if tolerance <= 0:
-        return path
-    from skimage import measure
-
-    closed = np.concatenate([path, path[:1]])
-    simplify: Any = measure.approximate_polygon  # has no types
-    simple: Float[np.ndarray, "m 2"] = simplify(closed, tolerance)[:-1]
-    return simple if len(simple) > 2 else path
+def _without_repeats(path: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "m 2"]:
+    told: Float[np.ndarray, "m 2"] = path[(path != np.roll(path, 1, axis=0)).any(axis=1)]
+    return told

@@ -25,6 +25,7 @@ from vicl.exports.voc import write_voc
 from vicl.exports.yolo import write_yolo, yolo_class_files
 from vicl.files import display, remove_leftovers
 from vicl.images import save_image
+from vicl.tasks.classes import key_text
 from vicl.tasks.masks import Classes
 
 FORMATS = ("png", "coco", "coco-polygons", "yolo", "yolo-boxes", "labelme", "voc")
@@ -225,8 +226,9 @@ class FileWriter:
         files = file_names(self.names, suffix_of(format))
         self.targets = {query: out if single else out / name for query, name in files.items()}
         folder = out.parent if single else out
+        self._coloured = single and out.suffix.lower() in _NO_PALETTE and self._in_colours()
         self.companions = {folder / name: data for name, data in self._companions().items()}
-        self.notes: list[str] = []
+        self.notes: list[str] = self._meaning() if self._coloured else []
         # Beside strangers nothing is put that was not named: one answer's file may go anywhere.
         if single and self.companions and _holds_others(folder, {out, *self.companions}):
             self.notes += self._meaning()
@@ -238,7 +240,7 @@ class FileWriter:
             return {}
         if self.format in ("yolo", "yolo-boxes"):
             return yolo_class_files(self.marks.names)
-        if self._valued and self.marks != Classes.parse(None):
+        if self._valued and not self._coloured and self.marks != Classes.parse(None):
             return {LABEL_MAP: json_bytes(label_map(self.marks, values=self.values))}
         return {}
 
@@ -246,6 +248,9 @@ class FileWriter:
         """What the numbers in an answer's file mean, in a line; none where it has no numbers."""
         if self.marks is None:
             return []
+        if self._coloured:
+            named = zip(self.marks.colours, self.marks.names, strict=True)
+            return [f"the mask's colours: {', '.join(f'{key_text(k)} {n}' for k, n in named)}"]
         if self.format == "png":
             meaning = label_map(self.marks, values=self.values)
             return ["the mask's values: " + ", ".join(f"{k} {name}" for k, name in meaning.items())]
@@ -309,7 +314,9 @@ class FileWriter:
         noting = nullcontext() if self.record is None else self.record.noting(target, query.path)
         with noting:
             if self.format == "png":
-                save_image(self._picture(target, answer), target, inputs=[query.path])
+                picture = self._picture(target, answer)
+                flat = answer.mask is not None and picture.mode == "L"
+                save_image(picture, target, inputs=[query.path], flat=flat)
             else:
                 self._annotate(target, query, answer)
 

@@ -25,7 +25,7 @@ from vicl.images.decoding import (
     opened,
 )
 from vicl.images.frames import Frame, open_frame
-from vicl.images.modes import deep_grey, is_deep, rgb_levels, to_rgb
+from vicl.images.modes import deep_grey, is_deep, stored_levels, to_rgb
 
 ImageLike: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor
 """What a person may give as an image; see :func:`to_tensor`."""
@@ -162,7 +162,7 @@ def open_levels(
         if (rgb.height, rgb.width) == size:
             rgb = rgb.reduce(2)
         rgb = rgb.crop((0, 0, size[1] // 2, size[0] // 2))
-    return rgb_levels(rgb), size
+    return stored_levels(rgb), size
 
 
 def _decoded(

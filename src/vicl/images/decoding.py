@@ -291,7 +291,7 @@ def frame_count(stream: io.BufferedReader | io.BytesIO) -> int | None:
 def _tell_frames(name: str, frames: int | None) -> None:
     """Once a file: a picture is read more than once in a run."""
     log.warning(
-        "%s: has %s frames; the first is answered; --all-frames answers all "
+        "%s: has %s frames; the first is taken; of queries --all-frames answers all "
         "(vicl.images.open_frames)",
         name,
         "several" if frames is None else f"over {MOST_FRAMES}" if frames > MOST_FRAMES else frames,

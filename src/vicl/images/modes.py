@@ -79,9 +79,13 @@ def to_rgb(image: Image.Image, *, name: str | None = None) -> Image.Image:
             ) from error
 
 
-def rgb_levels(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
-    """An RGB image's bytes, in bands: Pillow would hold a large one three times meanwhile."""
-    levels = np.empty((image.height, image.width, 3), np.uint8)
+def stored_levels(image: Image.Image) -> UInt8[np.ndarray, "h w *c"]:
+    """The bytes of an image of mode L, P or RGB: of the last (h, w, 3).
+
+    In bands, since Pillow would hold a large one three times meanwhile, and take longer.
+    """
+    channels = (3,) if image.mode == "RGB" else ()
+    levels = np.empty((image.height, image.width, *channels), np.uint8)
     rows = max(1, _BAND // image.width)
     for top in range(0, image.height, rows):
         bottom = min(top + rows, image.height)

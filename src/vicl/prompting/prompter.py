@@ -360,10 +360,8 @@ class VisualPrompter:
     def _ask(
         self, engine: InContextModel, prompts: Iterable[Prompt], batch_size: int = AT_ONCE
     ) -> Iterator[Filled | Exception]:
-        settings = self.settings
-        return answers(
-            engine, prompts, samples=settings.samples, seed=settings.seed, batch_size=batch_size
-        )
+        how = self.settings
+        return answers(engine, prompts, samples=how.samples, seed=how.seed, batch_size=batch_size)
 
     def _read(self, filled: Sequence[Filled], index: int, source: Path | None) -> Answer:
         """Read the passes' answers to one query as the task does."""
@@ -423,10 +421,11 @@ def predict(
 
 
 def _folder(folder: str | os.PathLike[str]) -> list[Path]:
-    found = find_images(folder)
-    if not found:
-        raise ValueError(f"queries: no image files in folder {os.fspath(folder)!r}")
-    return found
+    if Path(folder).is_file():
+        raise ValueError(f"queries: got {brief(folder)}, one image; for one use predict(...)")
+    if found := find_images(folder):
+        return found
+    raise ValueError(f"queries: no image files in folder {os.fspath(folder)!r}")
 
 
 def _shown(answers: Iterator[Answer], queries: Iterable[Any]) -> Iterator[Answer]:

@@ -49,7 +49,13 @@ def levels(values: Integer[np.ndarray, ...]) -> tuple[Int[np.ndarray, " n"], Int
     Args:
         values: Whole numbers of any shape, at least one.
     """
-    if values.min() < 0 or values.max() > 0xFFFF:
+    low, high = int(values.min()), int(values.max())
+    # Most masks have two values, and to count two is a tenth of the work.
+    ends = np.unique([low, high])
+    counts = np.array([np.count_nonzero(values == value) for value in ends])
+    if counts.sum() == values.size:
+        return ends, counts
+    if low < 0 or high > 0xFFFF:
         present, counts = np.unique(values, return_counts=True)
         return present, counts
     if values.dtype == np.uint8:
@@ -57,10 +63,10 @@ def levels(values: Integer[np.ndarray, ...]) -> tuple[Int[np.ndarray, " n"], Int
         present = np.flatnonzero(counts)
         return present, counts[present]
     # Linear in the pixels, where sorting them would not be; in parts, since each is widened.
-    most, flat = int(values.max()), values.ravel()
-    counts = np.zeros(most + 1, np.int64)
+    flat = values.ravel()
+    counts = np.zeros(high + 1, np.int64)
     for start in range(0, len(flat), _PART):
-        counts += np.bincount(flat[start : start + _PART], minlength=most + 1)
+        counts += np.bincount(flat[start : start + _PART], minlength=high + 1)
     present = np.flatnonzero(counts)
     return present, counts[present]
 
@@ -75,7 +81,7 @@ def listed(present: Int[np.ndarray, " n"], counts: Int[np.ndarray, " n"]) -> str
 def looks_inverted(marked: Bool[np.ndarray, "h w"]) -> bool:
     """Whether more than half is marked, and nearly the whole border: as background would be."""
     border = np.concatenate([marked[0], marked[-1], marked[:, 0], marked[:, -1]])
-    return bool(marked.mean() > 0.5 and border.mean() >= 0.9)
+    return bool(2 * np.count_nonzero(marked) > marked.size and border.mean() >= 0.9)
 
 
 def looks_photographic(pixels: Integer[np.ndarray, "h w *c"]) -> bool:

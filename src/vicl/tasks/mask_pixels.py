@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from vicl.images import open_image
+from vicl.images.modes import stored_levels
 from vicl.tasks.labels import MaskError, levels
 
 _EXPECTED = (
@@ -30,12 +31,14 @@ class Pixels:
         colours: RGB or RGBA in 0 to 255, (h, w, 3 or 4).
         fractions: Whether the values are 255ths of floats in [0, 1].
         palette: Of a palette image, the RGB of each index value, black where it lists none.
+        lossy: Whether they are of a JPEG, which changes values.
     """
 
     values: Integer[np.ndarray, "h w"] | None = None
     colours: UInt8[np.ndarray, "h w c"] | None = None
     fractions: bool = False
     palette: UInt8[np.ndarray, "256 3"] | None = None
+    lossy: bool = False
 
 
 def as_array(mask: Any, where: str) -> np.ndarray | Image.Image | str | os.PathLike[str]:
@@ -152,19 +155,22 @@ def _narrow(array: np.ndarray) -> np.ndarray:
 
 def _of_image(image: Image.Image, where: str) -> Pixels:
     if image.mode == "P":
-        indices = np.asarray(image)
+        indices = stored_levels(image)
         listed = np.asarray(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)[:256]
         palette = np.zeros((256, 3), np.uint8)
         palette[: len(listed)] = listed
         clear = "transparency" in image.info
         colours = np.asarray(image.convert("RGBA")) if clear else palette[indices]
         return Pixels(values=indices, colours=colours, palette=palette)
-    if image.mode in ("1", "L", "I", "F") or image.mode.startswith("I;16"):
+    if image.mode == "L":
+        return Pixels(values=stored_levels(image), lossy=image.format == "JPEG")
+    if image.mode in ("1", "I", "F") or image.mode.startswith("I;16"):
         return _numbers(np.asarray(image), where)
     if image.mode in ("La", "RGBa"):  # premultiplied
         image = image.convert(image.mode.upper())
     return Pixels(
-        colours=np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
+        colours=np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB")),
+        lossy=image.format == "JPEG",
     )
 
 

@@ -18,7 +18,12 @@ _WHITE_16 = 65535
 
 
 def value_labels(
-    values: Integer[np.ndarray, "h w"], classes: Classes, where: str, *, fractions: bool = False
+    values: Integer[np.ndarray, "h w"],
+    classes: Classes,
+    where: str,
+    *,
+    fractions: bool = False,
+    lossy: bool = False,
 ) -> Labels:
     """Read a mask without colour.
 
@@ -27,6 +32,7 @@ def value_labels(
         classes: What it may hold; colours only say how classes are to be drawn.
         where: What messages call it.
         fractions: Whether the values are 255ths of floats in [0, 1].
+        lossy: Whether they come from a JPEG, which changes values.
 
     Raises:
         MaskError: If it is not plain what is marked, or nothing of the classes is.
@@ -55,6 +61,13 @@ def value_labels(
         keys = list(range(1, len(classes) + 1))
     elif len(keys) < len(classes):
         raise MaskError(f"classes: got a value for some of {classes.names}, expected one for each")
+    others = [value for value in present.tolist() if value not in (0, VOID, *keys)]
+    if lossy and others:
+        raise MaskError(
+            f"{where}: is a JPEG, which changes values: beside {_named(classes, keys)} it has "
+            f"{len(others)} others ({listed(present, counts)}); save index masks lossless (PNG)"
+            + ("" if len(classes) > 1 else ", or if it is black and white name no value")
+        )
     # By a table, since a pass over the pixels for each class would cost classes times pixels.
     table = np.zeros(_WHITE_16 + 1, np.uint8)
     table[keys] = np.arange(1, len(keys) + 1)
@@ -76,7 +89,8 @@ def opaque(alpha: Integer[np.ndarray, "h w"], where: str) -> Bool[np.ndarray, "h
     """
     present, counts = levels(alpha)
     low, high = int(present[0]), int(present[-1])
-    if high - low < NEAR:  # constant but for noise
+    truth = low == 0 and len(present) == 2  # 0 and 1, too
+    if high - low < NEAR and not truth:  # constant but for noise
         return None
     if len(present) == 3 and high < 4 * (present[1] - low) < 3 * high:
         raise MaskError(

@@ -13,6 +13,7 @@
 | the same in 16 bits, black and white at 0 and 65535 | 32896 and above |
 | several index values, `classes={"name": value, ...}` | the named values; 255 is void |
 | several index values, `classes=["a", "b"]` | 1 is the first name, 2 the second ...; 255 is void |
+| the same from a JPEG, with values beside those | an error: JPEG changes values |
 | RGBA with a varying alpha (a cut-out) | the higher of two levels; of more, half of the highest |
 | coloured, `classes={"name": "#rrggbb", ...}` | pixels near that colour, nearest first |
 | coloured: black and one other colour | the other colour |
@@ -93,7 +94,7 @@ def _by_rules(pixels: Pixels, classes: Classes, where: str) -> Labels:
     assert values is not None
     if classes.has_gray:
         return colour_labels(_as_gray(values), classes, where)
-    return value_labels(values, classes, where, fractions=pixels.fractions)
+    return value_labels(values, classes, where, fractions=pixels.fractions, lossy=pixels.lossy)
 
 
 def _mean(colours: np.ndarray) -> np.ndarray:

@@ -105,6 +105,8 @@ class SegmentationTask(MarkedTask):
     ) -> tuple[UInt8[np.ndarray, "h w"], Float[np.ndarray, "k h w"]]:
         planes = [gray(image).numpy() for image in images]
         scores = planes[0][None] if len(planes) == 1 else np.stack(planes)
+        if len(planes) == 1:
+            return (planes[0] > 0.5).view(np.uint8), scores
         labels = np.zeros(scores.shape[1:], np.uint8)
         for band in _bands(labels.shape):
             # Class by class: indices of a maximum take eight bytes a pixel.

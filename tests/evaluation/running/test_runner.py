@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -19,15 +20,17 @@ from tests.evaluation.discs import Discs, Level, disc, mean_of_query
 from tests.models.fabricated import tiny_model
 
 from vicl.engine import Filled
-from vicl.evaluation.episodes import Episode, read_listing
+from vicl.evaluation.episodes import Case, Episode, Truth, read_listing
 from vicl.evaluation.reporting.report import write_report
 from vicl.evaluation.running.engines import FLOORS, as_engine, with_floors
 from vicl.evaluation.running.results import EvaluationError, Results
 from vicl.evaluation.running.run_folder import read_run
-from vicl.evaluation.running.runner import evaluate
+from vicl.evaluation.running.runner import _Run, evaluate
+from vicl.evaluation.running.workers import Workers
 from vicl.evaluation.scoring.scorers import scorer_for
 from vicl.images import to_tensor
 from vicl.metrics import iou, paired_interval
+from vicl.prompt import Prompt
 
 SCORER = scorer_for("segmentation")
 
@@ -88,6 +91,32 @@ def test_batches_are_of_the_size_asked_for() -> None:
     level = Level()
     run(level, batch_size=3)
     assert level.batches == [3, 3, 1]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_of_large_photographs_fewer_are_held(workers: int) -> None:
+    """Of three megapixels each: two at once are over the four that a batch of four may have."""
+    loaded: list[int] = []
+
+    class Large:
+        count = workers
+        threads = ThreadPoolExecutor(2)
+
+        def load(self, episode: Episode) -> Future[Case]:
+            image = torch.zeros(1, 1, 1).expand(3, 1500, 1000)
+            case = Case(Prompt([(image, image)], image), Truth(image))
+            loaded.append(episode.index)
+            return self.threads.submit(lambda: case)
+
+    running = _Run({}, Discs(), Discs().episodes(9), SCORER, None, workers, 0, None, {})
+    running.pool = cast(Workers, Large())
+    given = 0
+    for batch in running._loaded([*range(9)], 4):
+        assert list(batch) == [*range(9)][given : given + 2]
+        given += len(batch)
+        # With workers one more is loaded, and the first time four, when no size is known yet.
+        assert len(loaded) <= given + (3 if workers else 0)
+    assert loaded == [*range(9)]
 
 
 @pytest.mark.slow
@@ -302,7 +331,8 @@ import sys, time
 from pathlib import Path
 from tests.evaluation.discs import Discs, Level
 from vicl.evaluation.running.engines import with_floors
-from vicl.evaluation.running.runner import evaluate
+from vicl.evaluation.running.runner import _Run, evaluate
+from vicl.evaluation.running.workers import Workers
 from vicl.evaluation.scoring.scorers import scorer_for
 
 class Slow(Level):

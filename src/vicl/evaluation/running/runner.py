@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass, field
@@ -23,6 +25,7 @@ from vicl.evaluation.running.workers import Workers
 from vicl.evaluation.scoring.scorers import Metric, Scorer, Scores
 from vicl.files.progress import Advance
 from vicl.files.progress import progress as bar
+from vicl.images import to_tensor
 from vicl.prompting.batching import AT_ONCE, answers
 
 log = logging.getLogger(__name__)
@@ -63,7 +66,8 @@ def evaluate(
         out: Folder of the run (see :mod:`vicl.evaluation.running.run_folder`); None writes nothing.
         scorer: Scores the answers; see :func:`vicl.evaluation.scoring.scorers.scorer_for`.
         batch_size: Canvases (or prompts, of an engine without canvases) that go through an engine
-            at once; None begins with many. Where the memory is full they are halved.
+            at once; None begins with many. Where the memory is full they are halved. No more
+            episodes are held than have so many megapixels.
         workers: Threads that load, and processes that score; 0 does both in this process.
         seed: Of everything random in the engines.
         trained_classes: Classes that the engines' training saw; None if nobody knows.
@@ -160,7 +164,7 @@ class _Run:
             if any((position, name) not in self.records for name in self.engines)
         ]
         size = max(map(self._at_once, self.engines))
-        for loading in self._loaded([todo[i : i + size] for i in range(0, len(todo), size)]):
+        for loading in self._loaded(todo, size):
             cases = {}
             for position, future in loading.items():
                 try:
@@ -202,19 +206,27 @@ class _Run:
             **facts,
         )
 
-    def _loaded(self, batches: Sequence[list[int]]) -> Iterator[dict[int, Future[Case]]]:
-        """The batches; with workers, the next one is loaded while one is answered."""
+    def _loaded(self, todo: Sequence[int], size: int) -> Iterator[dict[int, Future[Case]]]:
+        """Batches of so many cases, or of fewer that have so many megapixels.
 
-        def begin(batch: list[int]) -> dict[int, Future[Case]]:
-            return {position: self.pool.load(self.episodes[position]) for position in batch}
-
-        if not self.pool.count:
-            yield from map(begin, batches)
-            return
-        ahead = begin(batches[0]) if batches else {}
-        for batch in [*batches[1:], []]:
-            ready, ahead = ahead, begin(batch)
-            yield ready
+        With workers, as many are loaded while a batch is answered.
+        """
+        waiting, loading = deque(todo), deque[tuple[int, Future[Case]]]()
+        batch: dict[int, Future[Case]] = {}
+        total, largest = 0.0, 1.0
+        while waiting or loading:
+            ahead = max(1, int(size / largest)) if self.pool.count else 1
+            while waiting and len(loading) < ahead:
+                position = waiting.popleft()
+                loading.append((position, self.pool.load(self.episodes[position])))
+            position, batch[position] = loading.popleft()
+            held = _megapixels(batch[position])
+            total, largest = total + held, max(largest, held)
+            if len(batch) == size or total >= size:
+                yield batch
+                batch, total = {}, 0.0
+        if batch:
+            yield batch
 
     def _answer(self, name: str, cases: Mapping[int, Case]) -> None:
         """Have one engine answer those of a batch that it has not answered yet."""
@@ -298,3 +310,12 @@ class _Run:
         first = next(iter(self.engines))
         found = {name for place in scored for name in self.records[place, first].scores.values}
         return tuple(metric for metric in self.scorer.metrics if metric.name in found)
+
+
+def _megapixels(loading: Future[Case]) -> float:
+    """Of a case's query and examples, once it is there; 0 where it cannot be loaded."""
+    if loading.exception() is not None:
+        return 0.0
+    case = loading.result()
+    pictures = [case.truth.image, *(to_tensor(shown.input) for shown in case.prompt.examples)]
+    return sum(math.prod(picture.shape[1:]) for picture in pictures) / 1e6
