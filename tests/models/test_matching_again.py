@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 import vicl
+import vicl.models.matching.engine as engine_module
 from vicl.models.matching import Matching
 from vicl.models.matching.cues import Marks, learn, with_own
 from vicl.models.matching.knowledge import ClassKnowledge, answer_class
@@ -121,3 +122,21 @@ def test_large_things_are_looked_at_both_ways_and_small_ones_once(
         query, _ = crowd(2, radius=radius)
         engine.asked(masks=True).answer([Prompt([shown(*crowd(1, radius=radius))], query)])
         assert ways == [False, both]
+
+
+def test_many_examples_are_asked_with_once(
+    engine: Matching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twice: list[bool] = []
+    answer = engine_module.answer_class
+
+    def asking(*parts: object, **how: bool) -> object:
+        twice.append(how["twice"])
+        return answer(*parts, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engine_module, "answer_class", asking)
+    monkeypatch.setattr(engine_module, "_MANY", 2)
+    query = scene(105, 45, seed=1)[0]
+    for count in (1, 2):
+        engine.asked().answer([Prompt([example(50, 50, seed=n) for n in range(count)], query)])
+    assert twice == [True, False]

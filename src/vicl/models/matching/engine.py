@@ -39,6 +39,9 @@ from vicl.tasks.segmentation import UNKNOWN
 _REMEMBERED: Final = 8
 """So many sets of examples are kept learned."""
 
+_MANY: Final = 10
+"""From so many examples on a query is asked about once: its own places tell nothing new then."""
+
 _BOUND: Final = 8.0
 """Log-odds are kept within it before they are enlarged."""
 
@@ -178,8 +181,9 @@ class Matching:
         with torch.inference_mode():
             # Things a few places wide blur where two looks are averaged.
             view = self._view(query, both_ways=taught.closer is None)
+            few = len(prompt.examples) < _MANY
             scored = [
-                answer_class(known, view, self.head, twice=nearer is None)
+                answer_class(known, view, self.head, twice=few and nearer is None)
                 for known, nearer in zip(taught.known, taught.nearer, strict=True)
             ]
             if taught.closer is not None:
