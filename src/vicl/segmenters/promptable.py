@@ -1,7 +1,8 @@
 """Our own segmenter: a frozen encoder and a small network, which answer together.
 
 An image is stretched to a square and encoded once, as the engine `matching` looks at it; what is
-drawn at that size is brought to the image's own along its edges. Where a box is given, what it is
+drawn at that size is brought to the image's own along its edges. Where something is told to be out,
+random walks along its colours are added to what the network draws. Where a box is given, what it is
 around is looked at more closely too, and the mean of both is the answer.
 """
 
@@ -19,16 +20,18 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
 
 from vicl.engine import Candidates, Encoder, MaskPrompt
 from vicl.images import ImageLike, as_floats, to_levels
 from vicl.images.upsampling import LARGE, upsample
-from vicl.models.matching.view import SIDE, look_at_square
+from vicl.models.matching.view import FINE, MIDDLE, SIDE, look_at_square
 from vicl.models.promptable import PromptableNet
 from vicl.models.promptable.asked import guide_of
 from vicl.models.promptable.closer import Part, in_shares, moved, part_around, seen_from
-from vicl.models.promptable.guidance import Guide
+from vicl.models.promptable.guidance import NEAR, Guide, spots
 from vicl.models.promptable.network import Neck
+from vicl.models.promptable.walks import ahead
 from vicl.segmenters.encoded import EncodedImage
 
 Levels: TypeAlias = UInt8[np.ndarray, "h w 3"]
@@ -41,6 +44,9 @@ _OFFSET: Final = 1.0
 
 _MARGIN: Final = 0.08
 """By which a box may have been drawn too small, as a share of its sides."""
+
+_WALKED: Final = 6.0
+"""Log-odds that the random walks add at most, where places are told to be out."""
 
 _CLOSER: Final = 0.8
 """A part that is more of the image than this is not looked at again."""
@@ -164,9 +170,21 @@ class Promptable:
         masks, ious = self.net(
             neck, Guide(*(part.to(self._device) for part in vars(guide).values()))
         )
-        odds = masks[0].cpu().clamp(-_BOUND, _BOUND)
-        box = guide.box[0]
-        return (_within(odds, box) if bool(box[2] > box[0]) else odds), ious[0].cpu()
+        odds, box = masks[0].cpu(), guide.box[0]
+        boxed = bool(box[2] > box[0])
+        if boxed or bool((guide.labels == 0).any()):
+            # Of clicks in alone nobody knows how far they should reach.
+            near = ahead(guide, neck.picture.cpu())
+            clicked = spots(guide, 1, NEAR / MIDDLE, FINE) - spots(guide, 0, NEAR / MIDDLE, FINE)
+            near, clicked = (_grown(one, odds.shape[-1]) for one in (near, clicked))
+            odds = (odds + _WALKED * near).clamp(-_BOUND, _BOUND)
+            odds = odds + 2 * _BOUND * clicked  # what was clicked is obeyed
+        odds = odds.clamp(-_BOUND, _BOUND)
+        return (_within(odds, box) if boxed else odds), ious[0].cpu()
+
+
+def _grown(values: Float[Tensor, "1 f f"], side: int) -> Float[Tensor, "1 p p"]:
+    return F.interpolate(values[None], (side, side), mode="bilinear", align_corners=False)[0]
 
 
 def _is_closer(part: Part, whole: Part) -> bool:
