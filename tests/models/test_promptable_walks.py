@@ -28,8 +28,8 @@ def test_walks_stop_at_an_edge() -> None:
     assert found.abs().max() <= 1
     assert (found[0, 30:60, :30] > 0.1).all()
     assert (found[0, 30:60, 45:80] < -0.1).all()
-    # Beyond the edge nothing of the click is left, however near it is.
-    assert found[0, 40:50, 34:].max() < 0.05
+    # A few places beyond the edge the far click counts for more, not the near one.
+    assert found[0, 40:50, 38:].max() < 0
 
 
 def test_walks_from_a_box_start_in_its_middle() -> None:
