@@ -24,7 +24,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from vicl.engine import Candidates, Encoder, MaskPrompt
 from vicl.images import ImageLike, as_floats, to_levels
-from vicl.images.upsampling import LARGE, upsample
+from vicl.images.upsampling import LARGE, Upsampling, upsample
 from vicl.models.matching.view import FINE, MIDDLE, SIDE, look_at_square
 from vicl.models.promptable import PromptableNet
 from vicl.models.promptable.asked import guide_of
@@ -220,12 +220,17 @@ def _within(
 def _enlarged(
     odds: Float[Tensor, "n p p"], image: Levels, picture: Float[Tensor, "3 p p"]
 ) -> Bool[np.ndarray, "n h w"]:
-    """The masks at the image's own size, along its edges."""
+    """The masks at the image's own size, along its edges.
+
+    Of an image that is not large only the first: the others differ little from what they are if
+    they are enlarged plainly, in a tenth of the time.
+    """
     size = (image.shape[0], image.shape[1])
     # Of a large image one after the other: floats of one mask alone are held at full size.
-    at_once = len(odds) if math.prod(size) <= LARGE else 1
-    masks = [
-        (upsample(some, size, guide=image, coarse=picture) > 0).numpy()
-        for some in torch.split(odds, at_once)
-    ]
+    large = math.prod(size) > LARGE
+    masks = []
+    for index, one in enumerate(odds):
+        method: Upsampling = "guided" if large or index == 0 else "bicubic"
+        found = upsample(one[None], size, guide=image, coarse=picture, method=method)
+        masks.append((found > 0).numpy())
     return np.concatenate(masks)
