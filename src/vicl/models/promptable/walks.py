@@ -110,7 +110,8 @@ def walked(
 
 
 def _dot(one: Float[Tensor, "b 2 s s"], other: Float[Tensor, "b 2 s s"]) -> Tensor:
-    return torch.linalg.vecdot(one.flatten(2), other.flatten(2))[..., None, None]
+    found: Tensor = torch.linalg.vecdot(one.flatten(2), other.flatten(2))
+    return found[..., None, None]
 
 
 def ahead(guide: Guide, picture: Float[Tensor, "b 3 p p"]) -> Float[Tensor, "b f f"]:
