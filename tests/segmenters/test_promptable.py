@@ -156,3 +156,32 @@ def test_the_masks_of_a_box_stay_about_it() -> None:
     assert not (found.masks & outside).any()
     # Of a click the same network draws there.
     assert (encoded().masks([(45, 30)]).masks & outside).any()
+
+
+def test_what_is_clicked_is_obeyed() -> None:
+    points = [(10, 10), (40, 30), (70, 50), (80, 10)]
+    for labels in ([1, 0, 1, 0], [0, 1, 0, 1]):
+        for mask in encoded().masks(points, labels).masks:
+            assert [bool(mask[y, x]) for x, y in points] == [label == 1 for label in labels]
+
+
+def test_a_box_is_looked_at_more_closely_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[tuple[int, ...]] = []
+    look = Promptable._look
+
+    def listen(self: Promptable, levels: np.ndarray) -> Any:
+        looked.append(levels.shape[:2])
+        return look(self, levels)
+
+    monkeypatch.setattr(Promptable, "_look", listen)
+    image = untrained().encode(picture(*SIZE))
+    assert looked == [SIZE]
+    box = (30, 20, 50, 40)
+    first = image.masks(box=box)
+    image.masks([(40, 30)], box=box)
+    assert looked == [SIZE, (32, 32)]
+    image.masks(box=(60, 20, 80, 40))
+    assert len(looked) == 3
+    assert same(image.masks(box=box), first)
+    image.masks(box=(0, 0, 88, 58))  # as good as all of the image
+    assert len(looked) == 4

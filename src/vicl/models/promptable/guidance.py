@@ -21,7 +21,7 @@ from vicl.models.matching.view import FINE, MIDDLE
 COMPARED: Final = ("texture", "objects", "things", "key")
 """Levels at which a prompt is compared with all places: three of the encoder's, one learned."""
 
-_NEAR, _FAR = 0.7, 4.0
+NEAR, _FAR = 0.7, 4.0
 """Sigmas around a point, in places of the middle grid: where it is, and whereabouts."""
 
 GUIDES: Final = (
@@ -63,7 +63,7 @@ def draw(
     boxed = (guide.box[:, 2] > guide.box[:, 0]).float()
     corrected = (guide.earlier[:, 0, 0] >= 0).float()
     earlier = guide.earlier.clamp(min=0)
-    box = _box(guide.box, FINE)
+    box = drawn_box(guide.box, FINE)
     middle = F.avg_pool2d(torch.stack([box, earlier], 1), FINE // MIDDLE)
     maps: list[Tensor] = []
     for name in COMPARED:
@@ -71,12 +71,12 @@ def draw(
         if found.shape[-1] != MIDDLE:
             found = F.interpolate(found, (MIDDLE, MIDDLE), mode="bilinear", align_corners=False)
         maps.append(found)
-    near = [_spots(guide, label, _NEAR / MIDDLE, MIDDLE) for label in (1, 0)]
-    far = _spots(guide, 1, _FAR / MIDDLE, MIDDLE)
+    near = [spots(guide, label, NEAR / MIDDLE, MIDDLE) for label in (1, 0)]
+    far = spots(guide, 1, _FAR / MIDDLE, MIDDLE)
     flat = torch.ones_like(far)
     drawn = [near[0], far, near[1], middle[:, 0], flat * boxed[:, None, None]]
     drawn += [middle[:, 1], flat * corrected[:, None, None]]
-    fine = [_spots(guide, label, _NEAR / MIDDLE, FINE) for label in (1, 0)]
+    fine = [spots(guide, label, NEAR / MIDDLE, FINE) for label in (1, 0)]
     return torch.cat([*maps, torch.stack(drawn, 1)], 1), torch.stack([*fine, box, earlier], 1)
 
 
@@ -97,7 +97,7 @@ def _compared(
         found.append(torch.where(told.any(1), best, 0.0))
     # Of a box its middle counts most: its corners show what is behind the thing.
     weights = F.interpolate(middle, (side, side), mode="area").flatten(2)
-    weights = torch.cat([weights[:, :1] * _centred(guide.box, side), weights[:, 1:]], 1)
+    weights = torch.cat([weights[:, :1] * bump_in(guide.box, side), weights[:, 1:]], 1)
     mean = F.normalize(weights @ rows.transpose(1, 2), dim=2)
     found += list((mean @ rows).unbind(1))
     return torch.stack(found, 1).view(-1, 4, side, side)
@@ -107,7 +107,7 @@ def _axis(side: int, like: Tensor) -> Float[Tensor, " s"]:
     return (torch.arange(side, device=like.device, dtype=like.dtype) + 0.5) / side
 
 
-def _spots(guide: Guide, label: int, sigma: float, side: int) -> Float[Tensor, "b s s"]:
+def spots(guide: Guide, label: int, sigma: float, side: int) -> Float[Tensor, "b s s"]:
     """A bump at each point of a label, the highest where they meet."""
     axis = _axis(side, guide.points)
     across = (axis - guide.points[..., :1]).square()
@@ -126,13 +126,13 @@ def _sides(box: Float[Tensor, "b 4"], side: int) -> tuple[Tensor, Tensor]:
     return across.clamp(min=0), down.clamp(min=0)
 
 
-def _box(box: Float[Tensor, "b 4"], side: int) -> Float[Tensor, "b s s"]:
+def drawn_box(box: Float[Tensor, "b 4"], side: int) -> Float[Tensor, "b s s"]:
     """1 inside a box, 0 outside; 0 without one."""
     across, down = _sides(box, side)
     return down[:, :, None] * across[:, None]
 
 
-def _centred(box: Float[Tensor, "b 4"], side: int) -> Float[Tensor, "b 1 n"]:
+def bump_in(box: Float[Tensor, "b 4"], side: int) -> Float[Tensor, "b 1 n"]:
     """A bump in the middle of a box, as wide as it."""
     axis = _axis(side, box)
     centre, size = (box[:, :2] + box[:, 2:]) / 2, (box[:, 2:] - box[:, :2]).clamp(min=1e-2)
