@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from vicl.adapters.registry import Role
+    from vicl.adapters.vision_language import VisionLanguage
     from vicl.engine import Encoder, InContextModel, Inpainter, Segmenter
     from vicl.generators.generator import PictureGenerator
     from vicl.models.devices import Device
@@ -259,6 +260,30 @@ def load_generator(source: str | os.PathLike[str], *, device: Device = "auto") -
         folders[map_] = Path(place) if fetched is None else fetched[0]
     named = name.replace("hub:", "")
     return Controlled(folders.pop(""), folders, name=named, device=pick_device(device))
+
+
+def load_vlm(source: str | os.PathLike[str], *, device: Device = "auto") -> VisionLanguage:
+    """Load a vision-language model, which answers photographs with text as examples show.
+
+    Args:
+        source: Another's (`vicl models` lists which), by its folder or as "hub:owner/name" or
+            "hub:owner/name@revision" from the Hugging Face hub.
+        device: As for :func:`load_model`.
+
+    Raises:
+        ValueError: If there is no such model, it is broken, or a library is missing; the message
+            says what there is.
+    """
+    found = _adapted(os.fspath(source), device, "vlm")
+    if found is None:
+        raise ValueError(
+            f"vision-language model: got {os.fspath(source)!r}, expected its folder (there is none "
+            "of this name), or a model on the hub as hub:owner/name (vicl models)"
+        )
+    from vicl.adapters.vision_language import VisionLanguage
+
+    assert isinstance(found, VisionLanguage)
+    return found
 
 
 def load_folder(

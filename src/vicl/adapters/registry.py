@@ -13,7 +13,7 @@ from vicl.segmenters.registry import SEGMENTERS
 if TYPE_CHECKING:
     import torch
 
-Role = Literal["segmenter", "detector", "engine", "inpainter", "encoder", "generator"]
+Role = Literal["segmenter", "detector", "engine", "inpainter", "encoder", "generator", "vlm"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Adapter:
         name: What people call it.
         role: What it becomes: :func:`vicl.load_segmenter` loads segmenters and detectors,
             :func:`vicl.load_model` engines and inpainters, :func:`vicl.load_encoder` encoders,
-            :func:`vicl.load_generator` generators.
+            :func:`vicl.load_generator` generators, :func:`vicl.load_vlm` vision-language models
+            (vlm).
         use: What it is for, in a line.
         example: A model of the family on the hub.
         kinds: The model_type, or the pipeline, that its folders' configurations say.
@@ -202,6 +203,14 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
         ),
         ("generating", "HoleByWords"),
         extra="diffusers",
+    ),
+    Adapter(
+        "vision-language",
+        "vlm",
+        "Idefics 2 and 3, SmolVLM, Qwen2.5-VL, Qwen3-VL: photographs with texts to a text",
+        "HuggingFaceTB/SmolVLM-Instruct",
+        frozenset({"idefics2", "idefics3", "smolvlm", "qwen2_5_vl", "qwen3_vl"}),
+        ("vision_language", "VisionLanguage"),
     ),
     Adapter(
         "transformers-encoder",

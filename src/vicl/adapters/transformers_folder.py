@@ -41,6 +41,9 @@ _MOST_LAYERS: Final = 200
 _MOST: Final = 1 << 20
 """Of any number of an architecture; the largest vocabularies have a quarter of it."""
 
+_TURNS: Final = frozenset({"rope_parameters", "rope_scaling", "rope_theta"})
+"""Fields of what turns the features of a place, which say the architecture, too."""
+
 _LARGEST: Final = 4096
 """Side of an image, in pixels."""
 
@@ -255,6 +258,9 @@ def _known(
     """
     found: dict[str, Any] = {"model_type": usual["model_type"]} if depth else {}
     for key, value in fields.items():
+        if key in _TURNS and "rope_parameters" in usual:
+            found[key] = _turns(key, value)
+            continue
         if key not in usual or key in common:
             continue
         if isinstance(value, dict):
@@ -264,6 +270,17 @@ def _known(
             _check_number(key, value)
             found[key] = value
     return found
+
+
+def _turns(key: str, value: Any) -> Any:
+    """How places are told apart, by numbers that may be large; files have two spellings of it."""
+    inside = value if isinstance(value, dict) else {key: value}
+    for name, one in inside.items():
+        numbers = _flat(one) if isinstance(one, list) else [one]
+        fits = all(n is None or isinstance(n, str | int | float) for n in numbers)
+        if not fits or len(numbers) > 64 or any(isinstance(n, int) and n > 1 << 40 for n in numbers):
+            raise ModelError(f"{key}: {display(str(name))[:40]}: expected a word or numbers")
+    return value
 
 
 def plain(fields: Mapping[str, Any]) -> dict[str, Any]:
