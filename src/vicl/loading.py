@@ -171,10 +171,13 @@ def load_encoder(source: str | os.PathLike[str], *, device: Device = "auto") -> 
     from vicl.adapters.transformers_encoder import FILES, TransformersEncoder
 
     fetched = _from_hub(name, FILES)
-    if fetched is not None:
-        return TransformersEncoder(fetched[0], name=fetched[1], device=pick_device(device))
-    if Path(source).is_dir():
-        return TransformersEncoder(source, device=pick_device(device))
+    folder, called = (Path(source), None) if fetched is None else fetched
+    if folder.is_dir():
+        from vicl.adapters.opening import note_origin
+
+        encoder = TransformersEncoder(folder, name=called, device=pick_device(device))
+        note_origin(encoder.name, folder, encoder.weights_hash)
+        return encoder
     names = ", ".join(row.name for row in ENCODERS)
     raise ValueError(
         f"encoder: got {name!r}, expected one of {names}, a folder of transformers' (there is "

@@ -30,9 +30,7 @@ KINDS = tuple(talking.MARKS)
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[VisionLanguage, Any]]:
     root = tmp_path_factory.mktemp("talking")
     made = {kind: talking.save(kind, root / kind) for kind in KINDS}
-    return {
-        kind: (vicl.load_vlm(root / kind, device="cpu"), model) for kind, model in made.items()
-    }
+    return {kind: (vicl.load_vlm(root / kind, device="cpu"), model) for kind, model in made.items()}
 
 
 def library_inputs(kind: str, chat: str, detail: bool) -> dict[str, Any]:

@@ -93,7 +93,9 @@ def _idefics3(tiles: Tiles) -> str:
     """The tiles, row by row with their places, and the whole photograph."""
     places = "<image>" * tiles.count
     rows = "".join(
-        "".join(f"{_FAKE}<row_{row}_col_{column}>{places}" for column in range(1, tiles.columns + 1))
+        "".join(
+            f"{_FAKE}<row_{row}_col_{column}>{places}" for column in range(1, tiles.columns + 1)
+        )
         + "\n"
         for row in range(1, tiles.rows + 1)
     )

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
 from vicl.adapters.diffusers_folder import FILES, INDEX
-from vicl.adapters.registry import ADAPTERS, Role, adapter_for
+from vicl.adapters.registry import ADAPTERS, ORIGINS, Role, adapter_for
 from vicl.adapters.transformers_folder import PREPROCESSOR, read_json
 from vicl.files import display
-from vicl.storage.folder import CONFIG, WEIGHTS, ModelError
+from vicl.storage.cards import stated_licence
+from vicl.storage.folder import CARD, CONFIG, WEIGHTS, ModelError
 from vicl.storage.sharded import patterns
+
+log = logging.getLogger(ORIGINS)
 
 HUB_FILES: Final = (
     CONFIG,
+    CARD,
     *patterns(WEIGHTS),
     PREPROCESSOR,
     "tokenizer.json",
@@ -53,7 +58,20 @@ def open_adapter(
             f"{display(folder)}: holds a {display(kind)[:80]!r}, which is no {' or '.join(roles)} "
             f"that vicl knows{other}; expected one of {known} (vicl models lists them)"
         )
-    return adapter.open(folder, name, device)
+    opened = adapter.open(folder, name, device)
+    note_origin(opened.name, folder, opened.weights_hash)
+    return opened
+
+
+def note_origin(name: str, folder: Path, weights_hash: str | None) -> None:
+    """Log what another's model is, once it is loaded: commands show it.
+
+    Args:
+        name: How it is called.
+        folder: Its own, whose card may state a licence.
+        weights_hash: SHA-256 of its weights.
+    """
+    log.info("%s: licence: %s; weights sha256 %s", name, stated_licence(folder), weights_hash)
 
 
 def _kind(folder: Path) -> str | None:

@@ -117,8 +117,7 @@ def _checked(said: dict[str, Any], name: str) -> dict[str, Any]:
         "normalizer": _step(said.get("normalizer"), name),
         "pre_tokenizer": _step(said.get("pre_tokenizer"), name),
         "decoder": _step(said.get("decoder"), name),
-        "model": flags
-        | {"type": "BPE", "vocab": vocabulary, "merges": pairs},
+        "model": flags | {"type": "BPE", "vocab": vocabulary, "merges": pairs},
     }
 
 
@@ -134,7 +133,9 @@ def _added(said: object, name: str) -> list[dict[str, Any]]:
     """The marks of the model's own."""
     found = []
     for one in said if isinstance(said, list) else []:
-        content, number = (one.get(key) if isinstance(one, dict) else 0 for key in ("content", "id"))
+        content, number = (
+            one.get(key) if isinstance(one, dict) else 0 for key in ("content", "id")
+        )
         if not isinstance(content, str) or not content or type(number) is not int or number < 0:
             raise ModelError(f"{name}: added_tokens: expected words with their numbers")
         flags = {key: bool(one.get(key)) for key in ("single_word", "lstrip", "rstrip")}

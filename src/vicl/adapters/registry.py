@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 Role = Literal["segmenter", "detector", "engine", "inpainter", "encoder", "generator", "vlm"]
 
 
+ORIGINS: Final = "vicl.origins"
+"""The logger that is told the licence and the hash of what is loaded; commands show it."""
+
+
 @dataclass(frozen=True)
 class Adapter:
     """A family of models that is loaded from a folder or the Hugging Face hub.

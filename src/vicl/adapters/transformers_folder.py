@@ -278,7 +278,11 @@ def _turns(key: str, value: Any) -> Any:
     for name, one in inside.items():
         numbers = _flat(one) if isinstance(one, list) else [one]
         fits = all(n is None or isinstance(n, str | int | float) for n in numbers)
-        if not fits or len(numbers) > 64 or any(isinstance(n, int) and n > 1 << 40 for n in numbers):
+        if (
+            not fits
+            or len(numbers) > 64
+            or any(isinstance(n, int) and n > 1 << 40 for n in numbers)
+        ):
             raise ModelError(f"{key}: {display(str(name))[:40]}: expected a word or numbers")
     return value
 

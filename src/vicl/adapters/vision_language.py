@@ -84,9 +84,7 @@ def _normal(colours: Colours) -> dict[str, Any]:
     return {"image_mean": list(colours[0]), "image_std": list(colours[1])}
 
 
-def _idefics2(
-    config: Any, colours: Colours, photos: Sequence[Image.Image], detail: bool
-) -> _Looks:
+def _idefics2(config: Any, colours: Colours, photos: Sequence[Image.Image], detail: bool) -> _Looks:
     side = config.vision_config.image_size
     prepare = library().Idefics2ImageProcessorPil(
         size={"shortest_edge": side * 378 // 980, "longest_edge": side},
@@ -98,9 +96,7 @@ def _idefics2(
     return dict(prepare(images=[list(photos)], return_tensors="pt")), tiles
 
 
-def _idefics3(
-    config: Any, colours: Colours, photos: Sequence[Image.Image], detail: bool
-) -> _Looks:
+def _idefics3(config: Any, colours: Colours, photos: Sequence[Image.Image], detail: bool) -> _Looks:
     side = config.vision_config.image_size
     prepare = library().Idefics3ImageProcessorPil(
         size={"longest_edge": 4 * side},
@@ -338,9 +334,7 @@ class VisionLanguage:
         cut = {"input_ids", "attention_mask", "mm_token_type_ids"}
         begun = {key: v[:, :length] if key in cut else v for key, v in inputs.items()}
         out = self._model(**begun, use_cache=True)
-        scores = torch.stack(
-            [self._likelihood(out, whole[common:]) for whole in wholes]
-        ).softmax(0)
+        scores = torch.stack([self._likelihood(out, whole[common:]) for whole in wholes]).softmax(0)
         best = int(scores.argmax())
         return Reply(choices[best], dict(zip(choices, scores.tolist(), strict=True)))
 
@@ -355,4 +349,5 @@ class VisionLanguage:
             )
             logits = torch.cat([logits, more.logits], 1)
         chances = logits[0].double().log_softmax(-1)
-        return chances.gather(1, numbers[0, :, None]).sum()
+        likelihood: Tensor = chances.gather(1, numbers[0, :, None]).sum()
+        return likelihood

@@ -19,8 +19,13 @@ from vicl.files import display, reason
 from vicl.files.bounded import read_bounded
 from vicl.storage.folder import ModelError
 
-TOGETHER, _VOCABULARY, _MERGES, _LINES = "tokenizer.json", "vocab.json", "merges.txt", "vocab.txt"
+TOGETHER: Final = "tokenizer.json"
+"""A file of a whole vocabulary, and of how text is cut."""
+
+_VOCABULARY, _MERGES, _LINES = "vocab.json", "merges.txt", "vocab.txt"
+
 VOCABULARY_LIMIT: Final = 32 << 20
+"""Most bytes of such files."""
 
 
 class Words:
@@ -110,8 +115,7 @@ def _unigram(folder: Path, transformers: Any) -> Any:
     path = folder / TOGETHER
     if not path.is_file():
         raise ModelError(
-            f"{display(folder)}: has no {TOGETHER}, which text needs; get a whole copy of the "
-            "model"
+            f"{display(folder)}: has no {TOGETHER}, which text needs; get a whole copy of the model"
         )
     model = read_json(path, VOCABULARY_LIMIT).get("model")
     said = model.get("vocab") if isinstance(model, dict) else None
@@ -153,6 +157,7 @@ def _pair(said: object) -> tuple[str, str] | tuple[()] | None:
 
 
 def is_vocabulary(said: object) -> TypeGuard[dict[str, int]]:
+    """Whether something from a file is words with a number each."""
     if not isinstance(said, dict) or not said:
         return False
     return all(type(number) is int and number >= 0 for number in said.values())
