@@ -226,7 +226,7 @@ def load_segmenter(
 
 
 def load_generator(source: str | os.PathLike[str], *, device: Device = "auto") -> PictureGenerator:
-    """Load what paints pictures from words and from what stands where; it computes in float32.
+    """Load what paints pictures from words and from what stands where.
 
     Args:
         source: Another's model (`vicl models` lists which), by its folder or as "hub:owner/name" or
@@ -241,28 +241,18 @@ def load_generator(source: str | os.PathLike[str], *, device: Device = "auto") -
     """
     name = os.fspath(source)
     base, *nets = [name] if Path(source).exists() else re.split(r"\+(?=\w+=)", name)
-    if not nets:
-        found = _adapted(base, device, "generator")
-        if found is None:
-            raise ValueError(
-                f"generator: got {name!r}, expected the folder of a pipeline (there is none of "
-                "this name), or a model on the hub as hub:owner/name (vicl models)"
-            )
-        from vicl.generators.generator import PictureGenerator
-
-        assert isinstance(found, PictureGenerator)
-        return found
-    from vicl.adapters.generating import Controlled
+    found: PictureGenerator | None = _adapted(base, device, "generator")
+    if found is None:
+        raise ValueError(
+            f"generator: got {base!r}, expected the folder of a pipeline (there is none of this "
+            "name), or a model on the hub as hub:owner/name (vicl models)"
+        )
     from vicl.adapters.opening import HUB_FILES
-    from vicl.models.devices import pick_device
 
-    folders = {}
-    for given in (f"={base}", *nets):
-        map_, _, place = given.partition("=")
-        fetched = _from_hub(place, HUB_FILES)
-        folders[map_] = Path(place) if fetched is None else fetched[0]
-    named = name.replace("hub:", "")
-    return Controlled(folders.pop(""), folders, name=named, device=pick_device(device))
+    for net in nets:
+        map_, _, place = net.partition("=")
+        found = found.with_net(map_, *(_from_hub(place, HUB_FILES) or (Path(place), None)))
+    return found
 
 
 def load_vlm(source: str | os.PathLike[str], *, device: Device = "auto") -> VisionLanguage:

@@ -12,7 +12,7 @@ import torch
 from tests.adapters.pipelines import FLUX_SIDE, SIDE, diffusers, save
 
 import vicl
-from vicl.adapters.diffusers_folder import read_part
+from vicl.adapters.diffusers_folder import read_part, read_scheduler
 from vicl.adapters.stable_diffusion import StableDiffusion
 from vicl.engine import InContextModel, Inpainter
 from vicl.prompt import Prompt
@@ -173,6 +173,48 @@ def test_visual_cloze_answers_in_its_own_grid(tmp_path: Path) -> None:
     assert not torch.equal(other.image, together[0].image)
 
 
+@pytest.mark.parametrize("kind", ["FluxFillPipeline", "VisualClozePipeline"])
+def test_flux_in_bfloat16_paints_about_the_same(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it computes on CUDA; answers are float32 either way."""
+    folder = save(kind, tmp_path / "flux")
+    query = np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8)
+    prompt = Prompt(
+        [(np.zeros((30, 40, 3), np.uint8), np.full((30, 40), 255, np.uint8))] * 2, query
+    )
+    found = []
+    for dtype in (torch.float32, torch.bfloat16):
+        monkeypatch.setattr("vicl.adapters.flux.computed_in", lambda _, dtype=dtype: dtype)
+        model: Any = vicl.load_model(folder, device="cpu")
+        object.__setattr__(model.painting, "steps", 2)
+        assert {value.dtype for value in model._pipeline.transformer.parameters()} == {dtype}
+        if isinstance(model, Inpainter):
+            side = model.canvas_size[0]
+            canvas = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+            hole = torch.zeros(1, side, side, dtype=torch.bool)
+            hole[0, : side // 2] = True
+            found.append(model.inpaint(canvas, hole).image[0])
+            assert torch.equal(found[-1][:, side // 2 :], canvas[0, :, side // 2 :])
+        else:
+            found.append(model.answer([prompt])[0].image)
+        assert found[-1].dtype == torch.float32
+    assert not torch.equal(*found)
+    assert float((found[0] - found[1]).abs().mean()) < 0.05
+
+
 def test_flux_is_told_thirty(folder: Path) -> None:
     model: Any = vicl.load_model(folder)
     assert model.painting.guidance == (30 if "Flux" in type(model).__name__ else 1)
+
+
+def test_latents_are_not_cut_where_nobody_says_so(tmp_path: Path) -> None:
+    """The library's default cuts to [-1, 1], as pictures have it."""
+    (tmp_path / "scheduler").mkdir()
+    said = tmp_path / "scheduler" / "scheduler_config.json"
+    for text, cut in (('{"_class_name": "PNDMScheduler"}', False), ('{"clip_sample": true}', True)):
+        said.write_text(text)
+        assert read_scheduler(tmp_path, "DDIMScheduler").config.clip_sample is cut
+    said.unlink()
+    assert read_scheduler(tmp_path, "DDIMScheduler").config.clip_sample is False
+    assert read_scheduler(tmp_path, "FlowMatchEulerDiscreteScheduler").config.shift == 1

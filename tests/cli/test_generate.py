@@ -82,6 +82,7 @@ def test_an_image_changes_in_its_mask_alone(painter: Painter) -> None:
     told = vicl("generate", "a ball", "--image", "photo.png", "--mask", "mask.png", *END)
     assert told.exit_code == 0, told.stderr
     assert told.stdout == "out.png\n"
+    assert told.stderr == f"painted by painter, weights sha256 {'0' * 64}\n"
     known = pixels("mask.png") == 0
     assert np.array_equal(pixels("out.png")[known], pixels("photo.png")[known])
     assert not np.array_equal(pixels("out.png"), pixels("photo.png"))

@@ -81,6 +81,8 @@ def test_commands_do_what_is_said(block: str, place: Path) -> None:
         assert program == "vicl"
         told = vicl(*words, *(("--steps", "4") if words[0] == "generate" else ()))
         assert told.exit_code == 0, told.stderr
+        if "canny" in line:
+            assert "by stable-diffusion-v1-5+edges=sd-controlnet-canny, weights" in told.stderr
         output = words[words.index("-o") + 1]
         painted = pixels(output)
         if "--image" in words:

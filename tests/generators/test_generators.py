@@ -91,7 +91,9 @@ def open_gates(folder: Path, *, keypoints: bool) -> None:
 
 
 def source(folders: Path, name: str) -> str:
-    return f"{folders / name}+edges={folders / 'net'}" if name == "edges" else str(folders / name)
+    return (
+        f"{folders / 'words'}+edges={folders / 'net'}" if name == "edges" else str(folders / name)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +111,7 @@ def test_a_seed_is_a_picture_of_the_size_that_was_asked_for(
 ) -> None:
     model, scene = models[name], MODELS[name][2]
     assert len(model.weights_hash) == 64
-    assert name in model.name
+    assert model.name == ("words+edges=net" if name == "edges" else name)
     size = {} if "image" in scene else {"size": (40, 56)}
     before = torch.random.get_rng_state()
     first = paint(model, scene, **size)
@@ -288,7 +290,12 @@ def test_wrong_sources_are_told(folders: Path, tmp_path: Path) -> None:
         (str(tmp_path / "none"), "generator: got .*expected the folder of a pipeline"),
         (f"{folders / 'words'}+lines={folders / 'net'}", "map: got 'lines', expected one of edges"),
         (f"{folders / 'words'}+edges={folders / 'words'}", "is no folder of a ControlNetModel"),
-        (f"{folders / 'gligen'}+edges={folders / 'net'}", "is GLIGEN's, which goes with no Contr"),
+        (f"{folders / 'gligen'}+edges={folders / 'net'}", "gligen: goes with no ControlNet"),
+        (f"{folders / 'none'}+edges={folders / 'net'}", "got .*none', expected the folder of a"),
+        (
+            f"{source(folders, 'edges')}+edges={folders / 'net'}",
+            "got 'edges', expected one of depth",
+        ),
     ):
         with pytest.raises(ValueError, match=fault):
             vicl.load_generator(wrong)

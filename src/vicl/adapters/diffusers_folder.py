@@ -63,6 +63,9 @@ TWO_READERS: Final = ONE_READER | {"text_encoder_2": ("clip", _CLIP_PROJECTED)}
 FLUX_READERS: Final = ONE_READER | {"text_encoder_2": ("t5", _T5)}
 """Which parts read captions, by whose tokenizer, and what they are."""
 
+_LEAST, _MOST = 64, 4096
+"""Of a picture's side, in pixels."""
+
 _OLD_NAMES: Final = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 """Of the autoencoder's attention, as older files have them."""
 
@@ -145,6 +148,8 @@ def read_scheduler(folder: Path, name: str) -> Any:
         ModelError: If what it says cannot be.
     """
     said = read_json(folder / _SCHEDULER) if (folder / _SCHEDULER).is_file() else {}
+    # Unless something else is said; the library's own default is that of pictures, not of latents.
+    said = {"clip_sample": False} | said
     kept = {key: value for key, value in plain(said).items() if not key.startswith("_")}
     try:
         return getattr(library(), name).from_config(kept)
@@ -182,23 +187,19 @@ def read_part(
         )
     said = plain(read_json(folder / CONFIG))
     kept = {key: value for key, value in said.items() if not key.startswith("_")}
-
-    def empty() -> Any:
-        found = model_class.from_config(kept)
-        if changed is not None:
-            changed(found, frozenset(weights.refs))
-        return found
-
     with open_weights(folder, DIFFUSION) as weights:
         try:
-            with torch.device("meta"):
-                needed = sum(value.numel() for value in empty().parameters())
+            with torch.device("meta"):  # no memory is taken, then none but that of the weights
+                model = model_class.from_config(kept)
+                if changed is not None:
+                    changed(model, frozenset(weights.refs))
+            needed = sum(value.numel() for value in model.parameters())
             there = sum(ref.storage.numel for ref in weights.refs.values())
-            if needed > 2 * there:  # before memory is taken for them
+            if needed > 2 * there:
                 raise ModelError(f"it needs {needed:,} weights, but the file has {there:,}")
-            model = torch.nn.Module.to(empty(), dtype)  # the library's own `to` warns of nothing
             tensors = weights.load(weights.refs, dtype)
-            model.load_state_dict({_today(key): value for key, value in tensors.items()})
+            today = {_today(key): value for key, value in tensors.items()}
+            model.load_state_dict(today, assign=True)
         except Exception as error:  # the library's errors share no base class but Exception
             raise ModelError(
                 f"{display(folder)}: its configuration and weights make no {name} "
@@ -211,6 +212,26 @@ def _today(key: str) -> str:
     """The name of a weight as the library has it today."""
     found = re.fullmatch(r"(.*\.attentions\.\d+\.)(query|key|value|proj_attn)(\.\w+)", key)
     return f"{found[1]}{_OLD_NAMES[found[2]]}{found[3]}" if found else key
+
+
+def read_side(part: Any, folder: Path, pixels: int = 1) -> int:
+    """The side of the pictures that a part was trained with, in pixels.
+
+    Args:
+        part: Of the library's own.
+        folder: Its folder, for the message.
+        pixels: For one place of what it works on.
+
+    Raises:
+        ModelError: If it is none that can be.
+    """
+    said = part.config.get("sample_size")
+    if type(said) is not int or not _LEAST <= pixels * said <= _MOST:
+        raise ModelError(
+            f"{display(folder / CONFIG)}: sample_size: got {display(str(said))[:80]}, expected "
+            f"{_LEAST // pixels} to {_MOST // pixels}"
+        )
+    return pixels * said
 
 
 def hash_pipeline(folder: Path) -> str:

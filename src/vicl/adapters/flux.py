@@ -24,6 +24,7 @@ from vicl.adapters.diffusers_folder import (
     read_part,
     read_readers,
     read_scheduler,
+    read_side,
 )
 from vicl.adapters.filling import Filler, Painting
 from vicl.adapters.transformers_folder import read_json
@@ -75,7 +76,7 @@ class FluxFill(Filler):
             library().FluxFillPipeline(**parts),
             path.resolve().name if name is None else name,
             weights_hash=hash_pipeline(path),
-            side=int(parts["vae"].config.sample_size),
+            side=read_side(parts["vae"], path / "vae"),
             step=STEP,
             device=device,
             painting=painting or Painting(guidance=TOLD),
@@ -152,8 +153,13 @@ class VisualCloze:
         return Filled(resize_map(cell, (query.shape[1], query.shape[2])), cell=cell)
 
 
+def computed_in(device: torch.device | str) -> torch.dtype:
+    """How so large a model computes: in float32 it would not fit on most GPUs."""
+    return torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
+
+
 def _parts(folder: Path, device: torch.device | str) -> dict[str, Any]:
-    dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
+    dtype = computed_in(device)
     parts = read_readers(folder, FLUX_READERS, device=device, dtype=dtype)
     for part, name in (("transformer", "FluxTransformer2DModel"), ("vae", "AutoencoderKL")):
         parts[part] = read_part(name, folder / part, device=device, dtype=dtype)

@@ -6,8 +6,8 @@ ICCV 2023.
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from vicl.adapters.diffusers_folder import (
     read_part,
     read_readers,
     read_scheduler,
+    read_side,
 )
 from vicl.adapters.filling import Filler
 from vicl.adapters.flux import FluxFill
@@ -66,29 +67,27 @@ def open_base(
     """
     if is_grounded(folder):
         return Gligen(folder, name=name, device=device)
-    return Controlled(folder, {}, name=name, device=device)
+    return Controlled(folder, name=name, device=device)
 
 
 class Controlled(PictureGenerator):
-    """Stable Diffusion 1.5 of the diffusers library, and a ControlNet for each map; float32, DDIM.
+    """Stable Diffusion 1.5 of the diffusers library, and ControlNets; float32, DDIM.
 
-    With an image it paints in the hole alone; known pixels are pasted back.
+    By itself it takes words alone. :meth:`with_net` gives the same with a ControlNet, and so a map;
+    then an image too, in whose hole alone it paints.
 
     Args:
         folder: Of a StableDiffusionPipeline, as its publishers give it, with safetensors.
-        nets: Folders of ControlNets, by the map that each reads.
         name: How it is called; None takes the folder's name.
         device: Where it runs.
 
     Raises:
-        ModelError: If a library is not installed, or a folder is broken or of another kind.
-        ValueError: If there is no such map.
+        ModelError: If a library is not installed, or the folder is broken or of another kind.
     """
 
     def __init__(
         self,
         folder: str | os.PathLike[str],
-        nets: Mapping[str, Path],
         *,
         name: str | None = None,
         device: torch.device | str = "cpu",
@@ -96,22 +95,31 @@ class Controlled(PictureGenerator):
         path = Path(folder)
         self._device = torch.device(device)
         read_kind(path, BASES)
-        if is_grounded(path):
-            raise ModelError(f"{display(path)}: is GLIGEN's, which goes with no ControlNet")
         self._parts = read_readers(path, ONE_READER, device=device)
         self._parts["unet"] = read_part("UNet2DConditionModel", path / "unet", device=device)
         self._parts["vae"] = read_part("AutoencoderKL", path / "vae", device=device)
         self._parts["scheduler"] = read_scheduler(path, "DDIMScheduler")
         self._parts |= UNCHECKED
-        self._nets = {map_: _net(map_, net, device) for map_, net in nets.items()}
-        self.needs = (frozenset(nets),) if nets else ()
-        hashes = [hash_weights(net, DIFFUSION) for net in nets.values()]
+        self._nets: dict[str, Any] = {}
         super().__init__(
             path.resolve().name if name is None else name,
-            hash_together([hash_pipeline(path), *hashes]),
-            accepts=frozenset({*nets, *(("image",) if nets else ())}),
-            side=self.step * int(self._parts["unet"].config.sample_size),
+            hash_pipeline(path),
+            accepts=frozenset(),
+            side=read_side(self._parts["unet"], path / "unet", self.step),
         )
+
+    def with_net(self, map_: str, folder: Path, name: str | None = None) -> Controlled:
+        """See :meth:`vicl.generators.generator.PictureGenerator.with_net`."""
+        if map_ not in MAPS or map_ in self._nets:
+            free = ", ".join(name for name in MAPS if name not in self._nets)
+            raise ValueError(f"map: got {map_!r}, expected one of {free}")
+        found = copy.copy(self)
+        found._nets = self._nets | {map_: _net(folder, self._device)}
+        found.name = f"{self.name}+{map_}={name or folder.resolve().name}"
+        found.weights_hash = hash_together([self.weights_hash, hash_weights(folder, DIFFUSION)])
+        found.accepts = self.accepts | {map_, "image"}
+        found.needs = (frozenset(found._nets),)
+        return found
 
     def _paint(
         self, scene: Drawn, generator: Generator, steps: int, guidance: float
@@ -196,9 +204,7 @@ class HoleByWords(PictureGenerator):
         )
 
 
-def _net(map_: str, folder: Path, device: torch.device | str) -> Any:
-    if map_ not in MAPS:
-        raise ValueError(f"map: got {map_!r}, expected one of {', '.join(MAPS)}")
+def _net(folder: Path, device: torch.device) -> Any:
     path = folder / CONFIG
     if not path.is_file() or read_json(path).get("_class_name") != "ControlNetModel":
         raise ModelError(f"{display(folder)}: is no folder of a ControlNetModel, by its {CONFIG}")

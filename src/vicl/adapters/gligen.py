@@ -28,6 +28,7 @@ from vicl.adapters.diffusers_folder import (
     read_part,
     read_readers,
     read_scheduler,
+    read_side,
 )
 from vicl.adapters.transformers_folder import CLIP, Architecture, build, check_files, read_json
 from vicl.files import display
@@ -159,7 +160,7 @@ class Gligen(PictureGenerator):
             path.resolve().name if name is None else name,
             hash_pipeline(path),
             accepts=frozenset(accepts),
-            side=self.step * int(self._unet.config.sample_size),
+            side=read_side(self._unet, path / "unet", self.step),
         )
 
     def _read_eye(self, folder: Path) -> None:
@@ -224,7 +225,8 @@ class Gligen(PictureGenerator):
     def _known(self, scene: Drawn, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """The image's latents, and 1 where they are kept; nothing is, without an image."""
         if scene.image is None or scene.hole is None:
-            return torch.zeros(1, 4, *size), torch.zeros(1, 1, *size)
+            nothing = torch.zeros(1, 4, *size, device=self._device)
+            return nothing, nothing[:, :1]
         shown = (scene.image[None] * 2 - 1).to(self._device)
         known = self._vae.encode(shown).latent_dist.mode() * self._vae.config.scaling_factor
         touched = nn.functional.max_pool2d(scene.hole[None, None].float(), self.step)

@@ -23,6 +23,7 @@ from vicl.adapters.diffusers_folder import (
     read_part,
     read_readers,
     read_scheduler,
+    read_side,
 )
 from vicl.adapters.filling import Filler
 from vicl.adapters.filling import Painting as Painting
@@ -78,7 +79,7 @@ class StableDiffusion(Filler):
             getattr(diffusers, kind)(**parts),
             path.resolve().name if name is None else name,
             weights_hash=hash_pipeline(path),
-            side=LATENT * int(parts["unet"].config.sample_size),
+            side=read_side(parts["unet"], path / "unet", LATENT),
             step=LATENT,
             device=device,
             painting=painting or Painting(),

@@ -129,6 +129,7 @@ def _run(prompt: str, given: Mapping[str, Any]) -> None:
         scene, seed=given["seed"], steps=given["steps"], guidance=given["guidance"]
     )
     save_image(painted, given["output"], inputs=inputs)
+    click.echo(f"painted by {model.name}, weights sha256 {model.weights_hash}", err=True)
     if not given["as_json"]:
         click.echo(display(given["output"]))
         return

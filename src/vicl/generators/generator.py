@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -112,6 +113,21 @@ class PictureGenerator(abc.ABC):
         if scene.image is not None and scene.hole is not None:
             found = torch.where(torch.from_numpy(scene.hole), found, to_tensor(scene.image))
         return to_pil(found)
+
+    def with_net(self, map_: str, folder: Path, name: str | None = None) -> PictureGenerator:
+        """The same with a ControlNet, where it goes with any.
+
+        Args:
+            map_: Which of :data:`vicl.generators.registry.MAPS` the net reads.
+            folder: The net's.
+            name: How the net is called; None takes the folder's name.
+
+        Raises:
+            ValueError: If it goes with none, or has one for the map already, or there is no such
+                map.
+            ModelError: If the folder is broken, or of another kind.
+        """
+        raise ValueError(f"{self.name}: goes with no ControlNet, expected Stable Diffusion 1.5")
 
     def check(self, scene: Scene) -> None:
         """Refuse a scene that the model does not take.
