@@ -247,11 +247,13 @@ def load_generator(source: str | os.PathLike[str], *, device: Device = "auto") -
             f"generator: got {base!r}, expected the folder of a pipeline (there is none of this "
             "name), or a model on the hub as hub:owner/name (vicl models)"
         )
-    from vicl.adapters.opening import HUB_FILES
+    from vicl.adapters.opening import HUB_FILES, note_origin
 
     for net in nets:
         map_, _, place = net.partition("=")
-        found = found.with_net(map_, *(_from_hub(place, HUB_FILES) or (Path(place), None)))
+        folder, called = _from_hub(place, HUB_FILES) or (Path(place), None)
+        found = found.with_net(map_, folder, called)
+        note_origin(called or folder.name, folder, None)
     return found
 
 
@@ -340,6 +342,22 @@ def _redrawn(name: str, device: Device, dtype: str) -> InContextModel:
     return redrawn(engine, load_segmenter(second, device=device))
 
 
+def describe_model(source: str) -> dict[str, Any]:
+    """What another's model is, without loading it: see :func:`vicl.adapters.opening.describe`.
+
+    Args:
+        source: Its folder, or "hub:owner/name"; of the latter only its configuration and its card
+            are fetched, and weights are known if they were fetched before.
+
+    Raises:
+        ModelError: If there is no such model, or its folder says nothing of what it holds.
+    """
+    from vicl.adapters.opening import HUB_CARD, describe
+
+    fetched = _from_hub(source, HUB_CARD)
+    return describe(Path(source) if fetched is None else fetched[0])
+
+
 def _from_hub(source: str, files: Sequence[str]) -> tuple[Path, str] | None:
     """Folder and name of a model on the hub; None for a source that is none."""
     found = re.fullmatch(_PINNED, source, re.ASCII)
@@ -425,8 +443,8 @@ def _load_weights(source: str | os.PathLike[str], device: Device, dtype: str) ->
         return model
     names = ", ".join(engine.name for engine in ENGINES)
     raise ValueError(
-        f"model: got {name!r}, expected one of {names}, or a model folder or checkpoint file; "
-        "there is no such file"
+        f"model: got {name!r}, expected one of {names}, or a model folder or checkpoint file "
+        "(there is no such file), or a model on the hub as hub:owner/name (vicl models)"
     )
 
 

@@ -8,15 +8,18 @@ from typing import Any, Final
 
 import torch
 
-from vicl.adapters.diffusers_folder import FILES, INDEX
+from vicl.adapters.diffusers_folder import FILES, INDEX, hash_pipeline
 from vicl.adapters.registry import ADAPTERS, ORIGINS, Role, adapter_for
-from vicl.adapters.transformers_folder import PREPROCESSOR, read_json
+from vicl.adapters.transformers_folder import PREPROCESSOR, WHOLE_COPY, read_json
 from vicl.files import display
 from vicl.storage.cards import stated_licence
 from vicl.storage.folder import CARD, CONFIG, WEIGHTS, ModelError
-from vicl.storage.sharded import patterns
+from vicl.storage.sharded import hash_weights, patterns, weight_files
 
 log = logging.getLogger(ORIGINS)
+
+HUB_CARD: Final = (CONFIG, INDEX, CARD)
+"""What of a model on the hub says what it is."""
 
 HUB_FILES: Final = (
     CONFIG,
@@ -69,9 +72,35 @@ def note_origin(name: str, folder: Path, weights_hash: str | None) -> None:
     Args:
         name: How it is called.
         folder: Its own, whose card may state a licence.
-        weights_hash: SHA-256 of its weights.
+        weights_hash: SHA-256 of its weights; None where that of the whole is told.
     """
-    log.info("%s: licence: %s; weights sha256 %s", name, stated_licence(folder), weights_hash)
+    hashed = "" if weights_hash is None else f"; weights sha256 {weights_hash}"
+    log.info("%s: licence: %s%s", display(name), stated_licence(folder), hashed)
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """What another's model in a folder is: its kind, what loads it, its licence and its weights.
+
+    Args:
+        folder: Of one that need not be adapted.
+
+    Raises:
+        ModelError: If it says nothing of what it holds.
+    """
+    kind = _kind(folder)
+    if kind is None:
+        raise ModelError(f"{display(folder)}: is no folder of another's model; {WHOLE_COPY}")
+    hashed = None
+    if (folder / INDEX).is_file():
+        hashed = hash_pipeline(folder)
+    elif weight_files(folder, WEIGHTS):
+        hashed = hash_weights(folder, WEIGHTS)
+    return {
+        "holds": display(kind)[:80],
+        "loaded_by": sorted({adapter.loader for adapter in ADAPTERS if kind in adapter.kinds}),
+        "licence": stated_licence(folder),
+        "weights_hash": hashed,
+    }
 
 
 def _kind(folder: Path) -> str | None:

@@ -28,6 +28,11 @@ from vicl.storage.sharded import open_weights, weight_files
 PREPROCESSOR: Final = "preprocessor_config.json"
 """Where a folder says how its model wants colours normalised; it may be absent."""
 
+WHOLE_COPY: Final = (
+    'give it as hub:owner/name, and vicl fetches a whole copy (pip install "vicl[hub]")'
+)
+"""What to do where something of a folder is missing."""
+
 Colours = tuple[tuple[float, float, float], tuple[float, float, float]]
 """Mean and deviation of red, green and blue in [0, 1]."""
 
@@ -88,16 +93,17 @@ def check_files(folder: Path, what: str = "an encoder") -> None:
     """See that a folder has a configuration, and weights that are read.
 
     Raises:
-        ModelError: If it has not.
+        ModelError: If it has not, or the library is not installed.
     """
     name = display(folder)
     if not (folder / CONFIG).is_file():
-        raise ModelError(f"{name}: is no folder of {what}, it has no {CONFIG}")
+        raise ModelError(f"{name}: is no folder of {what}, it has no {CONFIG}; {WHOLE_COPY}")
+    library()  # who lacks it needs it first
     if weight_files(folder, WEIGHTS):
         return
     raise ModelError(
         f"{name}: has no {WEIGHTS}; vicl reads no pickled weights (pytorch_model.bin), so take a "
-        "version of the model that has safetensors"
+        f"version of the model that has safetensors; {WHOLE_COPY}"
     )
 
 

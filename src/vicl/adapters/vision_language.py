@@ -126,6 +126,12 @@ def _qwen(config: Any, colours: Colours, photos: Sequence[Image.Image], detail: 
     return seen, [Tiles(int(count)) for count in counts]
 
 
+def _common(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many numbers two texts begin with alike."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
 def _architecture(name: str) -> Architecture:
     return Architecture(f"{name}Config", f"{name}ForConditionalGeneration")
 
@@ -329,7 +335,7 @@ class VisionLanguage:
         tail = self._pieces(chat.tail)
         wholes = [self._pieces(chat.tail + chat.answer(choice)) for choice in choices]
         # A word may be cut otherwise where another follows, so all are compared from one place on.
-        common = min(len(os.path.commonprefix([tail, whole])) for whole in wholes)
+        common = min(_common(tail, whole) for whole in wholes)
         length = inputs["input_ids"].shape[1] - len(tail) + common
         cut = {"input_ids", "attention_mask", "mm_token_type_ids"}
         begun = {key: v[:, :length] if key in cut else v for key, v in inputs.items()}
