@@ -17,6 +17,7 @@ from vicl.cli import main
 from vicl.generators.registry import GENERATORS
 from vicl.segmenters.registry import SEGMENTERS
 from vicl.storage.folder import ModelError
+from vicl.storage.hub import cached_models
 
 PROCESSORS = {
     "bit": "Bit",
@@ -129,6 +130,27 @@ def test_models_says_what_a_folder_holds_and_under_which_licence(tmp_path: Path)
     wrong = CliRunner().invoke(main, ["models", "nothing"])
     assert wrong.exit_code == 2
     assert "expected a name that vicl models lists" in wrong.stderr
+
+
+def test_doctor_lists_what_was_fetched_with_its_licence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("huggingface_hub", reason='needs pip install "vicl[hub]"')
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "none"))
+    assert cached_models() == {}
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    for name, kind in (("seggpt", "seggpt"), ("other", "bert")):
+        folder = tmp_path / f"models--owner--{name}" / "snapshots" / ("0" * 40)
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps({"model_type": kind}))
+        (folder / "README.md").write_text("---\nlicense: mit\n---\n")
+    assert [*cached_models()] == ["owner/other", "owner/seggpt"]
+    report = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).stdout)
+    told = {"owner/seggpt": "licence: mit; hash: vicl models hub:owner/seggpt"}
+    assert report["others' models"] == told
+    assert set(report["adapters"]) == {adapter.name for adapter in ADAPTERS}
 
 
 def test_pipelines_and_their_parts_are_where_they_were() -> None:

@@ -78,11 +78,12 @@ def note_origin(name: str, folder: Path, weights_hash: str | None) -> None:
     log.info("%s: licence: %s%s", display(name), stated_licence(folder), hashed)
 
 
-def describe(folder: Path) -> dict[str, Any]:
+def describe(folder: Path, *, hashed: bool = True) -> dict[str, Any]:
     """What another's model in a folder is: its kind, what loads it, its licence and its weights.
 
     Args:
         folder: Of one that need not be adapted.
+        hashed: Whether weights are read for their hash, which may take a while.
 
     Raises:
         ModelError: If it says nothing of what it holds.
@@ -90,16 +91,16 @@ def describe(folder: Path) -> dict[str, Any]:
     kind = _kind(folder)
     if kind is None:
         raise ModelError(f"{display(folder)}: is no folder of another's model; {WHOLE_COPY}")
-    hashed = None
-    if (folder / INDEX).is_file():
-        hashed = hash_pipeline(folder)
-    elif weight_files(folder, WEIGHTS):
-        hashed = hash_weights(folder, WEIGHTS)
+    digest = None
+    if hashed and (folder / INDEX).is_file():
+        digest = hash_pipeline(folder)
+    elif hashed and weight_files(folder, WEIGHTS):
+        digest = hash_weights(folder, WEIGHTS)
     return {
         "holds": display(kind)[:80],
         "loaded_by": sorted({adapter.loader for adapter in ADAPTERS if kind in adapter.kinds}),
         "licence": stated_licence(folder),
-        "weights_hash": hashed,
+        "weights_hash": digest,
     }
 
 
