@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -98,6 +99,18 @@ def test_words_are_printed_as_json_and_the_seed_decides_what_is_drawn(
     assert json.loads(first.stdout).keys() == {"query", "answer"}
     assert vicl(*drawn, "--seed", "1").stdout == first.stdout
     assert len({vicl(*drawn, "--seed", str(seed)).stdout for seed in range(3)}) > 1
+
+
+def test_what_the_docs_say_to_type_works(photos: Path, model: str) -> None:
+    Path("photos/broken.png").unlink()
+    docs = Path(__file__).parents[2] / "docs" / "asking.md"
+    lines = [line for line in docs.read_text().splitlines() if line.startswith("vicl ask")]
+    assert len(lines) == 5
+    for line in lines:
+        here = line.replace(".jpg", ".png").replace("test/", "photos")
+        words = shlex.split(here.replace("hub:HuggingFaceTB/SmolVLM-Instruct", model))
+        result = vicl(*words[1:], "--max-tokens", "2")
+        assert result.exit_code == 0, (line, result.stderr)
 
 
 @pytest.mark.parametrize(
