@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 _HUB = "hub:"
 _MATCHING = "matching:"
 _REPOSITORY = r"[\w.-]+/[\w.-]+"
-_PINNED = rf"hub:(?P<repository>{_REPOSITORY})(@(?P<revision>refs/pr/\d+|[\w.-]+))?"
 
 BEST_FOR_TASK: dict[str, str] = {
     task: str(measured["engine"])
@@ -168,13 +166,11 @@ def load_encoder(source: str | os.PathLike[str], *, device: Device = "auto") -> 
         if row.weights is None:
             _check_plain(name, device, "auto")
         return row.make(pick_device("cpu" if row.weights is None else device))
+    from vicl.adapters.opening import find_folder, note_origin
     from vicl.adapters.transformers_encoder import FILES, TransformersEncoder
 
-    fetched = _from_hub(name, FILES)
-    folder, called = (Path(source), None) if fetched is None else fetched
+    folder, called = find_folder(name, FILES)
     if folder.is_dir():
-        from vicl.adapters.opening import note_origin
-
         encoder = TransformersEncoder(folder, name=called, device=pick_device(device))
         note_origin(encoder.name, folder, encoder.weights_hash)
         return encoder
@@ -247,11 +243,11 @@ def load_generator(source: str | os.PathLike[str], *, device: Device = "auto") -
             f"generator: got {base!r}, expected the folder of a pipeline (there is none of this "
             "name), or a model on the hub as hub:owner/name (vicl models)"
         )
-    from vicl.adapters.opening import HUB_FILES, note_origin
+    from vicl.adapters.opening import HUB_FILES, find_folder, note_origin
 
     for net in nets:
         map_, _, place = net.partition("=")
-        folder, called = _from_hub(place, HUB_FILES) or (Path(place), None)
+        folder, called = find_folder(place, HUB_FILES)
         found = found.with_net(map_, folder, called)
         note_origin(called or folder.name, folder, None)
     return found
@@ -342,44 +338,16 @@ def _redrawn(name: str, device: Device, dtype: str) -> InContextModel:
     return redrawn(engine, load_segmenter(second, device=device))
 
 
-def describe_model(source: str) -> dict[str, Any]:
-    """What another's model is, without loading it: see :func:`vicl.adapters.opening.describe`.
-
-    Args:
-        source: Its folder, or "hub:owner/name"; of the latter only its configuration and its card
-            are fetched, and weights are known if they were fetched before.
-
-    Raises:
-        ModelError: If there is no such model, or its folder says nothing of what it holds.
-    """
-    from vicl.adapters.opening import HUB_CARD, describe
-
-    fetched = _from_hub(source, HUB_CARD)
-    return describe(Path(source) if fetched is None else fetched[0])
-
-
-def _from_hub(source: str, files: Sequence[str]) -> tuple[Path, str] | None:
-    """Folder and name of a model on the hub; None for a source that is none."""
-    found = re.fullmatch(_PINNED, source, re.ASCII)
-    if found is None:
-        return None
-    from vicl.storage.hub import fetch_from_hub
-
-    folder = fetch_from_hub(found["repository"], revision=found["revision"], files=files)
-    return folder, found["repository"].partition("/")[2]
-
-
 def _adapted(source: str, device: Device, *roles: Role) -> Any:
     """Another's model, from its folder or the hub; None where a source is no such thing.
 
     Raises:
         ModelError: If it is one that is not adapted, or none for these roles.
     """
-    from vicl.adapters.opening import HUB_FILES, open_adapter
+    from vicl.adapters.opening import HUB_FILES, find_folder, open_adapter
     from vicl.models.devices import pick_device
 
-    fetched = _from_hub(source, HUB_FILES)
-    folder, name = (Path(source), None) if fetched is None else fetched
+    folder, name = find_folder(source, HUB_FILES)
     return open_adapter(folder, name, pick_device(device), roles)
 
 

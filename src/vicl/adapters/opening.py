@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +14,7 @@ from vicl.adapters.diffusers_folder import FILES, INDEX, hash_pipeline
 from vicl.adapters.registry import ADAPTERS, ORIGINS, Role, adapter_for
 from vicl.adapters.transformers_folder import PREPROCESSOR, WHOLE_COPY, read_json
 from vicl.files import display
+from vicl.storage import hub
 from vicl.storage.cards import stated_licence
 from vicl.storage.folder import CARD, CONFIG, WEIGHTS, ModelError
 from vicl.storage.sharded import hash_weights, patterns, weight_files
@@ -33,6 +36,26 @@ HUB_FILES: Final = (
     *FILES,
 )
 """What is fetched of a model on the hub, if it is there."""
+
+
+_PINNED: Final = r"hub:(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>refs/pr/\d+|[\w.-]+))?"
+
+
+def find_folder(source: str, files: Sequence[str]) -> tuple[Path, str | None]:
+    """The folder of a source, and how its model is called if the folder's name does not say it.
+
+    Args:
+        source: A folder, which may be missing; or "hub:owner/name" or "hub:owner/name@revision".
+        files: What is fetched from the hub, if it is there.
+
+    Raises:
+        ModelError: As :func:`vicl.storage.hub.fetch_from_hub`.
+    """
+    found = re.fullmatch(_PINNED, source, re.ASCII)
+    if found is None:
+        return Path(source), None
+    folder = hub.fetch_from_hub(found["repository"], revision=found["revision"], files=files)
+    return folder, found["repository"].partition("/")[2]
 
 
 def open_adapter(
@@ -76,6 +99,19 @@ def note_origin(name: str, folder: Path, weights_hash: str | None) -> None:
     """
     hashed = "" if weights_hash is None else f"; weights sha256 {weights_hash}"
     log.info("%s: licence: %s%s", display(name), stated_licence(folder), hashed)
+
+
+def describe_source(source: str) -> dict[str, Any]:
+    """What another's model is: see :func:`describe`.
+
+    Args:
+        source: As for :func:`find_folder`; from the hub only its configuration and its card are
+            fetched, and its weights are known if they were fetched before.
+
+    Raises:
+        ModelError: If there is no such model, or its folder says nothing of what it holds.
+    """
+    return describe(find_folder(source, HUB_CARD)[0])
 
 
 def describe(folder: Path, *, hashed: bool = True) -> dict[str, Any]:

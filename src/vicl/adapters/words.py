@@ -46,6 +46,16 @@ class Words:
         self._name, self._count, self._most = display(folder), count, most
         self._tokenizer = tokenizer(folder, kind)
 
+    @classmethod
+    def of_clip(cls, folder: Path, config: Any) -> Words:
+        """Those of a model's CLIP.
+
+        Args:
+            folder: As above.
+            config: Of the part that reads.
+        """
+        return cls(folder, "clip", count=config.vocab_size, most=config.max_position_embeddings)
+
     def __call__(self, text: str) -> Int[Tensor, "1 n"]:
         """Numbers of a text, with those of its start and end; what is too long is cut off.
 

@@ -46,13 +46,13 @@ def models(name: str | None, as_json: bool) -> None:
 
 def _described(source: str) -> _Row:
     """Another's model in a folder or on the hub."""
-    from vicl.loading import describe_model
+    from vicl.adapters.opening import describe_source
 
     if not (source.startswith("hub:") or Path(source).is_dir()):
         raise ValueError(
             f"got {source!r}, expected a name that vicl models lists, a folder, or hub:owner/name"
         )
-    said = describe_model(source)
+    said = describe_source(source)
     lines = [display(source), f"holds: {said['holds']}", f"licence: {said['licence']}"]
     lines += [f"weights: sha256 {said['weights_hash'] or 'not here'}"]
     lines += [f"load it: {loader}({source!r})" for loader in said["loaded_by"]] or [
