@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from tests.adapters import talking
+from tests.adapters import talking, tiny
 from tests.adapters.bodies import library
 from tests.cli.test_cli import vicl
 from tests.cli.test_segment import draw
@@ -99,6 +99,18 @@ def test_words_are_printed_as_json_and_the_seed_decides_what_is_drawn(
     assert json.loads(first.stdout).keys() == {"query", "answer"}
     assert vicl(*drawn, "--seed", "1").stdout == first.stdout
     assert len({vicl(*drawn, "--seed", str(seed)).stdout for seed in range(3)}) > 1
+
+
+def test_every_command_shows_the_licence_of_what_it_loads(photos: Path) -> None:
+    library()
+    tiny.save("clipseg", Path("clipseg"))
+    Path("clipseg/README.md").write_text("---\nlicense: apache-2.0\n---\n")
+    asked = ("segment", "a.png", "--text", "a", "--model", "clipseg", "-o", "mask.png")
+    told = vicl(*asked).stderr
+    assert told.count("clipseg: licence: apache-2.0; weights sha256 ") == 1
+    Path("clipseg/README.md").unlink()
+    assert "clipseg: licence: no licence stated; weights" in vicl(*asked, "--overwrite").stderr
+    assert "licence" not in vicl("segment", "a.png", "--point", "9,9", "-o", "m.png").stderr
 
 
 def test_what_the_docs_say_to_type_works(photos: Path, model: str) -> None:

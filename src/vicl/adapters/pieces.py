@@ -151,7 +151,7 @@ def _step(said: object, name: str, depth: int = 0) -> dict[str, Any] | None:
     if said is None:
         return None
     kind = said.get("type") if isinstance(said, dict) else None
-    if not isinstance(said, dict) or kind not in _STEPS or depth > 2:
+    if not isinstance(said, dict) or not isinstance(kind, str) or kind not in _STEPS or depth > 2:
         raise ModelError(
             f"{name}: cuts text by {display(str(kind))[:40]!r}, which is not known here; expected "
             f"{', '.join(sorted(_STEPS))}"
@@ -161,9 +161,13 @@ def _step(said: object, name: str, depth: int = 0) -> dict[str, Any] | None:
         if isinstance(value, list):
             found[key] = [_step(one, name, depth + 1) for one in value]
         elif isinstance(value, dict):
-            pattern = value.get("Regex")
-            if value.keys() not in ({"Regex"}, {"String"}) or pattern not in {None, *_PATTERNS}:
-                raise ModelError(f"{name}: cuts text by a pattern that is not known here")
+            match value:
+                case {"String": str()} if len(value) == 1:
+                    pass
+                case {"Regex": str(pattern)} if pattern in _PATTERNS and len(value) == 1:
+                    pass
+                case _:
+                    raise ModelError(f"{name}: cuts text by a pattern that is not known here")
             found[key] = value
         else:
             found[key] = value
