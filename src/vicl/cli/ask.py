@@ -6,8 +6,8 @@ import csv
 import hashlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +81,8 @@ def ask(photos: tuple[str, ...], **given: Any) -> None:
     when some failed, 2 for wrong usage, 130 after Ctrl-C.
     """
     full = "give fewer examples, no --detail, or a smaller model"
-    with failing(2, debug=given["debug"], full=full):
+    go_on = "" if given["output"] is None else "; go on with --skip-existing"
+    with failing(2, debug=given["debug"], full=full, stopped=f"stopped{go_on}"):
         failed = _run(photos, given)
     sys.exit(1 if failed else 0)
 
@@ -162,7 +163,7 @@ def _choices(written: str | None) -> tuple[str, ...]:
 
 def _opened(
     vlm: VisionLanguage, choices: Sequence[str], how: Mapping[str, Any], given: Mapping[str, Any]
-) -> Any:
+) -> AbstractContextManager[Replies | None]:
     """The file of answers, to be closed; None where they are only printed."""
     if given["output"] is None:
         return nullcontext()
@@ -181,7 +182,10 @@ def _opened(
 
 
 def _answer(
-    queries: Sequence[Query], answer: Any, replies: Replies | None, given: Mapping[str, Any]
+    queries: Sequence[Query],
+    answer: Callable[[Query], Reply],
+    replies: Replies | None,
+    given: Mapping[str, Any],
 ) -> int:
     """Answer photographs in order, whatever becomes of single ones; gives how many failed."""
     failed = 0
@@ -189,7 +193,7 @@ def _answer(
         for query in queries:
             try:
                 reply = answer(query)
-                row = {"query": str(query.path), "answer": reply.text}
+                row: dict[str, Any] = {"query": str(query.path), "answer": reply.text}
                 row |= {"choices": dict(reply.choices)} if reply.choices else {}
                 if replies is not None:
                     replies.write(query, row)
