@@ -54,8 +54,10 @@ def test_a_model_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
     encoder = vicl.load_encoder("hub:owner/tiny-body", device="cpu")
     assert encoder.name == "tiny-body"
-    files = ["config.json", "model.safetensors", "preprocessor_config.json"]
-    assert asked == [("owner/tiny-body", files)]
+    ((repository, files),) = asked
+    assert repository == "owner/tiny-body"
+    assert {"README.md", "config.json", "model.safetensors", "preprocessor_config.json"} < {*files}
+    assert not any("*" in file or file.endswith(".bin") for file in files)
 
 
 @pytest.mark.parametrize("source", ["nothing", "hub:nothing", "hub:a/b/c", "hub:../x y"])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vicl.engine import Candidates, Filled, InContextModel, Inpainter, Sampling
     from vicl.exports.answers import Answer
     from vicl.images import ImageError
-    from vicl.loading import load_encoder, load_generator, load_model, load_segmenter
+    from vicl.loading import load_encoder, load_generator, load_model, load_segmenter, load_vlm
     from vicl.prompt import Example, MaskPrompt, Prompt
     from vicl.prompting.canvas_model import CanvasModel
     from vicl.prompting.prompter import VisualPrompter, predict
@@ -41,6 +41,7 @@ _HOMES = {
     "load_generator": "loading",
     "load_model": "loading",
     "load_segmenter": "loading",
+    "load_vlm": "loading",
     "predict": "prompting.prompter",
 }
 
@@ -65,6 +66,7 @@ __all__ = [
     "load_generator",
     "load_model",
     "load_segmenter",
+    "load_vlm",
     "predict",
 ]
 

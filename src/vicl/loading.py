@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from vicl.adapters.registry import Role
+    from vicl.adapters.vision_language import VisionLanguage
     from vicl.engine import Encoder, InContextModel, Inpainter, Segmenter
     from vicl.generators.generator import PictureGenerator
     from vicl.models.devices import Device
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 _HUB = "hub:"
 _MATCHING = "matching:"
 _REPOSITORY = r"[\w.-]+/[\w.-]+"
-_PINNED = rf"hub:(?P<repository>{_REPOSITORY})(@(?P<revision>refs/pr/\d+|[\w.-]+))?"
 
 BEST_FOR_TASK: dict[str, str] = {
     task: str(measured["engine"])
@@ -167,13 +166,14 @@ def load_encoder(source: str | os.PathLike[str], *, device: Device = "auto") -> 
         if row.weights is None:
             _check_plain(name, device, "auto")
         return row.make(pick_device("cpu" if row.weights is None else device))
+    from vicl.adapters.opening import find_folder, note_origin
     from vicl.adapters.transformers_encoder import FILES, TransformersEncoder
 
-    fetched = _from_hub(name, FILES)
-    if fetched is not None:
-        return TransformersEncoder(fetched[0], name=fetched[1], device=pick_device(device))
-    if Path(source).is_dir():
-        return TransformersEncoder(source, device=pick_device(device))
+    folder, called = find_folder(name, FILES)
+    if folder.is_dir():
+        encoder = TransformersEncoder(folder, name=called, device=pick_device(device))
+        note_origin(encoder.name, folder, encoder.weights_hash)
+        return encoder
     names = ", ".join(row.name for row in ENCODERS)
     raise ValueError(
         f"encoder: got {name!r}, expected one of {names}, a folder of transformers' (there is "
@@ -243,11 +243,37 @@ def load_generator(source: str | os.PathLike[str], *, device: Device = "auto") -
             f"generator: got {base!r}, expected the folder of a pipeline (there is none of this "
             "name), or a model on the hub as hub:owner/name (vicl models)"
         )
-    from vicl.adapters.opening import HUB_FILES
+    from vicl.adapters.opening import HUB_FILES, find_folder, note_origin
 
     for net in nets:
         map_, _, place = net.partition("=")
-        found = found.with_net(map_, *(_from_hub(place, HUB_FILES) or (Path(place), None)))
+        folder, called = find_folder(place, HUB_FILES)
+        found = found.with_net(map_, folder, called)
+        note_origin(called or folder.name, folder, None)
+    return found
+
+
+def load_vlm(source: str | os.PathLike[str], *, device: Device = "auto") -> VisionLanguage:
+    """Load a vision-language model, which answers photographs with text as examples show.
+
+    Args:
+        source: Another's (`vicl models` lists which), by its folder or as "hub:owner/name" or
+            "hub:owner/name@revision" from the Hugging Face hub.
+        device: As for :func:`load_model`.
+
+    Raises:
+        ValueError: If there is no such model, it is broken, or a library is missing; the message
+            says what there is.
+    """
+    found = _adapted(os.fspath(source), device, "vlm")
+    if found is None:
+        raise ValueError(
+            f"vision-language model: got {os.fspath(source)!r}, expected its folder (there is none "
+            "of this name), or a model on the hub as hub:owner/name (vicl models)"
+        )
+    from vicl.adapters.vision_language import VisionLanguage
+
+    assert isinstance(found, VisionLanguage)
     return found
 
 
@@ -330,28 +356,16 @@ def _redrawn(name: str, device: Device, dtype: str) -> InContextModel:
     return redrawn(engine, load_segmenter(second, device=device))
 
 
-def _from_hub(source: str, files: Sequence[str]) -> tuple[Path, str] | None:
-    """Folder and name of a model on the hub; None for a source that is none."""
-    found = re.fullmatch(_PINNED, source, re.ASCII)
-    if found is None:
-        return None
-    from vicl.storage.hub import fetch_from_hub
-
-    folder = fetch_from_hub(found["repository"], revision=found["revision"], files=files)
-    return folder, found["repository"].partition("/")[2]
-
-
 def _adapted(source: str, device: Device, *roles: Role) -> Any:
     """Another's model, from its folder or the hub; None where a source is no such thing.
 
     Raises:
         ModelError: If it is one that is not adapted, or none for these roles.
     """
-    from vicl.adapters.opening import HUB_FILES, open_adapter
+    from vicl.adapters.opening import HUB_FILES, find_folder, open_adapter
     from vicl.models.devices import pick_device
 
-    fetched = _from_hub(source, HUB_FILES)
-    folder, name = (Path(source), None) if fetched is None else fetched
+    folder, name = find_folder(source, HUB_FILES)
     return open_adapter(folder, name, pick_device(device), roles)
 
 
@@ -415,8 +429,8 @@ def _load_weights(source: str | os.PathLike[str], device: Device, dtype: str) ->
         return model
     names = ", ".join(engine.name for engine in ENGINES)
     raise ValueError(
-        f"model: got {name!r}, expected one of {names}, or a model folder or checkpoint file; "
-        "there is no such file"
+        f"model: got {name!r}, expected one of {names}, or a model folder or checkpoint file "
+        "(there is no such file), or a model on the hub as hub:owner/name (vicl models)"
     )
 
 

@@ -26,7 +26,8 @@ class Example:
         input: An image: path, PIL image, HxW or HxWx3 uint8 array, or 3xHxW float tensor in
             [0, 1].
         output: An image, or what the task annotates (see :mod:`vicl.tasks`); for segmentation and
-            detection also a file of annotations (see :mod:`vicl.exports.reading`).
+            detection also a file of annotations (see :mod:`vicl.exports.reading`); for a
+            vision-language model its words.
     """
 
     input: ImageLike

@@ -86,7 +86,7 @@ class CLIPSeg:
             raise ModelError(
                 f"{display(path)}: its patches of {vision.patch_size} px do not fit {_SIDE} px"
             )
-        self._words = Words(path, "clip", count=text.vocab_size, most=text.max_position_embeddings)
+        self._words = Words.of_clip(path, text)
 
     def __repr__(self) -> str:
         return f"CLIPSeg({self.name!r})"

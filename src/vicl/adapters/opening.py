@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import logging
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
-from vicl.adapters.diffusers_folder import FILES, INDEX
-from vicl.adapters.registry import ADAPTERS, Role, adapter_for
-from vicl.adapters.transformers_folder import PREPROCESSOR, read_json
+from vicl.adapters.diffusers_folder import FILES, INDEX, hash_pipeline
+from vicl.adapters.registry import ADAPTERS, ORIGINS, Role, adapter_for
+from vicl.adapters.transformers_folder import PREPROCESSOR, WHOLE_COPY, read_json
 from vicl.files import display
-from vicl.storage.folder import CONFIG, WEIGHTS, ModelError
-from vicl.storage.sharded import patterns
+from vicl.storage import hub
+from vicl.storage.cards import stated_licence
+from vicl.storage.folder import CARD, CONFIG, WEIGHTS, ModelError
+from vicl.storage.sharded import hash_weights, patterns, weight_files
+
+log = logging.getLogger(ORIGINS)
+
+HUB_CARD: Final = (CONFIG, INDEX, CARD)
+"""What of a model on the hub says what it is."""
 
 HUB_FILES: Final = (
     CONFIG,
+    CARD,
     *patterns(WEIGHTS),
     PREPROCESSOR,
     "tokenizer.json",
@@ -25,6 +36,26 @@ HUB_FILES: Final = (
     *FILES,
 )
 """What is fetched of a model on the hub, if it is there."""
+
+
+_PINNED: Final = r"hub:(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>refs/pr/\d+|[\w.-]+))?"
+
+
+def find_folder(source: str, files: Sequence[str]) -> tuple[Path, str | None]:
+    """The folder of a source, and how its model is called if the folder's name does not say it.
+
+    Args:
+        source: A folder, which may be missing; or "hub:owner/name" or "hub:owner/name@revision".
+        files: What is fetched from the hub, if it is there.
+
+    Raises:
+        ModelError: As :func:`vicl.storage.hub.fetch_from_hub`.
+    """
+    found = re.fullmatch(_PINNED, source, re.ASCII)
+    if found is None:
+        return Path(source), None
+    folder = hub.fetch_from_hub(found["repository"], revision=found["revision"], files=files)
+    return folder, found["repository"].partition("/")[2]
 
 
 def open_adapter(
@@ -53,7 +84,60 @@ def open_adapter(
             f"{display(folder)}: holds a {display(kind)[:80]!r}, which is no {' or '.join(roles)} "
             f"that vicl knows{other}; expected one of {known} (vicl models lists them)"
         )
-    return adapter.make(folder, name, device)
+    opened = adapter.make(folder, name, device)
+    note_origin(opened.name, folder, opened.weights_hash)
+    return opened
+
+
+def note_origin(name: str, folder: Path, weights_hash: str | None) -> None:
+    """Log what another's model is, once it is loaded: commands show it.
+
+    Args:
+        name: How it is called.
+        folder: Its own, whose card may state a licence.
+        weights_hash: SHA-256 of its weights; None where that of the whole is told.
+    """
+    hashed = "" if weights_hash is None else f"; weights sha256 {weights_hash}"
+    log.info("%s: licence: %s%s", display(name), stated_licence(folder), hashed)
+
+
+def describe_source(source: str) -> dict[str, Any]:
+    """What another's model is: see :func:`describe`.
+
+    Args:
+        source: As for :func:`find_folder`; from the hub only its configuration and its card are
+            fetched, and its weights are known if they were fetched before.
+
+    Raises:
+        ModelError: If there is no such model, or its folder says nothing of what it holds.
+    """
+    return describe(find_folder(source, HUB_CARD)[0])
+
+
+def describe(folder: Path, *, hashed: bool = True) -> dict[str, Any]:
+    """What another's model in a folder is: its kind, what loads it, its licence and its weights.
+
+    Args:
+        folder: Of one that need not be adapted.
+        hashed: Whether weights are read for their hash, which may take a while.
+
+    Raises:
+        ModelError: If it says nothing of what it holds.
+    """
+    kind = _kind(folder)
+    if kind is None:
+        raise ModelError(f"{display(folder)}: is no folder of another's model; {WHOLE_COPY}")
+    digest = None
+    if hashed and (folder / INDEX).is_file():
+        digest = hash_pipeline(folder)
+    elif hashed and weight_files(folder, WEIGHTS):
+        digest = hash_weights(folder, WEIGHTS)
+    return {
+        "holds": display(kind)[:80],
+        "loaded_by": sorted({adapter.loader for adapter in ADAPTERS if kind in adapter.kinds}),
+        "licence": stated_licence(folder),
+        "weights_hash": digest,
+    }
 
 
 def _kind(folder: Path) -> str | None:

@@ -13,7 +13,11 @@ from vicl.segmenters.registry import SEGMENTERS
 if TYPE_CHECKING:
     import torch
 
-Role = Literal["segmenter", "detector", "engine", "inpainter", "encoder", "generator"]
+Role = Literal["segmenter", "detector", "engine", "inpainter", "encoder", "generator", "vlm"]
+
+
+ORIGINS: Final = "vicl.origins"
+"""The logger that is told the licence and the hash of what is loaded; commands show it."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,8 @@ class Adapter:
         name: What people call it.
         role: What it becomes: :func:`vicl.load_segmenter` loads segmenters and detectors,
             :func:`vicl.load_model` engines and inpainters, :func:`vicl.load_encoder` encoders,
-            :func:`vicl.load_generator` generators.
+            :func:`vicl.load_generator` generators, :func:`vicl.load_vlm` vision-language models
+            (vlm).
         use: What it is for, in a line.
         example: A model of the family on the hub.
         kinds: The model_type, or the pipeline, that its folders' configurations say.
@@ -128,6 +133,12 @@ def _hole_by_words(folder: Path, name: str | None, device: torch.device) -> Any:
     from vicl.adapters.generating import HoleByWords
 
     return HoleByWords(folder, name=name, device=device)
+
+
+def _vision_language(folder: Path, name: str | None, device: torch.device) -> Any:
+    from vicl.adapters.vision_language import VisionLanguage
+
+    return VisionLanguage(folder, name=name, device=device)
 
 
 _USES: Final = {row.name: row.use for row in SEGMENTERS} | {row.name: row.use for row in GENERATORS}
@@ -264,6 +275,14 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
         ),
         _hole_by_words,
         extra="diffusers",
+    ),
+    Adapter(
+        "vision-language",
+        "vlm",
+        "Idefics 2 and 3, SmolVLM, Qwen2.5-VL, Qwen3-VL: photographs with texts to a text",
+        "HuggingFaceTB/SmolVLM-Instruct",
+        frozenset({"idefics2", "idefics3", "smolvlm", "qwen2_5_vl", "qwen3_vl"}),
+        _vision_language,
     ),
     Adapter(
         "transformers-encoder",

@@ -78,8 +78,7 @@ class Sam3:
         self._colours = colours_of(path, HALF)
         self._model = build(CONCEPTS, fields.get(part, {}), path, device=device)
         config = self._model.config
-        text = config.text_config
-        self._words = Words(path, "clip", count=text.vocab_size, most=text.max_position_embeddings)
+        self._words = Words.of_clip(path, config.text_config)
         self._side: int = config.vision_config.image_size
         self._clicked = Sam(path, device=device)
         self._clicked.share_body(self._model)

@@ -83,8 +83,7 @@ class Sam3Composite:
         self._model = build(CONCEPTS, fields.get(part, {}), path, device=device)
         _complete(self._model)
         config = self._model.config
-        text = config.text_config
-        words = Words(path, "clip", count=text.vocab_size, most=text.max_position_embeddings)
+        words = Words.of_clip(path, config.text_config)
         self._word = words(_WORD).to(device)
         self._side: int = config.vision_config.image_size
 

@@ -29,11 +29,11 @@ from vicl.adapters.transformers_folder import (
 )
 from vicl.engine import Features
 from vicl.files import display
-from vicl.storage.folder import CONFIG, WEIGHTS, ModelError
+from vicl.storage.folder import CARD, CONFIG, WEIGHTS, ModelError
 from vicl.storage.sharded import hash_weights, patterns
 
-FILES: Final = (CONFIG, *patterns(WEIGHTS), PREPROCESSOR)
-"""What is read of a folder."""
+FILES: Final = (CONFIG, *patterns(WEIGHTS), PREPROCESSOR, CARD)
+"""What is read of a folder, and its card."""
 
 _LEVELS: Final = 4
 """So many of a transformer's last layers are levels."""

@@ -28,6 +28,11 @@ from vicl.storage.sharded import open_weights, weight_files
 PREPROCESSOR: Final = "preprocessor_config.json"
 """Where a folder says how its model wants colours normalised; it may be absent."""
 
+WHOLE_COPY: Final = (
+    'give it as hub:owner/name, and vicl fetches a whole copy (pip install "vicl[hub]")'
+)
+"""What to do where something of a folder is missing."""
+
 Colours = tuple[tuple[float, float, float], tuple[float, float, float]]
 """Mean and deviation of red, green and blue in [0, 1]."""
 
@@ -40,6 +45,9 @@ _T = TypeVar("_T")
 _MOST_LAYERS: Final = 200
 _MOST: Final = 1 << 20
 """Of any number of an architecture; the largest vocabularies have a quarter of it."""
+
+_TURNS: Final = frozenset({"rope_parameters", "rope_scaling", "rope_theta"})
+"""Fields of what turns the features of a place, which say the architecture, too."""
 
 _LARGEST: Final = 4096
 """Side of an image, in pixels."""
@@ -85,16 +93,17 @@ def check_files(folder: Path, what: str = "an encoder") -> None:
     """See that a folder has a configuration, and weights that are read.
 
     Raises:
-        ModelError: If it has not.
+        ModelError: If it has not, or the library is not installed.
     """
     name = display(folder)
     if not (folder / CONFIG).is_file():
-        raise ModelError(f"{name}: is no folder of {what}, it has no {CONFIG}")
+        raise ModelError(f"{name}: is no folder of {what}, it has no {CONFIG}; {WHOLE_COPY}")
+    library()  # who lacks it needs it first
     if weight_files(folder, WEIGHTS):
         return
     raise ModelError(
         f"{name}: has no {WEIGHTS}; vicl reads no pickled weights (pytorch_model.bin), so take a "
-        "version of the model that has safetensors"
+        f"version of the model that has safetensors; {WHOLE_COPY}"
     )
 
 
@@ -255,6 +264,9 @@ def _known(
     """
     found: dict[str, Any] = {"model_type": usual["model_type"]} if depth else {}
     for key, value in fields.items():
+        if key in _TURNS and "rope_parameters" in usual:
+            found[key] = _turns(key, value)
+            continue
         if key not in usual or key in common:
             continue
         if isinstance(value, dict):
@@ -264,6 +276,21 @@ def _known(
             _check_number(key, value)
             found[key] = value
     return found
+
+
+def _turns(key: str, value: Any) -> Any:
+    """How places are told apart, by numbers that may be large; files have two spellings of it."""
+    inside = value if isinstance(value, dict) else {key: value}
+    for name, one in inside.items():
+        numbers = _flat(one) if isinstance(one, list) else [one]
+        fits = all(n is None or isinstance(n, str | int | float) for n in numbers)
+        if (
+            not fits
+            or len(numbers) > 64
+            or any(isinstance(n, int) and n > 1 << 40 for n in numbers)
+        ):
+            raise ModelError(f"{key}: {display(str(name))[:40]}: expected a word or numbers")
+    return value
 
 
 def plain(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,8 +19,13 @@ from vicl.files import display, reason
 from vicl.files.bounded import read_bounded
 from vicl.storage.folder import ModelError
 
-_TOGETHER, _VOCABULARY, _MERGES, _LINES = "tokenizer.json", "vocab.json", "merges.txt", "vocab.txt"
-_LIMIT: Final = 32 << 20
+TOGETHER: Final = "tokenizer.json"
+"""A file of a whole vocabulary, and of how text is cut."""
+
+_VOCABULARY, _MERGES, _LINES = "vocab.json", "merges.txt", "vocab.txt"
+
+VOCABULARY_LIMIT: Final = 32 << 20
+"""Most bytes of such files."""
 
 
 class Words:
@@ -40,6 +45,16 @@ class Words:
     def __init__(self, folder: Path, kind: str, *, count: int, most: int) -> None:
         self._name, self._count, self._most = display(folder), count, most
         self._tokenizer = tokenizer(folder, kind)
+
+    @classmethod
+    def of_clip(cls, folder: Path, config: Any) -> Words:
+        """Those of a model's CLIP.
+
+        Args:
+            folder: As above.
+            config: Of the part that reads.
+        """
+        return cls(folder, "clip", count=config.vocab_size, most=config.max_position_embeddings)
 
     def __call__(self, text: str) -> Int[Tensor, "1 n"]:
         """Numbers of a text, with those of its start and end; what is too long is cut off.
@@ -82,38 +97,37 @@ def tokenizer(folder: Path, kind: str) -> Any:
 
 def _read(folder: Path, kind: str) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """The vocabulary, and which pieces are joined, first the most frequent."""
-    if (folder / _TOGETHER).is_file():
-        path = folder / _TOGETHER
-        model = read_json(path, _LIMIT).get("model")
+    if (folder / TOGETHER).is_file():
+        path = folder / TOGETHER
+        model = read_json(path, VOCABULARY_LIMIT).get("model")
         said: dict[str, Any] = model if isinstance(model, dict) else {}
         vocabulary, merges = said.get("vocab"), said.get("merges", [])
     elif kind == "clip" and (folder / _VOCABULARY).is_file() and (folder / _MERGES).is_file():
         path = folder / _VOCABULARY
-        vocabulary, merges = read_json(path, _LIMIT), _lines(folder / _MERGES)
+        vocabulary, merges = read_json(path, VOCABULARY_LIMIT), _lines(folder / _MERGES)
     elif kind == "bert" and (folder / _LINES).is_file():
         path = folder / _LINES
         vocabulary, merges = {word: at for at, word in enumerate(_lines(path))}, []
     else:
         files = f"{_VOCABULARY} and {_MERGES}" if kind == "clip" else _LINES
         raise ModelError(
-            f"{display(folder)}: has no vocabulary, which text needs; expected {_TOGETHER}, or "
+            f"{display(folder)}: has no vocabulary, which text needs; expected {TOGETHER}, or "
             f"{files}; get a whole copy of the model"
         )
     pairs = [_pair(one) for one in merges] if isinstance(merges, list) else [None]
-    if not _is_vocabulary(vocabulary) or None in pairs:
+    if not is_vocabulary(vocabulary) or None in pairs:
         raise ModelError(f"{display(path)}: holds no vocabulary of words and their numbers")
-    return vocabulary, [pair for pair in pairs if pair]
+    return vocabulary, [one for one in pairs if one]
 
 
 def _unigram(folder: Path, transformers: Any) -> Any:
     """The library's tokenizer of T5, whose words have scores."""
-    path = folder / _TOGETHER
+    path = folder / TOGETHER
     if not path.is_file():
         raise ModelError(
-            f"{display(folder)}: has no {_TOGETHER}, which text needs; get a whole copy of the "
-            "model"
+            f"{display(folder)}: has no {TOGETHER}, which text needs; get a whole copy of the model"
         )
-    model = read_json(path, _LIMIT).get("model")
+    model = read_json(path, VOCABULARY_LIMIT).get("model")
     said = model.get("vocab") if isinstance(model, dict) else None
     if not isinstance(said, list) or not said or not all(map(_is_scored, said)):
         raise ModelError(f"{display(path)}: holds no vocabulary of words and their scores")
@@ -136,7 +150,7 @@ def _is_scored(said: object) -> bool:
 
 def _lines(path: Path) -> list[str]:
     try:
-        text = read_bounded(path, _LIMIT, ModelError).decode()
+        text = read_bounded(path, VOCABULARY_LIMIT, ModelError).decode()
     except UnicodeDecodeError as error:
         raise ModelError(f"{display(path)}: is no text ({reason(error)})") from error
     return [line for line in text.splitlines() if not line.startswith("#version")]
@@ -152,7 +166,8 @@ def _pair(said: object) -> tuple[str, str] | tuple[()] | None:
     return None
 
 
-def _is_vocabulary(said: object) -> TypeGuard[dict[str, int]]:
+def is_vocabulary(said: object) -> TypeGuard[dict[str, int]]:
+    """Whether something from a file is words with a number each."""
     if not isinstance(said, dict) or not said:
         return False
     return all(type(number) is int and number >= 0 for number in said.values())

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from types import FrameType
 from typing import Any
 
 import click
 
-from vicl.cli.failing import STOPPED, stoppable
+from vicl.cli.failing import STOPPED, one_line, stoppable
 
 _SOON = 0.02
 """Seconds after which Ctrl-C during an import is looked at again."""
@@ -56,7 +57,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run what was asked for, from its import on."""
-        with stoppable():
+        with stoppable(), _showing_origins():
             return super().invoke(ctx)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -74,6 +75,29 @@ class Commands(click.Group):
             with suppress(ValueError):
                 signal.signal(signal.SIGALRM, signal.SIG_IGN)
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class _Shown(logging.Handler):
+    """Shows what is logged as commands show notes."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(one_line(record.getMessage()), err=True)
+
+
+@contextmanager
+def _showing_origins() -> Iterator[None]:
+    """Show the licence and the hash of others' models that the command loads."""
+    from vicl.adapters.registry import ORIGINS
+
+    log, shown = logging.getLogger(ORIGINS), _Shown()
+    before = log.level
+    log.addHandler(shown)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(shown)
+        log.setLevel(before)
 
 
 def _interrupt(_: int, frame: FrameType | None) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from vicl.cli.options import examples
+from vicl.files import display
 
 
 @click.command(epilog=examples("vicl doctor", "vicl doctor --json > report.json"))
@@ -81,13 +82,32 @@ def _report() -> dict[str, dict[str, Any]]:
             row.name: row.weights.state() if row.weights else "weights none" for row in ENCODERS
         },
         "adapters": {
-            adapter.name: "ready for weights of yours"
+            adapter.name: f"ready for weights of yours; vicl models {adapter.name} says which"
             if all("not installed" not in _version(name) for name in extras.get(adapter.extra, ()))
-            else f'needs pip install "vicl[{adapter.extra}]"'
+            else f'needs pip install "vicl[{adapter.extra},hub]"'
             for adapter in ADAPTERS
         },
+        "others' models": _others(),
         "published models": {"cache": str(cache_folder()), **models},
     }
+
+
+def _others() -> dict[str, str]:
+    """Models that the hub's library has fetched here and that an adapter loads; nothing is read."""
+    from vicl.adapters.opening import describe
+    from vicl.storage.folder import ModelError
+    from vicl.storage.hub import cached_models
+
+    found = {}
+    for repository, folder in cached_models().items():
+        try:
+            said = describe(folder, hashed=False)
+        except ModelError:
+            continue  # of some other library's
+        if said["loaded_by"]:
+            licence = f"licence: {said['licence']}"
+            found[display(repository)] = f"{licence}; hash: vicl models hub:{display(repository)}"
+    return found
 
 
 def _version(package: str) -> str:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from torch import nn
 
-from vicl.files import display
+from vicl.files import FileError, display, open_plain
+from vicl.storage.folder import CARD
+
+NO_LICENCE: Final = "no licence stated"
+
+_HEAD_LIMIT: Final = 1 << 16
+"""What is read of a card: its head stands first."""
 
 
 def plain_card(model: nn.Module, name: str) -> str:
@@ -74,6 +81,32 @@ def converted_card(
     listed = f"license: {'unknown' if terms == 'unknown' else 'other'}"
     more = (f"Licence of the weights: {terms}", "", *table, source, "")
     return _card(model, name, how, more, listed)
+
+
+def stated_licence(folder: Path) -> str:
+    """The licence that a folder's card states, in its words and one line; or that it states none.
+
+    Args:
+        folder: Of a model, also another's: its card may be missing, or a stranger's.
+    """
+    from vicl.files.plain_yaml import FAULTS, parse
+
+    try:
+        with open_plain(folder / CARD) as stream:
+            head = stream.read(_HEAD_LIMIT)
+    except (FileError, OSError):
+        return NO_LICENCE
+    found = re.match(rb"\s*---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(\r?\n|$)", head, re.DOTALL)
+    try:
+        said = parse(found[1])[0] if found else None
+    except FAULTS:
+        return NO_LICENCE
+    fields = said if isinstance(said, dict) else {}
+    words: list[str] = []
+    for key in ("license", "license_name", "license_link"):
+        value = fields.get(key)
+        words += [str(one) for one in (value if isinstance(value, list) else [value]) if one]
+    return display(", ".join(dict.fromkeys(words)))[:300] if words else NO_LICENCE
 
 
 def _cell(text: str) -> str:

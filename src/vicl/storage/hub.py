@@ -37,6 +37,25 @@ def fetch_from_hub(
         ) from error
 
 
+def cached_models() -> dict[str, Path]:
+    """The models of the hub that are in its cache, by "owner/name": the newest of each.
+
+    Empty where huggingface_hub is not installed, or has fetched nothing yet.
+    """
+    try:
+        hub = _hub()
+        repositories = hub.scan_cache_dir(hub.constants.HF_HUB_CACHE).repos
+    except ModelError:
+        return {}
+    except hub.errors.CacheNotFound:
+        return {}
+    return {
+        str(one.repo_id): max(one.revisions, key=lambda r: r.last_modified).snapshot_path
+        for one in sorted(repositories, key=lambda one: one.repo_id)
+        if one.repo_type == "model" and one.revisions
+    }
+
+
 def upload(folder: Path, repo_id: str, *, private: bool, message: str) -> str:
     """Upload a model folder; gives the address of the commit.
 
