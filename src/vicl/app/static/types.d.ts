@@ -53,6 +53,22 @@ export interface SampleSet { name: string; title: string; images?: number; task?
 
 export type ToolName = 'brush' | 'eraser' | 'box' | 'polygon' | 'lasso' | 'fill' | 'click';
 
+/** Konva 10, from vendor/konva.min.js. */
+declare global {
+  const Konva: any;
+}
+
+/** What a tool works with. */
+export interface Bench {
+  view: import("./canvas.js").View;
+  klass(): number;
+  colour(): Colour;
+  size(): number;
+  commit(part: Pick<Stroke, "tool" | "points" | "class"> & { png?: string }): void;
+  image(): string | null;
+  say(sentence: string): void;
+}
+
 /** What all tools can be told. Points are in pixels of the image. */
 export interface Tool {
   down(point: Point, inside: boolean): void;
