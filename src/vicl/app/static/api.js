@@ -134,11 +134,8 @@ export const promptFile = async () => (await ask('/prompt')).blob();
 export const openPrompt = (file) => askJson('/prompt', { method: 'POST', body: form([file], 'file') });
 /** @param {Iterable<File>} files @param {'examples' | 'answers'} as */
 export const importFiles = (files, as) => askJson(`/import?as=${as}`, { method: 'POST', body: form(files) });
-/** @returns {Promise<import('./types').SampleSet[]>} */
-export const sampleSets = async () => {
-  const reply = await askJson('/samples');
-  return Array.isArray(reply) ? reply : reply.samples;
-};
+/** @returns {Promise<{samples: import('./types').SampleSet[]}>} */
+export const sampleSets = () => askJson('/samples');
 /** @param {string} name */
 export const useSamples = (name) => askJson('/samples', sending('POST', { name }));
 

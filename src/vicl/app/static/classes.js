@@ -63,7 +63,7 @@ function edit(one) {
     /** @type {Class} */
     const made = {
       id, name: name.value.trim(), key: key.value, locked: one?.locked ?? false,
-      colour: [1, 3, 5].map((from) => parseInt(colour.value.slice(from, from + 2), 16)),
+      colour: /** @type {import('./types').Colour} */ ([1, 3, 5].map((from) => parseInt(colour.value.slice(from, from + 2), 16))),
     };
     const others = classes.filter((other) => other.id !== id).map((other) => (other.key === made.key ? { ...other, key: '' } : other));
     await attempt(async () => {

@@ -65,8 +65,9 @@ export function importDialog(reload) {
         const came = await bring(files);
         await reload();
         const broken = (came?.items ?? []).filter((/** @type {import('./types').Item} */ item) => item.broken);
-        says.textContent = broken.length ? broken.map((/** @type {import('./types').Item} */ item) => `${item.name}: ${item.broken}`).join(' ') : 'Done.';
-        says.className = broken.length ? 'problem' : 'quiet';
+        const wrong = [...broken.map((/** @type {import('./types').Item} */ item) => `${item.name}: ${item.broken}`), ...(came?.left_out ?? [])];
+        says.textContent = wrong.join(' ') || 'Done.';
+        says.className = wrong.length ? 'problem' : 'quiet';
       } catch (problem) {
         says.textContent = /** @type {Error} */ (problem).message;
         says.className = 'problem';
@@ -86,8 +87,8 @@ export function importDialog(reload) {
 
 /** @param {() => Promise<void>} reload @returns {Promise<HTMLElement[]>} one button for each bundled set */
 export async function sampleButtons(reload) {
-  const sets = await api.sampleSets().catch(() => []);
-  return sets.map(({ name, title }) => make('button', { type: 'button', class: 'sample', onclick: () => attempt(async () => {
+  const { samples } = await api.sampleSets();
+  return samples.map(({ name, title }) => make('button', { type: 'button', class: 'sample', onclick: () => attempt(async () => {
     await api.useSamples(name);
     await reload();
   }) }, title || name));

@@ -6,7 +6,7 @@ import { answerPicture, pen, values } from './pixels.js';
 import { colourOf, painting, state, watch } from './state.js';
 
 /** @typedef {import('./types').Item} Item */
-/** @typedef {{item: Item, button: HTMLButtonElement, image: HTMLImageElement | null, overlay: HTMLCanvasElement, drawn: number | null, near: boolean}} Tile */
+/** @typedef {{item: Item, button: HTMLButtonElement, image: HTMLImageElement | null, overlay: HTMLCanvasElement, drawn: string | null, near: boolean}} Tile */
 
 const STATUS = { accepted: 'accepted', skipped: 'skipped', rejected: 'rejected', nothing: 'nothing here', open: '' };
 

@@ -14,6 +14,7 @@ export const BINDINGS = [
     ['', '1 – 9', 'the class with this key', ''], ['0', '0', 'the ground: none of the classes', 'class:0'],
     ['[', '[ and ]', 'smaller and larger brush (also Shift and wheel)', 'smaller'], [']', '', '', 'larger'],
     ['ctrl+z', 'Ctrl Z', 'undo', 'undo'], ['ctrl+shift+z', 'Ctrl Shift Z', 'redo', 'redo'], ['ctrl+y', '', '', 'redo'],
+    ['delete', 'Del', 'take all marks of the image away (undo brings them back)', 'clear'],
     ['', 'Arrows', 'move the pointer (Shift: far)', ''], ['', 'Space', 'press the pointer, and again: lift it', ''],
     ['escape', 'Esc', 'let go of what is begun', 'escape'],
   ]),

@@ -102,7 +102,7 @@ async function measure() {
 
 function showScore() {
   const { score } = state;
-  if (!score || score.needs || score.expected === undefined) {
+  if (!score || typeof score.expected !== 'number') {
     return at('score').replaceChildren(make('p', { class: 'quiet' }, 'With two examples or more, each is left out in turn and answered by the others: that is the score to expect.'));
   }
   const history = score.history ?? [];

@@ -71,6 +71,7 @@ const ACTS = {
   redo: () => marks.act('redo'),
   smaller: () => grow(-1),
   larger: () => grow(1),
+  clear: () => marks.act('clear'),
   escape: () => {
     tools[state.tool].cancel();
     input.lift();
@@ -165,7 +166,7 @@ function hear(event) {
     update({ progress: { done: event.done, total: event.total, seconds: event.seconds_left ?? null } });
   } else if (event.kind === 'project') {
     if (event.revision !== state.project?.revision) void attempt(async () => update({ project: await api.project() }));
-  } else if (event.kind === 'engine') engineTried(event);
+  } else if (event.kind === 'trial') engineTried(event);
   else if (event.kind === 'error') note(event.detail, 12);
 }
 

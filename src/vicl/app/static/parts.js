@@ -44,7 +44,7 @@ export function note(sentence, seconds = 8) {
 /** Say what went wrong. @param {unknown} problem */
 export const complain = (problem) => note(problem instanceof Error ? problem.message : String(problem), 12);
 
-/** Do it, and say what goes wrong. @param {() => Promise<unknown>} work */
+/** Do it, and say what goes wrong (null then). @template T @param {() => Promise<T>} work @returns {Promise<T | null>} */
 export async function attempt(work) {
   try {
     return await work();

@@ -57,7 +57,7 @@ export function updateItem(change) {
 }
 
 /** Is the task about areas (painted), not about output pictures (uploaded)? */
-export const painting = () => state.project?.task === 'segmentation' || state.project?.task === 'detection';
+export const painting = () => state.project?.task === 'segmentation';
 
 /** @returns {import('./types').Colour} */
 export function colourOf(/** @type {number} */ id) {

@@ -22,7 +22,8 @@ export interface Item {
   id: string; name: string; width: number; height: number; bytes: number;
   broken: string | null; status: Status; example: boolean; marked: boolean;
   confidence: number | null; presence: number | null;
-  answer_revision: number | null; stale: boolean; revision?: number; output?: boolean;
+  /** A hash of the prompt that answered: only ever compared. */
+  answer_revision: string | null; stale: boolean; revision: number; output: boolean;
 }
 
 export interface Stroke {
@@ -41,12 +42,12 @@ export interface Candidate { png: string; score: number; box: [number, number, n
 
 export interface AnswerFacts {
   confidence: number | null; presence: number | null; objects: number | null;
-  seconds: number | null; engine: string | null; prompt_revision: number | null;
+  seconds: number | null; engine: string | null; prompt_revision: string | null;
 }
 
 export interface Score {
-  needs?: string; examples?: number; expected?: number; low?: number; high?: number; copy?: number;
-  history?: { examples: number; expected: number }[]; seconds?: number;
+  needs?: string | null; examples?: number; expected?: number | null; low?: number | null; high?: number | null; copy?: number | null;
+  history?: { examples: number; expected: number }[]; seconds?: number | null;
 }
 
 export interface SampleSet { name: string; title: string; images?: number; task?: string }
