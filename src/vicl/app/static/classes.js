@@ -1,7 +1,7 @@
 // @ts-check
 /** The classes: names, colours, keys, locks. Class 0, the ground, is always there. */
 import * as api from './api.js';
-import { at, attempt, closeDialog, ends, make, showDialog } from './parts.js';
+import { at, attempt, closeDialog, drawn, ends, make, showDialog } from './parts.js';
 import { css } from './canvas.js';
 import { state, update, watch } from './state.js';
 
@@ -10,6 +10,12 @@ import { state, update, watch } from './state.js';
 /** Colours that are told apart with any colour vision (Okabe and Ito), then more. @type {import('./types').Colour[]} */
 const COLOURS = [[230, 110, 20], [86, 180, 233], [0, 158, 115], [240, 228, 66], [204, 90, 167], [0, 100, 190], [213, 60, 50], [140, 110, 220], [120, 180, 60]];
 const MOST = 200;
+
+const LOCKED = 'M6 11h12v9H6zM8 11V8a4 4 0 0 1 8 0v3';
+const UNLOCKED = 'M6 11h12v9H6zM8 11V7a4 4 0 0 1 7-2';
+const PENCIL = 'M4 20l1-5L16 4l4 4L9 19zM13 7l4 4';
+/** @param {string} path */
+const icon = (path) => drawn('svg', { viewBox: '0 0 24 24', 'aria-hidden': 'true' }, drawn('path', { d: path }));
 
 export function classPanel() {
   at('add-class').addEventListener('click', () => edit(null));
@@ -27,8 +33,8 @@ function row(one) {
     make('button', { type: 'button', class: 'pick', 'aria-pressed': state.klass === id, 'data-class': id, onclick: () => update({ klass: id }) },
       make('span', { class: one ? 'swatch' : 'swatch ground', background: one ? css(one.colour) : null }),
       make('span', { class: 'clip' }, one ? one.name : 'Ground (none of them)'), make('span', { class: 'gap' }), key ? make('kbd', {}, key) : null),
-    one && make('button', { type: 'button', class: 'icon', 'aria-pressed': one.locked, 'aria-label': `Lock ${one.name}`, title: 'Locked: other strokes do not paint over it', onclick: () => change(one.id, { locked: !one.locked }) }, one.locked ? '🔒' : '🔓'),
-    one && make('button', { type: 'button', class: 'icon', 'aria-label': `Change ${one.name}`, title: 'Name, colour, key', onclick: () => edit(one) }, '✎'));
+    one && make('button', { type: 'button', class: 'icon', 'aria-pressed': one.locked, 'aria-label': `Lock ${one.name}`, title: 'Locked: other strokes do not paint over it', onclick: () => change(one.id, { locked: !one.locked }) }, icon(one.locked ? LOCKED : UNLOCKED)),
+    one && make('button', { type: 'button', class: 'icon', 'aria-label': `Change ${one.name}`, title: 'Name, colour, key', onclick: () => edit(one) }, icon(PENCIL)));
 }
 
 /** @param {Class[]} classes */

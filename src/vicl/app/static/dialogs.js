@@ -47,7 +47,7 @@ export function exportDialog() {
     go.disabled = false;
   }
 
-  showDialog('Take out', make('p', { class: 'quiet' }, 'One zip with the answers. The prompt file is the examples with all settings: vicl predict --prompt prompt.vicl gives the same answers on any other images.'), form);
+  showDialog('Export', make('p', { class: 'quiet' }, 'One zip with the answers. The prompt file is the examples with all settings: vicl predict --prompt prompt.vicl gives the same answers on any other images.'), form);
 }
 
 /** @param {() => Promise<void>} reload */
@@ -77,7 +77,7 @@ export function importDialog(reload) {
     return make('div', {}, make('h3', {}, title), make('p', { class: 'quiet' }, what), make('label', { class: 'button' }, 'Choose…', input));
   }
 
-  showDialog('Bring in', make('div', { class: 'stack' },
+  showDialog('Import', make('div', { class: 'stack' },
     source('Pictures', 'They are copied into the project. Dropping them on the page does the same.', 'image/*,.tif,.tiff', true, (files) => api.upload(files)),
     source('Marks as examples', 'COCO, YOLO or LabelMe files, or masks, in a zip or one by one.', '.json,.txt,.png,.zip', true, (files) => api.importFiles(files, 'examples')),
     source('Marks as answers to correct', 'The same, but you judge each.', '.json,.txt,.png,.zip', true, (files) => api.importFiles(files, 'answers')),

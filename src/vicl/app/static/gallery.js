@@ -111,5 +111,5 @@ function draw(tile, bitmap) {
   tile.overlay.width = bitmap.width;
   tile.overlay.height = bitmap.height;
   tile.overlay.style.opacity = painting() ? '0.6' : '1';
-  pen(tile.overlay).drawImage(painting() ? answerPicture(values(bitmap), bitmap.width, colourOf) : bitmap, 0, 0);
+  pen(tile.overlay).drawImage(painting() ? answerPicture(values(bitmap), bitmap.width, colourOf, 'plain') : bitmap, 0, 0);
 }

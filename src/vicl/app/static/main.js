@@ -9,7 +9,7 @@ import { listen } from './input.js';
 import { actOf } from './keys.js';
 import { again, answerNow, loop } from './loop.js';
 import { marking } from './marking.js';
-import { at, attempt, complain, make, note } from './parts.js';
+import { at, attempt, complain, drawn, make, note } from './parts.js';
 import { sidePane } from './side.js';
 import { colourOf, openItem, painting, state, update, updateItem, watch } from './state.js';
 import { makeTools, TOOLS } from './tools/index.js';
@@ -173,9 +173,7 @@ function hear(event) {
 function wire() {
   at('strip').replaceChildren(...TOOLS.map(({ name, key, title, what, icon }) => {
     const button = make('button', { type: 'button', 'data-tool': name, 'aria-label': title, title: `${title} (${key.toUpperCase()}): ${what}`, onclick: () => choose(name) });
-    button.innerHTML = '<svg viewBox="0 0 24 24" aria-hidden="true"><path/></svg>';
-    button.querySelector('path').setAttribute('d', icon);
-    button.append(make('kbd', { 'aria-hidden': 'true' }, key.toUpperCase()));
+    button.append(drawn('svg', { viewBox: '0 0 24 24', 'aria-hidden': 'true' }, drawn('path', { d: icon })), make('kbd', { 'aria-hidden': 'true' }, key.toUpperCase()));
     return button;
   }));
   for (const button of document.querySelectorAll('[data-act]')) {

@@ -3,7 +3,7 @@
 import * as api from './api.js';
 import { Outbox } from './outbox.js';
 import { at, complain, note } from './parts.js';
-import { answerPicture, confidencePicture, contourPicture, marksPicture, values } from './pixels.js';
+import { answerPicture, confidencePicture, marksPicture, values } from './pixels.js';
 import { colourOf, openItem, painting, state, update, updateItem, watch } from './state.js';
 
 /** @typedef {import('./types').Edit} Edit */
@@ -103,7 +103,7 @@ export function marking(view, side, changed) {
     /** @type {CanvasImageSource | null} */
     let picture = null;
     if (look === 'confidence') picture = sure && confidencePicture(values(sure), sure.width);
-    else if (look !== 'none' && answer) picture = (look === 'contours' ? contourPicture : answerPicture)(answer.index, answer.width, colourOf);
+    else if (look !== 'none' && answer) picture = answerPicture(answer.index, answer.width, colourOf, look === 'contours' ? 'outline' : 'fill');
     else if (look !== 'none') picture = answerBitmap;
     const opacity = dim * (look === 'contours' ? 1 : state.opacity);
     view.setAnswer(beside ? null : picture, opacity);

@@ -62,26 +62,35 @@ export function marksPicture(index, width, colourOf) {
   });
 }
 
-/** @param {Uint8Array} index @param {number} width @param {(id: number) => Colour} colourOf */
-export function answerPicture(index, width, colourOf) {
-  const table = new Uint32Array(256);
-  for (let id = 1; id < UNKNOWN; id++) table[id] = word(colourOf(id), 255);
-  return painted(index, width, (value) => table[value]);
+/**
+ * Is a pixel at the edge of its area, at a distance up to `reach`?
+ * @param {Uint8Array} index @param {number} width @param {number} at @param {number} reach
+ */
+function atEdge(index, width, at, reach) {
+  const value = index[at];
+  const x = at % width;
+  return (
+    x < reach || x >= width - reach ||
+    index[at - reach] !== value || index[at + reach] !== value ||
+    index[at - reach * width] !== value || index[at + reach * width] !== value
+  );
 }
 
-/** Only the outlines, three pixels wide. @param {Uint8Array} index @param {number} width @param {(id: number) => Colour} colourOf */
-export function contourPicture(index, width, colourOf) {
-  const table = new Uint32Array(256);
-  for (let id = 1; id < UNKNOWN; id++) table[id] = word(colourOf(id), 255);
+/**
+ * Areas of an answer: filled with a light edge, so that they are seen on a thing of the same colour, or only outlined.
+ * @param {Uint8Array} index @param {number} width @param {(id: number) => Colour} colourOf
+ * @param {'fill' | 'outline' | 'plain'} how plain: without an edge
+ */
+export function answerPicture(index, width, colourOf, how) {
+  const fill = new Uint32Array(256);
+  for (let id = 1; id < UNKNOWN; id++) fill[id] = word(colourOf(id), 255);
   const reach = Math.max(1, Math.round(width / 700));
+  const light = word([255, 255, 255], 255);
+  if (how === 'plain') return painted(index, width, (value) => fill[value]);
   return painted(index, width, (value, at) => {
     if (!value || value === UNKNOWN) return 0;
-    const x = at % width;
-    const edge =
-      x < reach || x >= width - reach ||
-      index[at - reach] !== value || index[at + reach] !== value ||
-      index[at - reach * width] !== value || index[at + reach * width] !== value;
-    return edge ? table[value] : 0;
+    if (!atEdge(index, width, at, reach)) return how === 'fill' ? fill[value] : 0;
+    return how === 'fill' ? light : fill[value];
   });
 }
 
