@@ -16,6 +16,7 @@ os.environ.setdefault("PILLOW_BLOCK_SIZE", "64m")
 
 def _commands() -> tuple[click.Command, ...]:
     """All commands; imported here, where Ctrl-C is heeded already."""
+    from vicl.cli.app import app
     from vicl.cli.convert import convert
     from vicl.cli.demo import demo
     from vicl.cli.doctor import doctor
@@ -27,7 +28,7 @@ def _commands() -> tuple[click.Command, ...]:
     from vicl.cli.segment import segment
     from vicl.cli.train import train
 
-    return predict, segment, demo, train, evaluate, figures, models, download, convert, doctor
+    return predict, segment, app, demo, train, evaluate, figures, models, download, convert, doctor
 
 
 main = click.version_option(vicl.__version__, prog_name="vicl")(
