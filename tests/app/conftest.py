@@ -1,4 +1,4 @@
-"""A real browser over a real server: Debian's Chromium, driven by Playwright (extra `vicl[browser]`)."""
+"""A real browser over a real server: Chromium, driven by Playwright (extra `vicl[browser]`)."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ class App:
         return f"http://127.0.0.1:{self.port}/"
 
     def start(self) -> None:
-        log = (self.folder.parent / "app.log").open("ab")
         command = [sys.executable, "-m", "vicl", "app", str(self.folder), "--no-browser"]
-        self.process = subprocess.Popen(
-            [*command, "--port", str(self.port), *self.options], stdout=log, stderr=log
-        )
+        with (self.folder.parent / "app.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, "--port", str(self.port), *self.options], stdout=log, stderr=log
+            )
         until = time.monotonic() + WAIT
         while time.monotonic() < until:
             with socket.socket() as one:
@@ -133,10 +133,18 @@ def opened(page: Any, app: App) -> Any:
     """The page of the app, with its first image in the view."""
     page.goto(app.address)
     page.wait_for_selector("#tiles .tile")
-    page.wait_for_function("document.querySelector('#stage canvas') && !document.querySelector('[aria-current=true] .why')")
-    page.wait_for_function("!!document.querySelector('.tile[aria-current=true]')")
+    page.wait_for_selector(".tile[aria-current=true]")
+    until(page, "fetch('/v1/project').then(reply => reply.ok)")
     page.wait_for_timeout(300)
     return page
+
+
+def until(page: Any, expression: str, arg: Any = None) -> None:
+    """Wait until JavaScript is true (Playwright's own way needs `eval`, which the page forbids)."""
+    end = time.monotonic() + WAIT
+    while not page.evaluate(expression, arg):
+        assert time.monotonic() < end, f"never came true: {expression}"
+        page.wait_for_timeout(50)
 
 
 def place(page: Any, x: float, y: float, size: tuple[int, int] = (320, 240)) -> tuple[float, float]:
@@ -159,7 +167,7 @@ def drag(page: Any, *points: tuple[float, float], size: tuple[int, int] = (320, 
 
 def saved(page: Any) -> None:
     """Wait until the server has everything."""
-    page.wait_for_function("document.getElementById('saved').textContent === 'Saved'")
+    until(page, "document.getElementById('saved').textContent === 'Saved'")
 
 
 def get(page: Any, path: str) -> Any:

@@ -10,9 +10,17 @@ from typing import Any
 
 import pytest
 from PIL import Image
-
 from tests.app.conftest import (
-    App, drag, folder_of, get, open_id, opened, place, saved, scene,
+    App,
+    drag,
+    folder_of,
+    get,
+    open_id,
+    opened,
+    place,
+    saved,
+    scene,
+    until,
 )  # fmt: skip
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
@@ -35,10 +43,11 @@ def paint_example(page: Any) -> None:
 
 
 def answered(page: Any, count: int) -> None:
-    page.wait_for_function(
+    until(
+        page,
         "count => fetch('/v1/images?sort=name&offset=0&limit=500').then(r => r.json()).then(all =>"
         " all.items.filter(one => one.answer_revision && !one.stale).length >= count)",
-        arg=count,
+        count,
     )
 
 
@@ -50,7 +59,7 @@ def test_from_paint_to_export(page: Any, serve: Serve, tmp_path: Path) -> None:
     assert get(page, "/project")["counts"]["examples"] == 1
     answered(page, 3)
     page.keyboard.press("j")
-    page.wait_for_function("document.querySelector('#this-facts').textContent.includes('sure')")
+    until(page, "document.querySelector('#this-facts').textContent.includes('sure')")
     assert open_id(page) != first
     # Correct it, and promote it with its answer.
     drag(page, (20, 20), (60, 20))
@@ -82,7 +91,7 @@ def test_from_paint_to_export(page: Any, serve: Serve, tmp_path: Path) -> None:
     opened(page, other)
     page.click("#open-import")
     page.locator("dialog input[accept='.vicl']").set_input_files(prompt)
-    page.wait_for_function("[...document.querySelectorAll('.badge.example')].length >= 2")
+    until(page, "[...document.querySelectorAll('.badge.example')].length >= 2")
 
 
 def test_keys_of_classes_and_undo_over_tools(page: Any, serve: Serve, tmp_path: Path) -> None:
@@ -129,7 +138,7 @@ def test_three_candidates(page: Any, serve: Serve, tmp_path: Path) -> None:
     page.keyboard.press("c")
     page.mouse.click(*place(page, 80, 84))
     hint = page.locator("#hint")
-    page.wait_for_function("document.getElementById('hint').textContent.includes('Mask 1 of 3')")
+    until(page, "document.getElementById('hint').textContent.includes('Mask 1 of 3')")
     page.keyboard.press("Tab")
     assert "Mask 2 of 3" in hint.text_content()
     page.keyboard.press("Tab")
@@ -149,7 +158,7 @@ def test_a_broken_upload_says_why(page: Any, serve: Serve, tmp_path: Path) -> No
     page.locator("dialog input[accept^='image']").set_input_files(
         [broken, scene(tmp_path / "good.png", 2)]
     )
-    page.wait_for_function("document.querySelector('dialog .problem')?.textContent.includes('broken.png')")
+    until(page, "document.querySelector('dialog .problem')?.textContent.includes('broken.png')")
     page.keyboard.press("Escape")
     page.wait_for_selector(".tile .why")
     assert page.locator(".tile").count() == 3
@@ -177,8 +186,11 @@ def test_no_stroke_is_lost_by_a_reload_or_a_killed_server(
     app.start()
     page.reload()
     page.wait_for_selector(".tile[aria-current=true]")
-    page.wait_for_function("fetch('/v1/images/' + document.querySelector('.tile').dataset.id +"
-                           " '/edits').then(r => r.json()).then(all => all.undo === 7)")
+    until(
+        page,
+        "fetch('/v1/images/' + document.querySelector('.tile').dataset.id +"
+        " '/edits').then(r => r.json()).then(all => all.undo === 7)",
+    )
     drawn = marks(page, one)
     assert [drawn.getpixel((80, 30 + 20 * line)) for line in range(6)] == [1] * 6
     assert drawn.getpixel((230, 40)) == 1
@@ -236,7 +248,7 @@ def test_a_picture_of_24_megapixels(page: Any, serve: Serve, tmp_path: Path) -> 
     scene(folder / "large.jpg", 2, size=size)
     opened(page, serve(folder))
     page.uncheck("#live")
-    page.wait_for_function("!!document.querySelector('#stage canvas')")
+    until(page, "!!document.querySelector('#stage canvas')")
     page.fill("#size", "300")
     drag(page, (1400, 1400), (1800, 1400), size=size)
     saved(page)
