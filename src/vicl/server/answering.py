@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from functools import partial
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -28,6 +27,7 @@ from vicl.tasks import get_task
 log = logging.getLogger(__name__)
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
+_T = TypeVar("_T")
 
 
 class Answering:
@@ -89,10 +89,9 @@ class Answering:
             return self._scores[state.key]
         return self.run(Urgency.LATER, partial(self._score, state))
 
-    def run(self, urgency: Urgency, work: Callable[[], Any]) -> Any:
+    def run(self, urgency: Urgency, work: Callable[[], _T]) -> _T:
         """Have something done in the worker, and wait for it."""
-        future: Future[Any] = self.worker.submit(urgency, work)
-        return future.result()
+        return self.worker.submit(urgency, work).result()
 
     def _others(self, key: str, first: str | None) -> list[str]:
         """The other images without an answer by a prompt; what a person accepted stays."""
@@ -217,7 +216,7 @@ class Answering:
             expected=round(interval.mean, 4),
             low=round(interval.low, 4),
             high=round(interval.high, 4),
-            copy=round(float(np.mean(found.copy)), 4),
+            copy_=round(float(np.mean(found.copy)), 4),
             history=tuple(self._history),
             seconds=round(time.monotonic() - started, 2),
         )

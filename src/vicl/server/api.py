@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 import vicl
 from vicl.server.problems import tell_problems
+from vicl.server.routes_files import file_routes
 from vicl.server.routes_images import edit_routes, list_routes, picture_routes
 from vicl.server.routes_project import project_routes
 from vicl.server.schemas import Problem
@@ -49,7 +50,7 @@ def create_api(services: Services, guard: Guard) -> FastAPI:
         redoc_url=None,
         openapi_url="/v1/openapi.json",
     )
-    for routes in (project_routes, list_routes, picture_routes, edit_routes):
+    for routes in (project_routes, list_routes, picture_routes, edit_routes, file_routes):
         app.include_router(routes(services), prefix="/v1", responses=_PROBLEMS)  # type: ignore[arg-type]
     tell_problems(app)
     app.add_middleware(Security, guard=guard)

@@ -55,7 +55,7 @@ def tell_problems(app: FastAPI) -> None:
     def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         fault = error.errors()[0]
         where = place(part for part in fault["loc"] if part != "body")
-        said = complaint(fault)  # type: ignore[arg-type]
+        said = complaint(fault)
         return problem(422, f"{where}: {said}" if where else said)
 
     @app.exception_handler(ValueError)

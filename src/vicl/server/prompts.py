@@ -91,11 +91,12 @@ def labels_of(project: Project, image: str) -> Labels:
 
 def as_ids(classes: tuple[int, ...], labels: UInt8[np.ndarray, "h w"]) -> Marks:
     """Class numbers as the ids that the project gave the classes."""
-    return np.array([0, *classes], np.uint8)[labels]
+    table: Marks = np.array([0, *classes], np.uint8)
+    return np.take(table, labels)
 
 
 def as_numbers(classes: tuple[int, ...], ids: Marks) -> UInt8[np.ndarray, "h w"]:
     """Ids as class numbers; those of classes that are gone are ground."""
     table = np.zeros(256, np.uint8)
     table[list(classes)] = range(1, len(classes) + 1)
-    return table[ids]
+    return np.take(table, ids)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, File, Query, Request, Response, UploadFile
 
@@ -251,9 +251,7 @@ def _sureness(facts: AnswerFacts | None) -> tuple[bool, float]:
 
 
 def _png(data: bytes, *, etag: str | None = None) -> Response:
-    headers: dict[str, Any] = {"cache-control": "no-cache"} | (
-        {} if etag is None else {"etag": etag}
-    )
+    headers = {"cache-control": "no-cache"} | ({} if etag is None else {"etag": etag})
     return Response(data, media_type="image/png", headers=headers)
 
 

@@ -9,9 +9,10 @@ from fastapi.responses import StreamingResponse
 
 from vicl.prompting.settings import PromptSettings
 from vicl.server.problems import Refusal
-from vicl.server.schemas import Ask, Asked, ProjectChange, ProjectState, Score
+from vicl.server.schemas import Ask, Asked, ProjectChange, ProjectState, Score, Trial
 from vicl.server.services import Services
 from vicl.server.states import project_state
+from vicl.server.trying import estimate, try_engines
 
 IfMatch = Annotated[str | None, Header(max_length=40)]
 
@@ -86,6 +87,16 @@ def project_routes(services: Services) -> APIRouter:
     def score() -> Score:
         """The expected score by leaving one example out, beside the Copy floor's."""
         return services.answering.score()
+
+    @routes.get("/engines/try")
+    def estimate_trial() -> Trial:
+        """How long trying all engines takes, roughly."""
+        return estimate(services)
+
+    @routes.post("/engines/try", status_code=202)
+    def begin_trial() -> Trial:
+        """Try all engines on the examples, by leaving one out; results come as events."""
+        return try_engines(services)
 
     return routes
 

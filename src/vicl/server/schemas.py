@@ -37,7 +37,9 @@ class Stroke(_Model):
 
     op: Literal["stroke"] = "stroke"
     key: str = Field(default="", max_length=100)
-    class_: ClassId | None = Field(default=None, alias="class")
+    class_: ClassId | None = Field(
+        default=None, validation_alias="class", serialization_alias="class"
+    )
     tool: Tool
     points: tuple[Point, ...] = Field(default=(), max_length=100_000)
     size: float = Field(default=1, gt=0, le=10_000, allow_inf_nan=False)
@@ -223,7 +225,7 @@ class Score(_Model):
     expected: float | None = None
     low: float | None = None
     high: float | None = None
-    copy_: float | None = Field(default=None, alias="copy")
+    copy_: float | None = Field(default=None, validation_alias="copy", serialization_alias="copy")
     history: tuple[HistoryEntry, ...] = ()
     seconds: float | None = None
 

@@ -49,8 +49,9 @@ class Guard:
     token: str | None = None
 
     def allows_host(self, host: str) -> bool:
-        """Whether a `Host` header names this server: else a page elsewhere may have been tricked
-        into asking for it under a name of its own.
+        """Whether a `Host` header names this server.
+
+        Else a page elsewhere asks under a name of its own that leads here (DNS rebinding).
         """
         name = _name(f"//{host}")
         return name is not None and name in (*LOOPBACK, *self.hosts)
