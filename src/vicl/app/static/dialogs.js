@@ -65,7 +65,7 @@ export function importDialog(reload) {
         const came = await bring(files);
         await reload();
         const broken = (came?.items ?? []).filter((/** @type {import('./types').Item} */ item) => item.broken);
-        const wrong = [...broken.map((/** @type {import('./types').Item} */ item) => `${item.name}: ${item.broken}`), ...(came?.left_out ?? [])];
+        const wrong = [...broken.map((/** @type {import('./types').Item} */ item) => item.broken), ...(came?.left_out ?? [])];
         says.textContent = wrong.join(' ') || 'Done.';
         says.className = wrong.length ? 'problem' : 'quiet';
       } catch (problem) {

@@ -16,8 +16,11 @@ const tiles = new Map();
 const wanted = [];
 let fetching = false;
 
-/** @param {(id: string) => void} open */
-export function gallery(open) {
+/**
+ * @param {(id: string) => void} open
+ * @param {() => void} broke a picture did not come: ask what the server says of it
+ */
+export function gallery(open, broke) {
   const list = at('tiles');
   const sight = new IntersectionObserver((seen) => {
     for (const { target, isIntersecting } of seen) {
@@ -53,10 +56,11 @@ export function gallery(open) {
   /** @param {Item} item @returns {Tile} */
   function add(item) {
     const button = make('button', { type: 'button', class: 'tile', 'data-id': item.id, onclick: () => open(item.id), 'aria-current': item.id === state.open });
-    const tile = { item: /** @type {any} */ (null), button, image: null, overlay: make('canvas', { 'aria-hidden': 'true' }), drawn: null, near: false };
+    const tile = { item: /** @type {any} */ (null), button, image: /** @type {HTMLImageElement | null} */ (null), overlay: make('canvas', { 'aria-hidden': 'true' }), drawn: null, near: false };
     tiles.set(item.id, tile);
     list.append(make('li', {}, button));
     dress(tile, item);
+    tile.image?.addEventListener('error', broke);
     sight.observe(button);
     return tile;
   }
@@ -67,13 +71,13 @@ function dress(tile, item) {
   tile.item = item;
   const badge = item.example ? ['example', 'example'] : STATUS[item.status] ? [item.status, STATUS[item.status]] : null;
   const sure = item.confidence !== null && !item.example ? percent(item.confidence) : '';
-  tile.image ??= item.broken ? null : make('img', { alt: '', decoding: 'async' });
+  tile.image = item.broken ? null : tile.image ?? make('img', { alt: '', decoding: 'async' });
   tile.button.replaceChildren(
     make('span', { class: 'view' }, tile.image, tile.overlay, item.broken ? make('span', { class: 'why' }, item.broken) : null),
     make('span', { class: 'under' }, make('span', { class: 'clip' }, item.name), make('span', { class: 'gap' }),
       badge ? make('span', { class: `badge ${badge[0]}` }, badge[1]) : make('span', { class: 'quiet' }, sure)),
   );
-  tile.button.title = item.broken ? `${item.name}: ${item.broken}` : `${item.name}, ${item.width} × ${item.height}, ${megabytes(item.bytes)}`;
+  tile.button.title = item.broken ? item.broken : `${item.name}, ${item.width} × ${item.height}, ${megabytes(item.bytes)}`;
   if (tile.near) load(tile);
 }
 

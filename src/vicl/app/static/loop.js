@@ -84,7 +84,7 @@ export function again() {
 
 export async function answerNow() {
   if (!state.items.some((item) => item.example)) return;
-  await api.startAnswers('open', state.open);
+  await api.startAnswers('all', state.open);
 }
 
 /** Leave one example out in turn: how well would it have been answered? */

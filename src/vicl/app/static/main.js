@@ -11,7 +11,7 @@ import { again, answerNow, loop } from './loop.js';
 import { marking } from './marking.js';
 import { at, attempt, complain, drawn, make, note } from './parts.js';
 import { sidePane } from './side.js';
-import { colourOf, openItem, painting, state, update, updateItem, watch } from './state.js';
+import { colourOf, openItem, painting, state, takeItems, update, updateItem, watch } from './state.js';
 import { makeTools, TOOLS } from './tools/index.js';
 
 /** @typedef {import('./types').Item} Item */
@@ -121,7 +121,8 @@ addEventListener('keydown', (event) => {
 /** Read the project and its images anew, and keep the open one open. */
 async function reload() {
   const [project, items] = await Promise.all([api.project(), api.images(state.sort)]);
-  update({ project, items });
+  update({ project });
+  takeItems(items);
   const first = items.find((item) => !item.broken);
   if (!openItem() && first) await marks.open(first.id);
   await showEmpty();
@@ -149,7 +150,7 @@ const refresh = (() => {
     due = true;
     setTimeout(async () => {
       due = false;
-      await attempt(async () => update({ items: await api.images(state.sort) }));
+      await attempt(async () => takeItems(await api.images(state.sort)));
     }, 600);
   };
 })();
@@ -184,7 +185,7 @@ function wire() {
   at('look').addEventListener('change', () => update({ look: at('look').value }));
   at('sort').addEventListener('change', () => attempt(async () => {
     state.sort = at('sort').value;
-    update({ items: await api.images(state.sort) });
+    takeItems(await api.images(state.sort));
   }));
   at('task').addEventListener('change', () => changeProject({ task: at('task').value }).then(again));
   at('engine').addEventListener('change', async () => {
@@ -240,7 +241,7 @@ function dropping() {
     const files = [...(event.dataTransfer?.files ?? [])];
     if (files.length) void attempt(async () => {
       const { items } = await api.upload(files);
-      for (const item of items) if (item.broken) note(`${item.name}: ${item.broken}`, 15);
+      for (const item of items) if (item.broken) note(item.broken, 15);
       await reload();
     });
   });
@@ -254,7 +255,7 @@ function showing() {
     }
     view.container.className = !painting() ? '' : ring() ? 'ring' : 'cross';
     const tool = TOOLS.find((one) => one.name === state.tool);
-    say(painting() && tool ? `${tool.title}: ${tool.what}` : '');
+    say(openItem()?.broken ?? (painting() && tool ? `${tool.title}: ${tool.what}` : ''));
     at('classes').hidden = !painting();
     at('output-part').hidden = painting() || !state.open;
     at('output-what').textContent = `For ${state.project?.task}, an example is this image and the picture that should come out. Choose that picture.`;
@@ -296,7 +297,7 @@ async function start() {
   wire();
   showing();
   dropping();
-  gallery((id) => void marks.open(id));
+  gallery((id) => void marks.open(id), refresh);
   classPanel();
   loop((status) => void judge(status));
   await reload();

@@ -51,6 +51,15 @@ export function update(change) {
 /** The open image's item. @returns {Item | null} */
 export const openItem = () => state.items.find((item) => item.id === state.open) ?? null;
 
+/** Take the server's items over; one that says the same stays the same object, so nothing is drawn anew. @param {Item[]} items */
+export function takeItems(items) {
+  const known = new Map(state.items.map((item) => [item.id, item]));
+  update({ items: items.map((item) => {
+    const old = known.get(item.id);
+    return old && JSON.stringify(old) === JSON.stringify(item) ? old : item;
+  }) });
+}
+
 /** Put a changed item in its place. @param {Partial<Item> & {id: string}} change */
 export function updateItem(change) {
   update({ items: state.items.map((item) => (item.id === change.id ? { ...item, ...change } : item)) });
