@@ -7,14 +7,14 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, File, Query, Response, UploadFile
+from fastapi import APIRouter, File, Query, Response
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
 from vicl.server.exporting import export, prompt_bytes
 from vicl.server.importing import import_files, open_prompt, sample_sets, use_samples
 from vicl.server.prompts import prompt_state
-from vicl.server.schemas import Added, ExportWish, Imported, Item, Samples, SampleWish
+from vicl.server.schemas import Added, ExportWish, Imported, Item, Samples, SampleWish, SentFile
 from vicl.server.services import Services
 from vicl.server.states import item
 from vicl.server.unpacking import unpacked
@@ -57,14 +57,14 @@ def file_routes(services: Services) -> APIRouter:
         )
 
     @routes.post("/prompt", status_code=201)
-    def read_prompt(file: Annotated[UploadFile, File()]) -> Added:
+    def read_prompt(file: Annotated[SentFile, File()]) -> Added:
         """Open a prompt file: its examples become images of the project."""
         name = file.filename or "prompt.vicl"
         return Added(items=items(open_prompt(services, name, file.file.read())))
 
     @routes.post("/import", status_code=201)
     def read_annotations(
-        files: Annotated[list[UploadFile], File(max_length=1000)],
+        files: Annotated[list[SentFile], File(max_length=1000)],
         kind: Annotated[Literal["examples", "answers"], Query(alias="as")] = "examples",
     ) -> Imported:
         """Take COCO, YOLO, LabelMe, VOC files or masks, or a zip of them."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, File, Query, Request, Response, UploadFile
+from fastapi import APIRouter, File, Query, Request, Response
 
 from vicl.images import ImageError, open_bytes
 from vicl.server import pictures
 from vicl.server.problems import Refusal
-from vicl.server.project import png, safe_name
+from vicl.server.project import plainly, png, safe_name
 from vicl.server.prompts import prompt_state
 from vicl.server.routes_project import IfMatch, check_match
 from vicl.server.schemas import (
@@ -23,6 +23,7 @@ from vicl.server.schemas import (
     Found,
     Item,
     Items,
+    SentFile,
     StatusChange,
     Stroke,
 )
@@ -46,6 +47,8 @@ def list_routes(services: Services) -> APIRouter:
     ) -> Items:
         """A page of the images: by name, or the least sure first."""
         with project.lock:
+            if offset == 0:
+                project.rescan()
             state = prompt_state(project)
             ids = sorted(project.images, key=lambda image: (project.images[image].name, image))
             if sort == "unsure":
@@ -57,7 +60,7 @@ def list_routes(services: Services) -> APIRouter:
             )
 
     @routes.post("/images", status_code=201)
-    def add_images(files: Annotated[list[UploadFile], File(max_length=1000)]) -> Added:
+    def add_images(files: Annotated[list[SentFile], File(max_length=1000)]) -> Added:
         """Add images that were dropped; those that are none come back with why."""
         added = []
         for file in files:
@@ -85,7 +88,8 @@ def picture_routes(services: Services) -> APIRouter:
             data = pictures.as_jpeg(project.path(image), longest)
         except ImageError as error:
             project.break_(image, error)
-            raise Refusal(409, project.entry(image).broken or str(error)) from error
+            named = plainly(error, project.path(image), project.entry(image).name)
+            raise Refusal(409, named) from error
         return Response(data, media_type="image/jpeg", headers={"cache-control": "no-cache"})
 
     def stored(image: str, name: str, why: str, longest: int | None) -> Response:
@@ -201,9 +205,7 @@ def edit_routes(services: Services) -> APIRouter:
             return item(project, image, prompt_state(project))
 
     @routes.put("/output")
-    def put_output(
-        image: str, file: Annotated[UploadFile, File()], if_match: IfMatch = None
-    ) -> Item:
+    def put_output(image: str, file: Annotated[SentFile, File()], if_match: IfMatch = None) -> Item:
         """Give the image's output picture: it is then an example."""
         picture = open_bytes(file.file.read(), safe_name(file.filename or "output"))
         with project.lock:
