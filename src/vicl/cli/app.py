@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import webbrowser
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -83,8 +84,16 @@ def _serve(folder: Path | None, given: dict[str, Any]) -> None:
     token = None if is_loopback(host) else secrets.token_urlsafe(24)
     services = Services(project, device=given["device"])
     served = create_app(services, Guard(hosts=_names(host), token=token))
-    listener = uvicorn.Config(served, host=host, port=given["port"], log_level="warning")
-    server = uvicorn.Server(listener)
+    listener = uvicorn.Config(
+        served, host=host, port=given["port"], log_level="warning", timeout_graceful_shutdown=2
+    )
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            services.events.end()  # else pages that listen keep it alive
+            super().handle_exit(sig, frame)
+
+    server = Server(listener)
     try:
         bound = listener.bind_socket()
     except SystemExit as error:

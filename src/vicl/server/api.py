@@ -50,8 +50,9 @@ def create_api(services: Services, guard: Guard) -> FastAPI:
         redoc_url=None,
         openapi_url="/v1/openapi.json",
     )
+    app.state.services = services
     for routes in (project_routes, list_routes, picture_routes, edit_routes, file_routes):
-        app.include_router(routes(services), prefix="/v1", responses=_PROBLEMS)  # type: ignore[arg-type]
+        app.include_router(routes, prefix="/v1", responses=_PROBLEMS)  # type: ignore[arg-type]
     tell_problems(app)
     app.add_middleware(Security, guard=guard)
     return app

@@ -16,6 +16,7 @@ from vicl.exports.reading import is_annotation_file, read_shapes
 from vicl.exports.shapes import paint
 from vicl.files.packaged import PHOTOS
 from vicl.images import DEFAULT_LIMIT_PIXELS, to_pil, to_tensor
+from vicl.prompting.annotated import as_named
 from vicl.prompting.prompt_file import SavedPrompt, load_prompt
 from vicl.server.marks import UNKNOWN, Marks
 from vicl.server.problems import Refusal
@@ -232,7 +233,8 @@ def _read(project: Project, path: Path, image: str) -> Marks:
         ids = as_ids(project.class_ids(), labels.labels)
         marks = np.where(labels.void, UNKNOWN, ids).astype(np.uint8)
     else:
-        shapes = read_shapes(path, Path(project.entry(image).name))
+        own = Classes.parse([one.name for one in project.file.classes])
+        shapes = as_named(read_shapes(path, Path(project.entry(image).name)), own)
         found = list(dict.fromkeys(s.name for s in shapes.shapes if s.name is not None))
         classes = named_classes(project, found)
         if classes != project.file.classes:

@@ -13,8 +13,8 @@ from typing import Final, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, UInt8
-from PIL import Image, ImageDraw
 
+from vicl.exports import shapes as outline
 from vicl.images import open_bytes
 from vicl.server.schemas import Stroke
 from vicl.tasks.boxes import mask_box
@@ -148,16 +148,13 @@ def _box(
 def _polygon(
     points: Sequence[tuple[float, float]], size: tuple[int, int]
 ) -> tuple[_Slices, Bool[np.ndarray, "_h _w"]]:
-    """Pixels inside an outline, and those that it runs through."""
-    place = _clip(points, 0, size)
+    """Pixels whose centres are inside an outline, by the even-odd rule."""
+    place = _clip(points, 0.0, size)
     top, left = place[0].start, place[1].start
-    height, width = place[0].stop - top, place[1].stop - left
-    if not height or not width:
-        return place, np.zeros((height, width), bool)
-    picture = Image.new("1", (width, height))
-    # Pillow's coordinates are those of centres.
-    ImageDraw.Draw(picture).polygon([(x - 0.5 - left, y - 0.5 - top) for x, y in points], fill=1)
-    return place, np.array(picture, bool)
+    inside = np.zeros((place[0].stop - top, place[1].stop - left), np.uint8)
+    if inside.size:
+        outline.fill(inside, np.array(points, np.float64) - (left, top), 1)
+    return place, inside.view(bool)
 
 
 def _fill(point: tuple[float, float], marks: Marks) -> tuple[_Slices, Bool[np.ndarray, "_h _w"]]:
@@ -169,7 +166,7 @@ def _fill(point: tuple[float, float], marks: Marks) -> tuple[_Slices, Bool[np.nd
     if not (0 <= x < width and 0 <= y < height):
         raise StrokeError(f"points: ({point[0]:g}, {point[1]:g}) is not on the image")
     labels, _ = ndimage.label(marks == marks[y, x])
-    place: _Slices = ndimage.find_objects(labels == labels[y, x])[0]
+    place: _Slices = ndimage.find_objects((labels == labels[y, x]).view(np.int8))[0]
     return place, labels[place] == labels[y, x]
 
 

@@ -206,6 +206,8 @@ class Project:
     def rescan(self) -> None:
         """Look again which images there are; what was known of unchanged files stays."""
         with self.lock:
+            if self.folder is not None and not self.folder.is_dir():
+                return  # it may come back: a disk that was taken out
             found: dict[str, ImageEntry] = {}
             for path, name, uploaded in self._files():
                 entry = self._entry(path, name, uploaded)
@@ -216,7 +218,7 @@ class Project:
                     self._write("images.json", _Images(images=found))
 
     def _files(self) -> Iterator[tuple[Path, str, bool]]:
-        if self.folder is not None and self.folder.is_dir():
+        if self.folder is not None:
             for path in find_images(self.folder):
                 if not path.is_relative_to(self.place):
                     yield path, path.relative_to(self.folder).as_posix(), False
@@ -264,9 +266,11 @@ class Project:
         return entry
 
     def break_(self, image: str, error: Exception) -> None:
-        """Note that an image turned out to be broken."""
+        """Note that an image turned out to be broken; one that is gone may come back."""
         with self.lock:
             entry = self.entry(image)
+            if not self.path(image).is_file():
+                return
             entry.broken = plainly(error, self.path(image), entry.name)
             with suppress(FileError):
                 self._write("images.json", _Images(images=self.images))

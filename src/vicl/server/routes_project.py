@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from vicl.prompting.settings import PromptSettings
 from vicl.server.problems import Refusal
 from vicl.server.schemas import Ask, Asked, ProjectChange, ProjectState, Score, Trial
-from vicl.server.services import Services
+from vicl.server.services import Use
 from vicl.server.states import project_state
 from vicl.server.trying import estimate, try_engines
 
@@ -33,72 +33,78 @@ def check_match(given: str | None, revision: int) -> bool:
     return int(said) == revision
 
 
-def project_routes(services: Services) -> APIRouter:
-    """The routes."""
-    routes, project = APIRouter(tags=["project"]), services.project
+project_routes = APIRouter(tags=["project"])
 
-    @routes.get("/project")
-    def read_project() -> ProjectState:
-        """The project as a whole."""
-        return project_state(project)
 
-    @routes.patch("/project")
-    def change_project(change: ProjectChange, if_match: IfMatch = None) -> ProjectState:
-        """Change task, engine, classes or settings; an engine of null is the best for the task."""
-        with project.lock:
-            if not check_match(if_match, project.file.revision):
-                raise Refusal(
-                    409,
-                    "The project was changed elsewhere, perhaps in another tab.",
-                    project_state(project).model_dump(mode="json"),
-                )
-            changes = {name: getattr(change, name) for name in change.model_fields_set}
-            for name in ("task", "classes", "settings"):
-                if name in changes and changes[name] is None:
-                    del changes[name]
-            _check_change(changes)
-            project.change(**changes)
-        services.events.tell("project", revision=project.file.revision)
-        return project_state(project)
+@project_routes.get("/project")
+def read_project(services: Use) -> ProjectState:
+    """The project as a whole."""
+    project = services.project
+    return project_state(project)
 
-    @routes.post("/answers", status_code=202)
-    def start_answers(wish: Ask) -> Asked:
-        """Answer images by the present examples, the open one first; drops what waited before."""
-        if wish.scope == "open" and wish.image is None:
-            raise Refusal(422, "image: say which one is open.")
-        return Asked(total=services.answering.ask(wish.scope, wish.image))
 
-    @routes.delete("/answers", status_code=204)
-    def cancel_answers() -> Response:
-        """Drop what waits for an answer."""
-        services.answering.cancel()
-        return Response(status_code=204)
+@project_routes.patch("/project")
+def change_project(services: Use, change: ProjectChange, if_match: IfMatch = None) -> ProjectState:
+    """Change task, engine, classes or settings; an engine of null is the best for the task."""
+    project = services.project
+    with project.lock:
+        if not check_match(if_match, project.file.revision):
+            raise Refusal(
+                409,
+                "The project was changed elsewhere, perhaps in another tab.",
+                project_state(project).model_dump(mode="json"),
+            )
+        changes = {name: getattr(change, name) for name in change.model_fields_set}
+        for name in ("task", "classes", "settings"):
+            if name in changes and changes[name] is None:
+                del changes[name]
+        _check_change(changes)
+        project.change(**changes)
+    services.events.tell("project", revision=project.file.revision)
+    return project_state(project)
 
-    @routes.get("/events", response_class=StreamingResponse)
-    async def events() -> StreamingResponse:
-        """News as server-sent events: answers, progress, changes of the project, errors."""
-        return StreamingResponse(
-            services.events.listen(),
-            media_type="text/event-stream",
-            headers={"cache-control": "no-store"},
-        )
 
-    @routes.get("/score")
-    def score() -> Score:
-        """The expected score by leaving one example out, beside the Copy floor's."""
-        return services.answering.score()
+@project_routes.post("/answers", status_code=202)
+def start_answers(services: Use, wish: Ask) -> Asked:
+    """Answer images by the present examples, the open one first; drops what waited before."""
+    if wish.scope == "open" and wish.image is None:
+        raise Refusal(422, "image: say which one is open.")
+    return Asked(total=services.answering.ask(wish.scope, wish.image))
 
-    @routes.get("/engines/try")
-    def estimate_trial() -> Trial:
-        """How long trying all engines takes, roughly."""
-        return estimate(services)
 
-    @routes.post("/engines/try", status_code=202)
-    def begin_trial() -> Trial:
-        """Try all engines on the examples, by leaving one out; results come as events."""
-        return try_engines(services)
+@project_routes.delete("/answers", status_code=204)
+def cancel_answers(services: Use) -> Response:
+    """Drop what waits for an answer."""
+    services.answering.cancel()
+    return Response(status_code=204)
 
-    return routes
+
+@project_routes.get("/events", response_class=StreamingResponse)
+async def events(services: Use) -> StreamingResponse:
+    """News as server-sent events: answers, progress, changes of the project, errors."""
+    return StreamingResponse(
+        services.events.listen(),
+        media_type="text/event-stream",
+        headers={"cache-control": "no-store"},
+    )
+
+
+@project_routes.get("/score")
+def score(services: Use) -> Score:
+    """The expected score by leaving one example out, beside the Copy floor's."""
+    return services.answering.score()
+
+
+@project_routes.get("/engines/try")
+def estimate_trial(services: Use) -> Trial:
+    """How long trying all engines takes, roughly."""
+    return estimate(services)
+
+
+@project_routes.post("/engines/try", status_code=202)
+def begin_trial(services: Use) -> Trial:
+    """Try all engines on the examples, by leaving one out; results come as events."""
+    return try_engines(services)
 
 
 def _check_change(changes: dict[str, object]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, WithJsonSchema
+from starlette.datastructures import UploadFile
 
 Task = Literal["image", "segmentation", "edges", "colorization"]
 Status = Literal["open", "accepted", "skipped", "rejected", "nothing"]
@@ -12,6 +13,9 @@ Tool = Literal["brush", "box", "polygon", "lasso", "fill", "mask", "answer"]
 ExportFormat = Literal[
     "masks", "indexed", "per-class", "overlays", "coco", "coco-polygons", "yolo", "labelme"
 ]
+SentFile = Annotated[InstanceOf[UploadFile], WithJsonSchema({"type": "string", "format": "binary"})]
+"""A file of a form. What comes is Starlette's own class, and not FastAPI's below it."""
+
 Level = Annotated[int, Field(ge=0, le=255)]
 Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 Point = tuple[Coordinate, Coordinate]

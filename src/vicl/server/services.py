@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
 
 from vicl.server.answering import Answering, Device
 from vicl.server.candidates import Clicking
@@ -35,3 +38,13 @@ class Services:
         self.events.end()
         self.worker.end()
         self.project.close()
+
+
+def _of_request(request: Request) -> Services:
+    found = request.app.state.services
+    assert isinstance(found, Services)
+    return found
+
+
+Use = Annotated[Services, Depends(_of_request)]
+"""The services of the app that a route runs in."""
