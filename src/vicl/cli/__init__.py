@@ -21,6 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 def _commands() -> tuple[click.Command, ...]:
     """All commands; imported here, where Ctrl-C is heeded already."""
+    from vicl.cli.app import app
     from vicl.cli.ask import ask
     from vicl.cli.convert import convert
     from vicl.cli.demo import demo
@@ -35,7 +36,7 @@ def _commands() -> tuple[click.Command, ...]:
     from vicl.cli.train import train
 
     return (
-        *(predict, segment, ask, demo, train, evaluate, figures, generate),
+        *(predict, segment, app, ask, demo, train, evaluate, figures, generate),
         *(models, download, convert, doctor),
     )
 

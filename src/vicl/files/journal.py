@@ -21,6 +21,7 @@ class Journal:
     Args:
         path: The file; missing folders are made.
         resume: Go on after the lines that it has; else it is emptied.
+        durable: A line is on the disk, and not only with the system, before `append` returns.
 
     Attributes:
         path: The file.
@@ -30,8 +31,8 @@ class Journal:
         FileError: If it cannot be opened.
     """
 
-    def __init__(self, path: Path, *, resume: bool) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, resume: bool, durable: bool = False) -> None:
+        self.path, self._durable = path, durable
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._stream = io.FileIO(path, "a+")
@@ -54,13 +55,7 @@ class Journal:
 
     def read(self) -> list[bytes]:
         """Give the complete lines, without their line feeds."""
-        lines = self.path.read_bytes().split(b"\n")[:-1]
-        if lines:
-            try:  # after a power cut a file may end in zeros
-                json.loads(lines[-1])
-            except ValueError:
-                lines.pop()
-        return lines
+        return complete_lines(self.path)
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Append one line, or nothing: what an error or Ctrl-C cuts short is taken back.
@@ -73,6 +68,8 @@ class Journal:
         try:
             while line:  # an unbuffered stream may take a part only
                 line = line[self._stream.write(line) :]
+            if self._durable:
+                os.fsync(self._stream.fileno())
         except BaseException as error:
             with suppress(OSError):
                 self._stream.truncate(before)
@@ -86,3 +83,14 @@ class Journal:
     def close(self) -> None:
         """Close the file and leave it for a later run."""
         self._stream.close()
+
+
+def complete_lines(path: Path) -> list[bytes]:
+    """The complete lines of a journal, without their line feeds."""
+    lines = path.read_bytes().split(b"\n")[:-1]
+    if lines:
+        try:  # after a power cut a file may end in zeros
+            json.loads(lines[-1])
+        except ValueError:
+            lines.pop()
+    return lines

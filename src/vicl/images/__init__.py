@@ -26,6 +26,7 @@ from vicl.images.decoding import DEFAULT_LIMIT_PIXELS as DEFAULT_LIMIT_PIXELS
 from vicl.images.decoding import ImageError as ImageError
 from vicl.images.decoding import open_bytes as open_bytes
 from vicl.images.decoding import open_image as open_image
+from vicl.images.decoding import size_in_header as size_in_header
 from vicl.images.decoding import stored_turn as stored_turn
 from vicl.images.encoding import check_suffix as check_suffix
 from vicl.images.encoding import save_image as save_image

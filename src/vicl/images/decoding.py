@@ -216,6 +216,28 @@ def stored_turn(source: str | os.PathLike[str]) -> Image.Transpose | None:
             return None
 
 
+def size_in_header(
+    source: str | os.PathLike[str], *, limit_pixels: int = DEFAULT_LIMIT_PIXELS
+) -> Size:
+    """(height, width) of an image file, upright, by its header alone: its pixels may be damaged.
+
+    Raises:
+        ImageError: If there is no such plain file, it is no image of a listed format, or over the
+            limit.
+    """
+    name = display(source)
+    try:
+        stream = open_plain(source)
+    except FileError as error:
+        raise ImageError(str(error)) from error
+    with stream:
+        check_bytes(name, stream, limit_pixels)
+        with opened(stream, name, limit_pixels) as image:
+            width, height = image.size
+    turned = stored_turn(source) in _SIDEWAYS
+    return (width, height) if turned else (height, width)
+
+
 @contextlib.contextmanager
 def opened(
     stream: io.BufferedReader | io.BytesIO, name: str, limit_pixels: int

@@ -83,7 +83,7 @@ def _painted(example: Example, shapes: Shapes, task: Task, limit_pixels: int) ->
     _check_marked(task, shapes)
     assert isinstance(task, MarkedTask)
     picture, size = example.input, size_of(example.input, limit_pixels=limit_pixels)
-    shapes = _as_named(shapes, task.marks)
+    shapes = as_named(shapes, task.marks)
     found = paint(shapes, size, task.classes, limit_pixels=limit_pixels)
     if found.left_out:
         left_out, named = ", ".join(found.left_out), ", ".join(task.classes)
@@ -108,7 +108,7 @@ def _order(found: Sequence[Shapes]) -> tuple[str, ...]:
     return (*first, *sorted(shown - set(first)))
 
 
-def _as_named(shapes: Shapes, marks: Classes) -> Shapes:
+def as_named(shapes: Shapes, marks: Classes) -> Shapes:
     """Shapes by the user's names, where their own are numbers or nobody named any."""
     own = {shape.name for shape in shapes.shapes if shape.name is not None}
     if shapes.numbered:

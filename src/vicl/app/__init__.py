@@ -1,0 +1,1 @@
+"""The labelling app: the page, and what serves it."""

@@ -1,0 +1,175 @@
+// @ts-check
+/** The open image: its picture, marks and answer in the view, and the edits that tools commit. */
+import * as api from './api.js';
+import { Outbox } from './outbox.js';
+import { at, complain, note } from './parts.js';
+import { answerPicture, confidencePicture, marksPicture, values } from './pixels.js';
+import { colourOf, openItem, painting, state, update, updateItem, watch } from './state.js';
+
+/** @typedef {import('./types').Edit} Edit */
+/** @typedef {import('./types').Stroke} Stroke */
+
+/**
+ * @param {import('./canvas.js').View} view
+ * @param {ReturnType<typeof import('./side.js').sidePane>} side
+ * @param {() => void} changed an edit is saved: answer again, if live
+ */
+export function marking(view, side, changed) {
+  let leave = new AbortController();
+  /** @type {{index: Uint8Array, width: number} | null} Of a task of areas. */ let answer = null;
+  /** @type {ImageBitmap | null} The answer as it came. */ let answerBitmap = null;
+  /** @type {ImageBitmap | null} */ let sure = null;
+
+  const outbox = new Outbox({
+    saved(image, edits, edit) {
+      const example = edit.op !== 'stroke' || state.items.some((item) => item.example) ? {} : { example: true };
+      if (edit.op === 'take-answer' || 'example' in example) void setStatus(image, { example: true }).then(changed);
+      else changed();
+      updateItem({ id: image, marked: edits.undo > 0 || edit.op === 'stroke' || edit.op === 'take-answer' });
+      if (image !== state.open) return;
+      update({ edits: { ...(state.edits ?? { strokes: [] }), ...edits } });
+      if (!outbox.waiting(image).length) void loadMarks();
+    },
+    refused(image, edit, problem) {
+      note(problem.status === 409 ? 'Another tab changed this image meanwhile; here is its newer state. Look, then do it again.' : problem.message);
+      if (image === state.open) void loadEdits();
+    },
+    count: (unsent) => update({ unsent }),
+  });
+
+  /** @param {string} image @param {{status?: import('./types').Status, example?: boolean}} change */
+  async function setStatus(image, change) {
+    const revision = state.items.find((item) => item.id === image)?.revision ?? '*';
+    try {
+      const item = await api.putStatus(image, change, revision);
+      updateItem({ ...change, ...item, id: image });
+    } catch (problem) {
+      if (problem instanceof api.ApiError && problem.state) updateItem({ ...problem.state, id: image });
+      throw problem;
+    }
+  }
+
+  async function loadMarks() {
+    const id = state.open;
+    const signal = leave.signal;
+    if (!id) return;
+    try {
+      const bitmap = await api.marks(id, signal);
+      if (signal.aborted || outbox.waiting(id).length) return;
+      view.setMarks(bitmap && marksPicture(values(bitmap), bitmap.width, colourOf));
+    } catch (problem) {
+      if (!signal.aborted) complain(problem);
+    }
+  }
+
+  async function loadEdits() {
+    const id = state.open;
+    if (!id) return;
+    const edits = await api.edits(id);
+    if (id !== state.open) return;
+    outbox.revisions.set(id, edits.revision);
+    update({ edits });
+    await loadMarks();
+    for (const edit of outbox.waiting(id)) if (edit.op === 'stroke') view.drawStroke(edit, colourOf(edit.class ?? 0));
+  }
+
+  async function loadAnswer() {
+    const id = state.open;
+    const signal = leave.signal;
+    if (!id) return;
+    try {
+      const [bitmap, facts, confidence] = await Promise.all([
+        api.answer(id, 2048, signal), api.answerFacts(id).catch(() => null),
+        state.look === 'confidence' ? api.confidence(id, signal).catch(() => null) : null,
+      ]);
+      if (signal.aborted) return;
+      answerBitmap = bitmap;
+      answer = bitmap && painting() ? { index: values(bitmap), width: bitmap.width } : null;
+      sure = confidence;
+      update({ facts: bitmap ? facts : null });
+      layAnswer();
+    } catch (problem) {
+      if (!signal.aborted) complain(problem);
+    }
+  }
+
+  /** Lay the answer over the picture as the person wishes; an outdated one is dimmed. */
+  function layAnswer() {
+    const { look } = state;
+    const dim = openItem()?.stale ? 0.45 : 1;
+    const beside = look === 'side';
+    at('side').hidden = !beside;
+    view.container.parentElement?.classList.toggle('beside', beside);
+    /** @type {CanvasImageSource | null} */
+    let picture = null;
+    if (look === 'confidence') picture = sure && confidencePicture(values(sure), sure.width);
+    else if (look !== 'none' && answer) picture = answerPicture(answer.index, answer.width, colourOf, look === 'contours' ? 'outline' : 'fill');
+    else if (look !== 'none') picture = answerBitmap;
+    const opacity = dim * (look === 'contours' ? 1 : state.opacity);
+    view.setAnswer(beside ? null : picture, opacity);
+    side.show(beside ? picture : null, painting() ? opacity : 1);
+  }
+
+  /** @param {string} id */
+  async function open(id) {
+    leave.abort();
+    leave = new AbortController();
+    const { signal } = leave;
+    const item = state.items.find((one) => one.id === id);
+    answer = answerBitmap = sure = null;
+    view.show(null, item?.width || 1, item?.height || 1);
+    update({ open: id, edits: null, facts: null });
+    if (!item || item.broken) return;
+    try {
+      const bitmap = await api.picture(id, signal);
+      if (signal.aborted) return;
+      view.show(bitmap, item.width, item.height);
+      await Promise.all([loadEdits(), loadAnswer()]);
+    } catch (problem) {
+      if (!signal.aborted) complain(problem);
+    }
+  }
+
+  /** @param {Omit<Stroke, 'op' | 'key' | 'size'>} part */
+  function commit(part) {
+    if (!state.open) return;
+    /** @type {Stroke} */
+    const stroke = { op: 'stroke', key: crypto.randomUUID(), size: state.size, ...part, points: part.points.map(([x, y]) => [tenth(x), tenth(y)]) };
+    view.drawStroke(stroke, colourOf(stroke.class ?? 0));
+    send(stroke);
+  }
+
+  /** @param {'undo' | 'redo' | 'clear' | 'take-answer'} op */
+  const act = (op) => send({ op, key: crypto.randomUUID() });
+
+  /** @param {Edit} edit */
+  function send(edit) {
+    const item = openItem();
+    if (!item || item.broken) return;
+    outbox.add(item.id, edit);
+    if (item.answer_revision !== null) updateItem({ id: item.id, stale: true });
+  }
+
+  watch(['look'], () => (state.look === 'confidence' && !sure ? void loadAnswer() : layAnswer()));
+  watch(['opacity', 'items'], layAnswerOnce());
+  watch(['project'], () => {
+    layAnswer();
+    void loadMarks();
+  });
+
+  /** Lay again only where something about the answer differs. */
+  function layAnswerOnce() {
+    let last = '';
+    return () => {
+      const now = `${state.opacity} ${openItem()?.stale}`;
+      if (now === last) return;
+      last = now;
+      layAnswer();
+    };
+  }
+
+  return { open, commit, act, setStatus, loadAnswer, loadEdits, outbox };
+}
+
+/** @param {number} value */
+const tenth = (value) => Math.round(value * 10) / 10;

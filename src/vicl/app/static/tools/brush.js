@@ -1,0 +1,49 @@
+// @ts-check
+/** Brush and eraser: a line as thick as the brush, from where the pointer goes down to where it goes up. */
+import { css } from '../canvas.js';
+
+/** @typedef {import('../types').Point} Point */
+
+/** @param {import('../types').Bench} bench @param {boolean} erases @returns {import('../types').Tool} */
+export function brush(bench, erases) {
+  /** @type {Point[] | null} */
+  let points = null;
+  /** @type {any} */
+  let line = null;
+
+  function start(/** @type {Point} */ point) {
+    points = [point];
+    line = new Konva.Line({
+      points: [...point, ...point],
+      stroke: erases ? 'rgba(255,255,255,.65)' : bench.klass() ? css(bench.colour(), 0.69) : 'rgba(40,48,58,.6)',
+      strokeWidth: bench.size(), lineCap: 'round', lineJoin: 'round', perfectDrawEnabled: false,
+    });
+    bench.view.tool(line);
+  }
+
+  function stop() {
+    points = null;
+    bench.view.tool();
+  }
+
+  return {
+    down: start,
+    move(point) {
+      if (!points) return;
+      const [x, y] = points[points.length - 1];
+      // Steps below half a pixel of the image and of the screen say nothing.
+      if (Math.hypot(point[0] - x, point[1] - y) < 0.5 * Math.max(1, 1 / bench.view.scale)) return;
+      points.push(point);
+      line.points(points.flat());
+      line.getLayer().batchDraw();
+    },
+    up() {
+      if (!points) return;
+      const drawn = points;
+      stop();
+      bench.commit({ tool: 'brush', points: drawn, class: erases ? null : bench.klass() });
+    },
+    key: () => false,
+    cancel: stop,
+  };
+}

@@ -1,0 +1,76 @@
+"""The project and its images as the API tells of them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from vicl.server.project import VERSION, Project
+from vicl.server.prompts import PromptState, prompt_state
+from vicl.server.schemas import Counts, Engine, Item, ProjectState
+
+TASKS: Final = ("segmentation", "image", "edges", "colorization")
+
+
+def project_state(project: Project) -> ProjectState:
+    """The project as a whole."""
+    with project.lock:
+        file, state = project.file, prompt_state(project)
+        return ProjectState(
+            version=VERSION,
+            revision=file.revision,
+            folder="" if project.folder is None else str(project.folder),
+            task=file.task,
+            tasks=TASKS,
+            engine=file.engine,
+            engines=engines(file.engine),
+            classes=file.classes,
+            settings=file.settings,
+            counts=_counts(project, state),
+            prompt=None if state is None else state.key,
+        )
+
+
+def item(project: Project, image: str, state: PromptState | None) -> Item:
+    """An image; `state` is the project's prompt."""
+    entry, status, facts = project.entry(image), project.status(image), project.facts(image)
+    return Item(
+        id=image,
+        name=entry.name,
+        width=entry.width,
+        height=entry.height,
+        bytes=entry.bytes,
+        broken=entry.broken,
+        revision=status.revision,
+        status=status.status,
+        example=status.example,
+        marked=entry.broken is None and project.is_marked(image),
+        output=project.has_output(image),
+        confidence=None if facts is None else facts.confidence,
+        presence=None if facts is None else facts.presence,
+        answer_revision=None if facts is None else facts.prompt_revision,
+        stale=facts is not None and (state is None or facts.prompt_revision != state.key),
+    )
+
+
+def engines(chosen: str | None) -> tuple[Engine, ...]:
+    """The engines that come with the package, and the one that was chosen, whatever it is."""
+    from vicl.models.registry import ENGINES
+
+    listed = [Engine(name=row.name, what=row.use, ready=True) for row in ENGINES]
+    if chosen is not None and chosen not in {one.name for one in listed}:
+        listed.append(Engine(name=chosen, what="a model of yours", ready=True))
+    return tuple(listed)
+
+
+def _counts(project: Project, state: PromptState | None) -> Counts:
+    counts = Counts(images=len(project.images), examples=len(state.examples) if state else 0)
+    for image, entry in project.images.items():
+        if entry.broken is not None:
+            counts.broken += 1
+            continue
+        counts.marked += project.is_marked(image)
+        counts.answered += project.facts(image) is not None
+        status = project.status(image).status
+        if status != "open":
+            setattr(counts, status, getattr(counts, status) + 1)
+    return counts

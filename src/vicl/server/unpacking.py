@@ -1,0 +1,52 @@
+"""Files that were sent, those inside a zip among them; a zip may come from a stranger."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+from vicl.server.problems import Refusal
+from vicl.server.project import safe_name
+
+_MOST_FILES: Final = 10_000
+_MOST_BYTES: Final = 1 << 30
+"""Of all that a zip holds, unpacked."""
+
+
+def unpacked(name: str, stream: BinaryIO) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of a file, or of each in a zip; no name in it is used as a path.
+
+    Raises:
+        Refusal: If a zip is damaged, or holds too much.
+    """
+    if not name.lower().endswith(".zip"):
+        yield name, stream.read()
+        return
+    shown = safe_name(name)
+    left = _MOST_BYTES
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            entries = archive.infolist()
+            if len(entries) > _MOST_FILES:
+                raise Refusal(413, f"{shown}: holds more than {_MOST_FILES} files.")
+            for entry in entries:
+                if entry.is_dir():
+                    continue
+                with archive.open(entry) as packed:
+                    data = packed.read(left + 1)
+                left -= len(data)
+                if left < 0:
+                    raise Refusal(413, f"{shown}: holds more than {_MOST_BYTES >> 20} MiB.")
+                yield entry.filename, data
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        ValueError,
+        RuntimeError,  # an encrypted entry
+        NotImplementedError,  # an unknown compression
+    ) as error:
+        raise Refusal(422, f"{shown}: cannot be unpacked ({error}); pack it anew.") from error

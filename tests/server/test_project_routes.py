@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.server.conftest import ANY, Page, draw_folder, open_page, scene
+
+from vicl.files import FileError
+from vicl.server.project import Project, safe_name
+
+
+def test_a_project_tells_of_its_folder(page: Page) -> None:
+    state = page.client.get("/v1/project").json()
+    assert state["task"] == "segmentation"
+    assert state["engine"] == "copy"
+    assert state["counts"] == {
+        "images": 4, "broken": 1, "marked": 0, "examples": 0, "answered": 0,
+        "accepted": 0, "skipped": 0, "rejected": 0, "nothing": 0,
+    }  # fmt: skip
+    assert {"matching", "copy"} <= {engine["name"] for engine in state["engines"]}
+    assert state["prompt"] is None
+
+
+def test_images_are_listed_by_name_and_in_pages(page: Page) -> None:
+    whole = page.client.get("/v1/images").json()
+    assert [one["name"] for one in whole["items"]] == [
+        "below/p3.png", "broken.jpg", "p1.png", "p2.png",
+    ]  # fmt: skip
+    assert (whole["items"][2]["width"], whole["items"][2]["height"]) == (60, 40)
+    assert "broken.jpg" in whole["items"][1]["broken"]
+    part = page.client.get("/v1/images?offset=2&limit=1").json()
+    assert part["total"] == 4
+    assert [one["name"] for one in part["items"]] == ["p1.png"]
+
+
+def test_a_file_that_comes_later_is_listed(page: Page) -> None:
+    scene(9).save(page.folder / "p9.png")
+    assert page.client.get("/v1/images").json()["total"] == 5
+
+
+def test_two_tabs_do_not_overwrite_each_other(page: Page) -> None:
+    revision = page.client.get("/v1/project").json()["revision"]
+    first = page.client.patch(
+        "/v1/project", json={"task": "image"}, headers={"If-Match": str(revision)}
+    )
+    assert first.json()["revision"] == revision + 1
+    second = page.client.patch(
+        "/v1/project", json={"task": "edges"}, headers={"If-Match": f'"{revision}"'}
+    )
+    assert second.status_code == 409
+    assert second.headers["content-type"] == "application/problem+json"
+    assert second.json()["state"]["task"] == "image"
+    missing = page.client.patch("/v1/project", json={"task": "edges"})
+    assert missing.status_code == 428
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"engine": "none"}, "expected one of matching"),
+        ({"settings": {"speed": 2}}, "no such setting"),
+        ({"settings": {"tile": 3}}, "tile"),
+        ({"classes": []}, "classes"),
+        ({"classes": [{"id": 300, "name": "a", "colour": [0, 0, 0]}]}, "at most 254"),
+        ({"classes": [{"id": 1, "name": "a", "colour": [0, 0, 0]}] * 2}, "stands twice"),
+        ({"task": "poetry"}, "task"),
+        ({"colour": 1}, "no key that is known"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_words(still: Page, change: object, said: str) -> None:
+    reply = still.client.patch("/v1/project", json=change, headers=ANY)
+    assert reply.status_code == 422
+    assert said in reply.json()["detail"]
+
+
+def test_a_project_goes_on_where_it_was_left(tmp_path: Path) -> None:
+    folder = draw_folder(tmp_path / "photos")
+    page = open_page(folder)
+    with page.client:
+        page.change(task="image")
+        page.status(page.id("p1.png"), status="accepted")
+    again = open_page(folder)
+    with again.client:
+        assert again.client.get("/v1/project").json()["task"] == "image"
+        assert again.client.get("/v1/project").json()["counts"]["accepted"] == 1
+
+
+def test_a_moved_project_finds_its_photographs(tmp_path: Path) -> None:
+    folder = draw_folder(tmp_path / "photos")
+    page = open_page(folder)
+    with page.client:
+        page.change(task="image")
+        image = page.id("p1.png")
+    moved = folder.rename(tmp_path / "elsewhere")
+    project = Project(moved / "vicl-project")
+    assert project.folder == moved
+    assert image in project.images
+    project.close()
+
+
+def test_two_servers_do_not_share_a_project(page: Page) -> None:
+    with pytest.raises(FileError, match="is open in another vicl app"):
+        Project(page.project.place, page.folder)
+
+
+def test_a_damaged_project_says_which_file(tmp_path: Path) -> None:
+    (tmp_path / "project.json").write_text('{"version": 1, "task": 3}')
+    with pytest.raises(FileError, match=r"project\.json: is damaged: task"):
+        Project(tmp_path)
+    (tmp_path / "project.json").write_text('{"version": 99}')
+    with pytest.raises(FileError, match="newer vicl"):
+        Project(tmp_path)
+
+
+def test_a_folder_that_disappears_is_told_of_and_comes_back(page: Page, tmp_path: Path) -> None:
+    image = page.id("p1.png")
+    away = page.folder.rename(tmp_path / "away")
+    reply = page.client.get(f"/v1/images/{image}/thumbnail")
+    assert reply.status_code == 409
+    assert "p1.png" in reply.json()["detail"]
+    assert page.client.get("/v1/images").json()["total"] == 4
+    away.rename(page.folder)
+    assert page.client.get(f"/v1/images/{image}/thumbnail").status_code == 200
+
+
+def test_uploads_are_kept_under_safe_names(page: Page) -> None:
+    path = page.folder.parent / "new.png"
+    scene(7).save(path)
+    good = path.read_bytes()
+    reply = page.client.post(
+        "/v1/images",
+        files=[
+            ("files", ("../../evil?.png", good)),
+            ("files", ("text.png", b"no image")),
+            ("files", ("evil_.png", good[:-30])),
+        ],
+    )
+    items = reply.json()["items"]
+    assert [one["name"] for one in items] == ["evil_.png", "text.png", "evil_.png"]
+    assert [one["broken"] is None for one in items] == [True, False, False]
+    assert [p.name for p in (page.project.place / "uploads").iterdir()] == ["evil_.png"]
+    assert page.client.get(f"/v1/images/{items[0]['id']}/picture").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("a.png", "a.png"), ("../../etc/passwd", "passwd"), ("c:\\x\\b.jpg", "b.jpg"),
+        ("..", "image"), ("", "image"), ("\0.png", "_.png"), (".hidden", "hidden"),
+    ],
+)  # fmt: skip
+def test_safe_names(name: str, safe: str) -> None:
+    assert safe_name(name) == safe
+
+
+def test_files_of_a_project_are_readable(page: Page) -> None:
+    image = page.id("p1.png")
+    page.teach(image)
+    below = page.project.place / "images" / image
+    page.wait(lambda: (below / "marks.png").is_file())
+    lines = (below / "strokes.jsonl").read_text().splitlines()
+    assert json.loads(lines[0]) == {
+        "op": "stroke", "class": 0, "tool": "box", "points": [[0, 0], [60, 40]], "size": 6,
+    }  # fmt: skip
+    assert json.loads((page.project.place / "project.json").read_text())["folder"] == ".."
+
+
+def test_the_description_names_every_route(page: Page) -> None:
+    described = page.client.get("/v1/openapi.json").json()
+    assert len(described["paths"]) >= 20
+    for path, methods in described["paths"].items():
+        for method in methods.values():
+            assert method["summary"], path
+            assert "422" in method["responses"], path
