@@ -36,7 +36,15 @@ def test_an_export_is_what_vicl_predict_writes(page: Page, tmp_path: Path) -> No
         out = tmp_path / name
         more = ["--overlay"] if format == "png" else []
         done = vicl(
-            "predict", str(photos), "--prompt", str(prompt), "--format", format, "-o", f"{out}/", *more
+            "predict",
+            str(photos),
+            "--prompt",
+            str(prompt),
+            "--format",
+            format,
+            "-o",
+            f"{out}/",
+            *more,
         )
         assert done.exit_code == 0, done.output
         files = {
