@@ -1,10 +1,9 @@
 from __future__ import annotations
 
+import http.client
 import json
-import signal
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -60,23 +59,26 @@ def test_the_names_of_a_server() -> None:
 def test_a_kill_loses_no_committed_stroke(tmp_path: Path) -> None:
     folder = draw_folder(tmp_path / "photos")
     command = [sys.executable, "-m", "vicl", "app", str(folder), "--no-browser", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        address = server.stdout.readline().strip()
-        listed = json.loads(urllib.request.urlopen(f"{address}v1/images").read())
-        image = next(one["id"] for one in listed["items"] if one["name"] == "p1.png")
-        for number in range(20):
-            stroke = {
-                "op": "stroke", "class": 1, "tool": "box",
-                "points": [[number, 0], [number + 1, 9]],
-            }  # fmt: skip
-            request = urllib.request.Request(
-                f"{address}v1/images/{image}/edits",
-                data=json.dumps(stroke).encode(),
-                headers={"Content-Type": "application/json", "If-Match": str(number)},
-            )
-            assert json.loads(urllib.request.urlopen(request).read())["revision"] == number + 1
-        server.send_signal(signal.SIGKILL)
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    with server.stdout as said:
+        try:
+            port = int(said.readline().rsplit(":", 1)[1].strip(" /\n"))
+            talk = http.client.HTTPConnection("localhost", port, timeout=30)
+            talk.request("GET", "/v1/images")
+            listed = json.loads(talk.getresponse().read())["items"]
+            image = next(one["id"] for one in listed if one["name"] == "p1.png")
+            for number in range(20):
+                points = [[number, 0], [number + 1, 9]]
+                stroke = {"op": "stroke", "class": 1, "tool": "box", "points": points}
+                headers = {"Content-Type": "application/json", "If-Match": str(number)}
+                path = f"/v1/images/{image}/edits"
+                talk.request("POST", path, json.dumps(stroke), headers)
+                assert json.loads(talk.getresponse().read())["revision"] == number + 1
+            talk.close()
+        finally:
+            server.kill()  # as a power cut would: nothing is tidied up
+            server.wait()
     project = Project(folder / "vicl-project", folder)
     assert project.edits(image).revision == 20
     assert (project.edits(image).marks == 1).sum() == 20 * 9

@@ -102,6 +102,7 @@ def _serve(folder: Path | None, given: dict[str, Any]) -> None:
             f"--port: {given['port']} on {host} cannot be had, another program may have it; give "
             "another, or 0 for any that is free"
         ) from error
+    bound.listen()  # who opens the address that is printed waits, and is not refused
     port = bound.getsockname()[1]
     shown = "localhost" if is_loopback(host) or host in _ANY else host
     address = f"http://{shown}:{port}/" + ("" if token is None else f"?token={token}")
