@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("fastapi")
+
 from tests.cli.test_cli import vicl
-from tests.server.conftest import draw_folder
+from tests.server.pages import draw_folder
 
 from vicl.cli.app import _names
 from vicl.server.project import Project

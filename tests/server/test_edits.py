@@ -5,7 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.server.conftest import ANY, Page, packed
+
+pytest.importorskip("fastapi")
+
+from tests.server.pages import ANY, Page, packed
 
 from vicl.files import FileError
 from vicl.server.edits import ImageEdits

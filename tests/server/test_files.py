@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+pytest.importorskip("fastapi")
+
 from tests.cli.test_cli import vicl
-from tests.server.conftest import Page, draw_folder, open_page
+from tests.server.pages import Page, draw_folder, open_page
 
 from vicl.server.schemas import ExportFormat
 

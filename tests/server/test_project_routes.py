@@ -4,7 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.server.conftest import ANY, Page, draw_folder, open_page, scene
+
+pytest.importorskip("fastapi")
+
+from tests.server.pages import ANY, Page, draw_folder, open_page, scene
 
 from vicl.files import FileError
 from vicl.server.project import Project, safe_name
