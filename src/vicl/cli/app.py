@@ -100,8 +100,8 @@ def _serve(folder: Path | None, given: dict[str, Any]) -> None:
     except OSError as error:
         services.end()
         raise ValueError(
-            f"--port: {given['port']} on {host} cannot be had ({reason(error)}); give another, or 0 "
-            "for any that is free"
+            f"--port: {given['port']} on {host} cannot be had ({reason(error)}); give another, "
+            "or 0 for any that is free"
         ) from error
     bound.listen()  # who opens the address that is printed waits, and is not refused
     port = bound.getsockname()[1]
