@@ -128,6 +128,18 @@ def test_a_folder_that_disappears_is_told_of_and_comes_back(page: Page, tmp_path
     assert page.client.get(f"/v1/images/{image}/thumbnail").status_code == 200
 
 
+def test_a_thumbnail_is_sent_again_only_if_its_file_changed(page: Page) -> None:
+    where = f"/v1/images/{page.id('p1.png')}/thumbnail"
+    first = page.client.get(where)
+    tag = {"If-None-Match": first.headers["etag"]}
+    assert page.client.get(where, headers=tag).status_code == 304
+    scene(8).save(page.folder / "p1.png")
+    page.client.get("/v1/images")
+    again = page.client.get(where, headers=tag)
+    assert again.status_code == 200
+    assert again.content != first.content
+
+
 def test_a_name_that_is_no_text_is_told_of(page: Page) -> None:
     odd = os.fsdecode(os.fsencode(page.folder) + b"/p\xff.png")
     scene(5).save(odd)
