@@ -14,7 +14,7 @@ from PIL import Image
 
 pytest.importorskip("fastapi")
 
-from tests.server.conftest import ANY, Page, draw_folder, open_page, packed
+from tests.server.pages import ANY, Page, draw_folder, open_page, packed
 
 from vicl.app.factory import STATIC
 from vicl.server.security import Guard, is_loopback

@@ -6,11 +6,15 @@ import io
 import json
 import threading
 from concurrent.futures import CancelledError
+from functools import partial
 
 import numpy as np
 import pytest
 from PIL import Image
-from tests.server.conftest import ANY, Page
+
+pytest.importorskip("fastapi")
+
+from tests.server.pages import ANY, Page
 
 from vicl.engine import Candidates
 from vicl.segmenters.encoded import EncodedImage
@@ -214,16 +218,18 @@ def test_a_newer_question_drops_the_older(page: Page) -> None:
 
 
 def test_what_is_more_urgent_goes_first() -> None:
-    worker, order = Worker(), []
+    worker = Worker()
+    order: list[Urgency] = []
     go_on = threading.Event()
     first = worker.submit(Urgency.CLICK, lambda: go_on.wait(10))
     done = [
-        worker.submit(urgency, lambda urgency=urgency: order.append(urgency))
+        worker.submit(urgency, partial(order.append, urgency))
         for urgency in (Urgency.LATER, Urgency.OTHERS, Urgency.OPEN, Urgency.CLICK)
     ]
     failing = worker.submit(Urgency.LATER, lambda: 1 / 0)
     go_on.set()
-    for one in (first, *done):
+    first.result(10)
+    for one in done:
         one.result(10)
     assert order == sorted(order)
     with pytest.raises(ZeroDivisionError):

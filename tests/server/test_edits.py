@@ -5,7 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.server.conftest import ANY, Page, packed
+
+pytest.importorskip("fastapi")
+
+from tests.server.pages import ANY, Page, packed
 
 from vicl.files import FileError
 from vicl.server.edits import ImageEdits
@@ -102,6 +105,13 @@ def test_what_is_off_the_image_marks_nothing() -> None:
 def test_strokes_that_cannot_be_drawn(bad: Stroke, said: str) -> None:
     with pytest.raises(StrokeError, match=said):
         draw(blank((6, 6)), bad)
+
+
+def test_a_brush_does_not_work_for_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vicl.server.marks._MOST_WORK", 1000)
+    draw(blank((30, 40)), stroke("brush", [[5, 5], [9, 9]], size=7))
+    with pytest.raises(StrokeError, match="make it in parts"):
+        draw(blank((30, 40)), stroke("brush", [[5, 5], [30, 20]] * 50, size=20))
 
 
 def test_undo_goes_across_tools_and_redo_back(tmp_path: Path) -> None:

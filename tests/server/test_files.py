@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+pytest.importorskip("fastapi")
+
 from tests.cli.test_cli import vicl
-from tests.server.conftest import Page, draw_folder, open_page
+from tests.server.pages import Page, draw_folder, open_page
 
 from vicl.server.schemas import ExportFormat
 
@@ -36,7 +39,15 @@ def test_an_export_is_what_vicl_predict_writes(page: Page, tmp_path: Path) -> No
         out = tmp_path / name
         more = ["--overlay"] if format == "png" else []
         done = vicl(
-            "predict", str(photos), "--prompt", str(prompt), "--format", format, "-o", f"{out}/", *more
+            "predict",
+            str(photos),
+            "--prompt",
+            str(prompt),
+            "--format",
+            format,
+            "-o",
+            f"{out}/",
+            *more,
         )
         assert done.exit_code == 0, done.output
         files = {

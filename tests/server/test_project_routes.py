@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
-from tests.server.conftest import ANY, Page, draw_folder, open_page, scene
+
+pytest.importorskip("fastapi")
+
+from tests.server.pages import ANY, Page, draw_folder, open_page, scene
 
 from vicl.files import FileError
 from vicl.server.project import Project, safe_name
@@ -122,6 +126,35 @@ def test_a_folder_that_disappears_is_told_of_and_comes_back(page: Page, tmp_path
     assert page.client.get("/v1/images").json()["total"] == 4
     away.rename(page.folder)
     assert page.client.get(f"/v1/images/{image}/thumbnail").status_code == 200
+
+
+def test_a_thumbnail_is_sent_again_only_if_its_file_changed(page: Page) -> None:
+    where = f"/v1/images/{page.id('p1.png')}/thumbnail"
+    first = page.client.get(where)
+    tag = {"If-None-Match": first.headers["etag"]}
+    assert page.client.get(where, headers=tag).status_code == 304
+    scene(8).save(page.folder / "p1.png")
+    page.client.get("/v1/images")
+    again = page.client.get(where, headers=tag)
+    assert again.status_code == 200
+    assert again.content != first.content
+
+
+def test_a_name_that_is_no_text_is_told_of(page: Page) -> None:
+    odd = os.fsdecode(os.fsencode(page.folder) + b"/p\xff.png")
+    scene(5).save(odd)
+    (item,) = [one for one in page.client.get("/v1/images").json()["items"] if "xff" in one["name"]]
+    assert "rename the file" in item["broken"]
+    assert page.client.get(f"/v1/images/{item['id']}/thumbnail").status_code == 409
+
+
+def test_a_project_is_opened_again_by_itself(tmp_path: Path) -> None:
+    folder = draw_folder(tmp_path / "photos")
+    Project(tmp_path / "kept", folder).close()
+    again = Project(tmp_path / "kept")
+    assert again.folder == folder.resolve()
+    assert len(again.images) == 4
+    again.close()
 
 
 def test_uploads_are_kept_under_safe_names(page: Page) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 import webbrowser
 from pathlib import Path
 from types import FrameType
@@ -12,7 +13,7 @@ import click
 
 from vicl.cli.failing import failing
 from vicl.cli.options import DEBUG, DEVICE, PATH, examples, flag, number, options, path, text
-from vicl.files import display
+from vicl.files import display, reason
 
 
 @click.command(
@@ -95,15 +96,18 @@ def _serve(folder: Path | None, given: dict[str, Any]) -> None:
 
     server = Server(listener)
     try:
-        bound = listener.bind_socket()
-    except SystemExit as error:
+        bound = _bound(host, given["port"])
+    except OSError as error:
         services.end()
         raise ValueError(
-            f"--port: {given['port']} on {host} cannot be had, another program may have it; give "
-            "another, or 0 for any that is free"
+            f"--port: {given['port']} on {host} cannot be had ({reason(error)}); give another, "
+            "or 0 for any that is free"
         ) from error
+    bound.listen()  # who opens the address that is printed waits, and is not refused
     port = bound.getsockname()[1]
-    shown = "localhost" if is_loopback(host) or host in _ANY else host
+    shown = f"[{host}]" if ":" in host else host
+    if host in ("127.0.0.1", *_ANY):
+        shown = "localhost"
     address = f"http://{shown}:{port}/" + ("" if token is None else f"?token={token}")
     click.echo(
         f"{len(project.images)} images of {display(folder or place)}; project: {display(place)}",
@@ -115,6 +119,18 @@ def _serve(folder: Path | None, given: dict[str, Any]) -> None:
     server.run(sockets=[bound])
 
 
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket that is bound, and closed where it cannot be."""
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
 _ANY = ("0.0.0.0", "::")
 
 
@@ -122,8 +138,6 @@ def _names(host: str) -> tuple[str, ...]:
     """The names by which a server that listens there may be called."""
     if host not in _ANY:
         return (host.lower(),)
-    import socket
-
     name = socket.gethostname().lower()
     try:
         addresses = {str(info[4][0]) for info in socket.getaddrinfo(name, None)}

@@ -19,6 +19,9 @@ from vicl.images import open_bytes
 from vicl.server.schemas import Stroke
 from vicl.tasks.boxes import mask_box
 
+_MOST_WORK: Final = 1 << 29
+"""Pixels that a brush may be compared with, over all its steps: a few seconds' work."""
+
 UNKNOWN: Final = 255
 """Of a pixel of which nobody said what it is; 0 is the ground, other values are classes."""
 
@@ -110,10 +113,14 @@ def _brush(
     top, left = place[0].start, place[1].start
     inside = np.zeros((place[0].stop - top, place[1].stop - left), bool)
     ends = list(zip(points, points[1:] or points, strict=False))
+    work = 0
     for (x0, y0), (x1, y1) in ends:
         near = _clip([(x0, y0), (x1, y1)], radius, size)
         if near[0].start == near[0].stop or near[1].start == near[1].stop:
             continue
+        work += (near[0].stop - near[0].start) * (near[1].stop - near[1].start)
+        if work > _MOST_WORK:
+            raise StrokeError("The stroke is too long for a brush of this size; make it in parts.")
         y = np.arange(near[0].start, near[0].stop)[:, None] + 0.5 - y0
         x = np.arange(near[1].start, near[1].stop)[None] + 0.5 - x0
         dx, dy = x1 - x0, y1 - y0

@@ -123,8 +123,10 @@ class Project:
         self._revisions: dict[str, int] = {}
         self._marked: dict[str, tuple[int, bool]] = {}
         self.rescan()
-        if folder is not None and self.file.folder is None:
+        if folder is not None and self.file.folder != self._relative(self.folder):
             self.file.folder = self._relative(self.folder)
+            with suppress(FileError):  # a folder that is only looked at
+                self._write("project.json", self.file)
 
     def close(self) -> None:
         """Close the logs, and let another vicl open it."""
@@ -228,6 +230,10 @@ class Project:
                 yield path, path.relative_to(uploads).as_posix(), True
 
     def _entry(self, path: Path, name: str, uploaded: bool) -> ImageEntry:
+        if not _is_text(name):
+            shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            why = f"{shown}: its name is no text in UTF-8; rename the file"
+            return ImageEntry(name=shown, uploaded=uploaded, broken=why)
         try:
             about = path.stat()
         except OSError as error:
@@ -422,6 +428,14 @@ def image_id(name: str, *, uploaded: bool) -> str:
     """A short name for an image that is safe in addresses and as a folder."""
     where = "uploads/" if uploaded else "folder/"
     return hashlib.sha256((where + name).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def safe_name(name: str) -> str:

@@ -80,16 +80,20 @@ def add_images(services: Use, files: Annotated[list[SentFile], File(max_length=1
 picture_routes = APIRouter(prefix="/images/{image}", tags=["pictures"])
 
 
-def _seen(services: Services, image: str, longest: int) -> Response:
+def _seen(services: Services, request: Request, image: str, longest: int) -> Response:
     project = services.project
-    project.whole(image)
+    entry = project.whole(image)
+    tag = f'"{entry.stamp:x}-{entry.bytes:x}-{longest}"'
+    headers = {"cache-control": "no-cache", "etag": tag}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
     try:
         data = pictures.as_jpeg(project.path(image), longest)
     except ImageError as error:
         project.break_(image, error)
         named = plainly(error, project.path(image), project.entry(image).name)
         raise Refusal(409, named) from error
-    return Response(data, media_type="image/jpeg", headers={"cache-control": "no-cache"})
+    return Response(data, media_type="image/jpeg", headers=headers)
 
 
 def _stored(services: Services, image: str, name: str, why: str, longest: int | None) -> Response:
@@ -101,15 +105,15 @@ def _stored(services: Services, image: str, name: str, why: str, longest: int | 
 
 
 @picture_routes.get("/thumbnail", response_class=Response)
-def thumbnail(services: Use, image: str) -> Response:
+def thumbnail(services: Use, request: Request, image: str) -> Response:
     """A JPEG, no side longer than 256 pixels."""
-    return _seen(services, image, pictures.THUMBNAIL)
+    return _seen(services, request, image, pictures.THUMBNAIL)
 
 
 @picture_routes.get("/picture", response_class=Response)
-def picture(services: Use, image: str, longest: Longest = 2048) -> Response:
+def picture(services: Use, request: Request, image: str, longest: Longest = 2048) -> Response:
     """The image as browsers read it, whatever the file is."""
-    return _seen(services, image, longest or 2048)
+    return _seen(services, request, image, longest or 2048)
 
 
 @picture_routes.get("/marks", response_class=Response)
