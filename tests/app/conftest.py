@@ -33,8 +33,9 @@ def scene(path: Path, discs: int, *, size: tuple[int, int] = (320, 240)) -> Path
         draw.line([(x, 0), (width - x, height)], fill=(60, 105, 52), width=max(width // 200, 1))
     radius = height // 6
     for disc in range(discs):
-        x, y = (0.25 + 0.25 * disc) * width, (0.35 + 0.2 * (disc % 2)) * height
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=(225, 120, 30))
+        left, top = (0.25 + 0.25 * disc) * width, (0.35 + 0.2 * (disc % 2)) * height
+        box = (left - radius, top - radius, left + radius, top + radius)
+        draw.ellipse(box, fill=(225, 120, 30))
     image.save(path)
     return path
 

@@ -128,7 +128,7 @@ def test_many_examples_are_asked_with_once(
     engine: Matching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     twice: list[bool] = []
-    answer = engine_module.answer_class
+    answer = answer_class
 
     def asking(*parts: object, **how: bool) -> object:
         twice.append(how["twice"])

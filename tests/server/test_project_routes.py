@@ -11,7 +11,8 @@ pytest.importorskip("fastapi")
 from tests.server.pages import ANY, Page, draw_folder, open_page, scene
 
 from vicl.files import FileError
-from vicl.server.project import Project, safe_name
+from vicl.server.names import safe_name
+from vicl.server.project import Project
 
 
 def test_a_project_tells_of_its_folder(page: Page) -> None:

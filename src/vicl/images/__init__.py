@@ -26,8 +26,6 @@ from vicl.images.decoding import DEFAULT_LIMIT_PIXELS as DEFAULT_LIMIT_PIXELS
 from vicl.images.decoding import ImageError as ImageError
 from vicl.images.decoding import open_bytes as open_bytes
 from vicl.images.decoding import open_image as open_image
-from vicl.images.decoding import size_in_header as size_in_header
-from vicl.images.decoding import stored_turn as stored_turn
 from vicl.images.encoding import check_suffix as check_suffix
 from vicl.images.encoding import save_image as save_image
 from vicl.images.finding import IMAGE_SUFFIXES as IMAGE_SUFFIXES
@@ -36,5 +34,7 @@ from vicl.images.fingerprint import fingerprint as fingerprint
 from vicl.images.frames import Frame as Frame
 from vicl.images.frames import count_frames as count_frames
 from vicl.images.frames import open_frames as open_frames
+from vicl.images.headers import size_in_header as size_in_header
+from vicl.images.headers import stored_turn as stored_turn
 from vicl.images.modes import shared_white as shared_white
 from vicl.images.modes import to_rgb as to_rgb

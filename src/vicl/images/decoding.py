@@ -61,8 +61,8 @@ log = logging.getLogger(__name__)
 _SHALLOW: Final = 64
 """Of 255: what 14 bits and fewer reach, kept in the lower part of 16."""
 
-_ORIENTATION: Final = 0x0112
-_ROTATIONS: Final = {
+ORIENTATION: Final = 0x0112
+ROTATIONS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -71,7 +71,7 @@ _ROTATIONS: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SIDEWAYS: Final = frozenset(_ROTATIONS[key] for key in (5, 6, 7, 8))
+SIDEWAYS: Final = frozenset(ROTATIONS[key] for key in (5, 6, 7, 8))
 _SPARE: Final = 2
 """Times the size needed that a JPEG is decoded to at least: what Pillow's thumbnails take too."""
 _EXIF_KEYS: Final = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
@@ -192,52 +192,6 @@ def open_bytes(data: bytes, name: str, *, limit_pixels: int = DEFAULT_LIMIT_PIXE
     return _read(io.BytesIO(data), name, limit_pixels)[0]
 
 
-def stored_turn(source: str | os.PathLike[str]) -> Image.Transpose | None:
-    """Say how :func:`open_image` turns a file upright, by its EXIF orientation.
-
-    Args:
-        source: The path of an image that opens.
-
-    Returns:
-        Pillow's operation; None where the file is stored upright, or its EXIF data are damaged.
-
-    Raises:
-        ImageError: If there is no such plain file.
-    """
-    try:
-        stream = open_plain(source)
-    except FileError as error:
-        raise ImageError(str(error)) from error
-    with stream, quiet_pillow():
-        try:
-            image: Image.Image = Image.open(stream, formats=FORMATS)
-            return _ROTATIONS.get(image.getexif().get(_ORIENTATION, 1))
-        except PARSER_ERRORS:
-            return None
-
-
-def size_in_header(
-    source: str | os.PathLike[str], *, limit_pixels: int = DEFAULT_LIMIT_PIXELS
-) -> Size:
-    """(height, width) of an image file, upright, by its header alone: its pixels may be damaged.
-
-    Raises:
-        ImageError: If there is no such plain file, it is no image of a listed format, or over the
-            limit.
-    """
-    name = display(source)
-    try:
-        stream = open_plain(source)
-    except FileError as error:
-        raise ImageError(str(error)) from error
-    with stream:
-        check_bytes(name, stream, limit_pixels)
-        with opened(stream, name, limit_pixels) as image:
-            width, height = image.size
-    turned = stored_turn(source) in _SIDEWAYS
-    return (width, height) if turned else (height, width)
-
-
 @contextlib.contextmanager
 def opened(
     stream: io.BufferedReader | io.BytesIO, name: str, limit_pixels: int
@@ -291,7 +245,7 @@ def _read(
 def _is_turned(image: Image.Image) -> bool:
     """Whether an image that was decoded lies on its side as it is stored."""
     try:
-        return _ROTATIONS.get(image.getexif().get(_ORIENTATION, 1)) in _SIDEWAYS
+        return ROTATIONS.get(image.getexif().get(ORIENTATION, 1)) in SIDEWAYS
     except PARSER_ERRORS:
         return False
 
@@ -369,7 +323,7 @@ def decode(image: Image.Image, name: str, limit_pixels: int) -> Image.Image:
     except PARSER_ERRORS as error:
         raise damaged(name, getattr(image, "format", None) or "image", error) from error
     try:
-        rotation = _ROTATIONS.get(image.getexif().get(_ORIENTATION, 1))
+        rotation = ROTATIONS.get(image.getexif().get(ORIENTATION, 1))
     except PARSER_ERRORS:
         return image
     if rotation is None:

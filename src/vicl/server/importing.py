@@ -19,8 +19,9 @@ from vicl.images import DEFAULT_LIMIT_PIXELS, to_pil, to_tensor
 from vicl.prompting.annotated import as_named
 from vicl.prompting.prompt_file import SavedPrompt, load_prompt
 from vicl.server.marks import UNKNOWN, Marks
+from vicl.server.names import safe_name
 from vicl.server.problems import Refusal
-from vicl.server.project import Project, png, safe_name
+from vicl.server.project import Project, png
 from vicl.server.prompts import as_ids
 from vicl.server.schemas import AnswerFacts, MarkClass, SampleSet, Stroke
 from vicl.server.services import Services

@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import io
 import os
 import threading
@@ -34,6 +33,7 @@ from vicl.files.faults import said
 from vicl.images import ImageError, find_images, size_in_header
 from vicl.server.edits import ImageEdits
 from vicl.server.marks import UNKNOWN
+from vicl.server.names import image_id, is_text, plainly, safe_name
 from vicl.server.problems import Refusal
 from vicl.server.schemas import AnswerFacts, MarkClass, Status, Task
 
@@ -230,7 +230,7 @@ class Project:
                 yield path, path.relative_to(uploads).as_posix(), True
 
     def _entry(self, path: Path, name: str, uploaded: bool) -> ImageEntry:
-        if not _is_text(name):
+        if not is_text(name):
             shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
             why = f"{shown}: its name is no text in UTF-8; rename the file"
             return ImageEntry(name=shown, uploaded=uploaded, broken=why)
@@ -422,33 +422,6 @@ def opened_project(place: Path, folder: Path | None) -> Iterator[Project]:
         yield project
     finally:
         project.close()
-
-
-def image_id(name: str, *, uploaded: bool) -> str:
-    """A short name for an image that is safe in addresses and as a folder."""
-    where = "uploads/" if uploaded else "folder/"
-    return hashlib.sha256((where + name).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def safe_name(name: str) -> str:
-    """A file name of a stranger, without folders and anything that is special anywhere."""
-    base = name.replace("\\", "/").rpartition("/")[2]
-    plain = "".join(c if c.isalnum() or c in "-_. ()" else "_" for c in base).strip(" .")
-    stem, suffix = Path(plain or "image").stem[:80], Path(plain or "image").suffix[:10]
-    return f"{stem or 'image'}{suffix}"
-
-
-def plainly(error: Exception, path: Path, name: str) -> str:
-    """An error by the name that a person knows a file by."""
-    return str(error).replace(display(path), name)
 
 
 def png(image: Image.Image) -> bytes:

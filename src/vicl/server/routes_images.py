@@ -9,8 +9,9 @@ from fastapi import APIRouter, File, Query, Request, Response
 
 from vicl.images import ImageError, open_bytes
 from vicl.server import pictures
+from vicl.server.names import plainly, safe_name
 from vicl.server.problems import Refusal
-from vicl.server.project import plainly, png, safe_name
+from vicl.server.project import png
 from vicl.server.prompts import prompt_state
 from vicl.server.routes_project import IfMatch, check_match
 from vicl.server.schemas import (

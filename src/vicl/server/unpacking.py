@@ -7,8 +7,8 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
+from vicl.server.names import safe_name
 from vicl.server.problems import Refusal
-from vicl.server.project import safe_name
 
 _MOST_FILES: Final = 10_000
 _MOST_BYTES: Final = 1 << 30
