@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A process a core; one that is through takes tests over from another.
 CORES := --numprocesses=logical --maxprocesses=8 --dist=worksteal
 
-.PHONY: demo test test-slow coverage lint types format clean
+.PHONY: demo test test-slow test-browser coverage lint types format clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "vicl needs Python 3.11 or 3.12: make ... PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -22,6 +22,11 @@ test: lint types
 
 test-slow: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow $(CORES)
+
+# The app's page in a real browser: Debian's package `chromium`, or VICL_CHROMIUM=path.
+test-browser: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[browser]'
+	$(BIN)/python -m pytest -m browser
 
 # Apart from `test`, which it makes two fifths slower.
 coverage: $(VENV)/installed

@@ -118,7 +118,7 @@ addEventListener('keydown', (event) => {
   perform(act);
 });
 
-/** Read the project and its images anew, and keep the open one open. */
+/** Read the project and its images anew, keep the open one open, and have answered what waits. */
 async function reload() {
   const [project, items] = await Promise.all([api.project(), api.images(state.sort)]);
   update({ project });
@@ -126,6 +126,7 @@ async function reload() {
   const first = items.find((item) => !item.broken);
   if (!openItem() && first) await marks.open(first.id);
   await showEmpty();
+  again();
 }
 
 async function showEmpty() {
