@@ -3,7 +3,7 @@
     pip install "vicl[app,browser]"     # and Debian's package `chromium`
     python benchmarks/app_screens.py --out docs
 
-starts `vicl app` over a copy of the dandelions, paints one as a person does, waits for the answers, and writes
+starts `vicl app` over a copy, paints one as a person does, waits for the answers, and writes
 `app-light.jpg` (1280 x 720) and `app-dark.jpg` (1600 x 1000).
 """
 
@@ -40,7 +40,9 @@ def main() -> None:
     chromium = os.environ.get("VICL_CHROMIUM") or shutil.which("chromium")
     given = options.parse_args()
     if chromium is None:
-        raise SystemExit("Chromium is not here (Debian's package `chromium`, or VICL_CHROMIUM=path)")
+        raise SystemExit(
+            "Chromium is not here (Debian's package `chromium`, or VICL_CHROMIUM=path)"
+        )
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -53,7 +55,7 @@ def main() -> None:
             shutil.copy(home / name, folder / name)
         server, address = served(folder)
         try:
-            browser = play.chromium.launch(executable_path=chromium, args=list(SWITCHES))
+            browser: Any = play.chromium.launch(executable_path=chromium, args=list(SWITCHES))
             for scheme, size in (("light", (1280, 720)), ("dark", (1600, 1000))):
                 view = {"width": size[0], "height": size[1]}
                 page = browser.new_context(viewport=view, color_scheme=scheme).new_page()

@@ -166,6 +166,7 @@ def test_a_mask_in_parts_reaches_the_engine_through_the_task() -> None:
     assert iou(torch.from_numpy(answer.mask).expand(3, -1, -1).float(), wanted) > 0.8
 
 
+@pytest.mark.slow
 def test_several_examples_and_classes(engine: Matching) -> None:
     query, wanted = scene(105, 45, seed=9)
     prompt = Prompt([example(40 + 9 * n, 50, seed=n) for n in range(4)], query)

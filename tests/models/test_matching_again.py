@@ -107,6 +107,7 @@ def test_an_example_of_strokes_teaches_what_was_filled_in(
     assert torch.equal(known, whole)
 
 
+@pytest.mark.slow
 def test_large_things_are_looked_at_both_ways_and_small_ones_once(
     engine: Matching, monkeypatch: pytest.MonkeyPatch
 ) -> None:

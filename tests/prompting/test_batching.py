@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from tests.pictures import picture
+from tests.slowly import mostly_slow
 from tests.stand_ins import Bright, Mirror
 from torch import Tensor
 
@@ -117,7 +118,7 @@ def test_canvases_of_all_views_are_bounded_too() -> None:
     assert len(answer.alternatives) == 1
 
 
-@pytest.mark.parametrize("fuse", ["answers", "images"])
+@pytest.mark.parametrize("fuse", mostly_slow(["answers", "images"], "images"))
 def test_a_small_memory_makes_no_difference_to_the_answers(fuse: Any) -> None:
     asked = prompts(5)
     free, tight = (CanvasModel(Small(room=room), spins=2, fuse=fuse) for room in (1000, 3))

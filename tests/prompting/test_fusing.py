@@ -8,6 +8,7 @@ import torch
 from tests.evaluation.studies.toy import Finder, Toy
 from tests.models.kinds import KINDS
 from tests.pictures import picture
+from tests.slowly import mostly_slow
 
 from vicl.canvas.layout import Layout
 from vicl.engine import InContextModel
@@ -62,7 +63,7 @@ def test_each_fusion_chooses_as_worked_by_hand() -> None:
         assert int(fused.argmax()) == chosen[fuse]
 
 
-@pytest.mark.parametrize("fuse", FUSIONS)
+@pytest.mark.parametrize("fuse", mostly_slow(FUSIONS, "answers", "logits"))
 def test_one_canvas_is_the_plain_answer(model: Any, fuse: Any) -> None:
     query = prompt()
     (plain,) = CanvasModel(model).answer([query])
@@ -75,7 +76,7 @@ def test_one_canvas_is_the_plain_answer(model: Any, fuse: Any) -> None:
     assert torch.allclose(answer.canvas, plain.canvas, atol=1 / 255)
 
 
-@pytest.mark.parametrize("fuse", TOKEN_FUSIONS)
+@pytest.mark.parametrize("fuse", mostly_slow(TOKEN_FUSIONS, "product", "max"))
 def test_tokens_are_fused_place_by_place(model: Any, fuse: Any) -> None:
     """Against loops over canvases and places, in double precision."""
     query, arrangements = prompt(), (1, 4, 7)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.slowly import mostly_slow
 
 import vicl
 from vicl.files.packaged import PHOTOS, WEIGHTS
@@ -11,7 +12,7 @@ from vicl.images import open_image
 from vicl.segmenters.registry import SEGMENTERS
 
 
-@pytest.mark.parametrize("name", ["coins_1", "dandelion_2"])
+@pytest.mark.parametrize("name", mostly_slow(["coins_1", "dandelion_2"], "dandelion_2"))
 def test_a_box_gives_what_it_holds(name: str) -> None:
     from skimage import measure
 

@@ -137,6 +137,7 @@ def test_costs_grow_with_the_batch() -> None:
     assert 2.9 < three.activations / one.activations <= 3
 
 
+@pytest.mark.slow
 def test_maskings_are_averaged_by_weight() -> None:
     maskings = [{"kind": "patches", "ratio": r} for r in (0.25, 0.75)]
     objective = meta_objective(tiny_recipe(), tiny().tokenizer)

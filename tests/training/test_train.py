@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from tests.pictures import picture
+from tests.slowly import mostly_slow
 from tests.training.runs import MODELS, TOKENIZER, pictures, plain, recipe
 from torch.utils.data import IterableDataset
 
@@ -36,14 +37,7 @@ def same(one: Path, other: Path) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    # One that draws pixels and the two that make a system are asked each time.
-    [
-        pytest.param(kind, marks=[pytest.mark.slow] * (kind not in ("vqgan", "mae-vqgan", "unet")))
-        for kind in MODELS
-    ],
-)
+@pytest.mark.parametrize("kind", mostly_slow(MODELS, "vqgan", "mae-vqgan", "unet"))
 def test_every_model_trains_and_answers(kind: str, tmp_path: Path) -> None:
     """Weights move, the folder has card and curves, and the model is an engine (or tokenizer)."""
     given = recipe(tmp_path, kind)
@@ -86,7 +80,7 @@ def test_training_leaves_global_random_state_alone(tmp_path: Path) -> None:
     assert torch.equal(torch.rand(2), expected)
 
 
-@pytest.mark.parametrize("kind", ["mae-vqgan", "vqgan"])
+@pytest.mark.parametrize("kind", mostly_slow(["mae-vqgan", "vqgan"], "mae-vqgan"))
 def test_stopped_and_resumed_is_as_if_never_stopped(kind: str, tmp_path: Path) -> None:
     """Bit for bit, with averaged weights: the files of step 2 of one run, gone on with."""
     given = recipe(tmp_path, kind, ema=0.7, checkpoints={"every": 2, "keep": 9})

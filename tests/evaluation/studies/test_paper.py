@@ -86,6 +86,7 @@ def test_a_table_goes_on(voc: Path, run: tuple[PaperTable, Path]) -> None:
     assert again.ours == first.ours
 
 
+@pytest.mark.slow
 def test_a_table_goes_on_with_the_lpips_it_was_begun_with(tmp_path: Path) -> None:
     root, out = tmp_path / "data", tmp_path / "out"
     for index in range(2):

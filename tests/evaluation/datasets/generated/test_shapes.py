@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.slowly import mostly_slow
 
 from vicl.engine import Filled
 from vicl.evaluation.datasets.generated.shapes import (
@@ -80,7 +81,7 @@ def cases(change: str, count: int, *, seed: int = 0) -> list[Case]:
     return [study.load(episode) for episode in study.episodes(count, seed=seed)]
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", mostly_slow(CHANGES, "shape", "size+color"))
 def test_a_pair_is_as_the_paper_says(change: str) -> None:
     """Each output follows from its input's centre and radius, drawn again pixel by pixel."""
     for case in cases(change, 1):
@@ -173,14 +174,7 @@ def test_every_truth_has_its_form() -> None:
             assert has_right_form(cell.numpy(), change)
 
 
-@pytest.mark.parametrize(
-    # One that keeps the place and one that does not are asked each time.
-    "change",
-    [
-        pytest.param(change, marks=[pytest.mark.slow] * (change not in ("color", "size+shape")))
-        for change in CHANGES
-    ],
-)
+@pytest.mark.parametrize("change", mostly_slow(CHANGES, "color", "size+shape"))
 def test_copy_scores_what_plain_python_says(change: str) -> None:
     """Copy answers with the mean of the examples' outputs; everything counted pixel by pixel."""
     scorer = scorer_for("shapes")
