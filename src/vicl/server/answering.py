@@ -177,6 +177,7 @@ class Answering:
             objects=sum(count_objects(answer).values()) if answer.mask is not None else None,
             seconds=round(time.monotonic() - started, 3),
             engine=prompter.model.name,
+            canvas=answer.canvas is not None,
         )
         picture = answer.image
         if answer.mask is not None:

@@ -198,6 +198,7 @@ class AnswerFacts(_Model):
     objects: int | None = None
     seconds: float
     engine: str
+    canvas: bool = Field(default=False, description="whether the engine saw one canvas")
 
 
 class Ask(_Model):

@@ -107,7 +107,7 @@ export const edits = (id) => askJson(`${image(id)}/edits`);
 export const postEdit = (id, edit, revision) => askJson(`${image(id)}/edits`, sending('POST', edit, revision));
 /** @param {string} id @param {{status?: string, example?: boolean}} change @param {number | '*'} revision */
 export const putStatus = (id, change, revision) => askJson(`${image(id)}/status`, sending('PUT', change, revision));
-/** @param {string} id @param {File} file */
+/** Give an image its output; it is an example then. @param {string} id @param {File} file @returns {Promise<Item>} */
 export const putOutput = (id, file) => askJson(`${image(id)}/output`, { method: 'PUT', body: form([file], 'file'), headers: { 'If-Match': '*' } });
 
 /**

@@ -138,7 +138,7 @@ export async function seenDialog() {
   const blob = await attempt(() => api.canvasSeen(/** @type {string} */ (state.open)));
   if (!blob) return;
   const address = URL.createObjectURL(blob);
-  showDialog('What the model saw', make('img', { src: address, alt: 'The canvas with examples and the hole, as the model filled it' }), ends(cancelButton()))
+  showDialog('What the model saw', make('img', { class: 'canvas', src: address, alt: 'The canvas with examples and the hole, as the model filled it' }), ends(cancelButton()))
     .addEventListener('close', () => URL.revokeObjectURL(address), { once: true });
 }
 

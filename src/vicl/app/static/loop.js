@@ -34,6 +34,7 @@ export function loop(judge) {
 function showImage() {
   const item = openItem();
   at('this').hidden = !item || !!item.broken;
+  at('seen').hidden = !item || !state.facts?.canvas;
   if (!item) return;
   for (const button of at('verdicts').children) button.setAttribute('aria-pressed', String(button.dataset.status === item.status));
   at('this-facts').replaceChildren(...facts(item));
@@ -82,14 +83,17 @@ export function again() {
   timer = setTimeout(() => void attempt(answerNow), PAUSE);
 }
 
+/** Is an image an example of the task as it is now? @param {import('./types').Item} item */
+const teaches = (item) => item.example && (painting() || item.output || state.project?.task === 'colorization');
+
 export async function answerNow() {
-  if (!state.items.some((item) => item.example)) return;
+  if (!state.items.some(teaches)) return;
   await api.startAnswers('all', state.open);
 }
 
 /** Leave one example out in turn: how well would it have been answered? */
 async function measure() {
-  const examples = state.items.filter((item) => item.example).length;
+  const examples = state.items.filter(teaches).length;
   if (examples < 2) return update({ score: { needs: 'two examples' } });
   scoring = new AbortController();
   const { signal } = scoring;

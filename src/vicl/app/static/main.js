@@ -60,6 +60,7 @@ async function promote() {
   const item = openItem();
   if (!item || item.broken) return;
   if (!item.example && painting() && item.answer_revision !== null) marks.act('take-answer');
+  else if (!item.example && painting() && !item.marked) note('Mark a part of it first, or wait for its answer.');
   else await attempt(() => marks.setStatus(item.id, { example: !item.example }).then(again));
 }
 
@@ -188,7 +189,7 @@ function wire() {
     state.sort = at('sort').value;
     takeItems(await api.images(state.sort));
   }));
-  at('task').addEventListener('change', () => changeProject({ task: at('task').value }).then(again));
+  at('task').addEventListener('change', () => changeProject({ task: at('task').value }).then(reload));
   at('engine').addEventListener('change', async () => {
     const { value } = at('engine');
     if (value === '?') {
@@ -214,9 +215,7 @@ async function uploadOutput() {
   const item = openItem();
   at('output-file').value = '';
   if (!file || !item) return;
-  await api.putOutput(item.id, file);
-  updateItem({ id: item.id, output: true });
-  await marks.setStatus(item.id, { example: true });
+  updateItem(await api.putOutput(item.id, file));
   note('This image and its output are an example now.');
   again();
 }

@@ -42,7 +42,7 @@ export interface Candidate { png: string; score: number; box: [number, number, n
 
 export interface AnswerFacts {
   confidence: number | null; presence: number | null; objects: number | null;
-  seconds: number | null; engine: string | null; prompt_revision: string | null;
+  seconds: number | null; engine: string | null; prompt_revision: string | null; canvas?: boolean;
 }
 
 export interface Score {
