@@ -307,3 +307,27 @@ def test_axe_finds_nothing_serious(page: Any, serve: Serve, tmp_path: Path, sche
         ]
         if button:
             page.keyboard.press("Escape")
+
+
+def test_a_second_example_brings_a_score_and_a_task_of_pictures_its_output(
+    page: Any, serve: Serve, tmp_path: Path
+) -> None:
+    opened(page, serve(folder_of(tmp_path / "photos", 3)))
+    page.keyboard.press("j")
+    page.keyboard.press("m")  # neither marks nor an answer
+    page.wait_for_selector("text=Mark a part of it first")
+    page.keyboard.press("k")
+    paint_example(page)
+    answered(page, 2)
+    page.keyboard.press("j")
+    page.wait_for_selector("#this-facts strong")
+    page.keyboard.press("m")
+    page.wait_for_selector("#score .figure")
+    assert "2 examples" in page.inner_text("#score")
+    assert get(page, "/project")["counts"]["examples"] == 2
+    page.select_option("#task", "edges")
+    page.wait_for_selector("#output-part:not([hidden])")
+    scene(tmp_path / "lines.png", 2)
+    page.set_input_files("#output-file", str(tmp_path / "lines.png"))
+    page.wait_for_selector("text=are an example now")
+    answered(page, 2)

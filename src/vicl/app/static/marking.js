@@ -76,7 +76,7 @@ export function marking(view, side, changed) {
   async function loadAnswer() {
     const id = state.open;
     const signal = leave.signal;
-    if (!id || openItem()?.answer_revision === null) return;
+    if (!id) return;
     try {
       const [bitmap, facts, confidence] = await Promise.all([
         api.answer(id, 2048, signal), api.answerFacts(id).catch(() => null),
