@@ -234,6 +234,23 @@ def test_masks_that_are_bombs(still: Page) -> None:
     assert still.project.edit_revision(image) == 0
 
 
+def test_pictures_of_a_project_from_elsewhere(still: Page) -> None:
+    image = still.id("p1.png")
+    output = still.project.file_of(image, "output.png")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    for data in (bomb(60000, 60000), b"GIF89a", b""):
+        output.write_bytes(data)
+        reply = still.client.get(f"/v1/images/{image}/output", params={"max": 64})
+        assert reply.status_code == 422
+        assert "output.png" in reply.json()["detail"]
+    output.unlink()
+    still.project.file_of(image, "answer.png").write_bytes(bomb(60000, 60000))
+    reply = still.step(image, "take-answer")
+    still.project.file_of(image, "answer.png").unlink()
+    assert reply.status_code == 422
+    assert "answer.png" in reply.json()["detail"]
+
+
 def zipped(names: list[str], data: bytes) -> bytes:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as inner:

@@ -81,7 +81,11 @@ def test_a_stopped_run_goes_on_and_mixes_nothing(photos: Path, model: str) -> No
     other = vicl(*asked, "photos/c.png", "--question", "What?", "--skip-existing")
     assert other.exit_code == 2
     assert "made with other question" in other.stderr
+    before = Path("photos/c.png").read_bytes()
     save_image(draw(7)[0], "photos/c.png")  # another picture of the name
+    again = vicl(*asked, "photos/c.png", "photos/d.png", "--skip-existing")
+    assert "1 answered, 1 skipped" in again.stderr
+    Path("photos/c.png").write_bytes(before)  # the last answer counts, and is of the other one
     again = vicl(*asked, "photos/c.png", "photos/d.png", "--skip-existing")
     assert "1 answered, 1 skipped" in again.stderr
     Path("out.jsonl").write_text("[1, 2]\n{}\n")

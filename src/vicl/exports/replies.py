@@ -37,7 +37,7 @@ class Replies:
     """
 
     def __init__(self, path: Path, made_by: MadeBy, *, resume: bool) -> None:
-        self._done: set[tuple[str, str]] = set()
+        self._done: dict[str, str] = {}
         begun = resume and path.exists() and path.stat().st_size > 0
         if begun:
             self._read(path, made_by)
@@ -47,7 +47,8 @@ class Replies:
 
     def done(self, query: Query) -> bool:
         """Whether a photograph has its answer."""
-        return _key(query) in self._done
+        known = self._done.get(query.relative.as_posix())
+        return known is not None and known == digest_of(query.path)
 
     def write(self, query: Query, row: Mapping[str, Any]) -> None:
         """Append the answer to a photograph.
@@ -55,7 +56,7 @@ class Replies:
         Raises:
             FileError: If the disk is full or fails.
         """
-        name, digest = _key(query)
+        name, digest = query.relative.as_posix(), digest_of(query.path)
         self._journal.append({"name": name, "sha256": digest, **row})
 
     def close(self) -> None:
@@ -70,7 +71,7 @@ class Replies:
                 if number == 1:
                     check_same_maker(path, dict(said["made_by"]), json.loads(json.dumps(made_by)))
                 else:
-                    self._done.add((str(said["name"]), str(said["sha256"])))
+                    self._done[str(said["name"])] = str(said["sha256"])
             except ExportError:
                 raise
             except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -80,7 +81,3 @@ class Replies:
                     f"{display(path)}: line {number} is not as vicl ask writes it; write to "
                     "another file"
                 ) from error
-
-
-def _key(query: Query) -> tuple[str, str]:
-    return query.relative.as_posix(), digest_of(query.path)

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+import zipfile
+import zlib
+from typing import Final
 
 from vicl.files.plain import FileError, display, open_plain, reason
+
+ZIP_FAULTS: Final = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
+"""What reading a broken zip raises; an encrypted entry or an unknown compression is the last."""
 
 
 def read_bounded(

@@ -169,13 +169,21 @@ def open_reduced(
     name = display(source)
     # A stream and not the path: Pillow would map a bare BMP or TIFF into memory, and a map of a
     # file that somebody shortens later kills the process.
-    try:
-        stream = open_plain(source)
-    except FileError as error:
-        raise ImageError(str(error)) from error
-    with stream:
+    with image_stream(source) as stream:
         check_bytes(name, stream, limit_pixels)
         return _read(stream, name, limit_pixels, longest, halve_over)
+
+
+def image_stream(source: str | os.PathLike[str]) -> io.BufferedReader:
+    """Open an image's file, whatever is in it.
+
+    Raises:
+        ImageError: If there is no such plain file.
+    """
+    try:
+        return open_plain(source)
+    except FileError as error:
+        raise ImageError(str(error)) from error
 
 
 def open_bytes(data: bytes, name: str, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Image.Image:

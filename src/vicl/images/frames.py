@@ -20,6 +20,7 @@ from vicl.images.decoding import (
     damaged,
     decode,
     frame_count,
+    image_stream,
     opened,
     too_large,
 )
@@ -87,11 +88,7 @@ def open_frame(frame: Frame, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Ima
         ImageError: As :func:`vicl.images.open_image`, or if there is no such frame.
     """
     name = f"{display(frame)} (frame {frame.number})"
-    try:
-        stream = open_plain(frame)
-    except FileError as error:
-        raise ImageError(str(error)) from error
-    with stream:
+    with image_stream(frame) as stream:
         check_bytes(name, stream, limit_pixels)
         with opened(stream, name, limit_pixels) as image:
             try:

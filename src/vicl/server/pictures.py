@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from vicl.images import open_shrunk, shrunk_size, to_pil
+from vicl.images import open_image, open_shrunk, shrunk_size, size_in_header, to_pil
 from vicl.server.project import png
 
 THUMBNAIL: Final = 256
@@ -40,13 +40,10 @@ def index_png(values: np.ndarray, longest: int | None) -> bytes:
 
 def stored_png(path: Path, longest: int | None) -> bytes:
     """A PNG of the project, shrunk likewise."""
-    if longest is None:
+    if longest is None or max(size_in_header(path)) <= longest:
         return path.read_bytes()
-    with Image.open(path, formats=("PNG",)) as opened:
-        if max(opened.size) <= longest:
-            return path.read_bytes()
-        opened.load()
-        if opened.mode == "L":
-            return index_png(np.asarray(opened), longest)
-        height, width = shrunk_size((opened.height, opened.width), longest)
-        return png(opened.resize((width, height), Image.Resampling.BICUBIC))
+    opened = open_image(path)
+    if opened.mode == "L":
+        return index_png(np.asarray(opened), longest)
+    height, width = shrunk_size((opened.height, opened.width), longest)
+    return png(opened.resize((width, height), Image.Resampling.BICUBIC))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, WithJsonSchema
 from starlette.datastructures import UploadFile
 
-Task = Literal["image", "segmentation", "edges", "colorization"]
+Task = Literal["segmentation", "image", "edges", "colorization"]
 Status = Literal["open", "accepted", "skipped", "rejected", "nothing"]
 Tool = Literal["brush", "box", "polygon", "lasso", "fill", "mask", "answer"]
 ExportFormat = Literal[

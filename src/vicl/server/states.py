@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, get_args
 
 from vicl.server.project import VERSION, Project
 from vicl.server.prompts import PromptState, prompt_state
-from vicl.server.schemas import Counts, Engine, Item, ProjectState
+from vicl.server.schemas import Counts, Engine, Item, ProjectState, Task
 
-TASKS: Final = ("segmentation", "image", "edges", "colorization")
+TASKS: Final[tuple[Task, ...]] = get_args(Task)
 
 
 def project_state(project: Project) -> ProjectState:

@@ -7,6 +7,7 @@ import base64
 import numpy as np
 from PIL import Image
 
+from vicl.images import open_image
 from vicl.server.marks import UNKNOWN, Marks
 from vicl.server.problems import Refusal
 from vicl.server.project import Project, png
@@ -22,8 +23,7 @@ def answer_marks(project: Project, image: str) -> Marks:
     path = project.file_of(image, "answer.png")
     if not path.is_file():
         raise Refusal(409, "This image has no answer yet.")
-    with Image.open(path, formats=("PNG",)) as opened:
-        opened.load()
+    opened = open_image(path)
     if opened.mode != "L" or (opened.height, opened.width) != project.size(image):
         raise Refusal(409, "The answer is a picture, not a mask.")
     return np.asarray(opened)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
+from vicl.files.bounded import ZIP_FAULTS
 from vicl.server.names import safe_name
 from vicl.server.problems import Refusal
 
@@ -40,13 +40,5 @@ def unpacked(name: str, stream: BinaryIO) -> Iterator[tuple[str, bytes]]:
                 if left < 0:
                     raise Refusal(413, f"{shown}: holds more than {_MOST_BYTES >> 20} MiB.")
                 yield entry.filename, data
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        OSError,
-        ValueError,
-        RuntimeError,  # an encrypted entry
-        NotImplementedError,  # an unknown compression
-    ) as error:
+    except (*ZIP_FAULTS, ValueError) as error:
         raise Refusal(422, f"{shown}: cannot be unpacked ({error}); pack it anew.") from error

@@ -25,7 +25,7 @@ from vicl.evaluation.running.workers import Workers
 from vicl.evaluation.scoring.scorers import Metric, Scorer, Scores
 from vicl.files.progress import Advance
 from vicl.files.progress import progress as bar
-from vicl.images import to_tensor
+from vicl.images import size_of
 from vicl.prompting.batching import AT_ONCE, answers
 
 log = logging.getLogger(__name__)
@@ -317,5 +317,5 @@ def _megapixels(loading: Future[Case]) -> float:
     if loading.exception() is not None:
         return 0.0
     case = loading.result()
-    pictures = [case.truth.image, *(to_tensor(shown.input) for shown in case.prompt.examples)]
-    return sum(math.prod(picture.shape[1:]) for picture in pictures) / 1e6
+    pictures = [case.truth.image, *(shown.input for shown in case.prompt.examples)]
+    return sum(math.prod(size_of(picture)) for picture in pictures) / 1e6
