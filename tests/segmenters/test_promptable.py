@@ -158,7 +158,16 @@ def test_the_masks_of_a_box_stay_about_it() -> None:
     assert (encoded().masks([(45, 30)]).masks & outside).any()
 
 
-def test_what_is_clicked_is_obeyed() -> None:
+@pytest.mark.parametrize("firmly", [None, 50.0, -50.0])
+def test_what_is_clicked_is_obeyed(firmly: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the network says: as it is, that everything is in, and that nothing is."""
+    forward = PromptableNet.forward
+
+    def says(self: PromptableNet, *given: Any) -> Any:
+        masks, scores = forward(self, *given)
+        return masks if firmly is None else torch.full_like(masks, firmly), scores
+
+    monkeypatch.setattr(PromptableNet, "forward", says)
     points = [(10, 10), (40, 30), (70, 50), (80, 10)]
     for labels in ([1, 0, 1, 0], [0, 1, 0, 1]):
         for mask in encoded().masks(points, labels).masks:
