@@ -61,11 +61,10 @@ def mask_image(
         raise ExportError(f"values: got {numbers}, expected each once, from 1 to 65535")
     if len(names) == 1 and colours is None and values is None:
         return Image.fromarray(indices * np.uint8(255))
-    deep = max(numbers) > 255
-    table = np.array([0, *numbers], np.uint16 if deep else np.uint8)
-    image = Image.fromarray(table[indices])
-    if deep:
-        return image
+    if max(numbers) > 255:
+        return Image.fromarray(np.array([0, *numbers], np.uint16)[indices])
+    # A tenth of the time of numpy's indexing, which shows at 64 megapixels.
+    image = Image.fromarray(indices).point([0, *numbers] + [0] * (255 - len(numbers)))
     # Filled up to 256 colours, so that the PNG has 8 bits a pixel with any number of classes.
     shown = np.zeros((256, 3), np.uint8)
     shown[list(numbers)] = chosen

@@ -16,7 +16,7 @@ from torch import Tensor
 from vicl.engine import Filled, Inpainter, TokenInpainter
 
 TokenFusion = Literal["probabilities", "logits", "product", "max"]
-Fusion = Literal["answers", "images"] | TokenFusion
+Fusion = Literal["answers", "images", TokenFusion]
 """How views become one answer.
 
 answers: the mean of the views' answers, each at the query's size; views may have cells of any size.

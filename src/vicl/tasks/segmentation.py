@@ -71,7 +71,9 @@ class SegmentationTask(MarkedTask):
             yield self._table()[labels]
             return
         for number in range(1, len(self.marks) + 1):
-            yield (labels == number).view(np.uint8) * np.uint8(255)
+            drawn = (labels == number).view(np.uint8)
+            drawn *= np.uint8(255)  # in place: a mask may be as large as a photograph
+            yield drawn
 
     def read(self, images: Pictures) -> Reading:
         """Each pixel to the nearer of white and black; with several classes, to the best of those.
