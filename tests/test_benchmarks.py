@@ -232,7 +232,7 @@ def test_default_model(tmp_path: Path, learned: Path) -> None:
         assert list(parts[kind]["rows"][0]["engines"]) == engines
     assert all(row["on"] == "new, other" for row in parts["tokenizer"]["rows"])
     for row in parts["choice"]["rows"]:
-        assert row["on"] == "known 2" or row["label"] == "edges"
+        assert row["on"] == "known 2" or row["label"] == "lines of rules"
 
     # The means are those of `vicl evaluate`, and a gray picture is not below itself.
     for row, results in zip(parts["rules"]["rows"], parts["rules"]["runs"], strict=True):
@@ -245,6 +245,7 @@ def test_default_model(tmp_path: Path, learned: Path) -> None:
 
     best = json.loads((out / "best_for_task.json").read_text())
     assert list(best) == ["image", "segmentation", "detection", "edges", "colorization"]
+    assert best.pop("edges")["on"] == "not measured"  # no garments to draw outlines of
     for task, one in best.items():
         mean, low, _ = one["difference"]
         sign = -1 if task == "colorization" else 1
@@ -282,8 +283,8 @@ def test_default_model_without_what_training_has_seen(tmp_path: Path, learned: P
     assert "choice, detection: not measured" in done.stdout
     best = json.loads((tmp_path / "out" / "best_for_task.json").read_text())
     unknown = {"engine": "analogies", "on": "not measured", "n": 0}
-    assert best["segmentation"] == best["colorization"] == unknown
-    assert best["edges"]["n"] == 1
+    assert best["segmentation"] == best["colorization"] == best["edges"] == unknown
+    assert best["image"]["n"] > 0
 
 
 def test_an_engine_is_taken_only_where_it_is_surely_better_than_analogies() -> None:
