@@ -17,7 +17,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from vicl.engine import Encoder
 from vicl.graphs.pixels import enlarged, shrunk, to_lab
-from vicl.graphs.sides import FixedSide, Known, chosen_side, fixed, joined, likeness, near, own_sides
+from vicl.graphs.sides import FixedSide, Known, chosen_side, joined, likeness, near, own_sides
 from vicl.models.matching import Matching
 from vicl.models.matching.closer import AGREE, NOTHING, FIRST, blended, grown, parts_of, side_of, tiles_of
 from vicl.models.matching.cues import (
@@ -27,11 +27,8 @@ from vicl.models.matching.cues import (
     PLACE,
     TEMPERATURE,
     VOTING,
-    Knowledge,
-    Side,
     fine_edges,
     on_middle,
-    shared_out,
 )
 from vicl.models.matching.engine import BOUND, MANY, Taught
 from vicl.models.matching.head import MatchingHead, Scored
@@ -238,9 +235,9 @@ def _support(asked: Float[Tensor, "n c"], difference: Float[Tensor, " n"]) -> li
     """The query's surest places of the thing, and its surest others."""
     order = difference.topk(len(difference)).indices
     sure = ((difference > 0).sum() // 2).clamp(min=BEST)
-    last = asked[order[-int(0.4 * len(difference)) :]]
-    rest = Side(shared_out(last, FEW), F.normalize(last.mean(0), dim=0))
-    return [chosen_side(asked, order, sure, FEW), fixed(rest)]
+    last = order[-int(0.4 * len(difference)) :]
+    rest = chosen_side(asked, last, torch.tensor(len(last)), FEW)
+    return [chosen_side(asked, order, sure, FEW), rest]
 
 
 def _with_own(

@@ -87,7 +87,7 @@ def chosen_side(rows: Float[Tensor, "n c"], order: Int[Tensor, " n"], count: Ten
     numbers = torch.arange(most, device=rows.device).reshape(-1, BEST).T.flatten()
     at = (numbers % kept) * (count - 1) // (kept - 1)
     weight = (numbers < kept).to(rows) / kept.to(rows)
-    ranks = torch.arange(len(rows), device=rows.device)
+    ranks = torch.arange(len(order), device=rows.device)
     mean = ((ranks < count).to(rows) / count.to(rows)) @ rows[order]
     return FixedSide(rows[order[at]], weight, torch.zeros_like(weight), F.normalize(mean, dim=0))
 
