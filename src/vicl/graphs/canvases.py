@@ -84,7 +84,10 @@ class _Canvas(nn.Module):
         layout.query.of(base)[:] = 0
         hole = canvases[0].hole[None]
         holes = hole_tokens(hole, layout.patch_size)
-        grid = (layout.canvas_size[0] // layout.patch_size, layout.canvas_size[1] // layout.patch_size)
+        grid = (
+            layout.canvas_size[0] // layout.patch_size,
+            layout.canvas_size[1] // layout.patch_size,
+        )
         self.layout, self.moves, self.grid = layout, tuple(moves), grid
         self.register_buffer("base", base)
         self.register_buffer("places", (~holes[0]).nonzero()[:, 0][None])
@@ -99,7 +102,8 @@ class _Canvas(nn.Module):
         drawn = torch.stack([F.pad(moved(picture, by), around) for by in self.moves])
         filled = self.layout.answer.of(self._filled(self.base + drawn, inpainter))
         # See vicl.canvas.moves.mean_of_moved.
-        back, told = [], []
+        back: list[Tensor] = []
+        told: list[Tensor] = []
         for one, (down, right) in zip(filled, self.moves, strict=True):
             whole = torch.ones_like(one[:1])
             for part, into in ((one, back), (whole, told)):

@@ -42,7 +42,7 @@ class EncoderGraph(nn.Module):
 
 
 class DecoderGraph(nn.Module):
-    """Clicks, a box or an earlier mask to three masks, and the IoU that each is expected to have."""
+    """Clicks, a box or an earlier mask to three masks, each with the IoU it is expected to have."""
 
     def __init__(self, segmenter: Promptable) -> None:
         super().__init__()

@@ -102,9 +102,7 @@ def export_prompt(prompter: VisualPrompter, out: str | os.PathLike[str]) -> dict
     return told
 
 
-def export_segmenter(
-    source: str | os.PathLike[str], out: str | os.PathLike[str]
-) -> dict[str, Any]:
+def export_segmenter(source: str | os.PathLike[str], out: str | os.PathLike[str]) -> dict[str, Any]:
     """Write a promptable segmenter of vicl's own as `encoder.onnx` and `decoder.onnx`.
 
     The encoder takes `image`, as :func:`export_prompt` takes `query`, and gives what the decoder
@@ -136,7 +134,12 @@ def export_segmenter(
     told = _described("encoder", *names, outputs=list(NECK))
     image = torch.rand(1, 3, *_SHOWN, generator=torch.Generator().manual_seed(0))
     encoder = EncoderGraph(segmenter).eval()
-    _write(encoder, _Traced({"image": image}, {"image": _any_size()}, NECK), told, folder / "encoder.onnx")
+    _write(
+        encoder,
+        _Traced({"image": image}, {"image": _any_size()}, NECK),
+        told,
+        folder / "encoder.onnx",
+    )
     with torch.no_grad():
         neck = dict(zip(NECK, encoder(image), strict=True))
     asked = (
@@ -203,7 +206,9 @@ def _check_settings(prompter: VisualPrompter) -> None:
     if not prompter.passes:
         raise GraphError("the prompter has no examples to bake into a graph")
     if prompter.dtype != "float32":
-        raise GraphError(f"a graph computes in float32, this prompt in {prompter.dtype}; save it anew")
+        raise GraphError(
+            f"a graph computes in float32, this prompt in {prompter.dtype}; save it anew"
+        )
     wrong = {
         "samples": settings.samples != 1,
         "instances": settings.instances,
@@ -261,11 +266,13 @@ def _write(
         )
     assert program is not None
     model = program.model
-    for node in model.graph.all_nodes():  # else where this machine keeps its sources is told
+    nodes: Any = model.graph.all_nodes()
+    for node in nodes:  # else where this machine keeps its sources is told
         node.metadata_props.clear()
         node.doc_string = None
-    for values in (model.graph, *model.functions.values()):
-        values.metadata_props.clear()
+    parts: list[Any] = [model.graph, *model.functions.values()]
+    for part in parts:
+        part.metadata_props.clear()
     model.metadata_props.clear()
     model.metadata_props[ENTRY] = json.dumps(told)
     write_atomic(out, program.model_proto.SerializeToString())
@@ -290,6 +297,4 @@ def _check_installed() -> None:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise GraphError(
-            f'exporting needs {error.name}: pip install "vicl[onnx]"'
-        ) from error
+        raise GraphError(f'exporting needs {error.name}: pip install "vicl[onnx]"') from error

@@ -17,9 +17,27 @@ from torch.nn import functional as F  # noqa: N812
 
 from vicl.engine import Encoder
 from vicl.graphs.pixels import enlarged, shrunk, to_lab
-from vicl.graphs.sides import FixedSide, Known, chosen_side, joined, likeness, near, own_sides
+from vicl.graphs.sides import (
+    FixedSide,
+    Known,
+    along,
+    chosen_side,
+    joined,
+    likeness,
+    near,
+    own_sides,
+)
 from vicl.models.matching import Matching
-from vicl.models.matching.closer import AGREE, NOTHING, FIRST, blended, grown, parts_of, side_of, tiles_of
+from vicl.models.matching.closer import (
+    AGREE,
+    FIRST,
+    NOTHING,
+    blended,
+    grown,
+    parts_of,
+    side_of,
+    tiles_of,
+)
 from vicl.models.matching.cues import (
     BEST,
     FEW,
@@ -91,10 +109,14 @@ class MatchingGraph(nn.Module):
                     side = side_of(SIDE)
                     square = shrunk(query, (side, side))[0]
                     tiles = [look(tile[None], self.encoder) for tile in tiles_of(square)]
-                scored = _closer(scored, [nearer(tile, self.head, placeless=True) for tile in tiles])
+                scored = _closer(
+                    scored, [nearer(tile, self.head, placeless=True) for tile in tiles]
+                )
             chance = torch.sigmoid(scored.presence if seen else scored.mask.max()[None])
             there = chance >= self.least
-            masks.append(torch.where(there[:, None, None], scored.mask, -BOUND).clamp(-BOUND, BOUND))
+            masks.append(
+                torch.where(there[:, None, None], scored.mask, -BOUND).clamp(-BOUND, BOUND)
+            )
             chances.append(chance)
         odds = torch.stack([enlarged(mask, query)[0] for mask in masks])
         return torch.sigmoid(odds / self.head.config.temperature), torch.cat(chances)
@@ -151,6 +173,10 @@ class _Class(nn.Module):
 class _Correction(nn.Module):
     """See :class:`vicl.models.matching.knowledge.Correction`."""
 
+    weights: Tensor
+    mean: Tensor
+    spread: Tensor
+
     def __init__(self, found: Correction) -> None:
         super().__init__()
         for name, value in vars(found).items():
@@ -158,13 +184,12 @@ class _Correction(nn.Module):
 
     def forward(self, cues: Float[Tensor, "c m m"]) -> Float[Tensor, "m m"]:
         """What to add."""
-        buffers = dict(self.named_buffers())
-        return Correction(buffers["weights"], buffers["mean"], buffers["spread"]).of(cues)
+        rows = (cues.flatten(1) - self.mean[:, None]) / self.spread[:, None]
+        added = along(self.weights[:-1], rows.clamp(-4, 4)) + self.weights[-1]
+        return added.reshape(cues.shape[1:])
 
 
-def look(
-    square: Float[Tensor, "1 3 s s"], encoder: Encoder, *, both_ways: bool = False
-) -> View:
+def look(square: Float[Tensor, "1 3 s s"], encoder: Encoder, *, both_ways: bool = False) -> View:
     """See :func:`vicl.models.matching.view.look_at_square`."""
     if not both_ways:
         return see(encoder.encode(square).levels, square[0])
@@ -184,10 +209,9 @@ def gather(
         inside, outside = marked.places @ asked.T, rest.places @ asked.T
         alike, unlike = likeness(inside, marked), likeness(outside, rest)
         tops = [
-            (part + of.lacking[:, None]).amax(0)
-            for part, of in ((inside, marked), (outside, rest))
+            (part + of.lacking[:, None]).amax(0) for part, of in ((inside, marked), (outside, rest))
         ]
-        prototype = asked @ (marked.mean - rest.mean)
+        prototype = along(marked.mean - rest.mean, asked.T)
         told = [alike, unlike, 4 * (alike - unlike), 4 * (tops[0] - tops[1]), 2 * prototype]
         maps += on_middle(told, side)
         if name in VOTING:
@@ -218,16 +242,18 @@ def _votes(
     top = torch.maximum(*tops)
     each = list(zip(likenesses, sides, strict=True))
     # What is not there has no weight, and must not overflow.
-    sums = [of.weight @ ((part - top) / TEMPERATURE).clamp(max=0).exp() for part, of in each]
-    back = [of.weight @ torch.softmax(part / TEMPERATURE, 1) * len(asked) for part, of in each]
+    sums = [along(of.weight, ((part - top) / TEMPERATURE).clamp(max=0).exp()) for part, of in each]
+    back = [
+        along(of.weight, torch.softmax(part / TEMPERATURE, 1)) * len(asked) for part, of in each
+    ]
     turned = 0.3 * ((back[0] + 0.05).log() - (back[1] + 0.05).log())
     marked, rest = _support(asked, difference)
     nearest = [likeness(part.places @ asked.T, part) for part in (marked, rest)]
-    frame = torch.ones(side, side, dtype=torch.bool)
-    frame[1:-1, 1:-1] = False
-    border = asked @ F.normalize(asked[frame.flatten().nonzero()[:, 0]].mean(0), dim=0)
+    frame = F.pad(torch.zeros(side - 2, side - 2), (1, 1, 1, 1), value=1.0).flatten()
+    edge = F.normalize(along(frame / (4 * side - 4), asked), dim=0)
+    border = along(edge, asked.T)
     votes = sums[0] / (sums[0] + sums[1])
-    means = 2 * (asked @ (marked.mean - rest.mean))
+    means = 2 * along(marked.mean - rest.mean, asked.T)
     return [votes, turned, means, 4 * (nearest[0] - nearest[1]), border]
 
 

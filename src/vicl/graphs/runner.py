@@ -1,6 +1,7 @@
-"""Runs what `vicl export` wrote: NumPy, Pillow and onnxruntime, no PyTorch and no other file of vicl.
+"""Runs what `vicl export` wrote, by NumPy, Pillow and onnxruntime.
 
-So this file may be copied to where vicl is not installed.
+It needs neither PyTorch nor any other file of vicl, so this file may be copied to
+where vicl is not installed.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class ExportedSegmenter:
         """
         if not self._neck:
             raise ValueError("no image: call encode(image) first")
-        at = np.asarray(points, np.float32).reshape(-1, 2) / np.float32(self._size)
+        at = np.asarray(points, np.float32).reshape(-1, 2) / np.array(self._size, np.float32)
         if not len(at) and box is None:
             raise ValueError("nothing is asked: give points, a box, or both")
         told = np.ones(len(at)) if labels is None else np.asarray(labels)
@@ -121,7 +122,9 @@ class ExportedSegmenter:
         return np.stack([_enlarged(odds[i], self._size) > 0 for i in order]), ious[order]
 
 
-def load_exported(path: str | os.PathLike[str], *, threads: int = 0) -> Exported | ExportedSegmenter:
+def load_exported(
+    path: str | os.PathLike[str], *, threads: int = 0
+) -> Exported | ExportedSegmenter:
     """Open what `vicl export` wrote.
 
     Args:
@@ -158,8 +161,8 @@ def _open(path: str | os.PathLike[str], kind: str, threads: int) -> tuple[Any, d
     wanted = {"format": FORMAT, "version": VERSION, "kind": kind}
     if any(told[name] != value for name, value in wanted.items()):
         raise ValueError(
-            f"{os.fspath(path)!r}: got {told['format']!s:.40}, version {told['version']!s:.8}, kind "
-            f"{told['kind']!s:.20}; expected {FORMAT}, version {VERSION}, kind {kind}"
+            f"{os.fspath(path)!r}: got {told['format']!s:.40}, version {told['version']!s:.8}, "
+            f"kind {told['kind']!s:.20}; expected {FORMAT}, version {VERSION}, kind {kind}"
         )
     return session, info
 

@@ -60,9 +60,19 @@ class Known(nn.Module):
         return fixed(Side(self.places, self.mean))
 
 
+def along(weight: Float[Tensor, " n"], rows: Float[Tensor, "n c"]) -> Float[Tensor, " c"]:
+    """The sum of rows by weight.
+
+    A product of a transposed matrix and a vector is computed wrongly by onnxruntime 1.32, which
+    fuses the two (as if the vector were a matrix); of matrices it is right. So there is none here.
+    """
+    total: Tensor = weight[None] @ rows
+    return total[0]
+
+
 def likeness(values: Float[Tensor, "k n"], side: FixedSide) -> Float[Tensor, " n"]:
     """Mean of the greatest of each share of the rows."""
-    shares = (values + side.lacking[:, None]).unflatten(0, (BEST, -1))
+    shares = (values + side.lacking[:, None]).reshape(BEST, -1, values.shape[1])
     return shares.amax(1).mean(0)
 
 
@@ -70,11 +80,14 @@ def near(colours: Float[Tensor, "n c"], side: FixedSide) -> Float[Tensor, " n"]:
     """Minus the distance to the nearest, the mean over the shares of places."""
     places = side.places
     squares = 2 * places @ colours.T - (places**2).sum(1)[:, None] + side.lacking[:, None]
-    nearest = squares.unflatten(0, (BEST, -1)).amax(1) - (colours**2).sum(1)
-    return -(-nearest).clamp(min=0).sqrt().mean(0)
+    nearest = squares.reshape(BEST, -1, len(colours)).amax(1) - (colours**2).sum(1)
+    apart: Tensor = (-nearest).clamp(min=0).sqrt().mean(0)
+    return -apart
 
 
-def chosen_side(rows: Float[Tensor, "n c"], order: Int[Tensor, " n"], count: Tensor, most: int) -> FixedSide:
+def chosen_side(
+    rows: Float[Tensor, "n c"], order: Int[Tensor, " n"], count: Tensor, most: int
+) -> FixedSide:
     """The first of some rows in an order: at most so many of them, evenly spread.
 
     Args:
@@ -88,11 +101,13 @@ def chosen_side(rows: Float[Tensor, "n c"], order: Int[Tensor, " n"], count: Ten
     at = (numbers % kept) * (count - 1) // (kept - 1)
     weight = (numbers < kept).to(rows) / kept.to(rows)
     ranks = torch.arange(len(order), device=rows.device)
-    mean = ((ranks < count).to(rows) / count.to(rows)) @ rows[order]
+    mean = along((ranks < count).to(rows) / count.to(rows), rows[order])
     return FixedSide(rows[order[at]], weight, torch.zeros_like(weight), F.normalize(mean, dim=0))
 
 
-def marked_side(rows: Float[Tensor, "n c"], *shares: Float[Tensor, " n"]) -> tuple[FixedSide, Tensor]:
+def marked_side(
+    rows: Float[Tensor, "n c"], *shares: Float[Tensor, " n"]
+) -> tuple[FixedSide, Tensor]:
     """The places that the first of some shares marks that marks any; and whether any does."""
     values = shares[-1]
     for earlier in reversed(shares[:-1]):
@@ -112,7 +127,7 @@ def joined(one: FixedSide, other: FixedSide, there: Bool[Tensor, ""]) -> FixedSi
     own = torch.where(there, (other.weight > 0).to(one.weight), 0)
 
     def both(first: Tensor, second: Tensor) -> Tensor:
-        shares = [part.unflatten(0, (BEST, -1)) for part in (first, second)]
+        shares = [part.reshape(BEST, -1, *part.shape[1:]) for part in (first, second)]
         return torch.cat(shares, 1).flatten(0, 1)
 
     weight = both(torch.ones_like(one.weight), own) / (count + kept)
@@ -132,7 +147,10 @@ def marks_on(
 
 
 def own_sides(
-    rows: Float[Tensor, "n c"], inside: Float[Tensor, "f f"], outside: Float[Tensor, "f f"], side: int
+    rows: Float[Tensor, "n c"],
+    inside: Float[Tensor, "f f"],
+    outside: Float[Tensor, "f f"],
+    side: int,
 ) -> list[tuple[FixedSide, Tensor]]:
     """What a query's own marks teach of one level: what is marked, the rest, and if they are."""
     on, off = marks_on(inside, outside, side)

@@ -184,6 +184,7 @@ class Promptable:
 
 
 def grown(values: Float[Tensor, "1 f f"], side: int) -> Float[Tensor, "1 p p"]:
+    """A map on a larger grid."""
     return F.interpolate(values[None], (side, side), mode="bilinear", align_corners=False)[0]
 
 

@@ -45,11 +45,7 @@ VOTING: Final = ("mix", "objects", "things")
 _KINDS: Final = ("marked", "rest", "difference", "best", "prototype")
 CUES: Final = (
     *(f"{level} {kind}" for level in LEVELS for kind in _KINDS),
-    *(
-        f"{level} {kind}"
-        for level in VOTING
-        for kind in ("votes", "back", "self", "own", "border")
-    ),
+    *(f"{level} {kind}" for level in VOTING for kind in ("votes", "back", "self", "own", "border")),
     "colour marked",
     "colour difference",
     "place",
@@ -174,7 +170,9 @@ def gather(known: Knowledge, query: View) -> tuple[Float[Tensor, "c m m"], Float
         likeness, unlike = likeness_of(inside), likeness_of(outside)
         best = inside.amax(0) - outside.amax(0)
         prototype = asked @ (marked.mean - rest.mean)
-        maps += on_middle([likeness, unlike, 4 * (likeness - unlike), 4 * best, 2 * prototype], side)
+        maps += on_middle(
+            [likeness, unlike, 4 * (likeness - unlike), 4 * best, 2 * prototype], side
+        )
         if name in VOTING:
             voted += on_middle(_votes(asked, inside, outside, likeness - unlike, side), side)
     colours, edges = query.colours.flatten(1).T.contiguous(), fine_edges(query)
@@ -255,9 +253,7 @@ def _votes(
     top = torch.maximum(inside.amax(0), outside.amax(0))
     sums = [((part - top) / TEMPERATURE).exp().mean(0) for part in (inside, outside)]
     votes = sums[0] / (sums[0] + sums[1])
-    back = [
-        torch.softmax(part / TEMPERATURE, 1).mean(0) * len(asked) for part in (inside, outside)
-    ]
+    back = [torch.softmax(part / TEMPERATURE, 1).mean(0) * len(asked) for part in (inside, outside)]
     turned = 0.3 * ((back[0] + 0.05).log() - (back[1] + 0.05).log())
     marked, rest = _support(asked, difference)
     nearest = [likeness_of(shared_out(part, FEW) @ asked.T) for part in (marked, rest)]
@@ -269,10 +265,12 @@ def _votes(
 
 
 def fine_edges(view: View) -> Float[Tensor, "n c"]:
+    """The encoder's edges at each fine place, as vectors of length 1."""
     return F.normalize(view.levels[0], dim=0).flatten(1).T.contiguous()
 
 
 def on_middle(rows: Sequence[Tensor], side: int) -> list[Tensor]:
+    """Maps on the middle grid of what is told row by row of a grid of that side."""
     maps = torch.stack(list(rows)).reshape(len(rows), side, side)
     if side == COARSE:
         maps = F.interpolate(maps[None], (MIDDLE, MIDDLE), mode="bilinear", align_corners=False)[0]
