@@ -5,6 +5,7 @@ The file's metadata has one entry, `vicl`: JSON that says all that somebody need
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import os
@@ -293,8 +294,6 @@ def _quiet() -> Iterator[None]:
 
 
 def _check_installed() -> None:
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise GraphError(f'exporting needs {error.name}: pip install "vicl[onnx]"') from error
+    for name in ("onnx", "onnxscript"):
+        if importlib.util.find_spec(name) is None:
+            raise GraphError(f'exporting needs {name}: pip install "vicl[onnx]"')
