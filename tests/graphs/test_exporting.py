@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,10 @@ from vicl.graphs.exporting import GraphError, export_prompt, export_segmenter
 from vicl.metrics import iou
 
 Exported = Callable[[str], Path]
+DEFAULT = cache(lambda: vicl.load_model("default", device="cpu"))
 
 
-def prompter(model: str, task: str = "segmentation", **settings: Any) -> vicl.VisualPrompter:
+def prompter(model: Any, task: str = "segmentation", **settings: Any) -> vicl.VisualPrompter:
     image, mask = scene((48, 64), 0)
     shown = mask if task != "image" else image.transpose(0)
     return vicl.VisualPrompter(model, [(image, shown)], task, device="cpu", **settings)
@@ -28,7 +31,8 @@ def prompter(model: str, task: str = "segmentation", **settings: Any) -> vicl.Vi
 
 @pytest.fixture(autouse=True)
 def installed() -> None:
-    pytest.importorskip("onnxscript", reason="exporting needs vicl[onnx]")
+    if importlib.util.find_spec("onnxscript") is None:
+        pytest.skip("exporting needs vicl[onnx]")
 
 
 def test_analogies_says_that_it_has_no_graph_and_what_to_use(tmp_path: Path) -> None:
@@ -51,12 +55,12 @@ def test_settings_that_a_graph_would_leave_out_are_refused(
     settings: dict[str, Any], told: str, tmp_path: Path
 ) -> None:
     with pytest.raises(GraphError, match=told):
-        export_prompt(prompter("default", **settings), tmp_path / "a.onnx")
+        export_prompt(prompter(DEFAULT(), **settings), tmp_path / "a.onnx")
 
 
 def test_a_prompter_without_examples_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GraphError, match="no examples"):
-        export_prompt(vicl.VisualPrompter("default", task="segmentation"), tmp_path / "a.onnx")
+        export_prompt(vicl.VisualPrompter(DEFAULT(), task="segmentation"), tmp_path / "a.onnx")
 
 
 @pytest.mark.slow
