@@ -162,12 +162,12 @@ def test_the_segmenter_in_two_graphs(tmp_path: Path) -> None:
             np.testing.assert_allclose(ious, wanted[1].numpy(), atol=1e-4, rtol=0)
             np.testing.assert_array_equal(masks > 0, wanted[0].numpy() > 0)
     running = vicl.load_exported(tmp_path / "out")
-    image, _ = scene(SHAPES[0], 1)
-    running.encode(image)
-    x, y = 0.45 * image.width, 0.45 * image.height
+    photo, _ = scene(SHAPES[0], 1)
+    running.encode(photo)
+    x, y = 0.45 * photo.width, 0.45 * photo.height
     masks, scores = running.masks([(x, y)])
-    wanted = segmenter.encode(image).masks(points=[(x, y)])
-    assert iou(masks[0], wanted.masks[0]) > 0.97
-    np.testing.assert_allclose(scores, wanted.scores, atol=0.01)
+    full = segmenter.encode(photo).masks(points=[(x, y)])
+    assert iou(masks[0], full.masks[0]) > 0.97
+    np.testing.assert_allclose(scores, full.scores, atol=0.01)
     with pytest.raises(ValueError, match="nothing is asked"):
         running.masks()
