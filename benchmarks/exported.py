@@ -1,7 +1,7 @@
 """Exported prompts beside PyTorch: size, speed, parity, and what INT8 costs.
 
-    python benchmarks/exported.py --folder out/onnx                      # speed, on synthetic scenes
-    python benchmarks/exported.py --folder out/onnx --data ../shared/data --episodes 60   # accuracy
+    python benchmarks/exported.py --folder out/onnx    # speed, on synthetic scenes
+    python benchmarks/exported.py --folder out/onnx --data ../shared/data    # accuracy
 
 Speed: the same queries by turns through the prompter (PyTorch), the module that was exported
 (PyTorch) and onnxruntime, on two threads each; medians, the ratio to the prompter's, and the spread

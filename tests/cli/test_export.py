@@ -15,6 +15,7 @@ from tests.cli.test_cli import vicl
         (("leaf.vicl", "there.onnx"), "there.onnx exists already; --overwrite replaces it"),
         (("leaf.vicl", "a.onnx", "--runtime", "."), "--runtime goes with --page"),
         (("default", "out", "--page"), "are for prompt files"),
+        (("default", "out", "--int8"), "are for prompt files"),
         (("leaf.vicl", "a.onnx", "--page", "--runtime", "."), "holds no ort.wasm"),
         (("leaf.vicl", "a.onnx"), "leaf.vicl: is not a file; expected a prompt file"),
         (("nobody", "out"), "segmenter: got 'nobody'"),

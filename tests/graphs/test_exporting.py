@@ -58,6 +58,11 @@ def test_settings_that_a_graph_would_leave_out_are_refused(
         export_prompt(prompter(DEFAULT(), **settings), tmp_path / "a.onnx")
 
 
+def test_weights_in_8_bits_are_for_matching(tmp_path: Path) -> None:
+    with pytest.raises(GraphError, match="measured for matching alone, this prompt is for default"):
+        export_prompt(prompter(DEFAULT()), tmp_path / "a.onnx", int8=True)
+
+
 def test_a_prompter_without_examples_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GraphError, match="no examples"):
         export_prompt(vicl.VisualPrompter(DEFAULT(), task="segmentation"), tmp_path / "a.onnx")

@@ -24,11 +24,12 @@ from vicl.files import write_atomic
 from vicl.graphs.canvases import CanvasGraph
 from vicl.graphs.clicks import ASKED, NECK, DecoderGraph, EncoderGraph
 from vicl.graphs.matching import MatchingGraph
+from vicl.graphs.quantising import in_8_bits
 from vicl.graphs.runner import ENTRY, FORMAT, VERSION
 from vicl.loading import load_segmenter
 from vicl.models.mae_vqgan import MAEVQGAN
 from vicl.models.matching import Matching
-from vicl.models.matching.engine import Taught
+from vicl.models.matching.engine import Taught, is_plain
 from vicl.models.matching.view import FINE
 from vicl.prompt import Prompt
 from vicl.prompting.asking import as_engine
@@ -61,7 +62,9 @@ class _Traced:
     outputs: Sequence[str]
 
 
-def export_prompt(prompter: VisualPrompter, out: str | os.PathLike[str]) -> dict[str, Any]:
+def export_prompt(
+    prompter: VisualPrompter, out: str | os.PathLike[str], *, int8: bool = False
+) -> dict[str, Any]:
     """Write a prompt with its engine as one ONNX file; atomically.
 
     The graph takes `query`, float32 (1, 3, h, w), RGB in [0, 1], of 16 to 8192 pixels a side. Of
@@ -71,6 +74,8 @@ def export_prompt(prompter: VisualPrompter, out: str | os.PathLike[str]) -> dict
     Args:
         prompter: With examples, on a CPU and in float32.
         out: The file; a file of the name is replaced.
+        int8: Keep the weights in 8 bits, of the engine `matching` alone: see
+            :mod:`vicl.graphs.quantising`.
 
     Returns:
         What the file says of itself.
@@ -80,6 +85,11 @@ def export_prompt(prompter: VisualPrompter, out: str | os.PathLike[str]) -> dict
     """
     _check_installed()
     graph, outputs = _graph(prompter)
+    if int8 and not isinstance(graph, MatchingGraph):
+        raise GraphError(
+            f"int8: its cost is measured for matching alone, this prompt is for "
+            f"{prompter.model.name}; leave it out"
+        )
     task, model = prompter.task, prompter.model
     marks = task.marks.keys if isinstance(task, MarkedTask) else ()
     fixed = palette(len(marks))
@@ -95,11 +105,12 @@ def export_prompt(prompter: VisualPrompter, out: str | os.PathLike[str]) -> dict
             for index, key in enumerate(marks)
         ],
         longest=EXAMPLE_SIZE,
+        weight_bits=8 if int8 else 32,
         outputs=list(outputs),
         examples=prompter.made_by()["examples"],
     )
     query = torch.rand(1, 3, *_SHOWN, generator=torch.Generator().manual_seed(0))
-    _write(graph, _Traced({"query": query}, {"query": _any_size()}, outputs), told, out)
+    _write(graph, _Traced({"query": query}, {"query": _any_size()}, outputs), told, out, int8=int8)
     return told
 
 
@@ -176,8 +187,8 @@ def _graph(prompter: VisualPrompter) -> tuple[nn.Module, tuple[str, ...]]:
                 "the engine matching"
             )
         taught = [engine.known(prompt, settings.seed) for prompt in prompts]
-        known = [one for one in taught if isinstance(one, Taught)]
-        if len(known) < len(taught):
+        known = [one for one in taught if isinstance(one, Taught) and is_plain(one.colours)]
+        if len(known) < len(taught) or not isinstance(task, MarkedTask):
             raise GraphError(_no_graph(f"{task.name} by matching, which {_FORESTS}"))
         return MatchingGraph(engine, known, len(prompts[0].examples)).eval(), ("scores", "presence")
     if isinstance(engine, CanvasModel) and isinstance(engine.inpainter, MAEVQGAN):
@@ -249,7 +260,12 @@ def _any_size() -> dict[int, Any]:
 
 
 def _write(
-    graph: nn.Module, traced: _Traced, told: dict[str, Any], out: str | os.PathLike[str]
+    graph: nn.Module,
+    traced: _Traced,
+    told: dict[str, Any],
+    out: str | os.PathLike[str],
+    *,
+    int8: bool = False,
 ) -> None:
     graph.requires_grad_(False)
     sizes = {name: traced.free.get(name) for name in traced.inputs}
@@ -276,7 +292,10 @@ def _write(
         part.metadata_props.clear()
     model.metadata_props.clear()
     model.metadata_props[ENTRY] = json.dumps(told)
-    write_atomic(out, program.model_proto.SerializeToString())
+    written = program.model_proto
+    if int8:
+        in_8_bits(written)
+    write_atomic(out, written.SerializeToString())
 
 
 @contextmanager

@@ -83,11 +83,12 @@ def enlarged(
     low, high = values.min(), values.max()
     if not guided:
         return resized(values[None], size, "bicubic")[0].clamp(low, high)
-    slope, offset = _coefficients(values, resized(query, small, "bilinear")[0])
+    guide = query - 0.5  # about zero: variances then lose fewer digits
+    slope, offset = _coefficients(values, resized(guide, small, "bilinear")[0])
     parts = torch.cat([slope.flatten(0, 1), offset])[None]
     parts = F.interpolate(parts, size, mode="bilinear", align_corners=False)[0]
     slope = parts[: 3 * len(values)].reshape(len(values), 3, *size)
-    fitted = (slope * query).sum(1) + parts[3 * len(values) :]
+    fitted = (slope * guide).sum(1) + parts[3 * len(values) :]
     lost = values - resized(fitted[None], small, "bilinear")[0]
     back = resized(lost[None], size, "bicubic")[0].clamp(lost.min(), lost.max())
     grown: Tensor = fitted + back

@@ -86,7 +86,7 @@ def near(colours: Float[Tensor, "n c"], side: FixedSide) -> Float[Tensor, " n"]:
 
 
 def chosen_side(
-    rows: Float[Tensor, "n c"], order: Int[Tensor, " n"], count: Tensor, most: int
+    rows: Float[Tensor, "n c"], order: Int[Tensor, " k"], count: Tensor, most: int
 ) -> FixedSide:
     """The first of some rows in an order: at most so many of them, evenly spread.
 
