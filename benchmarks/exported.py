@@ -152,7 +152,11 @@ def _once(graph: MatchingGraph) -> Iterator[None]:
 
 @contextmanager
 def _afar(graph: MatchingGraph) -> Iterator[None]:
-    graph.nearer = nn.ModuleList(nn.Identity() for _ in graph.nearer)
+    if not graph.both_ways:  # then large things' way of looking is theirs
+        graph.nearer = nn.ModuleList(nn.Identity() for _ in graph.nearer)
+        graph.both_ways = True
+        for one in graph.classes:
+            one.twice = True  # type: ignore[assignment]
     yield
 
 
