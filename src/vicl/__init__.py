@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vicl.canvas.layout import Canvas, Layout
     from vicl.engine import Candidates, Filled, InContextModel, Inpainter, Sampling
     from vicl.exports.answers import Answer
+    from vicl.graphs.runner import load_exported
     from vicl.images import ImageError
     from vicl.loading import load_encoder, load_generator, load_model, load_segmenter, load_vlm
     from vicl.prompt import Example, MaskPrompt, Prompt
@@ -38,6 +39,7 @@ _HOMES = {
     "Sampling": "engine",
     "VisualPrompter": "prompting.prompter",
     "load_encoder": "loading",
+    "load_exported": "graphs.runner",
     "load_generator": "loading",
     "load_model": "loading",
     "load_segmenter": "loading",
@@ -63,6 +65,7 @@ __all__ = [
     "VisualPrompter",
     "__version__",
     "load_encoder",
+    "load_exported",
     "load_generator",
     "load_model",
     "load_segmenter",

@@ -136,7 +136,7 @@ def test_many_examples_are_asked_with_once(
         return answer(*parts, **how)  # type: ignore[arg-type]
 
     monkeypatch.setattr(engine_module, "answer_class", asking)
-    monkeypatch.setattr(engine_module, "_MANY", 2)
+    monkeypatch.setattr(engine_module, "MANY", 2)
     query = scene(105, 45, seed=1)[0]
     for count in (1, 2):
         engine.asked().answer([Prompt([example(50, 50, seed=n) for n in range(count)], query)])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 import vicl
 from vicl.models.matching import Matching
-from vicl.models.matching.closer import _blended, _joined, _places, side_of
+from vicl.models.matching.closer import _joined, _places, blended, side_of
 from vicl.models.matching.cues import Marks
 from vicl.models.matching.head import Scored
 from vicl.models.matching.sizes import is_seen, is_small
@@ -92,7 +92,7 @@ def test_tiles_are_joined_where_they_lie() -> None:
     side = side_of(48)
     whole = torch.linspace(-3, 3, side)[:, None] + torch.linspace(0, 1, side)[None] ** 2
     tiles = [whole[place] for place in _places(48)]
-    assert torch.allclose(_blended(tiles)[0], whole, atol=1e-5)
+    assert torch.allclose(blended(tiles)[0], whole, atol=1e-5)
 
 
 def test_a_second_look_that_sees_something_else_is_not_believed() -> None:

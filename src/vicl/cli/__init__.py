@@ -28,6 +28,7 @@ def _commands() -> tuple[click.Command, ...]:
     from vicl.cli.doctor import doctor
     from vicl.cli.download import download
     from vicl.cli.evaluate import evaluate
+    from vicl.cli.export import export
     from vicl.cli.figures import figures
     from vicl.cli.generate import generate
     from vicl.cli.models import models
@@ -37,7 +38,7 @@ def _commands() -> tuple[click.Command, ...]:
 
     return (
         *(predict, segment, app, ask, demo, train, evaluate, figures, generate),
-        *(models, download, convert, doctor),
+        *(models, download, convert, export, doctor),
     )
 
 

@@ -92,7 +92,8 @@ class EfficientNetLite(nn.Module):
         """See :meth:`vicl.engine.Encoder.encode`; the features stay on the encoder's device."""
         image = image.to(self.head.weight.device)
         # On a CPU convolutions of a batch are not those of its members to the last bit.
-        parts = image[:, None] if image.device.type == "cpu" else image[None]
+        alone = image.device.type == "cpu" and not torch.compiler.is_exporting()
+        parts = image[:, None] if alone else image[None]
         each = [self._levels(part) for part in parts]
         levels = tuple(torch.cat(found) for found in zip(*(one[0] for one in each), strict=True))
         return Features(levels, torch.cat([one[1] for one in each]))

@@ -132,7 +132,7 @@ def _upsample_large(
     bands = [range(top, min(top + rows, tall)) for top in range(0, tall, rows)]
 
     def fit(band: range) -> tuple[slice, Float[Tensor, "k r"], Float[Tensor, "c k w"]]:
-        near, taps = _taps(band, height / tall, height, _triangle)
+        near, taps = _taps(band, height / tall, height, triangle)
         lines = interpolate(parts[:, near], wide, mode="linear", align_corners=False)
         lines = torch.matmul(taps / taps.sum(dim=1, keepdim=True), lines)
         found, by_channel = lines[3 * count :], lines[: 3 * count].view(count, 3, -1, wide)
@@ -152,7 +152,7 @@ def _upsample_large(
     (low, high), (least, most) = torch.aminmax(values), torch.aminmax(lost)
 
     def put_back(band: range) -> None:
-        near, taps = _taps(band, height / tall, height, _cubic)
+        near, taps = _taps(band, height / tall, height, cubic)
         lines = _along_rows(lost[:, near], wide, "bicubic")
         lines = torch.matmul(taps / taps.sum(dim=1, keepdim=True), lines).clamp_(least, most)
         torch.clamp(lines.add_(_rows(fitted, band)), low, high, out=_rows(fitted, band))
@@ -201,11 +201,12 @@ def _taps(
     return near, filter((at[:, None] - torch.arange(near.start, near.stop)).abs())
 
 
-def _triangle(distance: Tensor) -> Tensor:
+def triangle(distance: Tensor) -> Tensor:
+    """What linear interpolation weighs by, of distances that are not negative."""
     return (1 - distance).clamp(min=0)
 
 
-def _cubic(distance: Tensor) -> Tensor:
+def cubic(distance: Tensor) -> Tensor:
     """Keys' cubic with a = -0.5, as Pillow and PyTorch resize by."""
     near = (1.5 * distance - 2.5) * distance**2 + 1
     far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2

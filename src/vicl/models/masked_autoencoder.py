@@ -86,14 +86,19 @@ class MaskedAutoencoder(LearnedInpainter):
         for rows, places in by_count(~holes):
             here = send(places, image.device)
             shown = patches[send(rows, image.device)[:, None], here]
-            hidden.append(self._run(shown, here))
+            hidden.append(self.run_visible(shown, here))
             order.append(rows)
         if len(hidden) == 1:
             return hidden[0]
         return torch.cat(hidden)[send(torch.cat(order).argsort(), image.device)]
 
-    def _run(self, patches: Float[Tensor, "b v p"], places: Int[Tensor, "b v"]) -> Hidden:
-        """Encode visible patches and decode all places."""
+    def run_visible(self, patches: Float[Tensor, "b v p"], places: Int[Tensor, "b v"]) -> Hidden:
+        """Encode visible patches and decode all places.
+
+        Args:
+            patches: As :func:`vicl.models.vit.patchify` cuts them; RGB in [0, 1].
+            places: Of each, in raster order.
+        """
         b = len(patches)
         normed = imagenet_normalise(patches).to(self.dtype)
         seen = self.patch_embed(normed) + self.positions[1:][places]

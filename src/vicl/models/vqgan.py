@@ -59,7 +59,8 @@ def upsample_conv(x: Float[Tensor, "b c h w"], conv: nn.Conv2d) -> Float[Tensor,
 def _enlarge(x: Float[Tensor, "b c h w"], conv: nn.Conv2d) -> Float[Tensor, "b c 2*h 2*w"]:
     """Enlarge twice by repeating pixels, then convolve, the quicker of the two ways."""
     # In small images handling the four kernels costs more than the taps that they save.
-    if x.shape[2] * x.shape[3] < 4 * conv.out_channels:
+    few = x.shape[2] * x.shape[3] < 4 * conv.out_channels
+    if few or torch.compiler.is_exporting():  # a graph's runtime has no quicker way
         out: Tensor = conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
         return out
     return upsample_conv(x, conv)

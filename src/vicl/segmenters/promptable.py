@@ -36,13 +36,13 @@ from vicl.segmenters.encoded import EncodedImage
 
 Levels: TypeAlias = UInt8[np.ndarray, "h w 3"]
 
-_BOUND: Final = 8.0
+BOUND: Final = 8.0
 """Log-odds are kept within it before they are enlarged."""
 
 _OFFSET: Final = 1.0
 """By how much log-odds are moved for the stability of a mask."""
 
-_MARGIN: Final = 0.08
+MARGIN: Final = 0.08
 """By which a box may have been drawn too small, as a share of its sides."""
 
 _WALKED: Final = 6.0
@@ -176,14 +176,15 @@ class Promptable:
             # Of clicks in alone nobody knows how far they should reach.
             near = ahead(guide, neck.picture.cpu())
             clicked = spots(guide, 1, NEAR / MIDDLE, FINE) - spots(guide, 0, NEAR / MIDDLE, FINE)
-            near, clicked = (_grown(one, odds.shape[-1]) for one in (near, clicked))
-            odds = (odds + _WALKED * near).clamp(-_BOUND, _BOUND)
-            odds = odds + 2 * _BOUND * clicked  # what was clicked is obeyed
-        odds = odds.clamp(-_BOUND, _BOUND)
-        return (_within(odds, box) if boxed else odds), ious[0].cpu()
+            near, clicked = (grown(one, odds.shape[-1]) for one in (near, clicked))
+            odds = (odds + _WALKED * near).clamp(-BOUND, BOUND)
+            odds = odds + 2 * BOUND * clicked  # what was clicked is obeyed
+        odds = odds.clamp(-BOUND, BOUND)
+        return (within(odds, box) if boxed else odds), ious[0].cpu()
 
 
-def _grown(values: Float[Tensor, "1 f f"], side: int) -> Float[Tensor, "1 p p"]:
+def grown(values: Float[Tensor, "1 f f"], side: int) -> Float[Tensor, "1 p p"]:
+    """A map on a larger grid."""
     return F.interpolate(values[None], (side, side), mode="bilinear", align_corners=False)[0]
 
 
@@ -197,11 +198,11 @@ def _laid(odds: Float[Tensor, "n p p"], part: Float[Tensor, " 4"]) -> Float[Tens
     sides = (part[2:] - part[:2]).repeat(2)
     image = torch.tensor([0.0, 0.0, 1.0, 1.0])
     laid = seen_from(odds, (image - part[:2].repeat(2)) / sides)
-    return _within(laid, part, margin=0.0)
+    return within(laid, part, margin=0.0)
 
 
-def _within(
-    odds: Float[Tensor, "n p p"], box: Float[Tensor, " 4"], *, margin: float = _MARGIN
+def within(
+    odds: Float[Tensor, "n p p"], box: Float[Tensor, " 4"], *, margin: float = MARGIN
 ) -> Float[Tensor, "n p p"]:
     """Nothing of what is meant lies far outside its box.
 
@@ -214,7 +215,7 @@ def _within(
     low, high = box[:2] - beyond, box[2:] + beyond
     axis = (torch.arange(odds.shape[-1]) + 0.5) / odds.shape[-1]
     across, down = ((axis >= low[i]) & (axis <= high[i]) for i in (0, 1))
-    return torch.where(down[:, None] & across, odds, -_BOUND)
+    return torch.where(down[:, None] & across, odds, -BOUND)
 
 
 def _enlarged(

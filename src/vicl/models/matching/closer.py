@@ -23,13 +23,13 @@ from vicl.models.matching.head import MatchingHead, Scored
 from vicl.models.matching.knowledge import ClassKnowledge, answer_class
 from vicl.models.matching.view import FINE, PICTURE, SIDE, View, look_at_square
 
-_FIRST: Final = 0.5
+FIRST: Final = 0.5
 """Share of the first look in the joined log-odds."""
 
-_NOTHING: Final = -1.0
+NOTHING: Final = -1.0
 """Log-odds that the first look reaches nowhere in a tile that is not looked at again."""
 
-_AGREE: Final = 0.4
+AGREE: Final = 0.4
 """IoU of the two looks from which they are joined."""
 
 _SHOWN: Final = 8
@@ -61,7 +61,7 @@ class Closer:
         views: dict[int, View] = {}
 
         def near(index: int, known: ClassKnowledge, seen: Scored) -> Scored:
-            if float(seen.mask.max()) < _NOTHING:
+            if float(seen.mask.max()) < NOTHING:
                 return seen
             if index not in views:
                 views[index] = look_at_square(tiles[index], encoder)
@@ -69,11 +69,11 @@ class Closer:
 
         found = []
         for one, known in zip(first, self.known, strict=True):
-            grown = one._replace(mask=_grown(one.mask), depth=_grown(one.depth))
+            whole = one._replace(mask=grown(one.mask), depth=grown(one.depth))
             if known is not None:
-                seen = [near(index, known, part) for index, part in enumerate(_parts(grown))]
-                grown = _joined(grown, seen)
-            found.append(grown)
+                seen = [near(index, known, part) for index, part in enumerate(parts_of(whole))]
+                whole = _joined(whole, seen)
+            found.append(whole)
         return found
 
 
@@ -110,15 +110,15 @@ def _joined(first: Scored, tiles: Sequence[Scored]) -> Scored:
         first: On the larger square's grids.
         tiles: Of the second look.
     """
-    near = _blended([tile.mask[0] for tile in tiles])
+    near = blended([tile.mask[0] for tile in tiles])
     shared = float(((first.mask > 0) & (near > 0)).sum())
-    if shared < _AGREE * float(((first.mask > 0) | (near > 0)).sum()):
+    if shared < AGREE * float(((first.mask > 0) | (near > 0)).sum()):
         return first
-    depth = _blended([tile.depth[0] for tile in tiles])
-    return first._replace(mask=_FIRST * first.mask + (1 - _FIRST) * near, depth=depth)
+    depth = blended([tile.depth[0] for tile in tiles])
+    return first._replace(mask=FIRST * first.mask + (1 - FIRST) * near, depth=depth)
 
 
-def _parts(scored: Scored) -> list[Scored]:
+def parts_of(scored: Scored) -> list[Scored]:
     """What a look at the whole says of each tile."""
     places = zip(_places(PICTURE), _places(FINE), strict=True)
     return [
@@ -140,11 +140,15 @@ def _places(tile: int) -> list[tuple[slice, slice]]:
 
 def _cut(image: Float[Tensor, "3 h w"]) -> list[Float[Tensor, "3 t t"]]:
     """The tiles of a picture, of any size, as the encoder takes them."""
-    square = resize(image, (side_of(SIDE), side_of(SIDE)))
+    return tiles_of(resize(image, (side_of(SIDE), side_of(SIDE))))
+
+
+def tiles_of(square: Float[Tensor, "3 s s"]) -> list[Float[Tensor, "3 t t"]]:
+    """The tiles of the larger square."""
     return [square[:, rows, columns].contiguous() for rows, columns in _places(SIDE)]
 
 
-def _blended(tiles: Sequence[Float[Tensor, "t t"]]) -> Float[Tensor, "1 s s"]:
+def blended(tiles: Sequence[Float[Tensor, "t t"]]) -> Float[Tensor, "1 s s"]:
     """Maps of the tiles as one map: each fades out where another goes on."""
     side = len(tiles[0])
     shared = side - _step(side)
@@ -157,7 +161,7 @@ def _blended(tiles: Sequence[Float[Tensor, "t t"]]) -> Float[Tensor, "1 s s"]:
     return (total[0] / total[1])[None]
 
 
-def _grown(maps: Float[Tensor, "1 a a"]) -> Float[Tensor, "1 s s"]:
+def grown(maps: Float[Tensor, "1 a a"]) -> Float[Tensor, "1 s s"]:
     """A map of the first look on the larger square's grid."""
     side = side_of(maps.shape[1])
     return F.interpolate(maps[None], (side, side), mode="bilinear", align_corners=False)[0]

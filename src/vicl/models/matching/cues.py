@@ -18,38 +18,34 @@ from torch.nn import functional as F  # noqa: N812
 
 from vicl.models.matching.view import COARSE, FINE, LEVELS, MIDDLE, View, smooth
 
-_MOST: Final = 400
+MOST: Final = 400
 """So many places of a side, marked or not, are compared with; of more, every so many-th."""
 
-_FEW: Final = 240
+FEW: Final = 240
 """So many of the query's own."""
 
-_BEST: Final = 5
+BEST: Final = 5
 """The likeness to a side is the mean of the best of so many shares of its places."""
 
-_TEMPERATURE: Final = 1 / 30
+TEMPERATURE: Final = 1 / 30
 """Of votes: the softmax over likenesses."""
 
-_KNOWN: Final = 1e-4
+KNOWN: Final = 1e-4
 """Share of a place that has to be known, so that a dot of a scribble counts."""
 
-_LEAST: Final = 0.02
+LEAST: Final = 0.02
 """Share of a place under which a side has none of it."""
 
-_INSIDE, _OUTSIDE = 0.5, 0.25
+INSIDE, OUTSIDE = 0.5, 0.25
 """Share of a place from which, and up to which, it belongs to a side."""
 
-_VOTING: Final = ("mix", "objects", "things")
+VOTING: Final = ("mix", "objects", "things")
 """Levels that vote, both ways, and by which the query supports itself."""
 
 _KINDS: Final = ("marked", "rest", "difference", "best", "prototype")
 CUES: Final = (
     *(f"{level} {kind}" for level in LEVELS for kind in _KINDS),
-    *(
-        f"{level} {kind}"
-        for level in _VOTING
-        for kind in ("votes", "back", "self", "own", "border")
-    ),
+    *(f"{level} {kind}" for level in VOTING for kind in ("votes", "back", "self", "own", "border")),
     "colour marked",
     "colour difference",
     "place",
@@ -70,7 +66,7 @@ TELLING: Final = tuple(
 """Those that tell, where the mask is, whether the thing is there: absolute likenesses."""
 
 PLACE: Final = CUES.index("place")
-_MIX: Final = CUES.index("mix difference")
+MIX: Final = CUES.index("mix difference")
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,12 +89,12 @@ class Marks:
         """Both on another grid, row by row: shares of what is known of a place."""
         both = F.adaptive_avg_pool2d(torch.stack([self.inside, self.outside])[None], side)[0]
         known = both.sum(0)
-        both = torch.where(known > _KNOWN, both / known.clamp(min=_KNOWN), 0)
+        both = torch.where(known > KNOWN, both / known.clamp(min=KNOWN), 0)
         return both[0].flatten(), both[1].flatten()
 
 
 @dataclass(frozen=True, eq=False)
-class _Side:
+class Side:
     """Places that belong to a side of the mask, and their mean, of length 1."""
 
     places: Float[Tensor, "n c"]
@@ -117,9 +113,9 @@ class Knowledge:
         area: Share of the known places that is marked.
     """
 
-    levels: dict[str, tuple[_Side, _Side]]
-    colours: tuple[_Side, _Side]
-    edges: tuple[_Side, _Side]
+    levels: dict[str, tuple[Side, Side]]
+    colours: tuple[Side, Side]
+    edges: tuple[Side, Side]
     place: Float[Tensor, "m m"]
     area: float
 
@@ -136,7 +132,7 @@ def learn(views: Sequence[View], marks: Sequence[Marks]) -> Knowledge:
         for name, (_, side) in LEVELS.items()
     }
     colours = _sides([view.colours.flatten(1).T for view in views], marks, FINE)
-    edges = _sides([_fine_edges(view) for view in views], marks, FINE)
+    edges = _sides([fine_edges(view) for view in views], marks, FINE)
     middle = [mark.on(MIDDLE) for mark in marks]
     inside = torch.stack([one for one, _ in middle]).sum(0)
     known = torch.stack([one + other for one, other in middle]).sum(0)
@@ -171,17 +167,19 @@ def gather(known: Knowledge, query: View) -> tuple[Float[Tensor, "c m m"], Float
         asked = query.features(name)
         marked, rest = known.levels[name]
         inside, outside = marked.places @ asked.T, rest.places @ asked.T
-        likeness, unlike = _likeness(inside), _likeness(outside)
+        likeness, unlike = likeness_of(inside), likeness_of(outside)
         best = inside.amax(0) - outside.amax(0)
         prototype = asked @ (marked.mean - rest.mean)
-        maps += _grids([likeness, unlike, 4 * (likeness - unlike), 4 * best, 2 * prototype], side)
-        if name in _VOTING:
-            voted += _grids(_votes(asked, inside, outside, likeness - unlike, side), side)
-    colours, edges = query.colours.flatten(1).T.contiguous(), _fine_edges(query)
+        maps += on_middle(
+            [likeness, unlike, 4 * (likeness - unlike), 4 * best, 2 * prototype], side
+        )
+        if name in VOTING:
+            voted += on_middle(_votes(asked, inside, outside, likeness - unlike, side), side)
+    colours, edges = query.colours.flatten(1).T.contiguous(), fine_edges(query)
     near, far = (_near(colours, side.places) for side in known.colours)
-    apart = [_likeness(side.places @ edges.T) for side in known.edges]
-    mixed = F.interpolate(maps[_MIX][None, None], (FINE, FINE), mode="bilinear")[0, 0].flatten()
-    own = [_near(colours, _shared_out(part, _FEW)) for part in _support(colours, mixed)]
+    apart = [likeness_of(side.places @ edges.T) for side in known.edges]
+    mixed = F.interpolate(maps[MIX][None, None], (FINE, FINE), mode="bilinear")[0, 0].flatten()
+    own = [_near(colours, shared_out(part, FEW)) for part in _support(colours, mixed)]
     fine = [near, far, 4 * (apart[0] - apart[1]), own[0] - own[1]]
     light = query.colours[:3].flatten(1)
     varies = query.colours[6:7].flatten(1)
@@ -191,51 +189,51 @@ def gather(known: Knowledge, query: View) -> tuple[Float[Tensor, "c m m"], Float
     return torch.stack(maps), torch.stack(fine).reshape(-1, FINE, FINE)
 
 
-def _sides(features: Sequence[Tensor], marks: Sequence[Marks], side: int) -> tuple[_Side, _Side]:
+def _sides(features: Sequence[Tensor], marks: Sequence[Marks], side: int) -> tuple[Side, Side]:
     """The places of both sides in all examples."""
     rows = torch.cat(list(features))
-    most = int(_MOST * min(3, 1 + 0.25 * (len(marks) - 1)))
+    most = int(MOST * min(3, 1 + 0.25 * (len(marks) - 1)))
     on = [mark.on(side) for mark in marks]
     inside, outside = torch.cat([one for one, _ in on]), torch.cat([other for _, other in on])
-    apart = torch.where(inside <= _OUTSIDE, outside, 0)
+    apart = torch.where(inside <= OUTSIDE, outside, 0)
     return _side(rows, (inside,), most), _side(rows, (apart, outside), most)
 
 
-def _side(rows: Tensor, shares: Sequence[Tensor], count: int) -> _Side:
+def _side(rows: Tensor, shares: Sequence[Tensor], count: int) -> Side:
     """Those of the places that a side has to itself; of a thin side those that it has most of."""
     for values in shares:
         most = float(values.max())
-        if most > _LEAST:
-            chosen = (values >= min(_INSIDE, 0.6 * most)).nonzero()[:, 0]
-            return _Side(_shared_out(rows[chosen], count), F.normalize(rows[chosen].mean(0), dim=0))
-    return _Side(rows.new_zeros(_BEST, rows.shape[1]), rows.new_zeros(rows.shape[1]))
+        if most > LEAST:
+            chosen = (values >= min(INSIDE, 0.6 * most)).nonzero()[:, 0]
+            return Side(shared_out(rows[chosen], count), F.normalize(rows[chosen].mean(0), dim=0))
+    return Side(rows.new_zeros(BEST, rows.shape[1]), rows.new_zeros(rows.shape[1]))
 
 
-def _joined(one: _Side, other: _Side) -> _Side:
+def _joined(one: Side, other: Side) -> Side:
     """Both, share by share; a side of which nothing is known adds nothing."""
     if not other.mean.any():
         return one
-    shares = [side.places.reshape(_BEST, -1, len(side.mean)) for side in (one, other)]
+    shares = [side.places.reshape(BEST, -1, len(side.mean)) for side in (one, other)]
     mean = F.normalize(one.mean + other.mean, dim=0)
-    return _Side(torch.cat(shares, 1).flatten(0, 1), mean)
+    return Side(torch.cat(shares, 1).flatten(0, 1), mean)
 
 
-def _shared_out(places: Float[Tensor, "n c"], most: int) -> Float[Tensor, "k c"]:
+def shared_out(places: Float[Tensor, "n c"], most: int) -> Float[Tensor, "k c"]:
     """At most so many places, in shares that one after the other take every so many-th."""
-    count = max(_BEST, min(most, len(places)) // _BEST * _BEST)
+    count = max(BEST, min(most, len(places)) // BEST * BEST)
     chosen = torch.linspace(0, len(places) - 1, count).long()
-    return places[chosen.reshape(-1, _BEST).T.flatten()]
+    return places[chosen.reshape(-1, BEST).T.flatten()]
 
 
-def _likeness(values: Float[Tensor, "k n"]) -> Float[Tensor, " n"]:
+def likeness_of(values: Float[Tensor, "k n"]) -> Float[Tensor, " n"]:
     """Mean of the greatest of each share of the rows."""
-    return values.reshape(_BEST, -1, values.shape[1]).amax(1).mean(0)
+    return values.reshape(BEST, -1, values.shape[1]).amax(1).mean(0)
 
 
 def _near(colours: Float[Tensor, "n c"], places: Float[Tensor, "k c"]) -> Float[Tensor, " n"]:
     """Minus the distance to the nearest, the mean over the shares of places."""
     squares = 2 * places @ colours.T - (places**2).sum(1)[:, None]
-    nearest = squares.reshape(_BEST, -1, len(colours)).amax(1) - (colours**2).sum(1)
+    nearest = squares.reshape(BEST, -1, len(colours)).amax(1) - (colours**2).sum(1)
     return -(-nearest).clamp(min=0).sqrt().mean(0)
 
 
@@ -244,7 +242,7 @@ def _support(
 ) -> tuple[Float[Tensor, "m c"], Float[Tensor, "r c"]]:
     """The query's surest places of the thing, and its surest others."""
     order = difference.argsort(descending=True)
-    sure = max(_BEST, int((difference > 0).sum()) // 2)
+    sure = max(BEST, int((difference > 0).sum()) // 2)
     return asked[order[:sure]], asked[order[-int(0.4 * len(order)) :]]
 
 
@@ -253,14 +251,12 @@ def _votes(
 ) -> list[Tensor]:
     """Votes forward and back, what the query's surest places say, and likeness to its border."""
     top = torch.maximum(inside.amax(0), outside.amax(0))
-    sums = [((part - top) / _TEMPERATURE).exp().mean(0) for part in (inside, outside)]
+    sums = [((part - top) / TEMPERATURE).exp().mean(0) for part in (inside, outside)]
     votes = sums[0] / (sums[0] + sums[1])
-    back = [
-        torch.softmax(part / _TEMPERATURE, 1).mean(0) * len(asked) for part in (inside, outside)
-    ]
+    back = [torch.softmax(part / TEMPERATURE, 1).mean(0) * len(asked) for part in (inside, outside)]
     turned = 0.3 * ((back[0] + 0.05).log() - (back[1] + 0.05).log())
     marked, rest = _support(asked, difference)
-    nearest = [_likeness(_shared_out(part, _FEW) @ asked.T) for part in (marked, rest)]
+    nearest = [likeness_of(shared_out(part, FEW) @ asked.T) for part in (marked, rest)]
     means = F.normalize(marked.mean(0), dim=0) - F.normalize(rest.mean(0), dim=0)
     frame = asked.new_ones(side, side, dtype=torch.bool)
     frame[1:-1, 1:-1] = False
@@ -268,11 +264,13 @@ def _votes(
     return [votes, turned, 2 * (asked @ means), 4 * (nearest[0] - nearest[1]), border]
 
 
-def _fine_edges(view: View) -> Float[Tensor, "n c"]:
+def fine_edges(view: View) -> Float[Tensor, "n c"]:
+    """The encoder's edges at each fine place, as vectors of length 1."""
     return F.normalize(view.levels[0], dim=0).flatten(1).T.contiguous()
 
 
-def _grids(rows: Sequence[Tensor], side: int) -> list[Tensor]:
+def on_middle(rows: Sequence[Tensor], side: int) -> list[Tensor]:
+    """Maps on the middle grid of what is told row by row of a grid of that side."""
     maps = torch.stack(list(rows)).reshape(len(rows), side, side)
     if side == COARSE:
         maps = F.interpolate(maps[None], (MIDDLE, MIDDLE), mode="bilinear", align_corners=False)[0]

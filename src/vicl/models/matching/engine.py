@@ -39,10 +39,10 @@ from vicl.tasks.segmentation import UNKNOWN
 _REMEMBERED: Final = 8
 """So many sets of examples are kept learned."""
 
-_MANY: Final = 10
+MANY: Final = 10
 """From so many examples on a query is asked about once: its own places tell nothing new then."""
 
-_BOUND: Final = 8.0
+BOUND: Final = 8.0
 """Log-odds are kept within it before they are enlarged."""
 
 _PLAIN: Final = 0.97
@@ -53,7 +53,7 @@ MIN_PRESENCE: Final = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class _Taught:
+class Taught:
     """What a set of examples taught: of each class after the ground, in the order of `colours`.
 
     Attributes:
@@ -137,7 +137,7 @@ class Matching:
         self.outlines = None if outlines is None else outlines.eval()
         self.min_presence, self.objects, self.masks = min_presence, objects, masks
         self.others = Analogies()
-        self._taught: OrderedDict[tuple[int, bytes], _Taught | Lines | None] = OrderedDict()
+        self._taught: OrderedDict[tuple[int, bytes], Taught | Lines | None] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"Matching(encoder={self.encoder.name!r})"
@@ -172,7 +172,7 @@ class Matching:
         return [self._answer(prompt, samples, seed) for prompt in prompts]
 
     def _answer(self, prompt: Prompt, samples: int, seed: int) -> Filled:
-        taught = self._known(prompt, seed)
+        taught = self.known(prompt, seed)
         if taught is None:
             return self.others.answer([prompt], samples=samples, seed=seed)[0]
         query = to_tensor(prompt.query)
@@ -181,7 +181,7 @@ class Matching:
         with torch.inference_mode():
             # Things a few places wide blur where two looks are averaged.
             view = self._view(query, both_ways=taught.closer is None)
-            few = len(prompt.examples) < _MANY
+            few = len(prompt.examples) < MANY
             scored = [
                 answer_class(known, view, self.head, twice=few and nearer is None)
                 for known, nearer in zip(taught.known, taught.nearer, strict=True)
@@ -202,7 +202,7 @@ class Matching:
         odds = self.outlines([level[None] for level in view.levels], view.picture[None]).cpu()
         return torch.sigmoid(resize_map(odds[0], (image.shape[1], image.shape[2])))
 
-    def _known(self, prompt: Prompt, seed: int) -> _Taught | Lines | None:
+    def known(self, prompt: Prompt, seed: int) -> Taught | Lines | None:
         """What examples taught, of the last few sets of them."""
         pairs = [drawn(example) for example in prompt.examples]
         key = seed, fingerprint(*(image for pair in pairs for image in pair))
@@ -213,7 +213,7 @@ class Matching:
             self._taught.popitem(last=False)
         return self._taught[key]
 
-    def _learn(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> _Taught | None:
+    def _learn(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> Taught | None:
         kind = output_kind([output for _, output in pairs], masks=self.masks)
         if kind.name != "mask" or len(kind.colours) < 2:
             return None
@@ -231,7 +231,7 @@ class Matching:
             sizes = _by_class(maps, SIDE)
             small = [is_small(of_class) for of_class in sizes]
             closer = self._learn_closer(pairs, maps, small) if any(small) else None
-        return _Taught(colours, known, tuple(is_seen(of_class) for of_class in sizes), closer)
+        return Taught(colours, known, tuple(is_seen(of_class) for of_class in sizes), closer)
 
     def _learn_lines(
         self, prompt: Prompt, pairs: Sequence[tuple[Tensor, Tensor]], seed: int
@@ -261,7 +261,7 @@ class Matching:
         return Closer(tuple(known))
 
     def _draw(
-        self, scored: Sequence[Scored], taught: _Taught, query: Float[Tensor, "3 h w"]
+        self, scored: Sequence[Scored], taught: Taught, query: Float[Tensor, "3 h w"]
     ) -> Filled:
         """Bring log-odds to the query's size along its edges, and colour them.
 
@@ -273,7 +273,7 @@ class Matching:
         ]
         masks = torch.cat([one.mask for one in scored]).cpu()
         there = torch.tensor([chance >= self.min_presence for chance in presence])
-        bounded = torch.where(there[:, None, None], masks, -_BOUND).clamp(-_BOUND, _BOUND)
+        bounded = torch.where(there[:, None, None], masks, -BOUND).clamp(-BOUND, BOUND)
         odds = upsample(bounded, (query.shape[1], query.shape[2]), guide=query.cpu())
         odds = torch.stack([without_specks(of_class) for of_class in odds])
         odds /= self.head.config.temperature

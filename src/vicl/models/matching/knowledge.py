@@ -29,15 +29,15 @@ _TRUSTS: Final = (0.0, 0.5, 1.0)
 _MARGIN: Final = 0.01
 """By how much a correction has to better the mean IoU of the examples that were left out."""
 
-_IN, _OUT = 0.7, -5.0
+SURE_IN, SURE_OUT = 0.7, -5.0
 """Log-odds from which, and up to which, a query's own places are taken as marked and not."""
 
-_LARGE: Final = 8.0
+LARGE: Final = 8.0
 """Log-odds are kept within it before their mean is taken."""
 
 _RIDGE: Final = 0.02
 _ROUNDS: Final = 8
-_BOUND: Final = 6.0
+BOUND: Final = 6.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +136,7 @@ def answer_class(
         scored = scored._replace(mask=(scored.mask + _score(head, *again, query).mask) / 2)
     if learned.correction is None:
         return scored
-    added = learned.correction.of(cues).clamp(-_BOUND, _BOUND)
+    added = learned.correction.of(cues).clamp(-BOUND, BOUND)
     size = scored.mask.shape[1:]
     grown = F.interpolate(added[None, None], size, mode="bilinear", align_corners=False)[0]
     return scored._replace(mask=scored.mask + grown)
@@ -144,8 +144,8 @@ def answer_class(
 
 def _surest(odds: Float[Tensor, "1 p p"]) -> Marks:
     """What an answer is sure of, on either side."""
-    mean = F.adaptive_avg_pool2d(odds.clamp(-_LARGE, _LARGE), FINE)[0]
-    return Marks((mean > _IN).float(), (mean < _OUT).float())
+    mean = F.adaptive_avg_pool2d(odds.clamp(-LARGE, LARGE), FINE)[0]
+    return Marks((mean > SURE_IN).float(), (mean < SURE_OUT).float())
 
 
 def _ask(
@@ -158,7 +158,7 @@ def _ask(
     cues, fine = gather(learn(others, marks), view)
     odds = F.adaptive_avg_pool2d(_score(head, cues, fine, view).mask, MIDDLE)[0]
     inside, outside = (side.reshape(MIDDLE, MIDDLE) for side in mark.on(MIDDLE))
-    return _Asked(cues, odds.clamp(-_BOUND, _BOUND), inside, inside + outside)
+    return _Asked(cues, odds.clamp(-BOUND, BOUND), inside, inside + outside)
 
 
 def _score(head: MatchingHead, cues: Tensor, fine: Tensor, view: View) -> Scored:

@@ -1,0 +1,1 @@
+"""Prompts and segmenters as graphs that run without vicl and without PyTorch (ONNX)."""

@@ -1,0 +1,104 @@
+"""Running graphs: files are told from others, answers are read at the query's size."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import vicl
+
+Tiny = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def installed() -> None:
+    pytest.importorskip("onnxruntime", reason="exported graphs need vicl[onnx]")
+
+
+def mask_of(path: Path, picture: np.ndarray) -> np.ndarray:
+    mask = vicl.load_exported(path).predict(picture).mask
+    assert mask is not None
+    assert mask.dtype == np.uint8
+    return mask
+
+
+def query(height: int, width: int) -> np.ndarray:
+    """Red on the left, gray (none surely) on the right."""
+    picture = np.full((height, width, 3), 100, np.uint8)
+    picture[:, : width // 2] = (255, 0, 0)
+    return picture
+
+
+def test_a_mask_is_read_from_scores(tiny: Tiny) -> None:
+    predictor = vicl.load_exported(tiny())
+    found = predictor.predict(query(20, 40))
+    assert predictor.info["classes"] == ["red", "green", "blue"]
+    assert found.scores.shape == (3, 20, 40)
+    assert found.picture is None
+    mask = mask_of(tiny(), query(20, 40))
+    assert (mask[:, :20] == 1).all()
+    assert not mask[:, 20:].any()
+
+
+def test_a_picture_is_given_as_one(tiny: Tiny) -> None:
+    picture = query(24, 30)
+    found = vicl.load_exported(tiny("picture", classes=[], task="image")).predict(picture)
+    assert found.mask is None
+    np.testing.assert_array_equal(found.picture, picture)
+
+
+def test_a_large_query_is_shown_smaller_and_answered_at_its_size(tiny: Tiny) -> None:
+    mask = mask_of(tiny(), query(90, 200))
+    assert mask.shape == (90, 200)
+    assert (mask[:, :95] == 1).all()
+    assert not mask[:, 105:].any()
+
+
+def test_a_file_is_turned_upright(tiny: Tiny, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(query(20, 40)).save(tmp_path / "q.jpg", exif=exif, quality=95)
+    assert vicl.load_exported(tiny()).predict(tmp_path / "q.jpg").mask.shape == (40, 20)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"format": "another"}, "got another, version 1"),
+        ({"version": 2}, "version 2, kind prompt; expected vicl graph, version 1"),
+        ({"kind": "decoder"}, "kind decoder; expected"),
+    ],
+)
+def test_other_graphs_are_refused(tiny: Tiny, changed: dict[str, object], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        vicl.load_exported(tiny(**changed))
+
+
+def test_what_is_no_graph_is_refused(tiny: Tiny, tmp_path: Path) -> None:
+    whole = tiny().read_bytes()
+    for name, data in {"cut": whole[: len(whole) // 2], "text": b"hello", "empty": b""}.items():
+        path = tmp_path / f"{name}.onnx"
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=rf"{name}.onnx': is no graph of vicl's"):
+            vicl.load_exported(path)
+    with pytest.raises(ValueError, match="is no file"):
+        vicl.load_exported(tmp_path / "missing.onnx")
+
+
+@pytest.mark.slow
+def test_nothing_of_pytorch_is_imported(tiny: Tiny) -> None:
+    path = tiny()
+    code = (
+        "import json, sys, numpy, vicl\n"
+        f"found = vicl.load_exported({str(path)!r}).predict(numpy.zeros((16, 16, 3), 'uint8'))\n"
+        "print(json.dumps([int(found.mask.sum()), 'torch' in sys.modules]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [0, False]
