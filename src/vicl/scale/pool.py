@@ -77,7 +77,7 @@ class Pool:
         if workers < 1:
             raise ValueError(f"workers: got {workers}, expected at least 1")
         # A file without a name: it is gone when the last process that maps it is.
-        self._file = tempfile.TemporaryFile()
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed as the pool is left
         self._packed = pack(prompter, self._file)
         self._batch_size, self._count = batch_size, workers
         self._workers: list[_Worker] = []
