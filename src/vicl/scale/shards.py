@@ -13,6 +13,7 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final
@@ -150,6 +151,29 @@ def answer_shard(shard: str, job: ShardJob, prompter: VisualPrompter, ask: Ask) 
     return report
 
 
+def put_companions(out: str, files: Mapping[str, bytes]) -> None:
+    """Write the files that say what the classes are beside the shards, where they are not there.
+
+    Raises:
+        ExportError: If one is there and says something else.
+        FileError: If it cannot be written.
+    """
+    for name, data in files.items():
+        place = inside(out, name)
+        if (size := size_of(place)) is None:
+            with tempfile.NamedTemporaryFile() as stream:
+                stream.write(data)
+                stream.flush()
+                put(Path(stream.name), place)
+            continue
+        with open_place(place) as there:
+            same = size == len(data) and there.read(len(data)) == data
+        if not same:
+            raise ExportError(
+                f"{display(place)}: says something else of the classes; write to another place"
+            )
+
+
 def _broken(shard: str, error: BaseException) -> str:
     return (
         f"{display(shard)}: cannot be read to its end ({reason(error)}), and has no answers; get a "
@@ -208,7 +232,7 @@ def _answer(
         query = queries[answer.index]
         try:
             taken = job.taking.take(prompter, writer, query, answer)
-        except (*FAULTS,) as error:
+        except FAULTS as error:
             if is_no_room(error):
                 raise
             fail(query.path, error)
@@ -260,17 +284,15 @@ def _read_note(target: str) -> dict[str, Any]:
     Raises:
         ExportError: If it has none.
     """
-    try:
-        with open_place(target) as stream:
-            header = tarfile.TarInfo.frombuf(
-                stream.read(tarfile.BLOCKSIZE), tarfile.ENCODING, "surrogateescape"
-            )
+    with open_place(target) as stream:
+        head = stream.read(tarfile.BLOCKSIZE)
+        faults = (tarfile.TarError, ValueError, KeyError, TypeError, RecursionError)
+        with suppress(*faults):  # whatever it is, it is no note
+            header = tarfile.TarInfo.frombuf(head, tarfile.ENCODING, "surrogateescape")
             if header.name == NOTE and header.size <= _NOTE_LIMIT:
                 note = json.loads(stream.read(header.size))
                 if isinstance(note["made_by"], dict) and isinstance(note["bytes"], int):
                     return dict(note)
-    except (tarfile.TarError, ValueError, KeyError, TypeError, RecursionError):
-        pass
     raise ExportError(
         f"{display(target)}: is there already, and no shard of answers; write to another place, or "
         "replace it by overwrite=True (command line: --overwrite)"
