@@ -7,14 +7,26 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tests.cli.test_cli import COPY, vicl
+from tests.prompting.test_prompter import scene
 from tests.scale.test_shards import members
 from tests.training.shards import image_bytes
 
+from vicl.images import save_image, to_pil
 from vicl.scale.shards import NOTE
 
-pytest_plugins = ["tests.scale.conftest"]
 GOOD = image_bytes(7)
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with an example."""
+    monkeypatch.chdir(tmp_path)
+    image, mask = scene(90)
+    save_image(to_pil(image), "in.png")
+    Image.fromarray(mask).save("out.png")
+    return tmp_path
 
 
 def add(tar: tarfile.TarFile, name: str, data: bytes = GOOD) -> None:

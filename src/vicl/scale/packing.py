@@ -9,7 +9,7 @@ import io
 import pickle
 import warnings
 from dataclasses import dataclass
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ class Packed:
     cuts: tuple[tuple[int, int], ...]
 
 
-def pack(value: Any, stream: IO[bytes]) -> Packed:
+def pack(value: Any, stream: io.BufferedIOBase) -> Packed:
     """Pack a value; its tensors and arrays are written to a stream.
 
     Raises:

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from vicl.files import FileError, display, open_atomic, open_plain, reason
 
@@ -78,7 +78,7 @@ def size_of(place: str) -> int | None:
 
 
 @contextmanager
-def open_place(place: str) -> Iterator[IO[bytes]]:
+def open_place(place: str) -> Iterator[Any]:
     """Open what is there for reading.
 
     Raises:

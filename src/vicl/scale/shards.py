@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from vicl.exports.annotation import ExportError
 from vicl.exports.answers import Query
@@ -181,7 +181,7 @@ def _broken(shard: str, error: BaseException) -> str:
     )
 
 
-def _unpacked(stream: IO[bytes], folder: Path, report: ShardReport) -> Iterator[Query]:
+def _unpacked(stream: Any, folder: Path, report: ShardReport) -> Iterator[Query]:
     """The images of a shard as files in a folder; errors go to the report."""
     for member in image_members(stream, display(report.shard), tell=True):
         if isinstance(member, ImageError):
@@ -271,7 +271,7 @@ def _pack(
                     _add(tar, name, file.stat().st_size, stream)
 
 
-def _add(tar: tarfile.TarFile, name: str, size: int, stream: IO[bytes]) -> None:
+def _add(tar: tarfile.TarFile, name: str, size: int, stream: Any) -> None:
     # Nothing of when and by whom it was written.
     header = tarfile.TarInfo(name)
     header.size, header.mode = size, 0o644
