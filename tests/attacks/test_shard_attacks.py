@@ -154,7 +154,7 @@ def test_headers_that_claim_too_much(tmp_path: Path) -> None:
 def test_images_that_are_too_large_are_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vicl.training.data.shards.MEMBER_LIMIT", 1 << 20)
+    monkeypatch.setattr("vicl.images.tars.MEMBER_LIMIT", 1 << 20)
     path = write_tar(tmp_path / "a.tar", {"a.png": bytes((1 << 20) + 1), "b.png": GOOD})
     good, errors = outcome(path)
     assert good == ["b.png"]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vicl.exports.answers import Query
     from vicl.exports.writers import Writer
     from vicl.prompting.prompter import VisualPrompter
+    from vicl.scale.taking import Taking
 
 
 def check_outputs(given: Mapping[str, Any]) -> None:
@@ -65,11 +66,7 @@ def open_outputs(
     from vicl.exports.places import check_places
     from vicl.exports.writers import open_writer
 
-    task = prompter.task
-    if given["overlay"] and not task.classes:
-        raise click.UsageError(f"--overlay shows masks and boxes; {task.name} has neither")
-    if task.name == "detection" and not (given["tolerance"] is given["min_area"] is None):
-        raise click.UsageError("--tolerance and --min-area are of masks; detection answers boxes")
+    writing = writing_of(prompter, given)
     sources = [
         *(Path(path) for pair in given["examples"] for path in pair),
         *(Path(image) for image, _ in (*given["marked"], *given["clicked"])),
@@ -82,19 +79,48 @@ def open_outputs(
     return open_writer(
         given["output"],
         queries,
-        format=given["format_"],
-        classes=getattr(task, "marks", ()),
-        values=given["values"],
-        masks=task.name != "detection",
-        samples=prompter.settings.samples,
-        beside=_beside(prompter, given),
+        **writing,
         sources=sources,
         others=others,
-        made_by=prompter.made_by(),
         resume=given["skip_existing"],
         overwrite=given["overwrite"],
-        tolerance=given["tolerance"] or 0.0,
-        min_area=given["min_area"] or 1,
+    )
+
+
+def writing_of(prompter: VisualPrompter, given: Mapping[str, Any]) -> dict[str, Any]:
+    """How answers are written, wherever they go: options of `open_writer`.
+
+    Raises:
+        click.UsageError: If the task's answers have nothing of what is to be written.
+    """
+    task = prompter.task
+    if given["overlay"] and not task.classes:
+        raise click.UsageError(f"--overlay shows masks and boxes; {task.name} has neither")
+    if task.name == "detection" and not (given["tolerance"] is given["min_area"] is None):
+        raise click.UsageError("--tolerance and --min-area are of masks; detection answers boxes")
+    return {
+        "format": given["format_"],
+        "classes": getattr(task, "marks", ()),
+        "values": given["values"],
+        "masks": task.name != "detection",
+        "samples": prompter.settings.samples,
+        "beside": _beside(prompter, given),
+        "made_by": prompter.made_by(),
+        "tolerance": given["tolerance"] or 0.0,
+        "min_area": given["min_area"] or 1,
+    }
+
+
+def taking_of(given: Mapping[str, Any]) -> Taking:
+    """What is wanted of each answer beside its own file."""
+    from vicl.scale.taking import Taking
+
+    return Taking(
+        canvas=given["canvas"],
+        overlay=given["overlay"],
+        objects=given["format_"] == "png",
+        rows=given["as_json"],
+        counts=given["count"],
     )
 
 

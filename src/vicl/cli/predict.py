@@ -12,6 +12,7 @@ import click
 
 from vicl.cli.failing import failing, tell
 from vicl.cli.inputs import find_queries
+from vicl.cli.many import MANY, answer_shards, asking, check_many
 from vicl.cli.options import (
     DEBUG,
     DEVICE,
@@ -26,7 +27,7 @@ from vicl.cli.options import (
     path,
     text,
 )
-from vicl.cli.outputs import check_outputs, noting_sheet, open_outputs, pending_of
+from vicl.cli.outputs import check_outputs, noting_sheet, open_outputs, pending_of, taking_of
 from vicl.cli.settings import SAMPLING, SETTINGS, settings_of
 from vicl.files import display, is_no_room
 from vicl.files.progress import progress
@@ -137,6 +138,7 @@ if TYPE_CHECKING:
     flag("--overwrite", "Replace outputs that exist."),
     *SETTINGS,
     number("--batch-size", 1, "Queries asked at once.", default=16, metavar="N"),
+    *MANY,
     DEVICE,
     number("--limit-pixels", 1, "Refuse images with more pixels.", default=64_000_000, metavar="N"),
     DEBUG,
@@ -145,9 +147,10 @@ def predict(queries: tuple[str, ...], **given: Any) -> None:
     """Answer each QUERY as the examples show.
 
     QUERY is files, folders, globs, or - for a list of files on standard input, a line each or with
-    zero bytes between them. Finished answers stay whatever happens; run again with --skip-existing
-    to go on. The exit code is 0 when all were answered, 1 when some failed, 2 for wrong usage, 130
-    after Ctrl-C.
+    zero bytes between them; or shards of them (*.tar, also at addresses as s3://), whose answers
+    are shards of the same names. Finished answers stay whatever happens; run again with
+    --skip-existing to go on. The exit code is 0 when all were answered, 1 when some failed, 2 for
+    wrong usage, 130 after Ctrl-C.
     """
     with failing(2, debug=given["debug"], stopped=_stopped(0, given)):
         failed = _run(queries, given)
@@ -157,10 +160,11 @@ def predict(queries: tuple[str, ...], **given: Any) -> None:
 def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
     """Answer the queries; gives how many failed."""
     _check(arguments, given)
-    from vicl.exports.answers import AnswerSheet, as_row, count_objects
-    from vicl.exports.masks import objects_image
+    from vicl.exports.answers import AnswerSheet
 
-    queries = find_queries(arguments, out=given["output"], all_frames=given["all_frames"])
+    shards = check_many(arguments, given)
+    listed = [] if shards else arguments
+    queries = find_queries(listed, out=given["output"], all_frames=given["all_frames"])
     prompter = _prompter(given)
     _hint(given)
     if given["count"] and not prompter.task.classes:
@@ -177,30 +181,22 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
         if given["save_prompt"] is not None:
             prompter.save(given["save_prompt"])
             click.echo(f"saved the prompt: {display(given['save_prompt'])}", err=True)
+        if shards:
+            return answer_shards(arguments, prompter, given)
         if not queries:
             return 0
         sheet = AnswerSheet(prompter.passes[0], limit_pixels=given["limit_pixels"])
+        taking = taking_of(given)
 
         def take(query: Query, answer: Answer) -> str:
             """Do with an answer what was asked for; gives the line to print."""
-            # First what stands beside it: where the answer is, a resumed run has nothing to do.
-            if given["canvas"] and writer is not None:
-                writer.save_beside(query, "canvas", prompter.canvas(query.image, answer))
-            if given["overlay"] and writer is not None:
-                writer.save_beside(query, "overlay", prompter.overlay(query.image, answer))
-            if answer.objects is not None and writer is not None and given["format_"] == "png":
-                writer.save_beside(query, "objects", objects_image(answer.objects))
-            written = None if writer is None else writer.write(query, answer)
+            taken = taking.take(prompter, writer, query, answer)
             if given["contact_sheet"] is not None:
                 sheet.add(query, answer)
-            if given["as_json"]:
-                return json.dumps(as_row(query, answer, written))
-            line = "" if written is None else display(written)
-            if not given["count"]:
-                return line
-            counts = count_objects(answer)
-            said = ", ".join(f"{name} {count}" for name, count in counts.items())
-            return f"{line or display(query.path)}: {said}"
+            if taken.row is not None:
+                return json.dumps(taken.row)
+            line = "" if taken.written is None else display(taken.written)
+            return line if taken.counts is None else taken.count_line(line or display(query.path))
 
         failed = _answer(prompter, pending, take, given)
     if sheet.queries:
@@ -343,9 +339,8 @@ def _answer(
         advance()
 
     try:
-        with progress("answering", total=len(queries)) as advance:
-            images = [query.image for query in queries]
-            for answer in prompter.map(images, batch_size=given["batch_size"], on_error=fail):
+        with progress("answering", total=len(queries)) as advance, asking(prompter, given) as ask:
+            for answer in ask([query.image for query in queries], fail):
                 query = queries[answer.index]
                 try:
                     line = take(query, answer)

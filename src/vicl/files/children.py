@@ -6,7 +6,8 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import resource_tracker
+from multiprocessing import parent_process, resource_tracker
+from multiprocessing.connection import wait
 
 
 @contextmanager
@@ -33,3 +34,15 @@ def heed(*_: object) -> None:
     if signal.SIGINT in signal.sigpending():
         os._exit(130)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def end_with_parent() -> None:
+    """In a thread of such a process: end when the first one is killed, which could tell nobody.
+
+    PyTorch's own watch is kept on the process that forked this one: the server, which in turn lives
+    as long as its children.
+    """
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

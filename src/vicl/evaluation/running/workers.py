@@ -6,13 +6,11 @@ again, since what an episode holds is larger than an answer.
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait
+from multiprocessing import get_context
 from typing import ParamSpec, TypeVar
 
 import numpy as np
@@ -23,7 +21,7 @@ from vicl.engine import Filled
 from vicl.evaluation.episodes import Case, Dataset, Episode
 from vicl.evaluation.running.results import EvaluationError
 from vicl.evaluation.scoring.scorers import Scorer, Scores
-from vicl.files.children import deaf
+from vicl.files.children import deaf, end_with_parent
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -106,15 +104,7 @@ def _begin(dataset: Dataset, scorer: Scorer) -> None:
     _held.append((dataset, scorer))
     torch.set_num_threads(1)  # there are as many processes as the user wants busy
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process says when to stop
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Do not outlive a first process that was killed, which could tell nobody to stop."""
-    parent = parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
 def _score(

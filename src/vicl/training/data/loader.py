@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
-import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from vicl.files import FileError
-from vicl.files.children import deaf
+from vicl.files.children import deaf, end_with_parent
 from vicl.training.data.augmentation import augment, pixels
 from vicl.training.data.mixture import Mixture
 from vicl.training.data.sources import Lane, Reader
@@ -182,16 +181,4 @@ def _context() -> Any:
 def _begin(worker: int) -> None:
     """Leave Ctrl-C to the training process, and end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """End this process once the training process is gone, even if that was killed.
-
-    PyTorch's own watch is kept on the process that forked this one: the server, which in turn
-    lives as long as its workers.
-    """
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    threading.Thread(target=end_with_parent, daemon=True).start()

@@ -1,11 +1,8 @@
 """WebDataset shards: images in tar files, on disk or by URL.
 
 Members are read as bytes and decoded like any image file: nothing is unpacked to the disk, and
-nothing is unpickled.  An image is a member whose extension (all that follows the first dot of its
-name, as WebDataset has it) is that of an image; `a.jpg` is one, `a.mask.png` is not.
-
-WebDataset's own reader of tar files is not used: it would read a member of any size that a header
-claims, and its URLs can be commands.
+nothing is unpickled (see :mod:`vicl.images.tars`). WebDataset's own URLs can be commands; ours
+cannot.
 """
 
 from __future__ import annotations
@@ -16,33 +13,21 @@ import re
 import shutil
 import tarfile
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from vicl.files import display, open_plain, reason
-from vicl.images import IMAGE_SUFFIXES, ImageError, open_bytes, to_rgb
+from vicl.images import ImageError, open_bytes, to_rgb
 from vicl.images.decoding import PARSER_ERRORS
+from vicl.images.tars import MEMBER_LIMIT, Member, image_members
 from vicl.training.data.sources import Lane, Picture
 from vicl.training.data.streams import Stream
 from vicl.training.recipe.data import RecipeError, ShardSource
 from vicl.training.seeds import Purpose, numbers
 
-MEMBER_LIMIT: Final = 1 << 26
-"""Bytes above which a member is not read."""
-
-_HEADER_LIMIT = 1 << 20
-"""Bytes of headers that may stand before a member."""
-
 _BUFFER = 256
 """Images that wait to be shuffled, or fewer where they take more than `MEMBER_LIMIT` bytes."""
-
-
-class Member(NamedTuple):
-    """An image in a shard, not yet decoded."""
-
-    name: str
-    data: bytes
 
 
 class Shards(Stream):
@@ -128,59 +113,9 @@ def read_shard(url: str) -> Iterator[Member | ImageError]:
     name = display(url)
     try:
         with _opened(url) as stream:
-            yield from _members(stream, name)
+            yield from image_members(stream, name)
     except (tarfile.TarError, *PARSER_ERRORS) as error:
         yield ImageError(f"{name}: cannot be read to its end ({reason(error)}); get a whole copy")
-
-
-def _members(raw: Any, shard: str) -> Iterator[Member | ImageError]:
-    stream: Any = _Metered(raw)  # of tarfile's protocol for streams it has what is needed
-    with tarfile.open(fileobj=stream, mode="r|") as tar:
-        while (member := tar.next()) is not None:
-            tar.members = []  # type: ignore[attr-defined]  # else it would keep them all
-            if member.issparse():
-                raise tarfile.ReadError("sparse members, whose size is not known, are not read")
-            stream.left = _HEADER_LIMIT + (member.size if _has_data(member) else 0)
-            if not member.isreg() or not _is_image(member.name):
-                continue
-            name = f"{shard}: {display(member.name)}"
-            if member.size > MEMBER_LIMIT:
-                yield ImageError(f"{name}: is larger than {MEMBER_LIMIT >> 20} MiB; shrink it")
-                continue
-            content = tar.extractfile(member)
-            yield Member(name, content.read() if content else b"")
-        # `tarfile` takes a damaged header for the end.
-        if not stream.holds_zeros(tar.offset):
-            raise tarfile.ReadError("a header is damaged")
-
-
-class _Metered:
-    """A stream of which only so much can be read: what is left is set anew for each member.
-
-    Tar headers can claim sizes and lists of any length, which `tarfile` would read into memory, or
-    step over long after the stream's end.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._last = b""
-        self._position = 0
-        self.left = _HEADER_LIMIT
-
-    def read(self, size: int) -> bytes:
-        self._last = self._stream.read(size)
-        if not self._last:  # a whole tar has an end that is found before the stream's
-            raise tarfile.ReadError("it is cut short")
-        self._position += len(self._last)
-        self.left -= len(self._last)
-        if self.left < 0:
-            raise tarfile.ReadError(f"headers of more than {_HEADER_LIMIT >> 20} MiB")
-        return self._last
-
-    def holds_zeros(self, offset: int) -> bool:
-        """Whether the block at an offset, which was read last, is that which ends a tar."""
-        start = offset - (self._position - len(self._last))
-        return self._last[start : start + tarfile.BLOCKSIZE] == bytes(tarfile.BLOCKSIZE)
 
 
 @contextlib.contextmanager
@@ -199,16 +134,6 @@ def _opened(url: str) -> Iterator[Any]:
 
 def _is_remote(url: str) -> bool:
     return re.match("https?://", url) is not None
-
-
-def _is_image(member: str) -> bool:
-    extension = member.rpartition("/")[2].partition(".")[2]
-    return f".{extension.lower()}" in IMAGE_SUFFIXES
-
-
-def _has_data(member: tarfile.TarInfo) -> bool:
-    """Whether a member's data stand behind its header, by `tarfile`'s rules."""
-    return member.isreg() or member.type not in tarfile.SUPPORTED_TYPES
 
 
 def _shuffled(

@@ -1,0 +1,1 @@
+"""Many queries: by several processes, by shard, and over several machines."""
