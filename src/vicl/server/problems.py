@@ -63,6 +63,11 @@ def tell_problems(app: FastAPI) -> None:
     def by_framework(request: Request, error: HTTPException) -> JSONResponse:
         if error.status_code == 404:
             return problem(404, f"There is nothing at {request.url.path[:200]}.")
+        if error.status_code == 405:
+            allowed = (error.headers or {}).get("allow", "another method")
+            told = problem(405, f"{request.url.path[:200]} is asked by {allowed}.")
+            told.headers["allow"] = allowed
+            return told
         return problem(error.status_code, str(error.detail))
 
     @app.exception_handler(RequestValidationError)

@@ -81,6 +81,10 @@ class Gate:
 
 
 def _route(scope: Scope) -> str:
-    """A route for the counts: by its description, so that a stranger's paths make no new ones."""
+    """A route for the counts, so that a stranger's paths make no new ones."""
     route = scope.get("route")
-    return getattr(route, "path", "other")
+    if route is None:
+        return "other"
+    pattern = str(getattr(route, "path", "other"))
+    # A router's routes do not know what stands before them; without parameters the path does.
+    return pattern if "{" in pattern else str(scope["path"])
