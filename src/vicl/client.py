@@ -68,7 +68,7 @@ class _Client:
     """What both clients share: requests made and replies read, without a connection."""
 
     def __init__(
-        self, url: str = "http://localhost:8472", *, key: str | None = None, timeout: float = 120
+        self, url: str = "http://localhost:8472", *, key: str | None = None, timeout: float = 120.0
     ) -> None:
         self._url = url.rstrip("/")
         self._given: dict[str, Any] = {
@@ -96,7 +96,7 @@ class Client(_Client):
     """
 
     def __init__(
-        self, url: str = "http://localhost:8472", *, key: str | None = None, timeout: float = 120
+        self, url: str = "http://localhost:8472", *, key: str | None = None, timeout: float = 120.0
     ) -> None:
         super().__init__(url, key=key, timeout=timeout)
         self._http: httpx2.Client = _library().Client(**self._given)
@@ -157,7 +157,7 @@ class AsyncClient(_Client):
     """Asks a service, in asyncio; see :class:`Client`."""
 
     def __init__(
-        self, url: str = "http://localhost:8472", *, key: str | None = None, timeout: float = 120
+        self, url: str = "http://localhost:8472", *, key: str | None = None, timeout: float = 120.0
     ) -> None:
         super().__init__(url, key=key, timeout=timeout)
         self._http: httpx2.AsyncClient = _library().AsyncClient(**self._given)

@@ -64,7 +64,7 @@ def tell_problems(app: FastAPI) -> None:
         if error.status_code == 404:
             return problem(404, f"There is nothing at {request.url.path[:200]}.")
         if error.status_code == 405:
-            allowed = (error.headers or {}).get("allow", "another method")
+            allowed = (error.headers or {}).get("Allow", "another method")
             told = problem(405, f"{request.url.path[:200]} is asked by {allowed}.")
             told.headers["allow"] = allowed
             return told

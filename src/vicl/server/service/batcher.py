@@ -10,7 +10,7 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from vicl.exports.answers import Answer
 from vicl.prompting.prompter import VisualPrompter
@@ -65,6 +65,7 @@ class Query:
     since: float = field(default_factory=time.monotonic)
 
 
+@runtime_checkable
 class Watcher(Protocol):
     """What is told of the work, for whoever counts."""
 

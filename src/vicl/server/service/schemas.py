@@ -34,7 +34,9 @@ class PredictFields(_Model):
         description="Of examples: `name=#rrggbb,...` or `name=value,...`, as `--classes` takes it.",
     )
     palette: bool = Field(default=False, description="Draw all classes in one prompt, by colours.")
-    boxes: Literal["largest", "all"] = "largest"
+    boxes: Literal["largest", "all"] = Field(
+        default="largest", description="Detection: which boxes of a class are read."
+    )
     settings: dict[str, Any] = Field(
         default_factory=dict, description="PromptSettings, as a JSON object."
     )
