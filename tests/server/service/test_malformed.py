@@ -55,10 +55,10 @@ def test_four_hundred(served: Served, first: int) -> None:
 
 
 @contextlib.contextmanager
-def listening(service: Service) -> Iterator[int]:
+def listening(service: Service, protocol: type[Protocol] = Protocol) -> Iterator[int]:
     """The service on a real socket; gives its port."""
     config = uvicorn.Config(
-        create_service_app(service), http=Protocol, log_config=None, access_log=False, ws="none"
+        create_service_app(service), http=protocol, log_config=None, access_log=False, ws="none"
     )
     server = uvicorn.Server(config)
     with socket.socket() as bound:
@@ -151,6 +151,21 @@ def test_a_client_that_leaves_in_the_middle_of_its_body(port: int) -> None:
         exchange(port, post(b"Content-Length: %d" % len(BODY)) + BODY[:200], shut=True)
     good = exchange(port, post(b"Content-Length: %d" % len(BODY)) + BODY)
     assert good.startswith(b"HTTP/1.1 200"), good[:300]
+
+
+class Impatient(Protocol):
+    head_seconds = 0.2
+
+
+def test_a_head_that_does_not_end_is_not_waited_for(leaf: Path) -> None:
+    settings = ServiceSettings(prompts=(leaf,), examples=False)
+    with listening(Service(settings), Impatient) as port:
+        for begun in (b"", b"POST /v1/predict HTTP/1.1\r\nX-Slow: "):
+            started = time.monotonic()
+            assert exchange(port, begun) == b""
+            assert time.monotonic() - started < 10
+        good = exchange(port, post(b"Content-Length: %d" % len(BODY)) + BODY)
+        assert good.startswith(b"HTTP/1.1 200")
 
 
 def test_what_is_refused_is_in_no_log(leaf: Path, caplog: pytest.LogCaptureFixture) -> None:
