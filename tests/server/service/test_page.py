@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,7 +62,7 @@ def test_every_serve_command_of_the_page_parses(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_page_gives_the_limits_that_hold() -> None:
     settings = ServiceSettings()
-    given = {option.name: option.default for option in serve.params}
+    given: dict[str, Any] = {str(option.name): option.default for option in serve.params}
     assert given["limit_body"] << 20 == settings.body_bytes == 64 << 20
     assert (given["queue"], given["max_batch"], given["max_wait"] / 1000) == (
         *(settings.queue, settings.at_once, settings.wait),
