@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vicl.canvas.layout import Canvas, Layout
+    from vicl.client import AsyncClient, Client
     from vicl.engine import Candidates, Filled, InContextModel, Inpainter, Sampling
     from vicl.exports.answers import Answer
     from vicl.graphs.runner import load_exported
@@ -24,9 +25,11 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Answer": "exports.answers",
+    "AsyncClient": "client",
     "Candidates": "engine",
     "Canvas": "canvas.layout",
     "CanvasModel": "prompting.canvas_model",
+    "Client": "client",
     "Example": "prompt",
     "Filled": "engine",
     "ImageError": "images",
@@ -49,9 +52,11 @@ _HOMES = {
 
 __all__ = [
     "Answer",
+    "AsyncClient",
     "Candidates",
     "Canvas",
     "CanvasModel",
+    "Client",
     "Example",
     "Filled",
     "ImageError",

@@ -13,7 +13,7 @@ pytest.importorskip("fastapi")
 from tests.cli.test_cli import vicl
 from tests.server.pages import draw_folder
 
-from vicl.cli.app import _names
+from vicl.server.listening import names_of
 from vicl.server.project import Project
 
 
@@ -54,8 +54,8 @@ def test_a_port_that_another_has(tmp_path: Path) -> None:
 
 
 def test_the_names_of_a_server() -> None:
-    assert _names("Box.lan") == ("box.lan",)
-    assert len(_names("0.0.0.0")) >= 2
+    assert names_of("Box.lan") == ("box.lan",)
+    assert len(names_of("0.0.0.0")) >= 2
 
 
 @pytest.mark.slow

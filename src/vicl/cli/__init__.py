@@ -34,10 +34,11 @@ def _commands() -> tuple[click.Command, ...]:
     from vicl.cli.models import models
     from vicl.cli.predict import predict
     from vicl.cli.segment import segment
+    from vicl.cli.serve import serve
     from vicl.cli.train import train
 
     return (
-        *(predict, segment, app, ask, demo, train, evaluate, figures, generate),
+        *(predict, segment, app, serve, ask, demo, train, evaluate, figures, generate),
         *(models, download, convert, export, doctor),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 import webbrowser
 from pathlib import Path
 from types import FrameType
@@ -13,7 +12,7 @@ import click
 
 from vicl.cli.failing import failing
 from vicl.cli.options import DEBUG, DEVICE, PATH, examples, flag, number, options, path, text
-from vicl.files import display, reason
+from vicl.files import display
 
 
 @click.command(
@@ -71,6 +70,7 @@ def _serve(folder: Path | None, given: dict[str, Any]) -> None:
         raise click.UsageError(
             f'the app needs {error.name}, which is not installed: pip install "vicl[app]"'
         ) from error
+    from vicl.server.listening import address_of, bind, names_of
     from vicl.server.project import DEFAULT_FOLDER, Project
     from vicl.server.security import Guard, is_loopback
     from vicl.server.services import Services
@@ -84,7 +84,7 @@ def _serve(folder: Path | None, given: dict[str, Any]) -> None:
     host = given["host"]
     token = None if is_loopback(host) else secrets.token_urlsafe(24)
     services = Services(project, device=given["device"])
-    served = create_app(services, Guard(hosts=_names(host), token=token))
+    served = create_app(services, Guard(hosts=names_of(host), token=token))
     listener = uvicorn.Config(
         served, host=host, port=given["port"], log_level="warning", timeout_graceful_shutdown=2
     )
@@ -96,19 +96,12 @@ def _serve(folder: Path | None, given: dict[str, Any]) -> None:
 
     server = Server(listener)
     try:
-        bound = _bound(host, given["port"])
-    except OSError as error:
+        bound = bind(host, given["port"])
+    except ValueError:
         services.end()
-        raise ValueError(
-            f"--port: {given['port']} on {host} cannot be had ({reason(error)}); give another, "
-            "or 0 for any that is free"
-        ) from error
+        raise
     bound.listen()  # who opens the address that is printed waits, and is not refused
-    port = bound.getsockname()[1]
-    shown = f"[{host}]" if ":" in host else host
-    if host in ("127.0.0.1", *_ANY):
-        shown = "localhost"
-    address = f"http://{shown}:{port}/" + ("" if token is None else f"?token={token}")
+    address = address_of(bound, host) + ("" if token is None else f"?token={token}")
     click.echo(
         f"{len(project.images)} images of {display(folder or place)}; project: {display(place)}",
         err=True,
@@ -117,30 +110,3 @@ def _serve(folder: Path | None, given: dict[str, Any]) -> None:
     if not given["no_browser"]:
         webbrowser.open(address)
     server.run(sockets=[bound])
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """A socket that is bound, and closed where it cannot be."""
-    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((host, port))
-    except BaseException:
-        made.close()
-        raise
-    return made
-
-
-_ANY = ("0.0.0.0", "::")
-
-
-def _names(host: str) -> tuple[str, ...]:
-    """The names by which a server that listens there may be called."""
-    if host not in _ANY:
-        return (host.lower(),)
-    name = socket.gethostname().lower()
-    try:
-        addresses = {str(info[4][0]) for info in socket.getaddrinfo(name, None)}
-    except OSError:
-        addresses = set()
-    return (name, socket.getfqdn().lower(), *sorted(addresses))

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Int, UInt8
 from PIL import Image
 
 from vicl.exports.annotation import ExportError, check_classes, check_mask_values
+from vicl.exports.answers import Answer
 from vicl.exports.companions import write_companions
 from vicl.files import display
 from vicl.images import save_image
@@ -105,6 +106,20 @@ def named_image(
         colours=colours if len(colours) == every else None,
         values=numbers if len(numbers) == every else range(1, every + 1) if counted else None,
     )
+
+
+def answer_picture(
+    answer: Answer, marks: Classes | None, *, values: Values = "named"
+) -> Image.Image:
+    """An answer as the picture that is written: a mask by its classes' marks, all else as it is."""
+    if answer.mask is None or marks is None:
+        return answer.image
+    return named_image(answer.mask, marks, values=values)
+
+
+def is_flat(answer: Answer, picture: Image.Image) -> bool:
+    """Whether an answer's picture is a black and white mask, which is written quicker."""
+    return answer.mask is not None and picture.mode == "L"
 
 
 def mask_png(

@@ -18,7 +18,14 @@ from vicl.exports.coco import CocoStyle
 from vicl.exports.coco_writer import CocoWriter
 from vicl.exports.companions import check_companions, write_companions
 from vicl.exports.labelme import write_labelme
-from vicl.exports.masks import LABEL_MAP, Values, json_bytes, label_map, named_image
+from vicl.exports.masks import (
+    LABEL_MAP,
+    Values,
+    answer_picture,
+    is_flat,
+    json_bytes,
+    label_map,
+)
 from vicl.exports.places import check_places, distinct_names, file_names, is_file, suffix_of
 from vicl.exports.record import FolderRecord, MadeBy, check_same_query, digest_of
 from vicl.exports.voc import write_voc
@@ -315,7 +322,7 @@ class FileWriter:
         with noting:
             if self.format == "png":
                 picture = self._picture(target, answer)
-                flat = answer.mask is not None and picture.mode == "L"
+                flat = is_flat(answer, picture)
                 save_image(picture, target, inputs=[query.path], flat=flat)
             else:
                 self._annotate(target, query, answer)
@@ -335,9 +342,9 @@ class FileWriter:
             write_yolo(target, found, style=style, **asdict(self.objects))
 
     def _picture(self, target: Path, answer: Answer) -> Image.Image:
+        picture = answer_picture(answer, self.marks, values=self.values)
         if answer.mask is None or self.marks is None:
-            return answer.image
-        picture = named_image(answer.mask, self.marks, values=self.values)
+            return picture
         if target.suffix.lower() in _NO_PALETTE and not self._in_colours():
             return Image.fromarray(np.asarray(picture))
         return picture

@@ -27,6 +27,7 @@ from vicl.images.decoding import ImageError as ImageError
 from vicl.images.decoding import open_bytes as open_bytes
 from vicl.images.decoding import open_image as open_image
 from vicl.images.encoding import check_suffix as check_suffix
+from vicl.images.encoding import encode_image as encode_image
 from vicl.images.encoding import save_image as save_image
 from vicl.images.finding import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from vicl.images.finding import find_images as find_images

@@ -72,7 +72,7 @@ def save_image(
     for source in inputs:
         if isinstance(source, str | os.PathLike) and _same_file(Path(source), target):
             raise ImageError(f"{name}: is one of the inputs; choose another name for the output")
-    data = _encode(image, name, suffix, flat=flat)
+    data = encode_image(image, suffix, name=name, flat=flat)
     try:
         write_atomic(path, data)
     except FileError as error:
@@ -86,7 +86,20 @@ def _same_file(first: Path, second: Path) -> bool:
         return os.path.realpath(first) == os.path.realpath(second)
 
 
-def _encode(image: Image.Image, name: str, suffix: str, *, flat: bool) -> bytes:
+def encode_image(
+    image: Image.Image, suffix: str = ".png", *, name: str = "picture", flat: bool = False
+) -> bytes:
+    """The bytes of the file that :func:`save_image` writes.
+
+    Args:
+        image: Any PIL image.
+        suffix: One of :data:`WRITERS`.
+        name: What messages call it.
+        flat: As for :func:`save_image`.
+
+    Raises:
+        ImageError: If it cannot be held in that format.
+    """
     kind, modes, options = WRITERS[suffix]
     if flat and kind == "PNG":
         options = _RUNS

@@ -198,6 +198,17 @@ def load_prompt(
     return SavedPrompt(engine, task, passes, manifest.dtype, settings)
 
 
+def made_with(path: str | os.PathLike[str]) -> tuple[str, str]:
+    """Name and dtype of the engine that a prompt file was made with; nothing is loaded.
+
+    Raises:
+        PromptFileError: If the file is broken or too new.
+    """
+    with _opened(path) as archive:
+        manifest = _read_manifest(archive, display(path))
+    return manifest.engine, manifest.dtype
+
+
 def _opened(path: str | os.PathLike[str]) -> zipfile.ZipFile:
     name = display(path)
     try:

@@ -18,11 +18,22 @@ log = logging.getLogger(__name__)
 
 
 class Refusal(Exception):  # noqa: N818 - it is no fault of the program
-    """A request that is refused; `detail` is a sentence for a person, `state` the newer state."""
+    """A request that is refused; `detail` is a sentence for a person, `state` the newer state.
 
-    def __init__(self, status: int, detail: str, state: dict[str, Any] | None = None) -> None:
+    Where it may be asked again, `retry_after` says in how many seconds.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        state: dict[str, Any] | None = None,
+        *,
+        retry_after: int | None = None,
+    ) -> None:
         super().__init__(detail)
         self.status, self.detail, self.state = status, detail, state
+        self.retry_after = retry_after
 
 
 def problem(status: int, detail: str, state: dict[str, Any] | None = None) -> JSONResponse:
@@ -43,12 +54,20 @@ def tell_problems(app: FastAPI) -> None:
 
     @app.exception_handler(Refusal)
     def refused(_: Request, error: Refusal) -> JSONResponse:
-        return problem(error.status, error.detail, error.state)
+        response = problem(error.status, error.detail, error.state)
+        if error.retry_after is not None:
+            response.headers["retry-after"] = str(error.retry_after)
+        return response
 
     @app.exception_handler(HTTPException)
     def by_framework(request: Request, error: HTTPException) -> JSONResponse:
         if error.status_code == 404:
             return problem(404, f"There is nothing at {request.url.path[:200]}.")
+        if error.status_code == 405:
+            allowed = (error.headers or {}).get("Allow", "another method")
+            told = problem(405, f"{request.url.path[:200]} is asked by {allowed}.")
+            told.headers["allow"] = allowed
+            return told
         return problem(error.status_code, str(error.detail))
 
     @app.exception_handler(RequestValidationError)

@@ -23,7 +23,7 @@ _JSON_LIMIT: Final = 16 << 20
 _UPLOAD_LIMIT: Final = 512 << 20
 """Bytes of a body: of plain JSON, and of files."""
 
-_HEADERS: Final = (
+HEADERS: Final = (
     (
         b"content-security-policy",
         b"default-src 'self'; img-src 'self' blob: data:; "
@@ -88,7 +88,7 @@ class Security:
 
         async def marked(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_HEADERS]
+                message["headers"] = [*message["headers"], *HEADERS]
                 if cookie is not None:
                     message["headers"].append((b"set-cookie", cookie))
             await send(message)
