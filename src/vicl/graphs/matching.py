@@ -305,7 +305,7 @@ def _closer(first: Scored, tiles: list[Scored]) -> Scored:
         for part, tile in zip(parts_of(whole), tiles, strict=True)
     ]
     seen = blended(near)
-    shared = ((whole.mask > 0) & (seen > 0)).sum()
-    either = ((whole.mask > 0) | (seen > 0)).sum()
+    shared = ((whole.mask > 0) & (seen > 0)).to(seen).sum()
+    either = ((whole.mask > 0) | (seen > 0)).to(seen).sum()
     mixed = FIRST * whole.mask + (1 - FIRST) * seen
     return whole._replace(mask=torch.where(shared < AGREE * either, whole.mask, mixed))

@@ -155,9 +155,13 @@ def blended(tiles: Sequence[Float[Tensor, "t t"]]) -> Float[Tensor, "1 s s"]:
     ramp = ((torch.arange(side).to(tiles[0]) + 0.5) / shared).clamp(max=1)
     fade = torch.minimum(ramp, ramp.flip(0))
     weight = torch.outer(fade, fade)
+    step = side_of(side) - side
     total = tiles[0].new_zeros(2, side_of(side), side_of(side))
     for (rows, columns), tile in zip(_places(side), tiles, strict=True):
-        total[:, rows, columns] += torch.stack([weight * tile, weight])
+        part = torch.stack([weight * tile, weight])
+        total = total + F.pad(
+            part, (columns.start, step - columns.start, rows.start, step - rows.start)
+        )
     return (total[0] / total[1])[None]
 
 
