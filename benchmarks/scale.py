@@ -35,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--queries", type=int, default=2, help="a round and process")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--megapixels", type=float, nargs="+", default=[0.2, 12])
+    parser.add_argument("--engine", choices=[engine for engine, _ in ASKED], help="this one alone")
     given = parser.parse_args(arguments)
     table = Table(title="An image, of many")
     for heading in (
@@ -46,6 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
         for megapixels in given.megapixels:
             query, size = _enlarged(Path(folder), megapixels)
             for engine, task in ASKED:
+                if given.engine not in (None, engine):
+                    continue
                 row = _measured(engine, task, query, given.queries, given.rounds)
                 table.add_row(engine, task, size, *row)
                 Console(width=160).print(engine, task, size, *row)
