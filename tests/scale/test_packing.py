@@ -69,7 +69,7 @@ class Locked:
 def test_what_cannot_be_sent_is_told() -> None:
     with pytest.raises(ValueError, match="Locked: cannot be given to other processes"):
         pack(Locked(threading.Lock()), io.BytesIO())
-    with pytest.raises(ValueError, match="the model is on meta.*--device cpu"):
+    with pytest.raises(ValueError, match=r"the model is on meta.*--device cpu"):
         pack(torch.zeros(2, device="meta"), io.BytesIO())
 
 

@@ -62,6 +62,10 @@ def test_order_errors_and_deaths(tmp_path: Path) -> None:
         for pid in pool.pids:
             os.kill(pid, signal.SIGKILL)
         assert len(list(pool.map(asked[:2], lambda *_: None))) == 2
+        # A run that is left early leaves no answer to the next one.
+        assert next(iter(pool.map([asked[1], asked[0], asked[8]], lambda *_: None))).index == 0
+        left = list(pool.map([asked[7], asked[6]], lambda *_: None))
+        assert [np.asarray(answer.image)[0, 0, 0] for answer in left] == [248, 249]
 
 
 @pytest.mark.slow

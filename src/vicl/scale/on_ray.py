@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from vicl.exports.answers import Answer
+from vicl.files import reason
 from vicl.images import ImageLike
 from vicl.prompting.batching import AT_ONCE, FAULTS
 from vicl.prompting.prompter import VisualPrompter
@@ -116,12 +117,15 @@ def open_ray(
     here: dict[str, Any] = {"address": "local", "include_dashboard": False}
     if workers is not None:
         here["num_cpus"] = workers
-    with one_thread():
-        ray.init(
-            **(here if address is None else {"address": address}),
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-        )
+    started = here if address is None else {"address": address}
+    try:
+        with one_thread():
+            ray.init(**started, logging_level=logging.ERROR, log_to_driver=False)
+    except Exception as error:  # Ray's are of all kinds
+        raise ConnectionError(
+            f"engine ray: the cluster could not be started or reached ({reason(error)}); look at "
+            "its address, or at what else keeps this machine busy, and go on with --skip-existing"
+        ) from error
     try:
         context = ray.data.DataContext.get_current()
         context.execution_options.preserve_order = True

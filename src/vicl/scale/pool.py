@@ -107,14 +107,18 @@ class Pool:
         Raises:
             RuntimeError: If a process dies before it can be asked.
         """
-        for number, query, found in _Round(self, queries).run():
-            if isinstance(found, Answer):
-                yield replace(found, index=number)
-            elif isinstance(found, (*FAULTS, WorkerDiedError)):
-                on_error(query, found)
-            else:
-                raise found
-            del found  # it may be large, and its successor is to come without it
+        try:
+            for number, query, found in _Round(self, queries).run():
+                if isinstance(found, Answer):
+                    yield replace(found, index=number)
+                elif isinstance(found, (*FAULTS, WorkerDiedError)):
+                    on_error(query, found)
+                else:
+                    raise found
+                del found  # it may be large, and its successor is to come without it
+        finally:
+            for worker in [worker for worker in self._workers if worker.query is not None]:
+                self.lose(worker)  # nobody waits for what it would answer
 
     def fill(self, wanted: int) -> list[_Worker]:
         """The processes: as many as there should be, or as are wanted."""
