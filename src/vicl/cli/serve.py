@@ -29,6 +29,8 @@ _KEYS_LIMIT = 1 << 16
         "    --api-key-file keys.txt --prompts-only",
         "# two processes, each with its own engine",
         "vicl serve --prompt leaf.vicl --prompt stem.vicl --workers 2",
+        "# and zips of thousands of images, which go on after a restart",
+        "vicl serve --prompt leaf.vicl --jobs /var/lib/vicl",
     )
 )
 @options(
@@ -85,6 +87,12 @@ _KEYS_LIMIT = 1 << 16
     number("--limit-body", 1, "MiB of a request.", default=64, most=1 << 14, metavar="MIB"),
     number("--limit-files", 1, "Files of a request.", default=32, most=1024, metavar="N"),
     number("--limit-pixels", 1, "Pixels of a picture.", default=64_000_000, metavar="N"),
+    path("--jobs", "FOLDER", "Take jobs, zips of images, and keep them there.  [default: none]"),
+    number("--limit-jobs", 1, "Jobs that are kept.", default=100, most=100_000, metavar="N"),
+    number("--limit-jobs-size", 1, "MiB they hold.", default=8192, most=1 << 24, metavar="MIB"),
+    number(
+        "--keep-jobs", 1, "Hours until an ended job is deleted.", default=72, most=8760, metavar="H"
+    ),
     DEVICE,
     DEBUG,
 )
@@ -133,6 +141,10 @@ def _serve(given: dict[str, Any]) -> int:
         body_bytes=given["limit_body"] << 20,
         limit_pixels=given["limit_pixels"],
         files=given["limit_files"],
+        jobs=given["jobs"],
+        jobs_count=given["limit_jobs"],
+        jobs_bytes=given["limit_jobs_size"] << 20,
+        jobs_seconds=given["keep_jobs"] * 3600.0,
         keys=keys,
         hosts=(*names_of(host), *(name.lower() for name in given["names"])),
     )

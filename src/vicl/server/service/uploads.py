@@ -131,10 +131,12 @@ def _kept(items: list[tuple[str, Any]], folder: Path) -> Form:
         if not isinstance(value, UploadFile):
             form.fields.setdefault(name, []).append(value)
             continue
-        data = value.file.read()
-        path = folder / str(number)
-        path.write_bytes(data)
-        kept = Upload(safe_name(value.filename or "picture"), path, hashlib.sha256(data).digest())
+        path, digest = folder / str(number), hashlib.sha256()
+        with path.open("wb") as target:
+            while part := value.file.read(1 << 20):
+                digest.update(part)
+                target.write(part)
+        kept = Upload(safe_name(value.filename or "picture"), path, digest.digest())
         form.files.setdefault(name, []).append(kept)
     return form
 
