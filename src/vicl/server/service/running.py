@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import multiprocessing
 import os
@@ -16,7 +17,7 @@ from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event
 from types import FrameType
-from typing import Final
+from typing import ClassVar, Final
 
 import h11
 import uvicorn
@@ -39,7 +40,38 @@ _SOON: Final = 30.0
 
 
 class Protocol(H11Protocol):
-    """HTTP/1.1 whose own refusals are problems too."""
+    """HTTP/1.1 whose own refusals are problems too, and which waits for no head for long.
+
+    Attributes:
+        head_seconds: Within which the head of a request has come, once it has begun.
+    """
+
+    head_seconds: ClassVar[float] = 10.0
+    _impatient: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """See H11Protocol."""
+        super().connection_made(transport)
+        self._watch_head()
+
+    def data_received(self, data: bytes) -> None:
+        """See H11Protocol."""
+        super().data_received(data)
+        self._watch_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See H11Protocol."""
+        super().connection_lost(exc)
+        self._watch_head(lost=True)
+
+    def _watch_head(self, *, lost: bool = False) -> None:
+        """Close the connection soon, while all that has come of a request is a part of its head."""
+        if lost or self.conn.their_state is not h11.IDLE:
+            if self._impatient is not None:
+                self._impatient.cancel()
+                self._impatient = None
+        elif self._impatient is None:
+            self._impatient = self.loop.call_later(self.head_seconds, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:
         """See H11Protocol; called for what is no HTTP, or has headers without end."""

@@ -63,13 +63,13 @@ class ClassAnswer(_Model):
 
     Attributes:
         area: Share of the query's pixels.
-        score: Mean score of its pixels, in [0, 1]; null where it has none.
+        score: Mean score of its pixels, in [0, 1]; left out where it has none.
     """
 
     number: int
     name: str
     area: float
-    score: float | None
+    score: float | None = None
 
 
 class BoxAnswer(_Model):
@@ -113,7 +113,9 @@ class Prediction(_Model):
 class Predictions(_Model):
     """Answers to the queries of a request, in their order."""
 
-    prompt: str | None
+    prompt: str | None = Field(
+        default=None, description="Left out where the request brought examples."
+    )
     engine: str
     task: str
     seconds: float

@@ -54,6 +54,11 @@ class _Parser(MultiPartParser):
         """See MultiPartParser."""
         self.whole = True
 
+    def close(self) -> None:
+        """Let go of all files, also of one that a form broke off in."""
+        for spooled in self._files_to_close_on_error:
+            spooled.close()
+
 
 async def read_form(request: Request, settings: ServiceSettings, folder: Path) -> Form:
     """Read a multipart form.
@@ -94,7 +99,7 @@ async def read_form(request: Request, settings: ServiceSettings, folder: Path) -
             raise Refusal(400, "The form breaks off before its end; send the whole of it.")
         return await asyncio.to_thread(_kept, sent.multi_items(), folder)
     finally:
-        await sent.close()
+        parser.close()
 
 
 def check_length(request: Request, most: int) -> None:
