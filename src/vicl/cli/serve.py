@@ -11,6 +11,7 @@ import click
 
 from vicl.cli.failing import failing
 from vicl.cli.options import DEBUG, DEVICE, examples, flag, number, options, path, text
+from vicl.files import display
 from vicl.files.bounded import read_bounded
 
 KEY = "VICL_API_KEY"
@@ -93,6 +94,11 @@ _KEYS_LIMIT = 1 << 16
     number(
         "--keep-jobs", 1, "Hours until an ended job is deleted.", default=72, most=8760, metavar="H"
     ),
+    path(
+        "--media",
+        "FOLDER",
+        "Images that Label Studio names by a path lie there.  [default: none is opened]",
+    ),
     DEVICE,
     DEBUG,
 )
@@ -129,6 +135,8 @@ def _serve(given: dict[str, Any]) -> int:
         )
     if given["prompts_only"] and not given["prompts"]:
         raise click.UsageError("--prompts-only: there is nothing to answer by; give --prompt")
+    if given["media"] is not None and not given["media"].is_dir():
+        raise click.UsageError(f"--media: {display(given['media'])} is no folder")
     settings = ServiceSettings(
         prompts=given["prompts"],
         model=given["model"],
@@ -145,6 +153,7 @@ def _serve(given: dict[str, Any]) -> int:
         jobs_count=given["limit_jobs"],
         jobs_bytes=given["limit_jobs_size"] << 20,
         jobs_seconds=given["keep_jobs"] * 3600.0,
+        media=given["media"],
         keys=keys,
         hosts=(*names_of(host), *(name.lower() for name in given["names"])),
     )

@@ -19,6 +19,8 @@ from vicl.server.service.gate import Gate
 from vicl.server.service.jobs.routes import job_routes
 from vicl.server.service.jobs.running import Worker
 from vicl.server.service.jobs.store import Store
+from vicl.server.service.labellers.cvat import cvat_routes
+from vicl.server.service.labellers.label_studio import label_studio_routes
 from vicl.server.service.page import page_of
 from vicl.server.service.predict import predict_routes
 from vicl.server.service.service import Service
@@ -26,6 +28,8 @@ from vicl.server.service.service import Service
 ROUTERS: Final[tuple[tuple[APIRouter, str], ...]] = (
     (predict_routes, "/v1"),
     (job_routes, "/v1"),
+    (label_studio_routes, ""),
+    (cvat_routes, ""),
     (about_routes, "/v1"),
     (probe_routes, ""),
 )
