@@ -20,11 +20,8 @@ _KEYS_LIMIT = 1 << 16
 
 @click.command(
     epilog=examples(
-        "# answer programs on this machine by a prompt file",
+        "# answer programs on this machine by a prompt file; /docs says how to ask",
         "vicl serve --prompt leaf.vicl",
-        "# ask it",
-        "curl -F query=@a.jpg -F prompt=leaf -F format=png -o a.png \\",
-        "    http://localhost:8472/v1/predict",
         "# for other machines: whoever asks shows a key",
         "vicl serve --prompt leaf.vicl --host 0.0.0.0 --name labels.example.org \\",
         "    --api-key-file keys.txt --prompts-only",

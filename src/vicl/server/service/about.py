@@ -84,8 +84,10 @@ def healthz(service: Use) -> Health:
 @probe_routes.get(
     "/readyz",
     summary="Whether it answers",
-    responses={200: {"model": Health, "content": {"application/json": {"example": _WELL}}}}
-    | {503: {"model": Health, "description": "It is ending"}},
+    responses={
+        200: {"model": Health, "content": {"application/json": {"example": _WELL}}},
+        503: {"model": Health, "description": "It is ending"},
+    },
 )
 def readyz(service: Use) -> JSONResponse:
     """For whoever shares out requests: 503 while it ends, and no reply before; needs no key."""

@@ -1,0 +1,163 @@
+"""docs/serving.md and the container file: what they say can be done is done, or checked."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("prometheus_client")
+
+from tests.cli.test_startup import imported
+from tests.server.service.serving import scene
+from tests.server.service.test_processes import running
+
+from vicl.cli.serve import serve
+from vicl.server.service.settings import ServiceSettings
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "serving.md").read_text()
+ADDRESS = "http://localhost:8472"
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def commands(kind: str) -> list[str]:
+    joined = "\n".join(blocks(kind)).replace("\\\n", " ")
+    return [line for line in joined.splitlines() if line and not line.startswith("pip install")]
+
+
+def serve_arguments(command: str) -> list[str] | None:
+    words = shlex.split(command)
+    return words[words.index("serve") + 1 :] if "serve" in words and "vicl" in words else None
+
+
+def instructions(text: str) -> list[tuple[str, str]]:
+    """The instructions of a container file: word and what follows."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    joined = re.sub(r"\\\n\s*", " ", "\n".join(lines))
+    return [(line.partition(" ")[0], line.partition(" ")[2]) for line in joined.splitlines()]
+
+
+def test_every_serve_command_of_the_page_parses(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [
+        args for kind in ("bash", "sh") for args in map(serve_arguments, commands(kind)) if args
+    ]
+    assert len(found) == 5
+    for arguments in found:
+        words = arguments[: arguments.index("&")] if "&" in arguments else arguments
+        serve.make_context("serve", [*words]).close()
+
+
+def test_the_page_gives_the_limits_that_hold() -> None:
+    settings = ServiceSettings()
+    given: dict[str, Any] = {str(option.name): option.default for option in serve.params}
+    assert given["limit_body"] << 20 == settings.body_bytes == 64 << 20
+    assert (given["queue"], given["max_batch"], given["max_wait"] / 1000) == (
+        *(settings.queue, settings.at_once, settings.wait),
+    )
+    assert (given["limit_files"], given["deadline"]) == (settings.files, settings.deadline)
+    assert given["limit_pixels"] == settings.limit_pixels
+    (proxy,) = blocks("nginx")
+    assert proxy.count("{") == proxy.count("}")
+    for line in proxy.splitlines():
+        assert line.strip().endswith(("{", "}", ";")), line
+    assert f"client_max_body_size {given['limit_body']}m;" in proxy
+    assert f"server 127.0.0.1:{given['port']};" in proxy
+    read = re.search(r"proxy_read_timeout (\d+)s", proxy)
+    assert read is not None
+    assert int(read[1]) > given["deadline"]
+
+
+def test_the_container_file() -> None:
+    found = instructions((ROOT / "Containerfile").read_text())
+    known = {"FROM", "ARG", "WORKDIR", "RUN", "COPY", "ENV", "USER", "EXPOSE", "HEALTHCHECK"}
+    assert {word for word, _ in found} == known | {"ENTRYPOINT"}
+    stages = [rest for word, rest in found if word == "FROM"]
+    assert len(stages) == 2
+    assert stages[0].endswith(" AS build")
+    last = found[max(n for n, (word, _) in enumerate(found) if word == "FROM") :]
+    assert ("USER", "10001:10001") in last
+    assert last.index(("USER", "10001:10001")) < [w for w, _ in last].index("ENTRYPOINT")
+    assert any(word == "COPY" and rest.startswith("--from=build") for word, rest in last)
+    assert not any("pip" in rest for _, rest in last)
+    for word, rest in found:
+        if word == "RUN":
+            subprocess.run(["bash", "-n", "-c", rest], check=True)
+        if word == "COPY" and "--from" not in rest:
+            for source in rest.split()[:-1]:
+                assert (ROOT / source).exists(), source
+        if word == "EXPOSE":
+            assert int(rest) == next(o.default for o in serve.params if o.name == "port")
+        if word == "ENTRYPOINT":
+            vicl, name, *arguments = json.loads(rest)
+            assert (vicl, name) == ("vicl", "serve")
+            serve.make_context("serve", arguments).close()
+    assert any("torch.version.cuda is None" in rest for _, rest in found)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not here")
+def test_every_command_of_the_page_runs(tmp_path: Path) -> None:
+    for name, seed in (("in", 1), ("a", 2), ("b", 3)):
+        scene(seed, (120, 160))[0].save(tmp_path / f"{name}.png")
+    scene(1, (120, 160))[1].save(tmp_path / "mask.png")
+    scripts = tmp_path / "bin"
+    scripts.mkdir()
+    for name, call in (("vicl", "-m vicl "), ("python", "")):
+        (scripts / name).write_text(f'#!/bin/sh\nexec {sys.executable} {call}"$@"\n')
+        (scripts / name).chmod(0o755)
+    path = f"{scripts}:{os.environ['PATH']}"
+
+    def run(command: str) -> None:
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=tmp_path,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, (command, done.stderr, done.stdout)
+
+    served = 0
+    for command in commands("bash"):
+        arguments = serve_arguments(command)
+        if arguments is None and "curl" not in command:
+            run(command)
+        elif arguments is not None:
+            served += 1
+            with running([*arguments, "--port", "0"], tmp_path) as (_, address):
+                at = address.rstrip("/").replace("0.0.0.0", "localhost")
+                if "--api-key-file" in arguments:
+                    key = (tmp_path / "keys.txt").read_text().strip()
+                    named = f"-H 'Host: labels.example.org' -H 'Authorization: Bearer {key}'"
+                    run(f"curl -sSf {named} {at}/v1/prompts | grep -q leaf")
+                    continue
+                for asked in [line for line in commands("bash") if "curl" in line]:
+                    assert ADDRESS in asked
+                    run(asked.replace(ADDRESS, at))
+                (code,) = blocks("python")
+                (tmp_path / "ask.py").write_text(code.replace(ADDRESS, at))
+                run("python ask.py")
+    assert served == 3
+    made = {file.name for file in tmp_path.iterdir()}
+    assert {"answer.png", "answers.zip", "leaf.vicl", "keys.txt"} <= made
+
+
+@pytest.mark.slow
+def test_the_client_imports_nothing_that_computes(tmp_path: Path) -> None:
+    got = imported("import vicl; vicl.Client().close()", tmp_path)
+    assert not got & {"torch", "numpy", "PIL", "fastapi", "pydantic"}
