@@ -153,6 +153,23 @@ def test_a_client_that_leaves_in_the_middle_of_its_body(port: int) -> None:
     assert good.startswith(b"HTTP/1.1 200"), good[:300]
 
 
+def test_no_more_bodies_are_read_than_may_wait(leaf: Path) -> None:
+    settings = ServiceSettings(prompts=(leaf,), examples=False, queue=1)
+    whole = post(b"Content-Length: %d" % len(BODY)) + BODY
+    service = Service(settings)
+    with listening(service) as port:
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as slow:
+            slow.sendall(whole[:-50])
+            while not service._reading:
+                time.sleep(0.005)
+            got = exchange(port, whole)
+            assert got.startswith(b"HTTP/1.1 503")
+            assert b"retry-after: 1" in got
+            slow.sendall(whole[-50:])
+            assert slow.recv(65536).startswith(b"HTTP/1.1 200")
+        assert exchange(port, whole).startswith(b"HTTP/1.1 200")
+
+
 class Impatient(Protocol):
     head_seconds = 0.2
 

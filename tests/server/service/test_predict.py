@@ -126,6 +126,7 @@ def test_fields_that_cannot_be(served: Served, fields: dict[str, Any], said: str
         ({"seed": -1}, "seed"),
         ({"fuse": "nonsense"}, "fuse"),
         ({"arrangements": 8}, "arrangements"),
+        ({"samples": 8, "arrangements": 8}, "ask 64 times"),
     ],
 )
 def test_settings_that_are_too_much_or_none(
@@ -170,6 +171,9 @@ def test_limits(leaf: Path) -> None:
         several = files("query", *[png(scene(1)[0])] * 2)
         assert "at most 1 at once" in refused(made.post(several + words(prompt="leaf")), 413)
         assert "say by which" in refused(made.own(), 422)
+    with serving(prompts=(leaf,), examples=False, limit_pixels=2400) as made:
+        together = files("query", *[png(scene(1)[0])] * 3) + words(prompt="leaf")
+        assert "0.0072 Mpx together" in refused(made.post(together), 413)
 
 
 def test_a_body_without_a_length_is_not_read_to_its_end(leaf: Path) -> None:

@@ -18,12 +18,13 @@ from vicl.server.problems import Refusal
 from vicl.server.service.batcher import Prompted
 from vicl.server.service.schemas import PredictFields
 from vicl.server.service.service import Service, key_of
-from vicl.server.service.uploads import Form, Upload, check_picture
+from vicl.server.service.uploads import Form, Upload, check_pictures
 
 _FILES: Final = ("query", "example_input", "example_output")
 _JSON: Final = ("settings", "example_boxes")
 _DEPTH: Final = "has too many sections inside one another"
 _LEAST_TILE: Final = 128
+_MOST_TIMES: Final = 32
 _MOST: Final = {"samples": 8, "spins": 4, "examples_per_canvas": 16}
 """Of settings that a request may bring: each multiplies the work for all who wait."""
 
@@ -103,9 +104,7 @@ def _own(service: Service, form: Form, fields: PredictFields) -> Prompted:
         )
     settings = _settings(fields.settings)
     limit = service.settings.limit_pixels
-    sizes = [check_picture(one, limit) for one in (*inputs, *outputs)]
-    if sum(height * width for height, width in sizes) > 2 * limit:
-        raise Refusal(413, f"The examples have more than {2 * limit} pixels; shrink them.")
+    check_pictures((*inputs, *outputs), limit)
     asked = fields.model_dump(include={"task", "classes", "palette", "boxes", "example_boxes"})
     uploads = (*inputs, *outputs)
     key = key_of(asked, settings, [one.digest for one in uploads], len(inputs))
@@ -151,6 +150,13 @@ def _settings(given: dict[str, Any]) -> dict[str, Any]:
     for name, most in _MOST.items():
         if (getattr(settings, name) or 0) > most:
             raise Refusal(422, f"settings: {name}: at most {most} are answered here.")
+    times = settings.samples * (settings.spins or 1) ** 2 * len(settings.arrangements)
+    if times > _MOST_TIMES:
+        raise Refusal(
+            422,
+            f"settings: samples, spins, arrangements: ask {times} times, and at most "
+            f"{_MOST_TIMES} are answered here.",
+        )
     if isinstance(settings.tile, int) and settings.tile < _LEAST_TILE:
         raise Refusal(422, f"settings: tile: at least {_LEAST_TILE} is answered here.")
     if settings.layout is not None:

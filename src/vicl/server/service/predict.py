@@ -21,7 +21,7 @@ from vicl.server.service.leaving import unless_left
 from vicl.server.service.replies import png_of, prediction, zip_of
 from vicl.server.service.schemas import PredictFields, Predictions
 from vicl.server.service.service import Service, Use
-from vicl.server.service.uploads import Upload, check_picture, read_form
+from vicl.server.service.uploads import Upload, check_pictures, read_form
 
 predict_routes = APIRouter(tags=["predict"])
 
@@ -107,7 +107,8 @@ async def predict(request: Request, service: Use) -> Response:
     """
     started = time.monotonic()
     with TemporaryDirectory(dir=service.folder) as folder:
-        form = await read_form(request, service.settings, Path(folder))
+        with service.reading():
+            form = await read_form(request, service.settings, Path(folder))
         fields, prompt, queries = await asyncio.to_thread(_asked, service, form)
         seconds = min(fields.timeout or service.settings.deadline, service.settings.deadline)
         images = [one.path for one in queries]
@@ -127,8 +128,7 @@ def _asked(service: Service, form: Any) -> tuple[PredictFields, Prompted, Sequen
         raise Refusal(422, f"format: png is of one query, and {len(queries)} came; ask for zip.")
     if len(queries) > service.settings.queue:
         raise Refusal(413, f"query: at most {service.settings.queue} at once; send less.")
-    for query in queries:
-        check_picture(query, service.settings.limit_pixels)
+    check_pictures(queries, service.settings.limit_pixels)
     return fields, prompt_of(service, form, fields), queries
 
 

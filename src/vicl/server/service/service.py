@@ -11,7 +11,8 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -47,6 +48,7 @@ class Service:
         self.state = "starting"
         self._brought: OrderedDict[bytes, Prompted] = OrderedDict()
         self._lock = threading.Lock()
+        self._reading = 0
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._batcher: Batcher | None = None
 
@@ -92,6 +94,25 @@ class Service:
         """Where files of requests are kept while they are answered; only this process's user."""
         assert self._folder is not None, "begin() makes it"
         return Path(self._folder.name)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Read a body, in the event loop; no more are read at a time than queries may wait.
+
+        Raises:
+            Refusal: 503 if so many are.
+        """
+        if self._reading >= self.settings.queue:
+            raise Refusal(
+                503,
+                f"{self._reading} requests are being read already; ask again soon.",
+                retry_after=1,
+            )
+        self._reading += 1
+        try:
+            yield
+        finally:
+            self._reading -= 1
 
     def brought(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -194,3 +194,20 @@ def check_picture(upload: Upload, limit_pixels: int) -> tuple[int, int]:
         raise Refusal(
             413 if "more pixels" in str(error) else 422, plainly(error, upload.path, upload.name)
         ) from error
+
+
+def check_pictures(uploads: Sequence[Upload], limit_pixels: int) -> None:
+    """See that files are pictures that may be opened, each and together.
+
+    Raises:
+        Refusal: If one is none or over the limit, or all together are over twice the limit: what
+            is answered first is held until the last of a request is.
+    """
+    sizes = [check_picture(upload, limit_pixels) for upload in uploads]
+    total = sum(height * width for height, width in sizes)
+    if total > 2 * limit_pixels:
+        raise Refusal(
+            413,
+            f"{len(uploads)} pictures have {total / 1e6:.4g} Mpx together, and at most "
+            f"{2 * limit_pixels / 1e6:.4g} may; send fewer at once, or shrink them.",
+        )

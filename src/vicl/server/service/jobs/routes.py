@@ -187,7 +187,7 @@ async def send(
     jobs, held = await asyncio.to_thread(store.held)
     check_room(jobs, held, **room)
     limits = dataclasses.replace(settings, body_bytes=_UPLOAD, body_seconds=_SECONDS, files=1)
-    with TemporaryDirectory(dir=service.folder) as place:
+    with store.coming(), TemporaryDirectory(dir=service.folder) as place:
         form = await read_form(request, limits, Path(place))
         fields = _fields(form)
         _check(service, fields)

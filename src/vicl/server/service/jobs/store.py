@@ -65,6 +65,8 @@ class Job:
     error: str | None = None
 
 
+_AT_A_TIME: Final = 2
+"""Zips that a process takes in together: each is on the disk packed and unpacked."""
 _HELD: Final = "select count(*), coalesce(sum(bytes), 0) from jobs"
 _COLUMNS: Final = ", ".join(Job.__dataclass_fields__)
 
@@ -80,7 +82,7 @@ class Store:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self._coming = folder, 0
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with closing(self._connect()) as base:
@@ -107,6 +109,23 @@ class Store:
                 base.execute("rollback")
                 raise
             base.execute("commit")
+
+    @contextmanager
+    def coming(self) -> Iterator[None]:
+        """Take a zip in, in the event loop; no more than a few come at a time.
+
+        Raises:
+            Refusal: 503 if so many do.
+        """
+        if self._coming >= _AT_A_TIME:
+            raise Refusal(
+                503, f"{self._coming} zips are coming already; ask again soon.", retry_after=5
+            )
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
 
     def add(self, job: Job, *, count: int, most: int) -> None:
         """Take a job.

@@ -69,7 +69,8 @@ async def detect(
     """
     started = time.monotonic()
     try:
-        sent = Frame.model_validate(await read_json(request, service.settings))
+        with service.reading():
+            sent = Frame.model_validate(await read_json(request, service.settings))
     except ValidationError as error:
         raise Refusal(422, said(error)) from error
     task = prompt.prompter().task

@@ -33,7 +33,7 @@ from vicl.server.service.labellers.prompts import One, json_of
 from vicl.server.service.labellers.things import Thing, things_of
 from vicl.server.service.leaving import unless_left
 from vicl.server.service.service import Use
-from vicl.server.service.uploads import Upload, read_json
+from vicl.server.service.uploads import Upload, check_pictures, read_json
 
 label_studio_routes = APIRouter(prefix="/label-studio/{prompt}", tags=["labellers"])
 
@@ -117,7 +117,8 @@ def health(prompt: One) -> dict[str, str]:
 )
 async def setup(request: Request, service: Use, prompt: One) -> dict[str, str]:
     """Refused where the project's labelling interface cannot hold the prompt's answers."""
-    sent = _read(Setup, await read_json(request, service.settings))
+    with service.reading():
+        sent = _read(Setup, await read_json(request, service.settings))
     _control(prompt, sent.config)
     return {"model_version": _version(prompt)}
 
@@ -134,7 +135,8 @@ async def predict(request: Request, service: Use, prompt: One) -> dict[str, Any]
     A brush takes a mask of each class, polygons and rectangles each thing by itself.
     """
     started = time.monotonic()
-    sent = _read(Predict, await read_json(request, service.settings))
+    with service.reading():
+        sent = _read(Predict, await read_json(request, service.settings))
     if sent.params is not None and sent.params.context is not None and sent.params.context.result:
         raise Refusal(
             422,
@@ -179,7 +181,8 @@ async def predict(request: Request, service: Use, prompt: One) -> dict[str, Any]
 )
 async def webhook(request: Request, service: Use, prompt: One) -> dict[str, str]:
     """Taken, so that Label Studio tells of no error; nothing is learned from it."""
-    sent = await read_json(request, service.settings)
+    with service.reading():
+        sent = await read_json(request, service.settings)
     if not isinstance(sent, dict) or not isinstance(sent.get("action"), str):
         raise Refusal(422, "action: is missing; Label Studio says what happened.")
     if sent["action"] == "START_TRAINING":
