@@ -150,15 +150,13 @@ async def predict(request: Request, service: Use, prompt: One) -> dict[str, Any]
     with TemporaryDirectory(dir=service.folder) as place:
 
         def opened() -> list[Upload]:
-            return [
-                from_place(
-                    _image(task, control),
-                    _called(task),
-                    Path(place) / str(number),
-                    service.settings,
-                )
+            limits = service.settings
+            found = [
+                from_place(_image(task, control), _called(task), Path(place) / str(number), limits)
                 for number, task in enumerate(sent.tasks)
             ]
+            check_pictures(found, limits.limit_pixels)
+            return found
 
         queries = await asyncio.to_thread(opened)
         until = started + service.settings.deadline
