@@ -11,6 +11,7 @@ import click
 
 from vicl.cli.failing import failing
 from vicl.cli.options import DEBUG, DEVICE, examples, flag, number, options, path, text
+from vicl.files import display
 from vicl.files.bounded import read_bounded
 
 KEY = "VICL_API_KEY"
@@ -26,6 +27,8 @@ _KEYS_LIMIT = 1 << 16
         "    --api-key-file keys.txt --prompts-only",
         "# two processes, each with its own engine",
         "vicl serve --prompt leaf.vicl --prompt stem.vicl --workers 2",
+        "# and zips of thousands of images, which go on after a restart",
+        "vicl serve --prompt leaf.vicl --jobs /var/lib/vicl",
     )
 )
 @options(
@@ -82,6 +85,17 @@ _KEYS_LIMIT = 1 << 16
     number("--limit-body", 1, "MiB of a request.", default=64, most=1 << 14, metavar="MIB"),
     number("--limit-files", 1, "Files of a request.", default=32, most=1024, metavar="N"),
     number("--limit-pixels", 1, "Pixels of a picture.", default=64_000_000, metavar="N"),
+    path("--jobs", "FOLDER", "Take jobs, zips of images, and keep them there.  [default: none]"),
+    number("--limit-jobs", 1, "Jobs that are kept.", default=100, most=100_000, metavar="N"),
+    number("--limit-jobs-size", 1, "MiB they hold.", default=8192, most=1 << 24, metavar="MIB"),
+    number(
+        "--keep-jobs", 1, "Hours until an ended job is deleted.", default=72, most=8760, metavar="H"
+    ),
+    path(
+        "--media",
+        "FOLDER",
+        "Images that Label Studio names by a path lie there.  [default: none is opened]",
+    ),
     DEVICE,
     DEBUG,
 )
@@ -118,6 +132,8 @@ def _serve(given: dict[str, Any]) -> int:
         )
     if given["prompts_only"] and not given["prompts"]:
         raise click.UsageError("--prompts-only: there is nothing to answer by; give --prompt")
+    if given["media"] is not None and not given["media"].is_dir():
+        raise click.UsageError(f"--media: {display(given['media'])} is no folder")
     settings = ServiceSettings(
         prompts=given["prompts"],
         model=given["model"],
@@ -130,6 +146,11 @@ def _serve(given: dict[str, Any]) -> int:
         body_bytes=given["limit_body"] << 20,
         limit_pixels=given["limit_pixels"],
         files=given["limit_files"],
+        jobs=given["jobs"],
+        jobs_count=given["limit_jobs"],
+        jobs_bytes=given["limit_jobs_size"] << 20,
+        jobs_seconds=given["keep_jobs"] * 3600.0,
+        media=given["media"],
         keys=keys,
         hosts=(*names_of(host), *(name.lower() for name in given["names"])),
     )

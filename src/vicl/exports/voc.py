@@ -11,16 +11,15 @@ from __future__ import annotations
 import os
 import xml.etree.ElementTree as ET
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
-from xml.parsers import expat
+from typing import Final
 
 from vicl.exports.annotation import Annotation, ExportError
 from vicl.exports.regions import object_boxes
 from vicl.exports.shapes import MOST_SHAPES, Shape, Shapes, corners
 from vicl.exports.sources import warn_of_other_image
 from vicl.files import display, write_atomic
+from vicl.files.plain_xml import parse_xml
 
-_DEEPEST: Final = 32
 _SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -83,7 +82,7 @@ def voc_shapes(data: bytes, name: str, image: Path | None) -> Shapes:
     Raises:
         ExportError: If it is no such file, or a box is damaged.
     """
-    root = _parse(data, name)
+    root = parse_xml(data, name, "Pascal VOC file", ExportError)
     if root.tag != "annotation":
         raise ExportError(
             f"{name}: is XML, but its root is <{display(root.tag[:40])}>, expected Pascal VOC's "
@@ -130,41 +129,3 @@ def _size(root: ET.Element) -> tuple[int, int] | None:
     except ValueError:
         return None
     return (h, w) if 0 < h < 1 << 31 and 0 < w < 1 << 31 else None
-
-
-def _parse(data: bytes, name: str) -> ET.Element:
-    """Read XML with neither document type nor entities, which can be made to grow without end."""
-    builder = ET.TreeBuilder()
-    parser = expat.ParserCreate()
-    depth = 0
-
-    def refuse(*_: Any) -> None:
-        raise ExportError(
-            f"{name}: has a document type or entities (<!DOCTYPE, <!ENTITY), which are not read; "
-            "remove them"
-        )
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        nonlocal depth
-        depth += 1
-        if depth > _DEEPEST:
-            raise ExportError(f"{name}: is nested more than {_DEEPEST} deep, as no annotation is")
-        builder.start(tag, attributes)
-
-    def end(tag: str) -> None:
-        nonlocal depth
-        depth -= 1
-        builder.end(tag)
-
-    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
-    parser.StartElementHandler, parser.EndElementHandler = start, end
-    parser.CharacterDataHandler = builder.data
-    try:
-        parser.Parse(data, True)
-        return builder.close()
-    except (expat.ExpatError, ValueError, LookupError) as error:
-        if isinstance(error, ExportError):
-            raise
-        raise ExportError(
-            f"{name}: is no XML, or is cut off ({error}); expected a Pascal VOC file, in whole"
-        ) from error

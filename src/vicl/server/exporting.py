@@ -8,8 +8,7 @@ was accepted, and marks lie over answers.
 from __future__ import annotations
 
 import tempfile
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path, PurePath
 from typing import Any, Final, Literal
@@ -22,11 +21,11 @@ from vicl.exports.labelme import write_labelme
 from vicl.exports.masks import mask_image
 from vicl.exports.overlay import overlay
 from vicl.exports.places import distinct_names
-from vicl.exports.record import RECORD
 from vicl.exports.writers import Writer, open_writer
 from vicl.images import open_image, save_image, to_rgb
 from vicl.prompting.prompter import VisualPrompter
 from vicl.server.answering import needed
+from vicl.server.packing import pack
 from vicl.server.problems import Refusal
 from vicl.server.prompts import as_numbers, labels_of, prompt_state
 from vicl.server.schemas import ExportFormat, ExportWish
@@ -36,7 +35,6 @@ from vicl.server.worker import Urgency
 from vicl.tasks.classes import Classes
 
 PROMPT: Final = "prompt.vicl"
-_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 _WRITTEN: Final[dict[ExportFormat, str]] = {
     "masks": "png",
     "coco": "coco",
@@ -82,7 +80,7 @@ def export(services: Services, wish: ExportWish, folder: Path) -> Path:
             for take in takes:
                 take(query, answer)
     packed = folder / "vicl-export.zip"
-    _pack(out, packed)
+    pack(out, packed)
     return packed
 
 
@@ -208,21 +206,3 @@ def _folder(number: int, name: str) -> str:
     """A folder's name for a class, whatever it is called."""
     plain = "".join(c if c.isalnum() or c in "-_ " else "_" for c in name).strip()
     return f"{number}-{plain[:60]}"
-
-
-def _pack(folder: Path, packed: Path) -> None:
-    with zipfile.ZipFile(packed, "w") as archive:
-        for file in _files(folder):
-            info = zipfile.ZipInfo(file.relative_to(folder).as_posix(), _EPOCH)
-            stored = file.suffix in (".png", ".vicl")
-            info.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
-            info.external_attr = 0o644 << 16
-            with file.open("rb") as source, archive.open(info, "w", force_zip64=True) as target:
-                while part := source.read(1 << 20):
-                    target.write(part)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for file in sorted(folder.rglob("*")):
-        if file.is_file() and file.name != RECORD:
-            yield file

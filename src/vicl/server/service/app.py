@@ -16,12 +16,20 @@ from vicl.server.problems import tell_problems
 from vicl.server.schemas import Problem
 from vicl.server.service.about import about_routes, probe_routes
 from vicl.server.service.gate import Gate
+from vicl.server.service.jobs.routes import job_routes
+from vicl.server.service.jobs.running import Worker
+from vicl.server.service.jobs.store import Store
+from vicl.server.service.labellers.cvat import cvat_routes
+from vicl.server.service.labellers.label_studio import label_studio_routes
 from vicl.server.service.page import page_of
 from vicl.server.service.predict import predict_routes
 from vicl.server.service.service import Service
 
 ROUTERS: Final[tuple[tuple[APIRouter, str], ...]] = (
     (predict_routes, "/v1"),
+    (job_routes, "/v1"),
+    (label_studio_routes, ""),
+    (cvat_routes, ""),
     (about_routes, "/v1"),
     (probe_routes, ""),
 )
@@ -51,15 +59,24 @@ def create_service_app(service: Service) -> FastAPI:
 
     Args:
         service: Not begun yet.
+
+    Raises:
+        ValueError: If its jobs cannot be kept where they are to be.
     """
+    store = None if service.settings.jobs is None else Store(service.settings.jobs)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         if service.state == "starting":
             await asyncio.to_thread(service.begin)
+        worker = None if store is None else Worker(service, store)
+        if worker is not None:
+            worker.begin()
         try:
             yield
         finally:
+            if worker is not None:
+                await worker.end()
             await asyncio.to_thread(service.end)
 
     app = FastAPI(
@@ -83,7 +100,7 @@ def create_service_app(service: Service) -> FastAPI:
             for code, text in _PROBLEMS.items()
         },
     )
-    app.state.service = service
+    app.state.service, app.state.jobs = service, store
     for routes, prefix in ROUTERS:
         app.include_router(routes, prefix=prefix)
 

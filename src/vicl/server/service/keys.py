@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
@@ -21,14 +23,28 @@ class Keys:
         return bool(self._hashes)
 
     def shown(self, headers: Mapping[bytes, bytes]) -> bool:
-        """Whether a request shows one, as `Authorization: Bearer KEY` or `X-API-Key: KEY`.
+        """Whether a request shows one, as :func:`given_key` finds it.
 
         All are compared, each in a time that does not hang on what was shown.
         """
-        kind, _, word = headers.get(b"authorization", b"").partition(b" ")
-        given = word.strip() if kind.lower() == b"bearer" else headers.get(b"x-api-key", b"")
-        hashed = hashlib.sha256(given).digest()
+        hashed = hashlib.sha256(given_key(headers)).digest()
         return any([hmac.compare_digest(hashed, key) for key in self._hashes])  # noqa: C419
+
+
+def given_key(headers: Mapping[bytes, bytes]) -> bytes:
+    """What a request shows as its key, right or wrong; empty where it shows none.
+
+    `Authorization: Basic` counts by its password: some programs can send no other.
+    """
+    kind, _, word = headers.get(b"authorization", b"").partition(b" ")
+    if kind.lower() == b"bearer":
+        return word.strip()
+    if kind.lower() == b"basic":
+        try:
+            return base64.b64decode(word.strip(), validate=True).partition(b":")[2]
+        except binascii.Error:
+            return b""
+    return headers.get(b"x-api-key", b"")
 
 
 def check_keys(keys: Sequence[str]) -> None:

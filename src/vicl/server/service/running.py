@@ -31,6 +31,8 @@ from vicl.server.service.settings import ServiceSettings
 
 log = logging.getLogger("vicl.serve")
 
+STOPPED: Final = 130
+"""Exit code after Ctrl-C, as of all commands."""
 UNUSABLE: Final = 2
 """Exit code of a process that cannot start, and would not the next time either."""
 _GRACE: Final = 10.0
@@ -169,18 +171,18 @@ def run_several(
     with tempfile.TemporaryDirectory(prefix="vicl-counts-") as counts:
         os.environ[FOLDER] = counts
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
-        ending = threading.Event()
+        ended_by: list[int] = []
         for sig in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(sig, lambda *_: ending.set())
+            signal.signal(sig, lambda number, _: ended_by.append(number))
         minder = _Minder(settings, bound, ready)
         try:
             for _ in range(workers):
                 minder.start()
-            while not ending.is_set() and minder.mind():
+            while not ended_by and minder.mind():
                 pass
         finally:
             minder.end()
-        return minder.code
+        return STOPPED if signal.SIGINT in ended_by[:1] else minder.code
 
 
 class _Minder:

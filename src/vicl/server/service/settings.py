@@ -30,6 +30,11 @@ class ServiceSettings:
         kept: Sets of examples of requests that are kept ready.
         keys: Whoever shows one is answered; none: everybody.
         hosts: Names by which the service is called, beside those of this machine.
+        jobs: Where jobs are kept; None takes none. Several processes share it.
+        jobs_count: Most jobs that are kept, of all keys.
+        jobs_bytes: Most bytes that they hold.
+        jobs_seconds: After which a job that has ended is deleted.
+        media: Where images lie that labelling programs name by a path; None opens none.
     """
 
     prompts: tuple[Path, ...] = ()
@@ -47,3 +52,8 @@ class ServiceSettings:
     kept: int = 8
     keys: tuple[str, ...] = field(default=(), repr=False)
     hosts: tuple[str, ...] = ()
+    jobs: Path | None = None
+    jobs_count: int = 100
+    jobs_bytes: int = 8 << 30
+    jobs_seconds: float = 72 * 3600.0
+    media: Path | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from fastapi import Request
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from vicl.files.faults import said
 from vicl.images import ImageError, size_in_header
 from vicl.server.names import plainly, safe_name
 from vicl.server.problems import Refusal
@@ -88,9 +90,7 @@ async def read_form(request: Request, settings: ServiceSettings, folder: Path) -
         async with asyncio.timeout(settings.body_seconds):
             sent = await parser.parse()
     except TimeoutError as error:
-        raise Refusal(
-            408, f"The body took more than {settings.body_seconds:g} seconds; send it quicker."
-        ) from error
+        raise _too_slow(settings) from error
     except MultiPartException as error:
         much = error.message.startswith("Too many") or "exceeded" in error.message
         raise Refusal(413 if much else 400, f"The form cannot be read: {error.message}") from error
@@ -100,6 +100,39 @@ async def read_form(request: Request, settings: ServiceSettings, folder: Path) -
         return await asyncio.to_thread(_kept, sent.multi_items(), folder)
     finally:
         parser.close()
+
+
+async def read_json(request: Request, settings: ServiceSettings) -> Any:
+    """Read a body of JSON.
+
+    Args:
+        request: Its body has not been read.
+        settings: The limits.
+
+    Raises:
+        Refusal: If it is none, or over a limit.
+    """
+    kind = request.headers.get("content-type", "application/json")
+    if kind.partition(";")[0].strip().lower() != "application/json":
+        raise Refusal(415, "Send JSON, as application/json.")
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise Refusal(415, "Send the body as it is: a compressed one is not unpacked.")
+    check_length(request, settings.body_bytes)
+    try:
+        async with asyncio.timeout(settings.body_seconds):
+            data = b"".join([part async for part in _bounded(request, settings.body_bytes)])
+    except TimeoutError as error:
+        raise _too_slow(settings) from error
+    try:
+        return await asyncio.to_thread(json.loads, data)
+    except (ValueError, RecursionError) as error:
+        raise Refusal(400, f"The body is no JSON: {said(error)}") from error
+
+
+def _too_slow(settings: ServiceSettings) -> Refusal:
+    return Refusal(
+        408, f"The body took more than {settings.body_seconds:g} seconds; send it quicker."
+    )
 
 
 def check_length(request: Request, most: int) -> None:
@@ -136,10 +169,12 @@ def _kept(items: list[tuple[str, Any]], folder: Path) -> Form:
         if not isinstance(value, UploadFile):
             form.fields.setdefault(name, []).append(value)
             continue
-        data = value.file.read()
-        path = folder / str(number)
-        path.write_bytes(data)
-        kept = Upload(safe_name(value.filename or "picture"), path, hashlib.sha256(data).digest())
+        path, digest = folder / str(number), hashlib.sha256()
+        with path.open("wb") as target:
+            while part := value.file.read(1 << 20):
+                digest.update(part)
+                target.write(part)
+        kept = Upload(safe_name(value.filename or "picture"), path, digest.digest())
         form.files.setdefault(name, []).append(kept)
     return form
 
