@@ -26,7 +26,7 @@ from vicl.files import display
 @click.argument("out", type=PATH)
 @options(
     text("--model", "NAME|FOLDER", "The prompt's engine, where it does not come with vicl."),
-    flag("--int8", "Keep the weights in 8 bits, a third of the size: of prompts for matching."),
+    flag("--int8", "Keep the weights in 8 bits, for two fifths of the size: prompts of matching."),
     flag("--page", "Also write OUT's name with .html: a page that runs it in a browser."),
     path("--runtime", "FOLDER", "--page: copy onnxruntime-web's two files from here beside it."),
     flag("--overwrite", "Replace files that exist."),

@@ -1,4 +1,4 @@
-"""Weights in 8 bits: a file of a third of the size, whose arithmetic stays in floats.
+"""Weights in 8 bits: a file of two fifths of the size, whose arithmetic stays in floats.
 
 Each channel of outputs has a scale of its own. Activations stay floats: onnxruntime's dynamic
 quantisation, which rounds them and has one scale a tensor, costs 0.020 of IoU (docs/export.md).
