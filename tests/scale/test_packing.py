@@ -25,7 +25,7 @@ def there_and_back(value: Any) -> tuple[Any, memoryview]:
 
 
 def test_tensors_of_all_kinds() -> None:
-    given = {
+    given: dict[str, Any] = {
         "half": torch.arange(7).to(torch.bfloat16),
         "whole": torch.tensor(3),
         "none": torch.zeros(0, 4),

@@ -30,7 +30,7 @@ def files(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     "more",
     [
-        ("--overlay", "--canvas"),
+        pytest.param(("--overlay", "--canvas"), marks=pytest.mark.slow),
         pytest.param(("--format", "labelme"), marks=pytest.mark.slow),
         pytest.param(("--format", "coco"), marks=pytest.mark.slow),
         ("--format", "yolo"),

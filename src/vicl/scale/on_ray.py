@@ -36,7 +36,8 @@ class RayEngine:
     def __init__(self, prompter: VisualPrompter, workers: int | None, batch_size: int) -> None:
         import ray
 
-        self._count = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        cluster: Any = ray  # some of it has no types
+        self._count = workers or max(1, int(cluster.cluster_resources().get("CPU", 1)))
         stream = io.BytesIO()
         packed = pack(prompter, stream)
         # In the object store once a machine, whose processes all map it.
@@ -66,7 +67,7 @@ class RayEngine:
         rows = [{"number": n, "given": pickle.dumps((s, job))} for n, s in enumerate(shards)]
         yield from self._run(_ShardAsker, rows)
 
-    def _run(self, kind: type[_Asker], rows: list[dict[str, Any]]) -> Iterator[Any]:
+    def _run(self, kind: Any, rows: list[dict[str, Any]]) -> Iterator[Any]:
         import ray
 
         if not rows:
