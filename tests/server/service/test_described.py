@@ -65,7 +65,8 @@ def test_what_the_description_allows_is_never_a_fault_of_the_server(served: Serv
             derandomize=True,
         )
         def ask(case: Any, sent: set[str]) -> None:
-            if isinstance(case.body, dict) and case.path == "/v1/predict":  # else hardly a random file is a picture
+            # Hardly a random file is a picture.
+            if isinstance(case.body, dict) and case.path == "/v1/predict":
                 case.body = case.body | {name: pictures[name] for name in sent}
             if "prompt" in case.path_parameters:  # else hardly any is one that is loaded
                 case.path_parameters["prompt"] = "leaf"
