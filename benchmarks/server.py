@@ -200,7 +200,8 @@ def run_load(folder: Path, prompter: VisualPrompter, requests: int, concurrent: 
     """Ask service and prompter in turns."""
     load = Load()
     with serving(folder) as (process, address):
-        for numbers in np.array_split(np.arange(requests), ROUNDS):
+        rounds = min(ROUNDS, max(4, requests // (4 * concurrent)))
+        for numbers in np.array_split(np.arange(requests), rounds):
             pictures = {int(number): crop(int(number)) for number in numbers}
             asked = [number for number in pictures if number % 10 != 9]
             images = [Image.open(io.BytesIO(pictures[number])) for number in asked]

@@ -416,3 +416,17 @@ def test_simulated_clicks_go_to_the_largest_error() -> None:
     assert first[:2] == [0.5, 1]
     assert best[:2] == [1, 1]
     assert len(first) >= max(CLICKS)
+
+
+@pytest.mark.slow
+def test_the_service_is_measured_under_load(tmp_path: Path, refused: Refused) -> None:
+    pytest.importorskip("fastapi")
+    assert "at least 10" in refused("server.py", "--requests", "3")
+    small = ["--requests", "20", "--concurrent", "2", "--job", "6", "--model", "copy"]
+    result = run("server.py", *small, "--json", tmp_path / "load.json")
+    assert result.returncode == 0, result.stdout + result.stderr
+    load = json.loads((tmp_path / "load.json").read_text())
+    assert load["load"]["statuses"] == {"200": 18, "422": 2}
+    assert load["load"]["identical"] == 18
+    assert load["SIGTERM"]["accepted"] == load["SIGTERM"]["answered"]
+    assert load["SIGKILL"]["done"] == 6

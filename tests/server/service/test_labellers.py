@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
+import re
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Sequence
+from email.message import Message
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -297,6 +303,32 @@ def test_cvat_refuses(made: Served) -> None:
     refused(ask("/cvat/leaf", json={"image": image, "threshold": 7}), 422)
     assert "are no labels" in refused(ask("/cvat/picture", json={"image": image}), 422)
     refused(ask("/cvat/none", json={"image": image}), 404)
+
+
+def test_the_function_of_the_page_hands_on(made: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "serving.md").read_text()
+    (code,) = re.findall(r"^```py\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+    class Reply(io.BytesIO):
+        status = 200
+
+    def urlopen(request: urllib.request.Request, timeout: float) -> Reply:
+        path = request.full_url.partition("8472")[2]
+        got = made.client.post(path, content=request.data, headers=dict(request.header_items()))
+        if got.status_code != 200:
+            code, body = got.status_code, io.BytesIO(got.content)
+            raise urllib.error.HTTPError(request.full_url, code, "no", Message(), body)
+        return Reply(got.content)
+
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    context = SimpleNamespace(Response=SimpleNamespace)
+    image = DATA_URI.partition(",")[2]
+    for body, status in (({"image": image, "threshold": 0.1}, 200), ({"image": "####"}, 422)):
+        reply = names["handler"](context, SimpleNamespace(body=body))
+        assert (reply.status_code, reply.content_type) == (status, "application/json")
+    assert "no base64" in json.loads(reply.body)["detail"]
 
 
 def test_basic_authentication(leaf: Path) -> None:

@@ -54,7 +54,7 @@ def test_every_serve_command_of_the_page_parses(monkeypatch: pytest.MonkeyPatch)
     found = [
         args for kind in ("bash", "sh") for args in map(serve_arguments, commands(kind)) if args
     ]
-    assert len(found) == 5
+    assert len(found) == 7
     for arguments in found:
         words = arguments[: arguments.index("&")] if "&" in arguments else arguments
         serve.make_context("serve", [*words]).close()
@@ -69,6 +69,11 @@ def test_the_page_gives_the_limits_that_hold() -> None:
     )
     assert (given["limit_files"], given["deadline"]) == (settings.files, settings.deadline)
     assert given["limit_pixels"] == settings.limit_pixels
+    assert given["limit_jobs"] == settings.jobs_count
+    assert given["limit_jobs_size"] << 20 == settings.jobs_bytes
+    assert given["keep_jobs"] * 3600 == settings.jobs_seconds
+    for option in ("limit_jobs", "limit_jobs_size", "keep_jobs"):
+        assert f"`--{option.replace('_', '-')}` {given[option]}" in PAGE
     (proxy,) = blocks("nginx")
     assert proxy.count("{") == proxy.count("}")
     for line in proxy.splitlines():
