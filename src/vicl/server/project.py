@@ -4,6 +4,7 @@
 |---|---|
 | `project.json` | folder, task, engine, settings, classes, revision |
 | `images.json` | which images there are: id to name, size, fault |
+| `score.json` | the expected score and how it moved |
 | `uploads/` | images that were dropped into the page |
 | `images/ID/strokes.jsonl` | a committed edit a line (:mod:`vicl.server.edits`) |
 | `images/ID/marks.png` | the index mask of these; for readers, rebuilt from them |
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from vicl.files import FileError, display, reason, remove_leftovers, write_atomic
 from vicl.files.bounded import read_bounded
@@ -35,9 +36,9 @@ from vicl.server.edits import ImageEdits
 from vicl.server.marks import UNKNOWN
 from vicl.server.names import image_id, is_text, plainly, safe_name
 from vicl.server.problems import Refusal
-from vicl.server.schemas import AnswerFacts, MarkClass, Status, Task
+from vicl.server.records import VERSION, ImageEntry, ImagesFile, ProjectFile, ScoreFile, StatusFile
+from vicl.server.schemas import AnswerFacts
 
-VERSION: Final = 1
 DEFAULT_FOLDER: Final = "vicl-project"
 """Where a project lies in the folder of its photographs, unless it is said."""
 _JSON_LIMIT: Final = 1 << 26
@@ -45,55 +46,6 @@ _EDITS_KEPT: Final = 8
 """So many images' marks are held in memory."""
 
 _M = TypeVar("_M", bound=BaseModel)
-
-
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ProjectFile(_File):
-    """`project.json`."""
-
-    version: int = Field(default=VERSION, ge=1)
-    folder: str | None = Field(default=None, max_length=4096)
-    task: Task = "segmentation"
-    engine: str | None = Field(default=None, max_length=200)
-    settings: dict[str, Any] = Field(default_factory=dict)
-    classes: tuple[MarkClass, ...] = (
-        MarkClass(id=1, name="object", colour=(230, 80, 60), key="1"),
-    )
-    revision: int = Field(default=0, ge=0)
-
-
-class ImageEntry(_File):
-    """An image, as `images.json` lists it.
-
-    Attributes:
-        name: Below the folder of photographs, or below the project's `uploads/`.
-        uploaded: Which of the two.
-        broken: Why it cannot be used.
-        stamp: Of the file when it was looked at.
-    """
-
-    name: str = Field(max_length=4096)
-    uploaded: bool = False
-    width: int = 0
-    height: int = 0
-    bytes: int = 0
-    broken: str | None = None
-    stamp: int = 0
-
-
-class _Images(_File):
-    images: dict[str, ImageEntry] = Field(default_factory=dict)
-
-
-class StatusFile(_File):
-    """`status.json`."""
-
-    status: Status = "open"
-    example: bool = False
-    revision: int = Field(default=0, ge=0)
 
 
 class Project:
@@ -115,8 +67,9 @@ class Project:
             raise FileError(f"{display(place)}: was made by a newer vicl; upgrade vicl")
         self.folder = self._folder(folder)
         self._lock_file = self._only_one()
-        known = self._read("images.json", _Images) or _Images()
+        known = self._read("images.json", ImagesFile) or ImagesFile()
         self.images = known.images
+        self._scores: ScoreFile | None = None
         self._status: dict[str, StatusFile] = {}
         self._facts: dict[str, AnswerFacts | None] = {}
         self._edits: OrderedDict[str, ImageEdits] = OrderedDict()
@@ -186,7 +139,9 @@ class Project:
             raise FileError(f"{display(path)}: is damaged: {said(error)}") from error
 
     def _write(self, name: str, value: BaseModel) -> None:
-        write_atomic(self.place / name, (value.model_dump_json(indent=1) + "\n").encode())
+        write_atomic(
+            self.place / name, (value.model_dump_json(indent=1, by_alias=True) + "\n").encode()
+        )
 
     # --- the project as a whole
 
@@ -198,6 +153,19 @@ class Project:
             )
             self._write("project.json", file)
             self.file = file
+
+    def scores(self) -> ScoreFile:
+        """The expected score and those before."""
+        with self.lock:
+            if self._scores is None:
+                self._scores = self._read("score.json", ScoreFile) or ScoreFile()
+            return self._scores
+
+    def keep_scores(self, scores: ScoreFile) -> None:
+        """Keep the expected score."""
+        with self.lock:
+            self._scores = scores
+            self._write("score.json", scores)
 
     def class_ids(self) -> tuple[int, ...]:
         """Ids of the classes, in the order of their numbers from 1."""
@@ -217,7 +185,7 @@ class Project:
             if found != self.images:
                 self.images = found
                 with suppress(FileError):  # a folder that is only looked at
-                    self._write("images.json", _Images(images=found))
+                    self._write("images.json", ImagesFile(images=found))
 
     def _files(self) -> Iterator[tuple[Path, str, bool]]:
         if self.folder is not None:
@@ -279,7 +247,7 @@ class Project:
                 return
             entry.broken = plainly(error, self.path(image), entry.name)
             with suppress(FileError):
-                self._write("images.json", _Images(images=self.images))
+                self._write("images.json", ImagesFile(images=self.images))
 
     def path(self, image: str) -> Path:
         """The file of an image: of those that were found, never one that a request names."""
