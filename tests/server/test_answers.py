@@ -112,6 +112,18 @@ def test_nothing_here_is_an_example_too(page: Page) -> None:
     assert score == page.client.get("/v1/score").json()
 
 
+def test_what_shows_nothing_is_no_example(page: Page) -> None:
+    image = page.id("p1.png")
+    refused = page.status(image, example=True)
+    assert refused.status_code == 409
+    assert "p1.png: has no marks" in refused.json()["detail"]
+    assert page.status(image, status="accepted").json()["example"] is False
+    page.change(task="edges")
+    assert "no output picture" in page.status(image, example=True).json()["detail"]
+    page.change(task="colorization")
+    assert page.status(image, example=True).json()["example"] is True
+
+
 def test_a_score_needs_two_examples(page: Page) -> None:
     assert page.client.get("/v1/score").json()["needs"] == "two examples"
     assert page.client.get("/v1/engines/try").json()["needs"] == "two examples"
@@ -143,7 +155,7 @@ def test_engines_are_tried_on_the_examples(
     page.change(settings={"spins": 2})
     page.client.post("/v1/engines/try")
     page.wait(lambda: sum(one["kind"] == "trials" for one in news) == 2)
-    assert [one["expected"] for one in news if "expected" in one][1] == 0.0  # by `identity`
+    assert [one["engine"] for one in news if "expected" in one] == ["copy", "identity"]
 
 
 def test_trying_ends_where_it_is_cancelled(

@@ -70,10 +70,9 @@ class ScoreOf(_File):
     examples: int
     expected: float
 
-    def alike(self, other: ScoreOf) -> bool:
-        """Whether another is of as many examples, by the same engine."""
-        mine = (self.task, self.engine, self.examples)
-        return mine == (other.task, other.engine, other.examples)
+    def likewise(self, other: ScoreOf) -> bool:
+        """Whether another was measured by the same engine for the same task."""
+        return (self.task, self.engine) == (other.task, other.engine)
 
 
 class ScoreFile(_File):

@@ -80,13 +80,16 @@ class Scoring:
             seconds=round(time.monotonic() - started, 2),
         )
         with self.project.lock:
+            if prompt_state(self.project) != state:
+                raise Superseded
             file = self.project.file
             this = ScoreOf(
                 task=file.task, engine=file.engine, examples=count, expected=round(interval.mean, 4)
             )
             known = list(self.project.scores().history)
-            if known and known[-1].alike(this):  # the same examples, marked better
-                known.pop()
+            last = next((one for one in reversed(known) if one.likewise(this)), None)
+            if last is not None and last.examples == count:  # the same ones, marked otherwise
+                known = [one for one in known if one is not last]
             kept_file = ScoreFile(
                 prompt=state.key, score=score, history=tuple([*known, this][-_MOST_KEPT:])
             )
