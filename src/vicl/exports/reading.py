@@ -59,7 +59,9 @@ def read_shapes(path: str | os.PathLike[str], image: object = None) -> Shapes:
     if suffix == ".txt":
         # An empty file says that the image has no objects.
         empty = Path(path).is_file() and Path(path).stat().st_size == 0
-        return yolo_shapes(b"" if empty else read_bounded(path, FILE_LIMITS[suffix], ExportError), path)
+        return yolo_shapes(
+            b"" if empty else read_bounded(path, FILE_LIMITS[suffix], ExportError), path
+        )
     data = read_bounded(path, FILE_LIMITS[suffix], ExportError)
     if suffix == ".xml":
         return voc_shapes(data, name, file)

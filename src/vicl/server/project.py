@@ -34,6 +34,7 @@ from vicl.files.faults import said
 from vicl.images import ImageError, find_images, size_in_header
 from vicl.server.edits import ImageEdits
 from vicl.server.marks import UNKNOWN
+from vicl.server.marks import png as png
 from vicl.server.names import image_id, is_text, plainly, safe_name
 from vicl.server.problems import Refusal
 from vicl.server.records import VERSION, ImageEntry, ImagesFile, ProjectFile, ScoreFile, StatusFile
@@ -114,7 +115,8 @@ class Project:
         """Hold the project; a folder that cannot be written is only looked at."""
         try:
             self.place.mkdir(parents=True, exist_ok=True)
-            remove_leftovers(self.place)
+            for folder in (self.place, self.place / "uploads", *self.place.glob("images/*")):
+                remove_leftovers(folder)
             stream = (self.place / ".lock").open("a+b")
         except OSError:
             return None
@@ -390,10 +392,3 @@ def opened_project(place: Path, folder: Path | None) -> Iterator[Project]:
         yield project
     finally:
         project.close()
-
-
-def png(image: Image.Image) -> bytes:
-    """A picture as PNG, quickly rather than small."""
-    data = io.BytesIO()
-    image.save(data, "PNG", compress_level=1)
-    return data.getvalue()

@@ -155,7 +155,10 @@ class Added(_Model):
 
 
 class Edits(_Model):
-    """An image's strokes that count, and how many may be taken back or done again."""
+    """An image's last strokes that count, and how many may be taken back or done again.
+
+    Of more than about 500 strokes the first ones are in the marks alone, and stay.
+    """
 
     revision: int
     strokes: tuple[Stroke, ...]

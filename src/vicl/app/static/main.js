@@ -68,7 +68,7 @@ const LOOKS = /** @type {const} */ (['overlay', 'contours', 'confidence', 'side'
 
 /** @type {Record<string, () => unknown>} */
 const ACTS = {
-  undo: () => marks.act('undo'),
+  undo: () => (state.edits?.undo === 0 && !state.unsent && openItem()?.marked ? note('No stroke is left to take back: the last 500 of an image can be, what is before them stays.') : marks.act('undo')),
   redo: () => marks.act('redo'),
   smaller: () => grow(-1),
   larger: () => grow(1),
