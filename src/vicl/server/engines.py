@@ -80,13 +80,17 @@ class Engines:
             Refusal: If it cannot be loaded.
         """
         name = _full(given)
+        if not name:
+            raise Refusal(422, "engine: say a name, a model folder or hub:owner/name.")
         try:
             self._load(name)
         except Exception as error:  # of whatever library: the earlier engine stays
             log.info("%s could not be loaded", display(name), exc_info=error)
             known = isinstance(error, ValueError | OSError)
             why = str(error) if known else f"{type(error).__name__}: {reason(error)}"
-            raise Refusal(422, f"The engine {display(name)} cannot be used: {why}") from error
+            raise Refusal(
+                422, f"The engine {display(name)[:200]} cannot be used: {why[:2000]}"
+            ) from error
         return self.let_in(name)
 
     def get(self, name: str | None) -> InContextModel | Inpainter:

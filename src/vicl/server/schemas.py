@@ -97,6 +97,7 @@ class ProjectState(_Model):
     version: int
     revision: int
     folder: str
+    place: str = Field(description="the project's own folder")
     task: Task
     tasks: tuple[str, ...]
     engine: str | None

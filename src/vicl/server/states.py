@@ -21,6 +21,7 @@ def project_state(project: Project, engines: Engines) -> ProjectState:
             version=VERSION,
             revision=file.revision,
             folder="" if project.folder is None else str(project.folder),
+            place=str(project.place),
             task=file.task,
             tasks=TASKS,
             engine=file.engine,

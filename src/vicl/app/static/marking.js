@@ -34,6 +34,9 @@ export function marking(view, side, changed) {
       note(problem.status === 409 ? 'Another tab changed this image meanwhile; here is its newer state. Look, then do it again.' : problem.message);
       if (image === state.open) void loadEdits();
     },
+    failing(problem) {
+      if (problem.status) note(`Not saved yet: ${problem.message} It is tried again.`, 12);
+    },
     count: (unsent) => update({ unsent }),
   });
 
