@@ -149,10 +149,13 @@ def test_the_list_says_what_each_needs(
     assert "matching:facebook/dinov2-small" not in by_name(page, "/v1/engines")
 
 
-def test_a_prompt_of_a_chosen_engine_is_opened_again(page: Page) -> None:
+def test_a_prompt_of_a_chosen_engine_is_opened_again(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = str(WEIGHTS / "default")
     assert page.change(engine=folder).status_code == 200
-    page.services.engines._models[folder].name = "elsewhere"  # as of a folder of one's own
+    # As of a folder of one's own.
+    monkeypatch.setattr(page.services.engines._models[folder], "name", "elsewhere")
     page.teach(page.id("p1.png"))
     saved = page.client.get("/v1/prompt").content
     opened = page.client.post("/v1/prompt", files={"file": ("mine.vicl", saved)})
