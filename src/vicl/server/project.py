@@ -69,7 +69,8 @@ class Project:
         self.folder = self._folder(folder)
         self._lock_file = self._only_one()
         known = self._read("images.json", ImagesFile) or ImagesFile()
-        self.images = known.images
+        # What was broken may be mended: it is looked at anew.
+        self.images = {i: entry for i, entry in known.images.items() if entry.broken is None}
         self._scores: ScoreFile | None = None
         self._status: dict[str, StatusFile] = {}
         self._facts: dict[str, AnswerFacts | None] = {}
@@ -290,12 +291,23 @@ class Project:
         return self.place / "images" / image / name
 
     def edits(self, image: str) -> ImageEdits:
-        """The edits of an image; those of the last few images are held."""
+        """The edits of an image; those of the last few images are held.
+
+        Raises:
+            Refusal: If there is no such image, or it or its log is broken.
+        """
         with self.lock:
             self.whole(image)
             held = self._edits.pop(image, None)
+            if held is not None and held.size != self.size(image):  # the file is another by now
+                held.close()
+                held = None
             if held is None:
-                held = ImageEdits(self.file_of(image, "strokes.jsonl"), self.size(image))
+                try:
+                    held = ImageEdits(self.file_of(image, "strokes.jsonl"), self.size(image))
+                except FileError as error:  # the other images go on
+                    self.break_(image, error)
+                    raise Refusal(409, str(error)) from error
             self._edits[image] = held
             while len(self._edits) > _EDITS_KEPT:
                 other, dropped = self._edits.popitem(last=False)
@@ -316,7 +328,10 @@ class Project:
     def is_marked(self, image: str) -> bool:
         """Whether any pixel is marked."""
         with self.lock:
-            revision = self.edit_revision(image)
+            try:
+                revision = self.edit_revision(image)
+            except Refusal:  # by a log that is damaged, as the image's entry says now
+                return False
             if revision == 0:
                 return False
             if image not in self._marked or self._marked[image][0] != revision:

@@ -37,6 +37,7 @@ def project_state(project: Project, engines: Engines) -> ProjectState:
 def item(project: Project, image: str, state: PromptState | None) -> Item:
     """An image; `state` is the project's prompt."""
     entry, status, facts = project.entry(image), project.status(image), project.facts(image)
+    marked = entry.broken is None and project.is_marked(image)
     return Item(
         id=image,
         name=entry.name,
@@ -47,7 +48,7 @@ def item(project: Project, image: str, state: PromptState | None) -> Item:
         revision=status.revision,
         status=status.status,
         example=status.example,
-        marked=entry.broken is None and project.is_marked(image),
+        marked=marked,
         output=project.has_output(image),
         confidence=None if facts is None else facts.confidence,
         presence=None if facts is None else facts.presence,
