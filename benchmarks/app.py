@@ -6,8 +6,8 @@ A folder is drawn of copies of the package's photographs, each a little differen
 is known beforehand. The server runs in this process, without a socket: what is measured is its own
 work. `--strokes` new strokes are made on one example, each waited for; then all images are
 answered, then the prompt changes and all are answered again with their features kept as far as
-the cache holds them. As in `vicl app` the engine is loaded beforehand, unless `--cold` says that the
-first stroke does it. Memory is the process's at its highest, after each part.
+the cache holds them. As in `vicl app` the engine is loaded beforehand, unless `--cold` says that
+the first stroke does it. Memory is the process's at its highest, after each part.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -342,3 +344,33 @@ def test_masks_that_are_large_shorten_what_can_be_taken_back(
     assert 1 <= edits.state().undo < 6
     assert (tmp_path / "s.jsonl").stat().st_size < 1500
     edits.close()
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_time_loses_no_stroke_that_was_told_as_committed(tmp_path: Path) -> None:
+    path = tmp_path / "s.jsonl"
+    paint = (
+        "import sys; from pathlib import Path; import vicl.server.edits as e\n"
+        "from vicl.server.schemas import Stroke\n"
+        "e.UNDO, e._MOST_LINES, e._APART = 5, 10, 4\n"
+        "edits = e.ImageEdits(Path(sys.argv[1]), (8, 4000))\n"
+        "while True:\n"
+        "    at = edits.revision\n"
+        "    edits.apply(Stroke(tool='box', points=((at, 0), (at + 1, 8)), class_=at % 200))\n"
+        "    print(edits.revision, flush=True)\n"
+    )
+    told = 0
+    for turn in range(12):
+        command = [sys.executable, "-c", paint, str(path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for _ in range(3 + 5 * turn):
+                told = int(process.stdout.readline())
+            process.kill()
+            told = max([told, *map(int, process.stdout.read().split("\n")[:-1])])
+        edits = ImageEdits(path, (8, 4000))
+        assert edits.revision in (told, told + 1)  # it may have been cut off before it told
+        expected = np.arange(edits.revision) % 200
+        assert (edits.marks[:, : edits.revision] == expected).all()
+        assert (edits.marks[:, edits.revision :] == 255).all()
+        edits.close()

@@ -6,7 +6,7 @@
 | `images.json` | which images there are: id to name, size, fault |
 | `score.json` | the expected score and how it moved |
 | `uploads/` | images that were dropped into the page |
-| `images/ID/strokes.jsonl` | a committed edit a line (:mod:`vicl.server.edits`), old ones as a picture |
+| `images/ID/strokes.jsonl` | an edit a line (:mod:`vicl.server.edits`), old ones as a picture |
 | `images/ID/marks.png` | the index mask of these; for readers, rebuilt from them |
 | `images/ID/output.png` | the output picture, where the task is from image to image |
 | `images/ID/answer.png`, `confidence.png`, `answer.json` | the last answer |
