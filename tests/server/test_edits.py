@@ -253,14 +253,14 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("short")
-@pytest.mark.parametrize("seed", mostly_slow(range(12), 0, 1))
+@pytest.mark.parametrize("seed", mostly_slow(range(12), 0))
 def test_a_log_that_is_written_anew_makes_the_same_marks(tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
     path = tmp_path / "s.jsonl"
     edits = ImageEdits(path, (9, 9))
     done: list[Stroke] = []
     undone: list[Stroke] = []
-    for number in range(60):
+    for number in range(45):
         op = rng.choice(["stroke", "undo", "redo"], p=[0.6, 0.3, 0.1])
         if op == "stroke":
             x, y = rng.integers(0, 8, 2)
@@ -283,8 +283,8 @@ def test_a_log_that_is_written_anew_makes_the_same_marks(tmp_path: Path, seed: i
     edits.close()
     again = ImageEdits(path, (9, 9))
     assert (again.marks == expected).all()
-    assert again.revision == 60
-    assert again.knows("k59")
+    assert again.revision == 45
+    assert again.knows("k44")
     assert again.state() == edits.state()
 
 

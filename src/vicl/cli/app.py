@@ -88,7 +88,6 @@ def _serve(folder: Path | None, given: dict[str, Any]) -> None:
         engine = services.engines.let_in(given["model"])
         if engine != project.file.engine:
             project.change(engine=engine)
-    services.warm()
     served = create_app(services, Guard(hosts=_names(host), token=token))
     listener = uvicorn.Config(
         served, host=host, port=given["port"], log_level="warning", timeout_graceful_shutdown=2
@@ -121,6 +120,7 @@ def _serve(folder: Path | None, given: dict[str, Any]) -> None:
     click.echo(address)
     if not given["no_browser"]:
         webbrowser.open(address)
+    services.warm()
     server.run(sockets=[bound])
 
 

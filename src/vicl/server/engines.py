@@ -222,7 +222,7 @@ def _adapted() -> Iterator[Engine]:
     for adapter in ADAPTERS:
         name = _as_engine(adapter, adapter.example)
         if name is not None:
-            weights = f"its weights: fetched from the hub once you choose {name}, or a folder"
+            weights = "its weights: from the hub when you choose it, or a folder of yours"
             needs = _extra(adapter)
             yield Engine(
                 name=name,

@@ -146,7 +146,7 @@ export async function moreEngines(changed) {
   const row = (/** @type {import('./types').Engine} */ one) => make('tr', {},
     make('td', {}, make('strong', {}, one.name), make('br'), one.what, ...(one.licence ? [make('br'), make('span', { class: 'quiet' }, `Licence: ${one.licence}`)] : [])),
     make('td', { class: 'quiet' }, one.ready ? 'ready' : `needs ${one.needs}`),
-    make('td', {}, make('button', { type: 'button', 'aria-label': `Use ${one.name}`, onclick: () => use(one.name) }, 'Use it')));
+    make('td', {}, make('button', { type: 'button', 'aria-label': `Use ${one.name}`, onclick: () => use(one.name) }, 'Use')));
   showDialog('More engines',
     make('p', { class: 'quiet' }, 'Of another\'s model this machine reads the files, or fetches them from the Hugging Face hub, when you choose it; your pictures stay here.'),
     make('form', { onsubmit: (/** @type {Event} */ event) => {

@@ -287,7 +287,7 @@ function showProject() {
   document.title = `${project.folder.split(/[\\/]/).pop()} – vicl`;
   at('task').replaceChildren(...project.tasks.map((task) => make('option', { value: task, selected: task === project.task }, task)));
   at('engine').replaceChildren(make('option', { value: '' }, 'best for the task'),
-    ...project.engines.map(({ name, what, ready, needs }) => make('option', { value: name, disabled: !ready, selected: name === project.engine, title: what }, ready ? name : `${name} (${needs})`)),
+    ...project.engines.map(({ name, what, ready, needs }) => make('option', { value: name, disabled: !ready, selected: name === project.engine, title: what }, ready ? name.replace(/^\/.*(?=\/)/, '…') : `${name} (${needs})`)),
     make('option', { value: '+' }, 'More engines…'), make('option', { value: '?' }, 'Compare them…'));
   askEngine(again);
   if (state.klass && !project.classes.some((one) => one.id === state.klass)) update({ klass: project.classes[0]?.id ?? 0 });
