@@ -339,6 +339,8 @@ def test_what_two_tabs_could_not_send_is_sent_by_a_third(
     page: Any, serve: Serve, tmp_path: Path
 ) -> None:
     app = serve(folder_of(tmp_path / "photos", 1))
+    # As where another machine opens the page over plain HTTP.
+    page.context.add_init_script("delete Crypto.prototype.randomUUID")
     opened(page, app)
     other = page.context.new_page()
     opened(other, app)

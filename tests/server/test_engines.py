@@ -148,6 +148,7 @@ def test_the_list_says_what_each_needs(
     assert "matching:facebook/dinov2-small" not in by_name(page, "/v1/engines")
 
 
+@pytest.mark.slow
 def test_a_prompt_of_a_chosen_engine_is_opened_again(
     page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:

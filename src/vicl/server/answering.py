@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Literal, TypeVar
 
@@ -81,6 +82,11 @@ class Answering:
         with self.project.lock:
             self._round += 1
 
+    def drop(self) -> None:
+        """Drop it, and tell the pages that nothing is under way."""
+        self.cancel()
+        self.events.tell("progress", done=0, total=0, seconds_left=0)
+
     def run(self, urgency: Urgency, work: Callable[[], _T]) -> _T:
         """Have something done in the worker, and wait for it."""
         return self.worker.submit(urgency, work).result()
@@ -129,16 +135,18 @@ class Answering:
             Refusal: If there is no example.
             ValueError: If an example, the engine or a setting cannot be used.
         """
-        with self.project.lock:
-            state = prompt_state(self.project)
-            if state is None:
-                raise Refusal(409, f"There is no example yet: {needed(self.project)}.")
-            if self._prompter is not None and self._prompter[0] == state.key:
-                return state, self._prompter[1]
-            engine = self.project.file.engine
-        made = self.prompter_by(engine, state)
-        self._prompter = state.key, made
-        return state, made
+        while True:
+            with self.project.lock:
+                state = prompt_state(self.project)
+                if state is None:
+                    raise Refusal(409, f"There is no example yet: {needed(self.project)}.")
+                if self._prompter is not None and self._prompter[0] == state.key:
+                    return state, self._prompter[1]
+                engine = self.project.file.engine
+            with suppress(Superseded):  # by a stroke just now: what it makes is asked for
+                made = self.prompter_by(engine, state)
+                self._prompter = state.key, made
+                return state, made
 
     def prompter_by(self, engine: str | None, state: PromptState) -> VisualPrompter:
         """A prompter of a prompt's examples and settings by an engine, whatever the project's is.
@@ -179,7 +187,10 @@ class Answering:
 
     def _one(self, image: str, asked: int, number: int, total: int, started: float) -> None:
         """Answer an image, if nothing newer was asked since."""
-        if asked != self._round or prompt_state(self.project) is None:
+        if asked != self._round:
+            return
+        if prompt_state(self.project) is None:  # the last example was taken back
+            self.drop()
             return
         try:
             facts = self.answer(image)

@@ -69,8 +69,7 @@ def change_project(services: Use, change: ProjectChange, if_match: IfMatch = Non
         _check_revision(services, if_match)
         project.change(**changes)
         if changes.keys() & {"task", "engine"}:
-            services.answering.cancel()
-            services.events.tell("progress", done=0, total=0, seconds_left=0)
+            services.answering.drop()
     services.events.tell("project", revision=project.file.revision)
     return project_state(project, services.engines)
 
@@ -95,7 +94,7 @@ def start_answers(services: Use, wish: Ask) -> Asked:
 @project_routes.delete("/answers", status_code=204)
 def cancel_answers(services: Use) -> Response:
     """Drop what waits for an answer."""
-    services.answering.cancel()
+    services.answering.drop()
     return Response(status_code=204)
 
 

@@ -143,13 +143,13 @@ export function marking(view, side, changed) {
   function commit(part) {
     if (!state.open) return;
     /** @type {Stroke} */
-    const stroke = { op: 'stroke', key: crypto.randomUUID(), size: state.size, ...part, points: part.points.map(([x, y]) => [tenth(x), tenth(y)]) };
+    const stroke = { op: 'stroke', key: freshKey(), size: state.size, ...part, points: part.points.map(([x, y]) => [tenth(x), tenth(y)]) };
     view.drawStroke(stroke, colourOf(stroke.class ?? 0));
     send(stroke);
   }
 
   /** @param {'undo' | 'redo' | 'clear' | 'take-answer'} op */
-  const act = (op) => send({ op, key: crypto.randomUUID() });
+  const act = (op) => send({ op, key: freshKey() });
 
   /** @param {Edit} edit */
   function send(edit) {
@@ -179,6 +179,9 @@ export function marking(view, side, changed) {
 
   return { open, commit, act, setStatus, loadAnswer, loadEdits, outbox };
 }
+
+/** A key for an edit. `crypto.randomUUID` is not there over plain HTTP from another machine. */
+const freshKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((one) => one.toString(16).padStart(2, '0')).join('');
 
 /** @param {number} value */
 const tenth = (value) => Math.round(value * 10) / 10;
