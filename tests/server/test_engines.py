@@ -148,6 +148,22 @@ def test_the_list_says_what_each_needs(
     assert "matching:facebook/dinov2-small" not in by_name(page, "/v1/engines")
 
 
+def test_what_vicl_download_fetched_is_tried_but_not_loaded_for_a_project_alone(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loaded: list[str]
+) -> None:
+    monkeypatch.setenv("VICL_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache" / "models").mkdir(parents=True)
+    (tmp_path / "cache" / "models" / "mine").symlink_to(WEIGHTS / "default")
+    page.project.change(engine="mine")  # as a stranger's project says
+    assert page.services.engines.asks() is not None
+    page.teach(page.id("p1.png"))
+    page.teach(page.id("p2.png"))
+    begun = page.client.post("/v1/engines/try").json()
+    assert [one["name"] for one in begun["engines"]] == ["matching", "default", "analogies", "mine"]
+    page.services.answering.run(Urgency.LATER, lambda: None)
+    assert loaded == ["matching", "default", "analogies", "mine"]
+
+
 @pytest.mark.slow
 def test_a_prompt_of_a_chosen_engine_is_opened_again(
     page: Page, monkeypatch: pytest.MonkeyPatch

@@ -57,6 +57,8 @@ class Trying:
         if told.needs is not None or state is None:
             raise Refusal(409, "Leaving one out needs two examples or more.")
         self.cancel()
+        for one in told.engines:  # they were shown, and asked for
+            self.answering.engines.let_in(one.name)
         with self.project.lock:
             now = self._round
         worker, tell = self.answering.worker, self.answering.events.tell
