@@ -24,6 +24,8 @@ from tests.app.conftest import (
     until,
 )  # fmt: skip
 
+from vicl.files.packaged import WEIGHTS
+
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 Serve = Callable[..., App]
 
@@ -331,3 +333,82 @@ def test_a_second_example_brings_a_score_and_a_task_of_pictures_its_output(
     page.set_input_files("#output-file", str(tmp_path / "lines.png"))
     page.wait_for_selector("text=are an example now")
     answered(page, 2)
+
+
+def test_what_two_tabs_could_not_send_is_sent_by_a_third(
+    page: Any, serve: Serve, tmp_path: Path
+) -> None:
+    app = serve(folder_of(tmp_path / "photos", 1))
+    # As where another machine opens the page over plain HTTP.
+    page.context.add_init_script("delete Crypto.prototype.randomUUID")
+    opened(page, app)
+    other = page.context.new_page()
+    opened(other, app)
+    one = open_id(page)
+    app.kill()
+    drag(page, (60, 60), (90, 60))
+    drag(other, (60, 160), (90, 160))
+    until(other, "document.getElementById('saved').textContent.startsWith('1 to save')")
+    third = page.context.new_page()
+    page.close()
+    other.close()
+    app.start()
+    opened(third, app)
+    until(third, f"fetch('/v1/images/{one}/edits').then(r => r.json()).then(e => e.undo === 2)")
+    saved(third)
+    assert third.evaluate("localStorage.length") == 0
+    drawn = marks(third, one)
+    assert (drawn.getpixel((75, 60)), drawn.getpixel((75, 160))) == (1, 1)
+
+
+def test_engines_that_do_not_come_with_the_package(page: Any, serve: Serve, tmp_path: Path) -> None:
+    photos = folder_of(tmp_path / "photos", 2)
+    own = photos / "vicl-project"
+    own.mkdir()
+    (own / "project.json").write_text(f'{{"engine": "{tmp_path}/theirs"}}')
+    app = serve(photos)
+    page.goto(app.address)
+    page.wait_for_selector("dialog[open]")
+    assert "only if you say so" in page.text_content("dialog")
+    page.click("text=Load it")  # there is no such folder: a sentence, and nothing has changed
+    page.wait_for_selector("#notes div")
+    assert "theirs" in page.text_content("#notes")
+    page.reload()
+    page.click("text=Use the best for the task")
+    until(page, "fetch('/v1/project').then(r => r.json()).then(p => p.engine === null)")
+    page.select_option("#engine", "+")
+    page.wait_for_selector("#engines tr")
+    assert "BAAI/seggpt-vit-large" in page.text_content("#engines")
+    page.fill("#engine-source", "/nowhere")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("dialog .problem")
+    page.fill("#engine-source", str(WEIGHTS / "default"))
+    page.keyboard.press("Enter")
+    until(page, "document.querySelector('dialog [role=status]').textContent.includes('answers')")
+    page.screenshot(path=tmp_path / "engines.png")
+    page.keyboard.press("Escape")
+    assert page.eval_on_selector("#engine", "one => one.value") == str(WEIGHTS / "default")
+
+
+def test_engines_are_compared_and_stopped(page: Any, serve: Serve, tmp_path: Path) -> None:
+    app = serve(folder_of(tmp_path / "photos", 2))
+    opened(page, app)
+    page.uncheck("#live")
+    paint_example(page)
+    page.locator(".tile").nth(1).click()
+    drag(page, (65, 84), (95, 84), (80, 100))
+    saved(page)
+    page.keyboard.press("m")
+    until(page, "fetch('/v1/project').then(r => r.json()).then(p => p.counts.examples === 2)")
+    page.select_option("#engine", "?")
+    page.wait_for_selector("#try-all")
+    assert "matching" in page.text_content("dialog")
+    page.click("#try-all")
+    until(page, "document.querySelectorAll('#tried tr').length >= 1")
+    page.screenshot(path=tmp_path / "trying.png")
+    if page.locator("#stop-trying").is_visible():
+        page.click("#stop-trying")
+        until(page, "document.getElementById('trying').textContent === 'Stopped.'")
+    page.click("#try-all")
+    until(page, "document.getElementById('trying').textContent === 'Done.'")
+    until(page, "document.querySelectorAll('#tried tr').length === 3")

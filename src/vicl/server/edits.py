@@ -2,26 +2,61 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import logging
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from pydantic import TypeAdapter, ValidationError
+import numpy as np
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from vicl.files import FileError, display, reason
+from vicl.files import FileError, display, reason, write_atomic
 from vicl.files.faults import said
-from vicl.files.journal import Journal, complete_lines
-from vicl.server.marks import Dirty, Marks, blank, draw
+from vicl.files.journal import Journal, complete_lines, json_line
+from vicl.server.marks import Dirty, Marks, StrokeError, blank, draw, picture_of, png
 from vicl.server.schemas import Edit, Edited, Edits, Step, Stroke
+
+log = logging.getLogger(__name__)
 
 _EDIT: Final[TypeAdapter[Stroke | Step]] = TypeAdapter(Edit)
 _LIMIT: Final = 1 << 30
 """Bytes of a log."""
+UNDO: Final = 500
+"""So many strokes can be taken back; of those before, their marks are kept as a picture."""
+_MOST_LINES: Final = 2 * UNDO
+_MOST_BYTES: Final = 64 << 20
+"""A log that has more is written anew; then it keeps half of that at most."""
+_APART: Final = 50
+"""Strokes between the pictures that are held, from which an undo draws the marks anew."""
+_KEYS: Final = 1000
+
+
+class _Base(BaseModel):
+    """The first line of a log that was written anew: what the edits before it made.
+
+    Attributes:
+        revision: How many edits these were.
+        png: Their marks, in base64.
+        keys: Of the last of them.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    op: Literal["base"] = "base"
+    revision: int = Field(ge=0)
+    png: str
+    keys: tuple[str, ...] = Field(default=(), max_length=_KEYS)
 
 
 class ImageEdits:
     """The edits of one image, each on the disk before it counts.
+
+    The log is written anew, whole, where it grows long: the last :data:`UNDO` strokes stay (fewer
+    only where their masks are large), those before become one picture.
 
     Args:
         path: The log; a missing one is empty.
@@ -37,22 +72,35 @@ class ImageEdits:
 
     def __init__(self, path: Path, size: tuple[int, int]) -> None:
         self.path, self.size = path, size
-        self.marks: Marks = blank(size)
         self.done: list[Stroke] = []
         self.undone: list[Stroke] = []
         self.revision = 0
-        self._keys: set[str] = set()
+        self._keys: dict[str, None] = {}
         self._journal: Journal | None = None
-        for line in _read(path):
+        self._held: dict[int, bytes] = {0: zlib.compress(blank(size).tobytes(), 1)}
+        lines = _read(path)
+        self._lines, self._bytes = len(lines), sum(map(len, lines))
+        self._most = _MOST_LINES, _MOST_BYTES
+        for number, line in enumerate(lines, start=1):
             try:
-                self._fold(_EDIT.validate_json(line))
-            except ValueError as error:
+                if number == 1 and json.loads(line).get("op") == "base":
+                    self._begin(_Base.model_validate_json(line))
+                else:
+                    self._fold(_EDIT.validate_json(line))
+            except (ValueError, AttributeError, RecursionError) as error:
                 fault = said(error) if isinstance(error, ValidationError) else str(error)
                 raise FileError(
-                    f"{display(path)}: line {self.revision + 1} is no edit ({fault}); the file is "
-                    "damaged: move it away to begin the image's marks anew"
+                    f"{display(path)}: line {number} is no edit ({fault}); the file is damaged: "
+                    "move it away to begin the image's marks anew"
                 ) from error
-        self._render()
+        try:
+            self.marks: Marks = self._after(len(self.done))
+        except StrokeError as error:
+            raise FileError(
+                f"{display(path)}: does not fit the image, which was changed since ({error}); put "
+                "the image back, or move the file away to begin its marks anew"
+            ) from error
+        self._shorten()
 
     def knows(self, key: str) -> bool:
         """Whether an edit of this key is in the log: it was sent twice."""
@@ -80,10 +128,13 @@ class ImageEdits:
             self._write(edit)
             self._fold(edit)
             self.marks = tried
+            self._hold(len(self.done), tried)
+            self._shorten()
             return self._edited(dirty)
         self._write(edit)
         self._fold(edit)
-        self._render()
+        self.marks = self._after(len(self.done))
+        self._shorten()
         return self._edited((0, 0, self.size[1], self.size[0]))
 
     def unchanged(self) -> Edited:
@@ -104,31 +155,84 @@ class ImageEdits:
     def _write(self, edit: Stroke | Step) -> None:
         if self._journal is None:
             self._journal = Journal(self.path, resume=True, durable=True)
-        self._journal.append(as_line(edit))
+        self._bytes += self._journal.append(as_line(edit))
+        self._lines += 1
+
+    def _begin(self, base: _Base) -> None:
+        """Take what edits made that are in the log no more."""
+        self.revision = base.revision
+        self._keys = dict.fromkeys(base.keys)
+        self._held = {0: zlib.compress(picture_of(base.png, self.size).tobytes(), 1)}
 
     def _fold(self, edit: Stroke | Step) -> None:
         """Count an edit of the log."""
         self.revision += 1
         if edit.key:
-            self._keys.add(edit.key)
+            self._keys[edit.key] = None
         if isinstance(edit, Stroke):
-            self.done.append(edit)
-            self.undone.clear()
+            self._add(edit)
         elif edit.op == "undo" and self.done:
             self.undone.append(self.done.pop())
         elif edit.op == "redo" and self.undone:
             self.done.append(self.undone.pop())
         elif edit.op == "clear":
-            everything = Stroke(
-                tool="box", points=((0, 0), (self.size[1], self.size[0])), class_=None
-            )
-            self.done.append(everything)
-            self.undone.clear()
+            corners = ((0.0, 0.0), (float(self.size[1]), float(self.size[0])))
+            self._add(Stroke(tool="box", points=corners, class_=None))
 
-    def _render(self) -> None:
-        self.marks = blank(self.size)
-        for stroke in self.done:
-            draw(self.marks, stroke)
+    def _add(self, stroke: Stroke) -> None:
+        if self.undone:  # pictures of what cannot be done again
+            self._held = {n: held for n, held in self._held.items() if n <= len(self.done)}
+        self.undone.clear()
+        self.done.append(stroke)
+
+    def _after(self, count: int) -> Marks:
+        """The marks that the first strokes make, drawn from the nearest picture that is held."""
+        nearest = max(number for number in self._held if number <= count)
+        pixels = np.frombuffer(zlib.decompress(self._held[nearest]), np.uint8)
+        marks: Marks = pixels.reshape(self.size).copy()
+        for number, stroke in enumerate(self.done[nearest:count], start=nearest + 1):
+            draw(marks, stroke)
+            self._hold(number, marks)
+        return marks
+
+    def _hold(self, number: int, marks: Marks) -> None:
+        if number % _APART == 0:
+            self._held[number] = zlib.compress(marks.tobytes(), 1)
+
+    def _shorten(self) -> None:
+        """Write a log that grew long anew; one that cannot be is left as it is."""
+        if self._lines <= self._most[0] and self._bytes <= self._most[1]:
+            return
+        dropped = max(0, len(self.done) - UNDO)
+        # In the order in which they were made; those that were taken back are taken back again.
+        strokes = [*self.done[dropped:], *reversed(self.undone)]
+        lines = [json_line(as_line(one)) for one in strokes]
+        lines += [json_line(as_line(Step(op="undo")))] * len(self.undone)
+        size = sum(map(len, lines))
+        while size > _MOST_BYTES // 2 and dropped < len(self.done):
+            size -= len(lines.pop(0))
+            dropped += 1
+        marks = self._after(dropped)
+        base = _Base(
+            revision=self.revision - len(lines),
+            png=base64.b64encode(png(Image.fromarray(marks))).decode(),
+            keys=tuple(self._keys)[-_KEYS:],
+        )
+        first = base.model_dump_json().encode() + b"\n"
+        self.close()
+        try:
+            write_atomic(self.path, first + b"".join(lines))
+        except FileError as error:
+            log.warning("%s; its log stays long", error)
+        else:
+            held = self._held.items()
+            self._held = {n - dropped: picture for n, picture in held if n > dropped}
+            self._held[0] = zlib.compress(marks.tobytes(), 1)
+            self.done = self.done[dropped:]
+            self._keys = dict.fromkeys(base.keys)
+            self._lines, self._bytes = len(lines) + 1, len(first) + size
+        # Not again at the next stroke, whatever was not written or could not be left out.
+        self._most = self._lines + UNDO, self._bytes + _MOST_BYTES // 2
 
 
 def as_line(edit: Stroke | Step) -> Mapping[str, Any]:

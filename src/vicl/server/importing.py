@@ -17,7 +17,8 @@ from vicl.exports.shapes import paint
 from vicl.files.packaged import PHOTOS
 from vicl.images import DEFAULT_LIMIT_PIXELS, to_pil, to_tensor
 from vicl.prompting.annotated import as_named
-from vicl.prompting.prompt_file import SavedPrompt, load_prompt
+from vicl.prompting.prompt_file import PromptFileError, SavedPrompt, load_prompt
+from vicl.server.engines import OWN
 from vicl.server.marks import UNKNOWN, Marks
 from vicl.server.names import safe_name
 from vicl.server.problems import Refusal
@@ -47,9 +48,7 @@ def open_prompt(services: Services, name: str, data: bytes) -> list[str]:
         path = Path(place) / f"{Path(safe_name(name)).stem}{_SUFFIX}"
         path.write_bytes(data)
         try:
-            saved: SavedPrompt = services.answering.run(
-                Urgency.ASKED, lambda: load_prompt(path, device=services.device)
-            )
+            saved, engine = services.answering.run(Urgency.ASKED, lambda: _loaded(services, path))
         except ValueError as error:
             raise Refusal(422, str(error).replace(str(path), path.name)) from error
     task = saved.task
@@ -59,7 +58,7 @@ def open_prompt(services: Services, name: str, data: bytes) -> list[str]:
     with project.lock:
         changes: dict[str, object] = {
             "task": task.name,
-            "engine": saved.engine.name,
+            "engine": engine,
             "settings": saved.settings.model_dump(mode="json", exclude_defaults=True),
         }
         if isinstance(task, SegmentationTask):
@@ -77,6 +76,22 @@ def open_prompt(services: Services, name: str, data: bytes) -> list[str]:
             project.set_status(image, example=True)
             found.append(image)
     return found
+
+
+def _loaded(services: Services, path: Path) -> tuple[SavedPrompt, str]:
+    """A prompt file with its engine: one of the package's, or the project's if it was made by it.
+
+    Raises:
+        ValueError: If it cannot be used.
+    """
+    chosen = services.project.file.engine
+    try:
+        saved = load_prompt(path, device=services.device)
+    except PromptFileError:
+        if chosen is None or chosen in OWN or services.engines.asks() is not None:
+            raise
+        return load_prompt(path, model=services.engines.get(chosen)), chosen
+    return saved, saved.engine.name
 
 
 def sample_sets() -> tuple[SampleSet, ...]:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import math
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, UInt8
+from PIL import Image
 
 from vicl.exports import shapes as outline
 from vicl.images import open_bytes
@@ -177,23 +179,23 @@ def _fill(point: tuple[float, float], marks: Marks) -> tuple[_Slices, Bool[np.nd
     return place, labels[place] == labels[y, x]
 
 
-def mask_of(png: str, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+def mask_of(data: str, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
     """A mask that is sent as the base64 of a PNG: what is not black is in it.
 
     Raises:
         StrokeError: As :func:`picture_of`.
     """
-    return picture_of(png, size) > 0
+    return picture_of(data, size) > 0
 
 
-def picture_of(png: str, size: tuple[int, int]) -> Marks:
+def picture_of(given: str, size: tuple[int, int]) -> Marks:
     """Gray levels that are sent as the base64 of a PNG.
 
     Raises:
         StrokeError: If it is none, or of another size than (height, width).
     """
     try:
-        data = base64.b64decode(png, validate=True)
+        data = base64.b64decode(given, validate=True)
         picture = open_bytes(data, "png", limit_pixels=max(1, size[0] * size[1]))
     except (binascii.Error, ValueError) as error:
         raise StrokeError(f"png: is no picture of a mask in base64 ({error})") from error
@@ -202,3 +204,10 @@ def picture_of(png: str, size: tuple[int, int]) -> Marks:
             f"png: got {picture.width}x{picture.height}, expected the image's {size[1]}x{size[0]}"
         )
     return np.array(picture.convert("L"))
+
+
+def png(image: Image.Image) -> bytes:
+    """A picture as PNG, quickly rather than small."""
+    data = io.BytesIO()
+    image.save(data, "PNG", compress_level=1)
+    return data.getvalue()

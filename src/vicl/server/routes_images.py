@@ -11,7 +11,7 @@ from vicl.images import ImageError, open_bytes
 from vicl.server import pictures
 from vicl.server.names import plainly, safe_name
 from vicl.server.problems import Refusal
-from vicl.server.project import png
+from vicl.server.project import Project, png
 from vicl.server.prompts import prompt_state
 from vicl.server.routes_project import IfMatch, check_match
 from vicl.server.schemas import (
@@ -223,6 +223,7 @@ def change_status(
         project.whole(image)
         _check_item(services, image, if_match)
         changes = change.model_dump(exclude_none=True)
+        _check_example(project, image, change)
         project.set_status(image, **changes)
         return item(project, image, prompt_state(project))
 
@@ -259,6 +260,23 @@ def delete_output(services: Use, image: str, if_match: IfMatch = None) -> Item:
         project.keep_output(image, None)
         project.set_status(image, example=False)
         return item(project, image, prompt_state(project))
+
+
+def _check_example(project: Project, image: str, change: StatusChange) -> None:
+    """Refuse to make an example of what shows nothing."""
+    if not change.example:
+        return
+    name = project.entry(image).name
+    if project.file.task == "segmentation":
+        nothing = (change.status or project.status(image).status) == "nothing"
+        if not nothing and not project.is_marked(image):
+            raise Refusal(
+                409,
+                f"{name}: has no marks, so it shows nothing; mark a part of it, or say that "
+                "nothing is here.",
+            )
+    elif project.file.task != "colorization" and not project.has_output(image):
+        raise Refusal(409, f"{name}: has no output picture; give it one.")
 
 
 def _check_item(services: Services, image: str, if_match: str | None) -> None:

@@ -67,7 +67,14 @@ class Engine(_Model):
     name: str
     what: str
     ready: bool
-    needs: str | None = None
+    needs: str | None = Field(default=None, description="what is missing, where it is not ready")
+    licence: str | None = Field(default=None, description="of another's, as its card states it")
+
+
+class EngineList(_Model):
+    """Engines: of the package, of this machine, and what others there are."""
+
+    engines: tuple[Engine, ...]
 
 
 class Counts(_Model):
@@ -90,10 +97,12 @@ class ProjectState(_Model):
     version: int
     revision: int
     folder: str
+    place: str = Field(description="the project's own folder")
     task: Task
     tasks: tuple[str, ...]
     engine: str | None
     engines: tuple[Engine, ...]
+    asks: str | None = Field(description="a question, where its engine waits for a person's yes")
     classes: tuple[MarkClass, ...]
     settings: dict[str, Any]
     counts: Counts
@@ -104,7 +113,11 @@ class ProjectChange(_Model):
     """What is changed of the project; what is left out stays."""
 
     task: Task | None = None
-    engine: str | None = Field(default=None, max_length=200)
+    engine: str | None = Field(
+        default=None,
+        max_length=4096,
+        description="a name, a model folder, or hub:owner/name; it is loaded before it counts",
+    )
     classes: tuple[MarkClass, ...] | None = Field(default=None, min_length=1, max_length=254)
     settings: dict[str, Any] | None = None
 
@@ -143,7 +156,10 @@ class Added(_Model):
 
 
 class Edits(_Model):
-    """An image's strokes that count, and how many may be taken back or done again."""
+    """An image's last strokes that count, and how many may be taken back or done again.
+
+    Of more than about 500 strokes the first ones are in the marks alone, and stay.
+    """
 
     revision: int
     strokes: tuple[Stroke, ...]
@@ -235,11 +251,19 @@ class Score(_Model):
     seconds: float | None = None
 
 
+class TriedEngine(_Model):
+    """An engine to try, and how many seconds that is expected to take."""
+
+    name: str
+    seconds: float
+    measured: bool = Field(description="by its own answers here; else a guess")
+
+
 class Trial(_Model):
     """How long trying engines is expected to take."""
 
     seconds: float
-    engines: tuple[str, ...]
+    engines: tuple[TriedEngine, ...]
     needs: str | None = None
 
 

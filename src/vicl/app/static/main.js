@@ -3,7 +3,7 @@
 import * as api from './api.js';
 import { View } from './canvas.js';
 import { classPanel } from './classes.js';
-import { chooseEngine, changeProject, engineDialog, engineTried, exportDialog, helpDialog, importDialog, sampleButtons, seenDialog } from './dialogs.js';
+import { askEngine, chooseEngine, changeProject, engineDialog, engineTried, exportDialog, helpDialog, importDialog, moreEngines, sampleButtons, seenDialog, triedAll } from './dialogs.js';
 import { gallery } from './gallery.js';
 import { listen } from './input.js';
 import { actOf } from './keys.js';
@@ -68,7 +68,7 @@ const LOOKS = /** @type {const} */ (['overlay', 'contours', 'confidence', 'side'
 
 /** @type {Record<string, () => unknown>} */
 const ACTS = {
-  undo: () => marks.act('undo'),
+  undo: () => (state.edits?.undo === 0 && !state.unsent && openItem()?.marked ? note('No stroke is left to take back: the last 500 of an image can be, what is before them stays.') : marks.act('undo')),
   redo: () => marks.act('redo'),
   smaller: () => grow(-1),
   larger: () => grow(1),
@@ -166,10 +166,11 @@ function hear(event) {
     }
     refresh();
   } else if (event.kind === 'progress') {
-    update({ progress: { done: event.done, total: event.total, seconds: event.seconds_left ?? null } });
+    update({ progress: event.total ? { done: event.done, total: event.total, seconds: event.seconds_left ?? null } : null });
   } else if (event.kind === 'project') {
     if (event.revision !== state.project?.revision) void attempt(async () => update({ project: await api.project() }));
   } else if (event.kind === 'trial') engineTried(event);
+  else if (event.kind === 'trials') triedAll('Done.');
   else if (event.kind === 'error') note(event.detail, 12);
 }
 
@@ -192,9 +193,9 @@ function wire() {
   at('task').addEventListener('change', () => changeProject({ task: at('task').value }).then(reload));
   at('engine').addEventListener('change', async () => {
     const { value } = at('engine');
-    if (value === '?') {
+    if (value === '?' || value === '+') {
       at('engine').value = state.project?.engine ?? '';
-      return engineDialog();
+      return value === '?' ? engineDialog() : moreEngines(again);
     }
     await chooseEngine(value || null);
     again();
@@ -286,8 +287,9 @@ function showProject() {
   document.title = `${project.folder.split(/[\\/]/).pop()} – vicl`;
   at('task').replaceChildren(...project.tasks.map((task) => make('option', { value: task, selected: task === project.task }, task)));
   at('engine').replaceChildren(make('option', { value: '' }, 'best for the task'),
-    ...project.engines.map(({ name, what, ready, needs }) => make('option', { value: name, disabled: !ready, selected: name === project.engine, title: what }, ready ? name : `${name} (${needs})`)),
-    make('option', { value: '?' }, 'Compare them…'));
+    ...project.engines.map(({ name, what, ready, needs }) => make('option', { value: name, disabled: !ready, selected: name === project.engine, title: what }, ready ? name.replace(/^\/.*(?=\/)/, '…') : `${name} (${needs})`)),
+    make('option', { value: '+' }, 'More engines…'), make('option', { value: '?' }, 'Compare them…'));
+  askEngine(again);
   if (state.klass && !project.classes.some((one) => one.id === state.klass)) update({ klass: project.classes[0]?.id ?? 0 });
 }
 
@@ -301,7 +303,7 @@ async function start() {
   classPanel();
   loop((status) => void judge(status));
   await reload();
-  marks.outbox.resume(state.project?.folder ?? '');
+  marks.outbox.resume(state.project?.place ?? '');
   let was = true;
   api.events(hear, (connected) => {
     if (connected && !was) void attempt(() => reload().then(marks.loadEdits));

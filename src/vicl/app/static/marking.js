@@ -23,7 +23,8 @@ export function marking(view, side, changed) {
   const outbox = new Outbox({
     saved(image, edits, edit) {
       const example = edit.op !== 'stroke' || state.items.some((item) => item.example) ? {} : { example: true };
-      if (edit.op === 'take-answer' || 'example' in example) void setStatus(image, { example: true }).then(changed);
+      // Nobody's verdict: whatever the status is by now, it is an example.
+      if (edit.op === 'take-answer' || 'example' in example) void setStatus(image, { example: true }, '*').then(changed, complain);
       else changed();
       updateItem({ id: image, marked: edits.undo > 0 || edit.op === 'stroke' || edit.op === 'take-answer' });
       if (image !== state.open) return;
@@ -31,15 +32,21 @@ export function marking(view, side, changed) {
       if (!outbox.waiting(image).length) void loadMarks();
     },
     refused(image, edit, problem) {
-      note(problem.status === 409 ? 'Another tab changed this image meanwhile; here is its newer state. Look, then do it again.' : problem.message);
+      note(problem.state ? 'Another tab changed this image meanwhile; here is its newer state. Look, then do it again.' : problem.message);
       if (image === state.open) void loadEdits();
+    },
+    failing(problem) {
+      if (problem.status) note(`Not saved yet: ${problem.message} It is tried again.`, 12);
     },
     count: (unsent) => update({ unsent }),
   });
 
-  /** @param {string} image @param {{status?: import('./types').Status, example?: boolean}} change */
-  async function setStatus(image, change) {
-    const revision = state.items.find((item) => item.id === image)?.revision ?? '*';
+  /**
+   * @param {string} image
+   * @param {{status?: import('./types').Status, example?: boolean}} change
+   * @param {number | '*'} revision that it changes
+   */
+  async function setStatus(image, change, revision = state.items.find((item) => item.id === image)?.revision ?? '*') {
     try {
       const item = await api.putStatus(image, change, revision);
       updateItem({ ...change, ...item, id: image });
@@ -87,6 +94,8 @@ export function marking(view, side, changed) {
       answer = bitmap && painting() ? { index: values(bitmap), width: bitmap.width } : null;
       sure = confidence;
       update({ facts: bitmap ? facts : null });
+      // The list of images may be older than what is shown.
+      if (bitmap && facts && !openItem()?.answer_revision) updateItem({ id, answer_revision: facts.prompt_revision });
       layAnswer();
     } catch (problem) {
       if (!signal.aborted) complain(problem);
@@ -134,13 +143,13 @@ export function marking(view, side, changed) {
   function commit(part) {
     if (!state.open) return;
     /** @type {Stroke} */
-    const stroke = { op: 'stroke', key: crypto.randomUUID(), size: state.size, ...part, points: part.points.map(([x, y]) => [tenth(x), tenth(y)]) };
+    const stroke = { op: 'stroke', key: freshKey(), size: state.size, ...part, points: part.points.map(([x, y]) => [tenth(x), tenth(y)]) };
     view.drawStroke(stroke, colourOf(stroke.class ?? 0));
     send(stroke);
   }
 
   /** @param {'undo' | 'redo' | 'clear' | 'take-answer'} op */
-  const act = (op) => send({ op, key: crypto.randomUUID() });
+  const act = (op) => send({ op, key: freshKey() });
 
   /** @param {Edit} edit */
   function send(edit) {
@@ -170,6 +179,9 @@ export function marking(view, side, changed) {
 
   return { open, commit, act, setStatus, loadAnswer, loadEdits, outbox };
 }
+
+/** A key for an edit. `crypto.randomUUID` is not there over plain HTTP from another machine. */
+const freshKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((one) => one.toString(16).padStart(2, '0')).join('');
 
 /** @param {number} value */
 const tenth = (value) => Math.round(value * 10) / 10;

@@ -6,11 +6,13 @@ export type Point = [number, number];
 /** A kind of thing that is marked. `id` is its value in index masks; 0 is the ground. */
 export interface Class { id: number; name: string; colour: Colour; key: string; locked: boolean }
 
-export interface Engine { name: string; what: string; ready: boolean; needs: string | null }
+export interface Engine { name: string; what: string; ready: boolean; needs: string | null; licence: string | null }
 
 export interface Project {
-  revision: number; folder: string; task: string; tasks: string[];
+  revision: number; folder: string; place: string; task: string; tasks: string[];
   engine: string | null; engines: Engine[]; classes: Class[];
+  /** A question, where its engine waits for the person's yes. */
+  asks: string | null;
   settings: Record<string, unknown>;
   counts: Record<string, number>;
 }
@@ -33,8 +35,8 @@ export interface Stroke {
 }
 export type Edit = Stroke | { op: 'undo' | 'redo' | 'clear' | 'take-answer'; key: string };
 
-/** An edit on its way to the server. */
-export interface Waiting { image: string; edit: Edit }
+/** An edit on its way to the server, and the name under which the browser keeps it. */
+export interface Waiting { image: string; edit: Edit; name: string }
 
 export interface Edits { revision: number; strokes: Stroke[]; undo: number; redo: number }
 
