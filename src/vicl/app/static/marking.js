@@ -119,15 +119,18 @@ export function marking(view, side, changed) {
     answer = answerBitmap = sure = null;
     view.show(null, item?.width || 1, item?.height || 1);
     update({ open: id, edits: null, facts: null });
-    if (!item || item.broken) return;
+    view.container.ariaBusy = 'true';
     try {
-      const bitmap = await api.picture(id, signal);
-      if (signal.aborted) return;
-      view.show(bitmap, item.width, item.height);
-      await Promise.all([loadEdits(), loadAnswer()]);
+      if (item && !item.broken) {
+        const bitmap = await api.picture(id, signal);
+        if (signal.aborted) return;
+        view.show(bitmap, item.width, item.height);
+        await Promise.all([loadEdits(), loadAnswer()]);
+      }
     } catch (problem) {
       if (!signal.aborted) complain(problem);
     }
+    if (!signal.aborted) view.container.ariaBusy = 'false';
   }
 
   /** @param {Omit<Stroke, 'op' | 'key' | 'size'>} part */
