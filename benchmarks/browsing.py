@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -15,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 from PIL import Image
 
 SWITCHES = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
@@ -31,12 +31,18 @@ class App:
 
     def processor(self) -> float:
         """Seconds of processor time so far."""
-        used = psutil.Process(self.process.pid).cpu_times()
-        return float(used.user + used.system)
+        used = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(used[11]) + int(used[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory(self) -> int:
-        """Bytes that are its own now."""
-        return int(psutil.Process(self.process.pid).memory_info().rss)
+        """Bytes that it holds now."""
+        return resident(self.process.pid)
+
+
+def resident(process: int) -> int:
+    """Bytes of memory that a process holds now."""
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
+    return 1024 * int(found[1]) if found else 0
 
 
 @contextmanager

@@ -43,10 +43,9 @@ def test_stop_and_answer_now(page: Any, serve: Serve, tmp_path: Path) -> None:
     page.click("#cancel")
     page.wait_for_selector("#cancel", state="hidden")
     # What was begun may still come; what was not begun does not.
-    page.wait_for_timeout(1500)
     stopped = count_answered(page)
-    page.wait_for_timeout(1500)
-    assert count_answered(page) == stopped < 60
+    page.wait_for_timeout(5000)
+    assert count_answered(page) <= min(stopped + 1, 59)
     page.click("[data-act=once]")
     answered(page, 60)
     until(page, "document.getElementById('progress-text').textContent.includes('answered')")
