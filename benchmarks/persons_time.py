@@ -203,7 +203,7 @@ class Desk:
         with self.page.expect_download() as download:
             self.person.press("dialog button[type=submit]")
         with zipfile.ZipFile(download.value.path()) as archive:
-            coco = json.loads(archive.read("coco/instances.json"))
+            coco = json.loads(archive.read("coco/annotations.json"))
         self.waited += time.perf_counter() - started
         names = {one["id"]: one["file_name"] for one in coco["images"]}
         masks = {name: np.zeros(truth.shape, bool) for name, truth in self.truths.items()}

@@ -236,7 +236,7 @@ def test_by_keyboard_only(page: Any, serve: Serve, tmp_path: Path) -> None:
         assert goes_to(page, "", "document.activeElement.type === 'submit'")
         page.keyboard.press("Enter")
     with zipfile.ZipFile(download.value.path()) as archive:
-        assert "coco/instances.json" in archive.namelist()
+        assert "coco/annotations.json" in archive.namelist()
 
 
 def has_ground(page: Any, identity: str) -> bool:
