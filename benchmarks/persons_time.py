@@ -36,7 +36,7 @@ import numpy as np
 from PIL import Image
 
 from browsing import answered, chromium, fetched, items, opened, screenshot, served, shown
-from person import Person, Plan, as_mask, corrected, outlined, overlap
+from person import BUTTON, POINT, Person, Plan, as_mask, corrected, outlined, overlap
 from vicl.exports.rle import decode_rle
 from vicl.files.packaged import PHOTOS
 
@@ -75,7 +75,7 @@ def main() -> None:
         folder = Path(place) / "photos"
         folder.mkdir()
         if given.film is not None:
-            film(folder, given.film)
+            _film(folder, given.film)
             return
         truths = SETS[given.set](given.data, folder, given.count, given.seed)
         print(f"{given.set}: {len(truths)} images, bar {given.bar}, seed {given.seed}")
@@ -234,8 +234,8 @@ def with_loop(desk: Desk, film: Callable[[str], None] = lambda said: None) -> st
     desk.do(outlined(desk.truth(image), desk.bar, desk.scale(image), ground=True), image)
     film("It is an example; the others are answered")
     desk.wait(answered)
-    person.press("#sort")
-    person.press("#sort")
+    for _ in range(2):  # the list, and its entry; its popup is no part of the page
+        person.count("clicks", POINT + 2 * BUTTON)
     desk.page.select_option("#sort", "unsure")
     _accept(desk, image)
     examples, good, painted, anew = 1, 0, 0, 0
@@ -280,7 +280,7 @@ def _accept(desk: Desk, image: str) -> None:
     desk.page.wait_for_timeout(30)
 
 
-def film(folder: Path, out: Path) -> None:
+def _film(folder: Path, out: Path) -> None:
     """The loop on photographs of the package, as an animated WebP."""
     truths = {}
     for name in FILMED:
