@@ -2,7 +2,7 @@
 /** The open image: its picture, marks and answer in the view, and the edits that tools commit. */
 import * as api from './api.js';
 import { Outbox } from './outbox.js';
-import { at, complain, note } from './parts.js';
+import { at, attempt, complain, note } from './parts.js';
 import { answerPicture, confidencePicture, marksPicture, values } from './pixels.js';
 import { colourOf, openItem, painting, state, update, updateItem, watch } from './state.js';
 
@@ -22,9 +22,8 @@ export function marking(view, side, changed) {
 
   const outbox = new Outbox({
     saved(image, edits, edit) {
-      const example = edit.op !== 'stroke' || state.items.some((item) => item.example) ? {} : { example: true };
-      // Nobody's verdict: whatever the status is by now, it is an example.
-      if (edit.op === 'take-answer' || 'example' in example) void setStatus(image, { example: true }, '*').then(changed, complain);
+      const first = edit.op === 'stroke' && !state.items.some((item) => item.example);
+      if (first || edit.op === 'take-answer') void promote(image);
       else changed();
       updateItem({ id: image, marked: edits.undo > 0 || edit.op === 'stroke' || edit.op === 'take-answer' });
       if (image !== state.open) return;
@@ -54,6 +53,19 @@ export function marking(view, side, changed) {
       if (problem instanceof api.ApiError && problem.state) updateItem({ ...problem.state, id: image });
       throw problem;
     }
+  }
+
+  /** Images that are becoming examples: a second stroke meanwhile does not ask again. @type {Set<string>} */
+  const promoting = new Set();
+
+  /** @param {string} image */
+  async function promote(image) {
+    if (promoting.has(image)) return;
+    promoting.add(image);
+    // Nobody's verdict: whatever the status is by now, it is an example.
+    await attempt(() => setStatus(image, { example: true }, '*'));
+    promoting.delete(image);
+    changed();
   }
 
   async function loadMarks() {
@@ -128,15 +140,18 @@ export function marking(view, side, changed) {
     answer = answerBitmap = sure = null;
     view.show(null, item?.width || 1, item?.height || 1);
     update({ open: id, edits: null, facts: null });
-    if (!item || item.broken) return;
+    view.container.ariaBusy = 'true';
     try {
-      const bitmap = await api.picture(id, signal);
-      if (signal.aborted) return;
-      view.show(bitmap, item.width, item.height);
-      await Promise.all([loadEdits(), loadAnswer()]);
+      if (item && !item.broken) {
+        const bitmap = await api.picture(id, signal);
+        if (signal.aborted) return;
+        view.show(bitmap, item.width, item.height);
+        await Promise.all([loadEdits(), loadAnswer()]);
+      }
     } catch (problem) {
       if (!signal.aborted) complain(problem);
     }
+    if (!signal.aborted) view.container.ariaBusy = 'false';
   }
 
   /** @param {Omit<Stroke, 'op' | 'key' | 'size'>} part */
