@@ -17,9 +17,10 @@ from vicl.images import ImageError
 from vicl.prompting.asking import best_model
 from vicl.prompting.prompter import VisualPrompter
 from vicl.server.events import Events
+from vicl.server.hinting import ENGINE, by_hints
 from vicl.server.problems import Refusal
 from vicl.server.project import Project, png
-from vicl.server.prompts import PromptState, as_ids, example_of, prompt_state
+from vicl.server.prompts import PromptState, answer_key, as_ids, example_of, prompt_state
 from vicl.server.schemas import AnswerFacts, HistoryEntry, Score
 from vicl.server.worker import Urgency, Worker
 from vicl.tasks import get_task
@@ -58,14 +59,15 @@ class Answering:
         What was asked before and is not begun is dropped.
         """
         self.cancel()
-        state = prompt_state(self.project)
-        if state is None:
-            raise Refusal(409, f"There is no example yet: {needed(self.project)}.")
         with self.project.lock:
-            now = self._round
-            others = [] if scope == "open" else self._others(state.key, first)
+            now, state = self._round, prompt_state(self.project)
             if first is not None:
                 self.project.whole(first)
+                if answer_key(self.project, first, state) is None:
+                    first = None
+            others = [] if scope == "open" else self._others(state, first)
+            if state is None and first is None and not others:
+                raise Refusal(409, f"There is no example yet: {needed(self.project)}.")
         wanted = ([] if first is None else [first]) + others
         started = time.monotonic()
         for number, image in enumerate(wanted, start=1):
@@ -93,16 +95,16 @@ class Answering:
         """Have something done in the worker, and wait for it."""
         return self.worker.submit(urgency, work).result()
 
-    def _others(self, key: str, first: str | None) -> list[str]:
-        """The other images without an answer by a prompt; what a person accepted stays."""
+    def _others(self, state: PromptState | None, first: str | None) -> list[str]:
+        """The other images that lack their answer; what a person accepted stays."""
         found = []
         for image, entry in self.project.images.items():
             if image == first or entry.broken is not None:
                 continue
             if self.project.status(image).status in ("accepted", "nothing"):
                 continue
-            facts = self.project.facts(image)
-            if facts is None or facts.prompt_revision != key:
+            facts, key = self.project.facts(image), answer_key(self.project, image, state)
+            if key is not None and (facts is None or facts.prompt_revision != key):
                 found.append(image)
         return found
 
@@ -167,6 +169,8 @@ class Answering:
     def answer(self, image: str) -> AnswerFacts:
         """Answer an image and keep the answer."""
         started = time.monotonic()
+        if self.project.is_hinted(image):
+            return self._hinted(image, started)
         state, prompter = self.prompter()
         answer = prompter.predict(self.project.path(image))
         confidence = answer.confidence
@@ -184,6 +188,19 @@ class Answering:
             picture = Image.fromarray(as_ids(state.classes, answer.mask))
         levels = None if confidence is None else png(_gray(confidence))
         self.project.keep_answer(image, facts, png(picture), levels)
+        return facts
+
+    def _hinted(self, image: str, started: float) -> AnswerFacts:
+        """Colour an image by its hints; of an example that is its output picture too."""
+        with self.project.lock:
+            key = answer_key(self.project, image, None) or ""
+            strokes = self.project.edits(image).hints()
+        picture = png(by_hints(self.project.path(image), strokes))
+        seconds = round(time.monotonic() - started, 3)
+        facts = AnswerFacts(prompt_revision=key, seconds=seconds, engine=ENGINE)
+        self.project.keep_answer(image, facts, picture, None)
+        if self.project.status(image).example:
+            self.project.keep_output(image, picture)
         return facts
 
     def canvas(self, image: str) -> bytes:

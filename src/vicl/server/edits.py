@@ -67,6 +67,12 @@ class ImageEdits:
             redo=len(self.undone),
         )
 
+    def hints(self) -> tuple[Stroke, ...]:
+        """The hints of colour that count, the oldest first."""
+        cleared = [place for place, one in enumerate(self.done) if one == self._everything()]
+        since = self.done[cleared[-1] + 1 :] if cleared else self.done
+        return tuple(one for one in since if one.tool == "hint")
+
     def apply(self, edit: Stroke | Step) -> Edited:
         """Write an edit to the log, then draw it.
 
@@ -119,11 +125,12 @@ class ImageEdits:
         elif edit.op == "redo" and self.undone:
             self.done.append(self.undone.pop())
         elif edit.op == "clear":
-            everything = Stroke(
-                tool="box", points=((0, 0), (self.size[1], self.size[0])), class_=None
-            )
-            self.done.append(everything)
+            self.done.append(self._everything())
             self.undone.clear()
+
+    def _everything(self) -> Stroke:
+        """What clears the image."""
+        return Stroke(tool="box", points=((0, 0), (self.size[1], self.size[0])), class_=None)
 
     def _render(self) -> None:
         self.marks = blank(self.size)

@@ -28,7 +28,7 @@ from vicl.images import open_image, save_image, to_rgb
 from vicl.prompting.prompter import VisualPrompter
 from vicl.server.answering import needed
 from vicl.server.problems import Refusal
-from vicl.server.prompts import as_numbers, labels_of, prompt_state
+from vicl.server.prompts import answer_key, as_numbers, labels_of, prompt_state
 from vicl.server.schemas import ExportFormat, ExportWish
 from vicl.server.services import Services
 from vicl.server.stepping import answer_marks
@@ -118,9 +118,10 @@ def _queries(
         for image, entry in project.images.items():
             status = project.status(image).status
             kept = status in ("accepted", "nothing")
-            there = answered or kept or project.is_marked(image)
             wanted = kept if which == "accepted" else status not in ("skipped", "rejected")
-            if entry.broken is None and wanted and there:
+            if entry.broken is not None or not wanted:
+                continue
+            if answered or kept or project.is_marked(image) or project.is_hinted(image):
                 found[Query(project.path(image), PurePath(entry.name))] = image
     return dict(sorted(found.items(), key=lambda pair: pair[0].path))
 
@@ -132,7 +133,11 @@ def _final(services: Services, image: str, prompter: VisualPrompter | None) -> A
     masks = project.file.task == "segmentation"
     names = tuple(one.name for one in project.file.classes)
     state = prompt_state(project)
-    old = facts is not None and (state is None or facts.prompt_revision != state.key)
+    old = facts is not None and facts.prompt_revision != answer_key(project, image, state)
+    if project.is_hinted(image):
+        if facts is None or old:
+            services.answering.run(Urgency.ASKED, lambda: services.answering.answer(image))
+        return _stored(services, image, names, masks=masks)
     if prompter is None or (status == "accepted" and old):
         answer = _stored(services, image, names, masks=masks)
     else:

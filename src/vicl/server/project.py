@@ -122,6 +122,7 @@ class Project:
         self._edits: OrderedDict[str, ImageEdits] = OrderedDict()
         self._revisions: dict[str, int] = {}
         self._marked: dict[str, tuple[int, bool]] = {}
+        self._hinted: dict[str, tuple[int, bool]] = {}
         self.rescan()
         if folder is not None and self.file.folder != self._relative(self.folder):
             self.file.folder = self._relative(self.folder)
@@ -354,6 +355,16 @@ class Project:
                 self._marked[image] = revision, marked
             return self._marked[image][1]
 
+    def is_hinted(self, image: str) -> bool:
+        """Whether hints of colour answer the image: there are some, and that is the task."""
+        with self.lock:
+            revision = self.edit_revision(image) if self.file.task == "colorization" else 0
+            if revision == 0:
+                return False
+            if image not in self._hinted or self._hinted[image][0] != revision:
+                self._hinted[image] = revision, bool(self.edits(image).hints())
+            return self._hinted[image][1]
+
     def has_output(self, image: str) -> bool:
         """Whether there is an output picture."""
         return self.file_of(image, "output.png").is_file()
@@ -398,6 +409,13 @@ class Project:
             if image not in self._facts:
                 self._facts[image] = self._read(f"images/{image}/answer.json", AnswerFacts)
             return self._facts[image]
+
+    def drop_answer(self, image: str) -> None:
+        """Take the last answer away."""
+        with self.lock:
+            for name in ("answer.json", "answer.png", "confidence.png"):
+                self.file_of(image, name).unlink(missing_ok=True)
+            self._facts[image] = None
 
     def keep_answer(
         self, image: str, facts: AnswerFacts, picture: bytes, confidence: bytes | None

@@ -48,6 +48,14 @@ def prompt_state(project: Project) -> PromptState | None:
     return PromptState(key, tuple(examples), project.class_ids())
 
 
+def answer_key(project: Project, image: str, state: PromptState | None) -> str | None:
+    """What the answer to an image is to be by: its own hints, else the prompt; None: nothing."""
+    with project.lock:
+        if project.entry(image).broken is None and project.is_hinted(image):
+            return f"hints {project.edit_revision(image)}"
+        return None if state is None else state.key
+
+
 def _is_example(project: Project, image: str) -> bool:
     status, entry = project.status(image), project.entry(image)
     if not status.example or entry.broken is not None:

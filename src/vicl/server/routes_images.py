@@ -9,6 +9,7 @@ from fastapi import APIRouter, File, Query, Request, Response
 
 from vicl.images import ImageError, open_bytes
 from vicl.server import pictures
+from vicl.server.hinting import ENGINE
 from vicl.server.names import plainly, safe_name
 from vicl.server.problems import Refusal
 from vicl.server.project import png
@@ -203,6 +204,9 @@ def edit(services: Use, image: str, edit: Edit, if_match: IfMatch = None) -> Edi
         elif edit.op == "take-answer":
             edit = take_answer(project, image, edit.key)
         done = edits.apply(edit)
+        facts = project.facts(image)
+        if facts is not None and facts.engine == ENGINE and not edits.hints():
+            project.drop_answer(image)
     services.worker.submit(Urgency.LATER, lambda: project.save_marks(image, done.revision))
     return done
 
@@ -224,7 +228,10 @@ def change_status(
         _check_item(services, image, if_match)
         changes = change.model_dump(exclude_none=True)
         project.set_status(image, **changes)
-        return item(project, image, prompt_state(project))
+        hinted = bool(change.example) and project.is_hinted(image)
+    if hinted:  # what the hints make of it is what it shows
+        services.answering.run(Urgency.ASKED, lambda: services.answering.answer(image))
+    return item(project, image, prompt_state(project))
 
 
 @edit_routes.put("/output")

@@ -9,7 +9,7 @@ from starlette.datastructures import UploadFile
 
 Task = Literal["segmentation", "image", "edges", "colorization"]
 Status = Literal["open", "accepted", "skipped", "rejected", "nothing"]
-Tool = Literal["brush", "box", "polygon", "lasso", "fill", "mask", "answer"]
+Tool = Literal["brush", "box", "polygon", "lasso", "fill", "mask", "answer", "hint"]
 ExportFormat = Literal[
     "masks", "indexed", "per-class", "overlays", "coco", "coco-polygons", "yolo", "labelme"
 ]
@@ -37,7 +37,10 @@ class MarkClass(_Model):
 
 
 class Stroke(_Model):
-    """Pixels that are said to be of a class, of the ground (0), or unknown again (null)."""
+    """Pixels that are said to be of a class, of the ground (0), or unknown again (null).
+
+    A hint says what colour they have, for colorization, and marks nothing.
+    """
 
     op: Literal["stroke"] = "stroke"
     key: str = Field(default="", max_length=100)
@@ -49,6 +52,7 @@ class Stroke(_Model):
     size: float = Field(default=1, gt=0, le=10_000, allow_inf_nan=False)
     png: str | None = Field(default=None, max_length=8 << 20)
     locked: tuple[ClassId, ...] = Field(default=(), max_length=254)
+    colour: tuple[Level, Level, Level] | None = Field(default=None, description="of a hint")
 
 
 class Step(_Model):
@@ -123,6 +127,7 @@ class Item(_Model):
     example: bool
     marked: bool
     output: bool
+    hinted: bool = Field(default=False, description="whether hints of colour answer it")
     confidence: float | None
     presence: float | None
     answer_revision: str | None
