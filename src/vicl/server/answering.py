@@ -203,6 +203,12 @@ class Answering:
             self.project.keep_output(image, picture)
         return facts
 
+    def show_hinted(self, image: str) -> None:
+        """Make what the hints of an image make of it its output picture."""
+        self.answer(image)
+        answer = self.project.file_of(image, "answer.png")
+        self.project.keep_output(image, answer.read_bytes())
+
     def canvas(self, image: str) -> bytes:
         """What the model saw, as PNG.
 

@@ -221,17 +221,19 @@ def candidates(services: Use, image: str, clicks: Clicks) -> Found:
 def change_status(
     services: Use, image: str, change: StatusChange, if_match: IfMatch = None
 ) -> Item:
-    """Accept, skip, reject, say that nothing is here; make it an example or not."""
+    """Accept, skip, reject, say that nothing is here; make it an example or not.
+
+    What an example with hints shows is what they make of it.
+    """
     project = services.project
+    project.whole(image)
+    if change.example and project.is_hinted(image):
+        services.answering.run(Urgency.ASKED, lambda: services.answering.show_hinted(image))
     with project.lock:
-        project.whole(image)
         _check_item(services, image, if_match)
         changes = change.model_dump(exclude_none=True)
         project.set_status(image, **changes)
-        hinted = bool(change.example) and project.is_hinted(image)
-    if hinted:  # what the hints make of it is what it shows
-        services.answering.run(Urgency.ASKED, lambda: services.answering.answer(image))
-    return item(project, image, prompt_state(project))
+        return item(project, image, prompt_state(project))
 
 
 @edit_routes.put("/output")

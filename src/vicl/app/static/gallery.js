@@ -78,6 +78,10 @@ function dress(tile, item) {
       badge ? make('span', { class: `badge ${badge[0]}` }, badge[1]) : make('span', { class: 'quiet' }, sure)),
   );
   tile.button.title = item.broken ? item.broken : `${item.name}, ${item.width} × ${item.height}, ${megabytes(item.bytes)}`;
+  if (item.answer_revision === null && tile.drawn) {
+    tile.drawn = null;
+    tile.overlay.width = 0;
+  }
   if (tile.near) load(tile);
 }
 

@@ -4,7 +4,7 @@ import * as api from './api.js';
 import { Outbox } from './outbox.js';
 import { at, complain, note } from './parts.js';
 import { answerPicture, confidencePicture, marksPicture, values } from './pixels.js';
-import { colourOf, openItem, painting, state, update, updateItem, watch } from './state.js';
+import { colourOf, hinting, openItem, painting, state, update, updateItem, watch } from './state.js';
 
 /** @typedef {import('./types').Edit} Edit */
 /** @typedef {import('./types').Stroke} Stroke */
@@ -22,6 +22,12 @@ export function marking(view, side, changed) {
 
   const outbox = new Outbox({
     saved(image, edits, edit) {
+      if (hinting()) {
+        // What answers this image may be there no more, or be another.
+        if (image !== state.open) changed();
+        else if (!outbox.waiting(image).length) void loadEdits().then(changed, complain);
+        return;
+      }
       const example = edit.op !== 'stroke' || state.items.some((item) => item.example) ? {} : { example: true };
       if (edit.op === 'take-answer' || 'example' in example) void setStatus(image, { example: true }).then(changed);
       else changed();
@@ -53,6 +59,7 @@ export function marking(view, side, changed) {
     const id = state.open;
     const signal = leave.signal;
     if (!id) return;
+    if (!painting()) return drawHints();
     try {
       const bitmap = await api.marks(id, signal);
       if (signal.aborted || outbox.waiting(id).length) return;
@@ -62,6 +69,13 @@ export function marking(view, side, changed) {
     }
   }
 
+  /** The hints that count; other strokes are of another task. */
+  function drawHints() {
+    view.setMarks(null);
+    const hints = hinting() ? hintsOf(state.edits?.strokes ?? [], view.width) : [];
+    for (const stroke of hints) view.drawStroke(stroke, colourOfStroke(stroke));
+  }
+
   async function loadEdits() {
     const id = state.open;
     if (!id) return;
@@ -69,8 +83,14 @@ export function marking(view, side, changed) {
     if (id !== state.open) return;
     outbox.revisions.set(id, edits.revision);
     update({ edits });
+    if (hinting()) {
+      const hinted = hintsOf(edits.strokes, view.width).length > 0;
+      const gone = !hinted && openItem()?.hinted;
+      updateItem({ id, hinted, ...(gone ? { answer_revision: null } : {}) });
+      if (gone) await loadAnswer();
+    }
     await loadMarks();
-    for (const edit of outbox.waiting(id)) if (edit.op === 'stroke') view.drawStroke(edit, colourOf(edit.class ?? 0));
+    for (const edit of outbox.waiting(id)) if (edit.op === 'stroke') view.drawStroke(edit, colourOfStroke(edit));
   }
 
   async function loadAnswer() {
@@ -96,7 +116,7 @@ export function marking(view, side, changed) {
   /** Lay the answer over the picture as the person wishes; an outdated one is dimmed. */
   function layAnswer() {
     const { look } = state;
-    const dim = openItem()?.stale ? 0.45 : 1;
+    const dim = openItem()?.stale && !openItem()?.hinted ? 0.45 : 1;
     const beside = look === 'side';
     at('side').hidden = !beside;
     view.container.parentElement?.classList.toggle('beside', beside);
@@ -135,7 +155,7 @@ export function marking(view, side, changed) {
     if (!state.open) return;
     /** @type {Stroke} */
     const stroke = { op: 'stroke', key: crypto.randomUUID(), size: state.size, ...part, points: part.points.map(([x, y]) => [tenth(x), tenth(y)]) };
-    view.drawStroke(stroke, colourOf(stroke.class ?? 0));
+    view.drawStroke(stroke, colourOfStroke(stroke));
     send(stroke);
   }
 
@@ -169,6 +189,15 @@ export function marking(view, side, changed) {
   }
 
   return { open, commit, act, setStatus, loadAnswer, loadEdits, outbox };
+}
+
+/** @param {Stroke} stroke */
+const colourOfStroke = (stroke) => stroke.colour ?? colourOf(stroke.class ?? 0);
+
+/** The hints since the image was cleared. @param {Stroke[]} strokes @param {number} width of the image */
+function hintsOf(strokes, width) {
+  const cleared = strokes.map((one) => one.tool === 'box' && one.class === null && one.points[1][0] === width).lastIndexOf(true);
+  return strokes.slice(cleared + 1).filter(({ tool }) => tool === 'hint');
 }
 
 /** @param {number} value */

@@ -24,12 +24,14 @@ export interface Item {
   confidence: number | null; presence: number | null;
   /** A hash of the prompt that answered: only ever compared. */
   answer_revision: string | null; stale: boolean; revision: number; output: boolean;
+  /** Do hints of colour answer it? */ hinted: boolean;
 }
 
 export interface Stroke {
   op: 'stroke'; key: string; class: number | null;
-  tool: 'brush' | 'box' | 'polygon' | 'lasso' | 'fill' | 'mask';
+  tool: 'brush' | 'box' | 'polygon' | 'lasso' | 'fill' | 'mask' | 'hint';
   points: Point[]; size: number; png?: string;
+  /** Of a hint. */ colour?: Colour;
 }
 export type Edit = Stroke | { op: 'undo' | 'redo' | 'clear' | 'take-answer'; key: string };
 
@@ -52,7 +54,7 @@ export interface Score {
 
 export interface SampleSet { name: string; title: string; images?: number; task?: string }
 
-export type ToolName = 'brush' | 'eraser' | 'box' | 'polygon' | 'lasso' | 'fill' | 'click';
+export type ToolName = 'brush' | 'eraser' | 'box' | 'polygon' | 'lasso' | 'fill' | 'click' | 'hint';
 
 /** Konva 10, from vendor/konva.min.js. */
 declare global {
@@ -64,8 +66,9 @@ export interface Bench {
   view: import("./canvas.js").View;
   klass(): number;
   colour(): Colour;
+  /** The colour of hints. */ hue(): Colour;
   size(): number;
-  commit(part: Pick<Stroke, "tool" | "points" | "class"> & { png?: string }): void;
+  commit(part: Pick<Stroke, "tool" | "points" | "class"> & { png?: string; colour?: Colour }): void;
   image(): string | null;
   say(sentence: string): void;
 }
