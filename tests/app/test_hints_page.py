@@ -120,3 +120,80 @@ def test_colour_hints_by_keyboard_and_taken_away(page: Any, serve: Serve, tmp_pa
     saved(page)
     until(page, "document.querySelector('#this-facts').textContent.includes('No answer')")
     assert not page.evaluate("fetch('/v1/images').then(r => r.json()).then(a => a.items[0].hinted)")
+
+
+class Screen:
+    """Fingers and a pen on pixels of the image, as the browser hears them from a tablet."""
+
+    def __init__(self, page: Any) -> None:
+        self.page, self.browser = page, page.context.new_cdp_session(page)
+
+    def touch(self, kind: str, *points: tuple[float, float]) -> None:
+        at = [place(self.page, *point) for point in points]
+        fingers = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(at)]
+        sent = {"type": f"touch{kind}", "touchPoints": fingers}
+        self.browser.send("Input.dispatchTouchEvent", sent)
+
+    def pen(self, kind: str, x: float, y: float) -> None:
+        across, down = place(self.page, x, y)
+        sent = {"type": f"mouse{kind}", "x": across, "y": down, "pointerType": "pen"}
+        held = {} if kind == "Moved" else {"button": "left", "clickCount": 1}
+        sent |= held | {"buttons": int(kind != "Released")}
+        self.browser.send("Input.dispatchMouseEvent", sent)
+
+
+def strokes(page: Any, identity: str) -> list[list[list[float]]]:
+    saved(page)
+    return [stroke["points"] for stroke in get(page, f"/images/{identity}/edits")["strokes"]]
+
+
+def test_fingers_and_a_pen(page: Any, serve: Serve, tmp_path: Path) -> None:
+    opened(page, serve(gray_folder(tmp_path / "photos", 1)))
+    page.uncheck("#live")
+    one = open_id(page)
+    screen = Screen(page)
+    touch, pen = screen.touch, screen.pen
+    # A finger paints.
+    touch("Start", (60, 60))
+    touch("Move", (90, 60))
+    touch("Move", (120, 60))
+    touch("End")
+    (painted,) = strokes(page, one)
+    assert painted[0] == pytest.approx([60, 60], abs=1)
+    assert painted[-1] == pytest.approx([120, 60], abs=1)
+    # Two fingers zoom and pan, and paint nothing, also where the first had begun to.
+    touch("Start", (100, 100))
+    touch("Start", (100, 100), (140, 100))
+    touch("Move", (80, 100), (160, 100))
+    touch("Move", (40, 100), (200, 100))
+    touch("End")
+    assert len(strokes(page, one)) == 1
+    touch("Start", (120, 100))
+    touch("Move", (125, 100))
+    touch("End")
+    zoomed = strokes(page, one)[1]
+    assert zoomed[-1][0] - zoomed[0][0] == pytest.approx(5 / 4, rel=0.2)
+    page.keyboard.press("v")
+    # A pen paints, and a palm that comes down meanwhile neither paints nor stops it.
+    pen("Pressed", 60, 160)
+    pen("Moved", 100, 160)
+    touch("Start", (200, 200))
+    touch("Move", (220, 210))
+    pen("Moved", 140, 160)
+    touch("End")
+    pen("Moved", 180, 160)
+    pen("Released", 180, 160)
+    drawn = strokes(page, one)
+    assert len(drawn) == 3
+    assert all(y == pytest.approx(160, abs=1) for _, y in drawn[2])
+    assert drawn[2][-1][0] == pytest.approx(180, abs=1)
+    # From then on one finger pans.
+    touch("Start", (100, 100))
+    touch("Move", (120, 100))
+    touch("Move", (150, 100))
+    touch("End")
+    assert len(strokes(page, one)) == 3
+    pen("Pressed", 100, 100)
+    pen("Released", 100, 100)
+    moved = strokes(page, one)[3][0]
+    assert moved == pytest.approx([50, 100], abs=2)
