@@ -194,8 +194,9 @@ class Answering:
         """Colour an image by its hints; of an example that is its output picture too."""
         with self.project.lock:
             key = answer_key(self.project, image, None) or ""
-            strokes = self.project.edits(image).hints()
-        picture = png(by_hints(self.project.path(image), strokes))
+            edits = self.project.edits(image)
+            strokes = edits.hints()
+        picture = png(by_hints(self.project.path(image), edits.size, strokes))
         seconds = round(time.monotonic() - started, 3)
         facts = AnswerFacts(prompt_revision=key, seconds=seconds, engine=ENGINE)
         self.project.keep_answer(image, facts, picture, None)

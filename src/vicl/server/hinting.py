@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from vicl.images import size_of
 from vicl.server.marks import brushed
 from vicl.server.schemas import Stroke
 from vicl.tasks.colour_hints import colorize
@@ -18,14 +17,13 @@ ENGINE: Final = "hints"
 """What answers by hints are said to be by."""
 
 
-def by_hints(photo: Path, strokes: Sequence[Stroke]) -> Image.Image:
-    """Colour a photograph; a later stroke lies over earlier ones.
+def by_hints(photo: Path, size: tuple[int, int], strokes: Sequence[Stroke]) -> Image.Image:
+    """Colour a photograph of a size (height, width); a later stroke lies over earlier ones.
 
     Raises:
         vicl.images.ImageError: If it cannot be opened.
         vicl.server.marks.StrokeError: If a stroke is too long.
     """
-    size = size_of(photo)
     hints = np.zeros((*size, 4), np.uint8)
     for stroke in strokes:
         place, inside = brushed(stroke.points, stroke.size / 2, size)

@@ -74,14 +74,14 @@ let scoreTimer;
 /** @type {AbortController | undefined} */
 let scoring;
 
-/** Answer again after an edit: the open image first, then all others that wait for a verdict. */
-export function again() {
+/** Answer again after an edit: the open image first, then all others that wait for a verdict. @param {number} [pause] in ms */
+export function again(pause = PAUSE) {
   clearTimeout(scoreTimer);
   scoring?.abort();
   scoreTimer = setTimeout(() => void measure(), CALM);
   if (!state.live) return;
   clearTimeout(timer);
-  timer = setTimeout(() => void attempt(answerNow), PAUSE);
+  timer = setTimeout(() => void attempt(answerNow), pause);
 }
 
 /** Is an image an example of the task as it is now? @param {import('./types').Item} item */

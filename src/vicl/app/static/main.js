@@ -63,7 +63,7 @@ async function promote() {
   if (!item || item.broken) return;
   if (!item.example && painting() && item.answer_revision !== null) marks.act('take-answer');
   else if (!item.example && painting() && !item.marked) note('Mark a part of it first, or wait for its answer.');
-  else await attempt(() => marks.setStatus(item.id, { example: !item.example }).then(again));
+  else await attempt(() => marks.setStatus(item.id, { example: !item.example }).then(() => again()));
 }
 
 const LOOKS = /** @type {const} */ (['overlay', 'contours', 'confidence', 'side', 'none']);

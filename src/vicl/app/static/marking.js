@@ -12,7 +12,7 @@ import { colourOf, hinting, openItem, painting, state, update, updateItem, watch
 /**
  * @param {import('./canvas.js').View} view
  * @param {ReturnType<typeof import('./side.js').sidePane>} side
- * @param {() => void} changed an edit is saved: answer again, if live
+ * @param {(pause?: number) => void} changed an edit is saved: answer again, if live; `pause` in ms
  */
 export function marking(view, side, changed) {
   let leave = new AbortController();
@@ -24,12 +24,14 @@ export function marking(view, side, changed) {
     saved(image, edits, edit) {
       if (hinting()) {
         // What answers this image may be there no more, or be another.
-        if (image !== state.open) changed();
-        else if (!outbox.waiting(image).length) void loadEdits().then(changed, complain);
+        const adds = edit.op === 'stroke';
+        if (adds) updateItem({ id: image, hinted: true });
+        if (adds || image !== state.open) changed(0);
+        if (image === state.open && !outbox.waiting(image).length) void loadEdits().then(() => adds || changed(0), complain);
         return;
       }
       const example = edit.op !== 'stroke' || state.items.some((item) => item.example) ? {} : { example: true };
-      if (edit.op === 'take-answer' || 'example' in example) void setStatus(image, { example: true }).then(changed);
+      if (edit.op === 'take-answer' || 'example' in example) void setStatus(image, { example: true }).then(() => changed());
       else changed();
       updateItem({ id: image, marked: edits.undo > 0 || edit.op === 'stroke' || edit.op === 'take-answer' });
       if (image !== state.open) return;
