@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def answered(page: Page, image: str) -> np.ndarray:
     return page.answer(image)
 
 
-def item(page: Page, image: str) -> dict[str, object]:
+def item(page: Page, image: str) -> dict[str, Any]:
     listed = page.client.get("/v1/images").json()["items"]
     return next(one for one in listed if one["id"] == image)
 

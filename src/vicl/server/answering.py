@@ -20,8 +20,17 @@ from vicl.server.events import Events
 from vicl.server.hinting import ENGINE, by_hints
 from vicl.server.problems import Refusal
 from vicl.server.project import Project, png
-from vicl.server.prompts import PromptState, answer_key, as_ids, example_of, prompt_state
-from vicl.server.schemas import AnswerFacts, HistoryEntry, Score
+from vicl.server.prompts import (
+    MARKED,
+    PromptState,
+    answer_key,
+    as_ids,
+    boxes_as_ids,
+    example_of,
+    prompt_state,
+    task_options,
+)
+from vicl.server.schemas import AnswerFacts, HistoryEntry, MarkedBox, Score
 from vicl.server.worker import Urgency, Worker
 from vicl.tasks import get_task
 
@@ -125,9 +134,8 @@ class Answering:
                 return state, self._prompter[1]
             examples = [example_of(self.project, image) for image in state.examples]
             file = self.project.file
-        classes = [one.name for one in file.classes] if file.task == "segmentation" else None
         made = VisualPrompter(
-            self.model(file.engine), examples, file.task, classes=classes, **file.settings
+            self.model(file.engine), examples, **task_options(file), **file.settings
         )
         self._prompter = state.key, made
         return state, made
@@ -178,12 +186,18 @@ class Answering:
             prompt_revision=state.key,
             confidence=None if confidence is None else round(float(confidence.mean()), 4),
             presence=None if answer.presence is None else round(answer.presence, 4),
-            objects=sum(count_objects(answer).values()) if answer.mask is not None else None,
+            objects=sum(count_objects(answer).values()) if answer.classes else None,
             seconds=round(time.monotonic() - started, 3),
             engine=prompter.model.name,
             canvas=answer.canvas is not None,
+            boxes=tuple(
+                MarkedBox(class_=state.classes[one.label - 1], box=one.box, score=one.score)
+                for one in answer.boxes
+            ),
         )
         picture = answer.image
+        if prompter.task.name == "detection":
+            picture = Image.fromarray(boxes_as_ids(facts.boxes, answer.size))
         if answer.mask is not None:
             picture = Image.fromarray(as_ids(state.classes, answer.mask))
         levels = None if confidence is None else png(_gray(confidence))
@@ -251,7 +265,7 @@ class Answering:
 
 def needed(project: Project) -> str:
     """What a first example needs, for the task."""
-    if project.file.task == "segmentation":
+    if project.file.task in MARKED:
         return "mark a part of one image"
     if project.file.task == "colorization":
         return "say which image is the example"

@@ -5,19 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
 from vicl.files import FileError, display, reason
 from vicl.files.faults import said
 from vicl.files.journal import Journal, complete_lines
-from vicl.server.marks import Dirty, Marks, blank, draw
-from vicl.server.schemas import Edit, Edited, Edits, Step, Stroke
+from vicl.server.marks import UNKNOWN, Dirty, Marks, blank, draw
+from vicl.server.schemas import Edit, Edited, Edits, MarkedBox, Step, Stroke
 
 _EDIT: Final[TypeAdapter[Stroke | Step]] = TypeAdapter(Edit)
 _LIMIT: Final = 1 << 30
 """Bytes of a log."""
+
+
+class Told(NamedTuple):
+    """Which kinds of things the edits of an image tell."""
+
+    marks: bool
+    boxes: bool
+    hints: bool
 
 
 class ImageEdits:
@@ -72,6 +80,32 @@ class ImageEdits:
         cleared = [place for place, one in enumerate(self.done) if one == self._everything()]
         since = self.done[cleared[-1] + 1 :] if cleared else self.done
         return tuple(one for one in since if one.tool == "hint")
+
+    def boxes(self) -> tuple[MarkedBox, ...]:
+        """The boxes that count; one of no class takes those away of which it holds the middle."""
+        found: list[MarkedBox] = []
+        for one in self.done:
+            if one.tool == "answer" and one.boxes is not None:
+                found += one.boxes
+            elif one.tool == "box":
+                x0, y0, x1, y1 = self._corners(one)
+                if one.class_ is None:
+                    found = [f for f in found if not _has_middle((x0, y0, x1, y1), f.box)]
+                elif one.class_ > 0 and x1 - x0 >= 1 and y1 - y0 >= 1:
+                    found.append(MarkedBox(class_=one.class_, box=(x0, y0, x1, y1)))
+        return tuple(found)
+
+    def _corners(self, stroke: Stroke) -> tuple[float, float, float, float]:
+        """A box of a stroke as xyxy, on the image."""
+        height, width = self.size
+        xs = sorted(min(max(x, 0.0), float(width)) for x, _ in stroke.points[:2])
+        ys = sorted(min(max(y, 0.0), float(height)) for _, y in stroke.points[:2])
+        return xs[0], ys[0], xs[1], ys[1]
+
+    def told(self) -> Told:
+        """Which kinds of things there are."""
+        marked = bool((self.marks != UNKNOWN).any())
+        return Told(marked, bool(self.boxes()), bool(self.hints()))
 
     def apply(self, edit: Stroke | Step) -> Edited:
         """Write an edit to the log, then draw it.
@@ -136,6 +170,13 @@ class ImageEdits:
         self.marks = blank(self.size)
         for stroke in self.done:
             draw(self.marks, stroke)
+
+
+def _has_middle(
+    outer: tuple[float, float, float, float], inner: tuple[float, float, float, float]
+) -> bool:
+    x, y = (inner[0] + inner[2]) / 2, (inner[1] + inner[3]) / 2
+    return outer[0] <= x <= outer[2] and outer[1] <= y <= outer[3]
 
 
 def as_line(edit: Stroke | Step) -> Mapping[str, Any]:

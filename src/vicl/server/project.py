@@ -31,8 +31,7 @@ from vicl.files import FileError, display, reason, remove_leftovers, write_atomi
 from vicl.files.bounded import read_bounded
 from vicl.files.faults import said
 from vicl.images import ImageError, find_images, size_in_header
-from vicl.server.edits import ImageEdits
-from vicl.server.marks import UNKNOWN
+from vicl.server.edits import ImageEdits, Told
 from vicl.server.names import image_id, is_text, plainly, safe_name
 from vicl.server.problems import Refusal
 from vicl.server.schemas import AnswerFacts, MarkClass, Status, Task
@@ -121,8 +120,7 @@ class Project:
         self._facts: dict[str, AnswerFacts | None] = {}
         self._edits: OrderedDict[str, ImageEdits] = OrderedDict()
         self._revisions: dict[str, int] = {}
-        self._marked: dict[str, tuple[int, bool]] = {}
-        self._hinted: dict[str, tuple[int, bool]] = {}
+        self._kinds: dict[str, tuple[int, Told]] = {}
         self.rescan()
         if folder is not None and self.file.folder != self._relative(self.folder):
             self.file.folder = self._relative(self.folder)
@@ -344,26 +342,24 @@ class Project:
                 return 0
             return self.edits(image).revision
 
-    def is_marked(self, image: str) -> bool:
-        """Whether any pixel is marked."""
+    def _told(self, image: str) -> Told:
+        """Which kinds of things the edits of an image tell; a log is not read twice for it."""
         with self.lock:
             revision = self.edit_revision(image)
             if revision == 0:
-                return False
-            if image not in self._marked or self._marked[image][0] != revision:
-                marked = bool((self.edits(image).marks != UNKNOWN).any())
-                self._marked[image] = revision, marked
-            return self._marked[image][1]
+                return Told(False, False, False)
+            if image not in self._kinds or self._kinds[image][0] != revision:
+                self._kinds[image] = revision, self.edits(image).told()
+            return self._kinds[image][1]
+
+    def is_marked(self, image: str) -> bool:
+        """Whether any pixel is marked, or for detection any box."""
+        told = self._told(image)
+        return told.boxes if self.file.task == "detection" else told.marks
 
     def is_hinted(self, image: str) -> bool:
         """Whether hints of colour answer the image: there are some, and that is the task."""
-        with self.lock:
-            revision = self.edit_revision(image) if self.file.task == "colorization" else 0
-            if revision == 0:
-                return False
-            if image not in self._hinted or self._hinted[image][0] != revision:
-                self._hinted[image] = revision, bool(self.edits(image).hints())
-            return self._hinted[image][1]
+        return self.file.task == "colorization" and self._told(image).hints
 
     def has_output(self, image: str) -> bool:
         """Whether there is an output picture."""

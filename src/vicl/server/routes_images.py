@@ -138,7 +138,7 @@ def output(services: Use, image: str, longest: Longest = None) -> Response:
 
 @picture_routes.get("/answer", response_class=Response)
 def answer(services: Use, image: str, longest: Longest = None) -> Response:
-    """The last answer: for segmentation an index mask as gray PNG, else a picture."""
+    """The last answer: an index mask as gray PNG (of detection, of filled boxes), or a picture."""
     return _stored(services, image, "answer.png", "This image has no answer yet.", longest)
 
 

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, WithJsonSchema
 from starlette.datastructures import UploadFile
 
-Task = Literal["segmentation", "image", "edges", "colorization"]
+Task = Literal["segmentation", "detection", "image", "edges", "colorization"]
 Status = Literal["open", "accepted", "skipped", "rejected", "nothing"]
 Tool = Literal["brush", "box", "polygon", "lasso", "fill", "mask", "answer", "hint"]
 ExportFormat = Literal[
-    "masks", "indexed", "per-class", "overlays", "coco", "coco-polygons", "yolo", "labelme"
+    "masks", "indexed", "per-class", "overlays", "coco", "coco-polygons", "yolo", "labelme", "voc"
 ]
 SentFile = Annotated[InstanceOf[UploadFile], WithJsonSchema({"type": "string", "format": "binary"})]
 """A file of a form. What comes is Starlette's own class, and not FastAPI's below it."""
@@ -36,6 +36,14 @@ class MarkClass(_Model):
     locked: bool = False
 
 
+class MarkedBox(_Model):
+    """A box of a thing, xyxy in pixels of the image."""
+
+    class_: ClassId = Field(validation_alias="class", serialization_alias="class")
+    box: tuple[Coordinate, Coordinate, Coordinate, Coordinate]
+    score: float = 1
+
+
 class Stroke(_Model):
     """Pixels that are said to be of a class, of the ground (0), or unknown again (null).
 
@@ -53,6 +61,9 @@ class Stroke(_Model):
     png: str | None = Field(default=None, max_length=8 << 20)
     locked: tuple[ClassId, ...] = Field(default=(), max_length=254)
     colour: tuple[Level, Level, Level] | None = Field(default=None, description="of a hint")
+    boxes: tuple[MarkedBox, ...] | None = Field(
+        default=None, max_length=10_000, description="an answer of detection that was taken"
+    )
 
 
 class Step(_Model):
@@ -204,6 +215,7 @@ class AnswerFacts(_Model):
     seconds: float
     engine: str
     canvas: bool = Field(default=False, description="whether the engine saw one canvas")
+    boxes: tuple[MarkedBox, ...] = Field(default=(), description="of detection")
 
 
 class Ask(_Model):

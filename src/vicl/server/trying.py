@@ -8,7 +8,7 @@ from typing import Final
 
 from vicl.prompting.prompter import VisualPrompter
 from vicl.server.problems import Refusal
-from vicl.server.prompts import PromptState, example_of, prompt_state
+from vicl.server.prompts import PromptState, example_of, prompt_state, task_options
 from vicl.server.schemas import Trial
 from vicl.server.services import Services
 from vicl.server.worker import Urgency
@@ -55,9 +55,8 @@ def _try(services: Services, name: str, state: PromptState) -> None:
         with project.lock:
             file = project.file
             examples = [example_of(project, image) for image in state.examples]
-        classes = [one.name for one in file.classes] if file.task == "segmentation" else None
         engine = services.answering.model(name)
-        score = VisualPrompter(engine, examples, file.task, classes=classes).expected_score()
+        score = VisualPrompter(engine, examples, **task_options(file)).expected_score()
         assert score is not None
     except (Refusal, ValueError, OSError, RuntimeError) as error:
         log.warning("%s could not be tried: %s", name, error)
