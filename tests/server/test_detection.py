@@ -127,3 +127,15 @@ def test_corrected_boxes_are_exported_and_nothing_is_nothing(page: Page) -> None
     refused = page.client.post("/v1/export", json={"formats": ["indexed"]})
     assert refused.status_code == 409
     assert "boxes, not masks" in refused.json()["detail"]
+
+
+def test_a_prompt_file_of_boxes_comes_back(page: Page) -> None:
+    one = teach(page)
+    prompt = page.client.get("/v1/prompt").content
+    before = boxes(page, one)
+    page.status(one, example=False)
+    reply = page.client.post("/v1/prompt", files={"file": ("p.vicl", prompt)})
+    assert reply.status_code == 201, reply.text
+    (found,) = [item["id"] for item in reply.json()["items"]]
+    assert sorted(boxes(page, found)) == sorted(before)
+    assert page.project.file.task == "detection"

@@ -94,7 +94,7 @@ export class View {
    * @param {Pick<Stroke, 'tool' | 'points' | 'class' | 'size'>} stroke @param {Colour} colour
    */
   drawStroke(stroke, colour) {
-    if (stroke.tool === 'fill' || stroke.tool === 'mask') return;
+    if (stroke.tool === 'fill' || stroke.tool === 'mask' || stroke.tool === 'answer') return;
     const shrink = Math.min(1, 2048 / Math.max(this.width, this.height));
     const canvas = this.marksCanvas ?? blank(Math.round(this.width * shrink), Math.round(this.height * shrink));
     const context = pen(canvas);

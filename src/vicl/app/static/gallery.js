@@ -3,7 +3,7 @@
 import * as api from './api.js';
 import { at, make, percent } from './parts.js';
 import { answerPicture, pen, values } from './pixels.js';
-import { colourOf, painting, state, watch } from './state.js';
+import { boxing, colourOf, painting, state, watch } from './state.js';
 
 /** @typedef {import('./types').Item} Item */
 /** @typedef {{item: Item, button: HTMLButtonElement, image: HTMLImageElement | null, overlay: HTMLCanvasElement, drawn: string | null, near: boolean}} Tile */
@@ -119,5 +119,5 @@ function draw(tile, bitmap) {
   tile.overlay.width = bitmap.width;
   tile.overlay.height = bitmap.height;
   tile.overlay.style.opacity = painting() ? '0.6' : '1';
-  pen(tile.overlay).drawImage(painting() ? answerPicture(values(bitmap), bitmap.width, colourOf, 'plain') : bitmap, 0, 0);
+  pen(tile.overlay).drawImage(painting() ? answerPicture(values(bitmap), bitmap.width, colourOf, boxing() ? 'outline' : 'plain') : bitmap, 0, 0);
 }

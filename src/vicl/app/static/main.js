@@ -12,7 +12,7 @@ import { again, answerNow, loop } from './loop.js';
 import { marking } from './marking.js';
 import { at, attempt, complain, drawn, make, note } from './parts.js';
 import { sidePane } from './side.js';
-import { colourOf, hinting, openItem, painting, state, takeItems, update, updateItem, watch } from './state.js';
+import { boxing, colourOf, hinting, openItem, painting, state, takeItems, update, updateItem, watch } from './state.js';
 import { makeTools, TOOLS, toolsOf } from './tools/index.js';
 
 /** @typedef {import('./types').Item} Item */
@@ -23,7 +23,7 @@ view.changed = side.later;
 const marks = marking(view, side, again);
 const say = (/** @type {string} */ sentence) => (at('hint').textContent = sentence);
 const tools = makeTools({
-  view, say, klass: () => state.klass, colour: () => colourOf(state.klass), hue: () => state.hue, size: () => state.size,
+  view, say, klass: () => state.klass, colour: () => colourOf(state.klass), hue: () => state.hue, boxes: () => marks.boxes(), size: () => state.size,
   image: () => state.open, commit: marks.commit,
 }, () => input.outside());
 const suits = () => toolsOf(state.project?.task).some((tool) => tool.name === state.tool);
@@ -61,7 +61,7 @@ async function judge(status) {
 async function promote() {
   const item = openItem();
   if (!item || item.broken) return;
-  if (!item.example && painting() && item.answer_revision !== null) marks.act('take-answer');
+  if (!item.example && painting() && item.answer_revision !== null && !(boxing() && item.marked)) marks.act('take-answer');
   else if (!item.example && painting() && !item.marked) note('Mark a part of it first, or wait for its answer.');
   else await attempt(() => marks.setStatus(item.id, { example: !item.example }).then(() => again()));
 }
@@ -98,17 +98,19 @@ const ACTS = {
 function perform(act) {
   const [kind, value] = act.split(':');
   if (kind === 'tool') choose(/** @type {import('./types').ToolName} */ (value));
-  else if (kind === 'class') update({ klass: Number(value) });
+  else if (kind === 'class') (boxing() && value === '0') || update({ klass: Number(value) });
   else if (kind === 'verdict') void judge(/** @type {import('./types').Status} */ (value));
   else ACTS[act]();
 }
 
 /** @param {import('./types').ToolName} tool */
 function choose(tool) {
-  if (!toolsOf(state.project?.task).some((one) => one.name === tool)) return;
+  const key = TOOLS.find((one) => one.name === tool)?.key;
+  const meant = toolsOf(state.project?.task).find((one) => one.key === key);
+  if (!meant) return;
   tools[state.tool].cancel();
   input.lift();
-  update({ tool });
+  update({ tool: meant.name });
 }
 
 addEventListener('keydown', (event) => {
@@ -292,6 +294,7 @@ function showing() {
     if (hinting()) update({ opacity: 1, size: 12 });
     else if (task === 'colorization') update({ opacity: 0.55, size: 40 });
     task = state.project.task;
+    if (boxing() && !state.klass) update({ klass: state.project.classes[0]?.id ?? 1 });
     if (first && !suits()) update({ tool: first.name });
   });
 }

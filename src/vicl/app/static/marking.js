@@ -1,10 +1,11 @@
 // @ts-check
 /** The open image: its picture, marks and answer in the view, and the edits that tools commit. */
 import * as api from './api.js';
+import { boxesOf, boxesPicture } from './boxes.js';
 import { Outbox } from './outbox.js';
 import { at, complain, note } from './parts.js';
 import { answerPicture, confidencePicture, marksPicture, values } from './pixels.js';
-import { colourOf, hinting, openItem, painting, state, update, updateItem, watch } from './state.js';
+import { boxing, colourOf, hinting, openItem, painting, state, update, updateItem, watch } from './state.js';
 
 /** @typedef {import('./types').Edit} Edit */
 /** @typedef {import('./types').Stroke} Stroke */
@@ -31,12 +32,14 @@ export function marking(view, side, changed) {
         return;
       }
       const example = edit.op !== 'stroke' || state.items.some((item) => item.example) ? {} : { example: true };
-      if (edit.op === 'take-answer' || 'example' in example) void setStatus(image, { example: true }).then(() => changed());
+      if ((edit.op === 'take-answer' && !edit.key.startsWith(CORRECTS)) || 'example' in example) void setStatus(image, { example: true }).then(() => changed());
       else changed();
       updateItem({ id: image, marked: edits.undo > 0 || edit.op === 'stroke' || edit.op === 'take-answer' });
       if (image !== state.open) return;
-      update({ edits: { ...(state.edits ?? { strokes: [] }), ...edits } });
-      if (!outbox.waiting(image).length) void loadMarks();
+      const before = state.edits?.strokes ?? [];
+      const strokes = edit.op === 'stroke' ? [...before, edit] : edit.op === 'undo' ? before.slice(0, -1) : before;
+      update({ edits: { ...edits, strokes } });
+      if (!outbox.waiting(image).length) void (boxing() ? loadEdits().catch(complain) : loadMarks());
     },
     refused(image, edit, problem) {
       note(problem.status === 409 ? 'Another tab changed this image meanwhile; here is its newer state. Look, then do it again.' : problem.message);
@@ -61,6 +64,11 @@ export function marking(view, side, changed) {
     const id = state.open;
     const signal = leave.signal;
     if (!id) return;
+    if (boxing()) {
+      const own = ownBoxes();
+      view.setMarks(own.length ? boxesPicture(own, view.width, view.height) : null);
+      return layAnswer();
+    }
     if (!painting()) return drawHints();
     try {
       const bitmap = await api.marks(id, signal);
@@ -78,6 +86,16 @@ export function marking(view, side, changed) {
     for (const stroke of hints) view.drawStroke(stroke, colourOfStroke(stroke));
   }
 
+  const ownBoxes = () => {
+    const pending = outbox.waiting(state.open).flatMap((edit) => (edit.op === 'stroke' ? [edit] : []));
+    return boxesOf([...(state.edits?.strokes ?? []), ...pending], view.width, view.height);
+  };
+  /** The boxes that count: a person's alone, where there are any. */
+  const boxes = () => {
+    const own = ownBoxes();
+    return own.length || openItem()?.example ? own : state.facts?.boxes ?? [];
+  };
+
   async function loadEdits() {
     const id = state.open;
     if (!id) return;
@@ -91,6 +109,7 @@ export function marking(view, side, changed) {
       updateItem({ id, hinted, ...(gone ? { answer_revision: null } : {}) });
       if (gone) await loadAnswer();
     }
+    if (boxing()) updateItem({ id, marked: ownBoxes().length > 0 });
     await loadMarks();
     for (const edit of outbox.waiting(id)) if (edit.op === 'stroke') view.drawStroke(edit, colourOfStroke(edit));
   }
@@ -124,10 +143,11 @@ export function marking(view, side, changed) {
     view.container.parentElement?.classList.toggle('beside', beside);
     /** @type {CanvasImageSource | null} */
     let picture = null;
-    if (look === 'confidence') picture = sure && confidencePicture(values(sure), sure.width);
+    if (boxing() && look !== 'none' && look !== 'confidence') picture = ownBoxes().length ? null : boxesPicture(boxes(), view.width, view.height);
+    else if (look === 'confidence') picture = sure && confidencePicture(values(sure), sure.width);
     else if (look !== 'none' && answer) picture = answerPicture(answer.index, answer.width, colourOf, look === 'contours' ? 'outline' : 'fill');
     else if (look !== 'none') picture = answerBitmap;
-    const opacity = dim * (look === 'contours' ? 1 : state.opacity);
+    const opacity = dim * (look === 'contours' || boxing() ? 1 : state.opacity);
     view.setAnswer(beside ? null : picture, opacity);
     side.show(beside ? picture : null, painting() ? opacity : 1);
   }
@@ -155,6 +175,8 @@ export function marking(view, side, changed) {
   /** @param {Omit<Stroke, 'op' | 'key' | 'size'>} part */
   function commit(part) {
     if (!state.open) return;
+    // To correct an answer of boxes is to take it, and change it.
+    if (boxing() && !ownBoxes().length && boxes().length && !outbox.waiting(state.open).length) send({ op: 'take-answer', key: CORRECTS + crypto.randomUUID() });
     /** @type {Stroke} */
     const stroke = { op: 'stroke', key: crypto.randomUUID(), size: state.size, ...part, points: part.points.map(([x, y]) => [tenth(x), tenth(y)]) };
     view.drawStroke(stroke, colourOfStroke(stroke));
@@ -190,8 +212,11 @@ export function marking(view, side, changed) {
     };
   }
 
-  return { open, commit, act, setStatus, loadAnswer, loadEdits, outbox };
+  return { open, commit, act, setStatus, loadAnswer, loadEdits, boxes, outbox };
 }
+
+/** Begins the key of an answer that is taken to be corrected: it makes no example. */
+const CORRECTS = 'correct-';
 
 /** @param {Stroke} stroke */
 const colourOfStroke = (stroke) => stroke.colour ?? colourOf(stroke.class ?? 0);

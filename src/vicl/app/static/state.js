@@ -68,7 +68,10 @@ export function updateItem(change) {
 }
 
 /** Is the task about areas (painted), not about output pictures (uploaded)? */
-export const painting = () => state.project?.task === 'segmentation';
+export const painting = () => state.project?.task === 'segmentation' || boxing();
+
+/** Is it about boxes? */
+export const boxing = () => state.project?.task === 'detection';
 
 /** Does the task take dabs of colour? */
 export const hinting = () => state.project?.task === 'colorization';
