@@ -183,9 +183,9 @@ def _boxed(services: Services, image: str, boxes: tuple[MarkedBox, ...]) -> Answ
     """Boxes as an answer of detection, drawn as the task draws them."""
     project = services.project
     names = tuple(one.name for one in project.file.classes)
-    drawn = boxes_as_ids(boxes, project.size(image)) > 0
+    drawn = np.where(boxes_as_ids(boxes, project.size(image)) > 0, 255, 0).astype(np.uint8)
     found = numbered(project.class_ids(), boxes)
-    return Answer(Image.fromarray(drawn.view(np.uint8) * 255), classes=names, boxes=found)
+    return Answer(Image.fromarray(drawn), classes=names, boxes=found)
 
 
 def _stored(services: Services, image: str, names: tuple[str, ...], *, masks: bool) -> Answer:
