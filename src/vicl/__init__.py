@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vicl.prompting.canvas_model import CanvasModel
     from vicl.prompting.prompter import VisualPrompter, predict
     from vicl.prompting.settings import PromptSettings
+    from vicl.tasks.colour_hints import Dab, colorize
 
 __version__ = "0.1.0"
 
@@ -26,6 +27,7 @@ _HOMES = {
     "Candidates": "engine",
     "Canvas": "canvas.layout",
     "CanvasModel": "prompting.canvas_model",
+    "Dab": "tasks.colour_hints",
     "Example": "prompt",
     "Filled": "engine",
     "ImageError": "images",
@@ -37,6 +39,7 @@ _HOMES = {
     "PromptSettings": "prompting.settings",
     "Sampling": "engine",
     "VisualPrompter": "prompting.prompter",
+    "colorize": "tasks.colour_hints",
     "load_encoder": "loading",
     "load_generator": "loading",
     "load_model": "loading",
@@ -50,6 +53,7 @@ __all__ = [
     "Candidates",
     "Canvas",
     "CanvasModel",
+    "Dab",
     "Example",
     "Filled",
     "ImageError",
@@ -62,6 +66,7 @@ __all__ = [
     "Sampling",
     "VisualPrompter",
     "__version__",
+    "colorize",
     "load_encoder",
     "load_generator",
     "load_model",

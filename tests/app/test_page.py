@@ -15,6 +15,7 @@ from tests.app.conftest import (
     drag,
     folder_of,
     get,
+    marks,
     open_id,
     opened,
     paint_example,

@@ -248,7 +248,7 @@ def test_a_line_holds_only_what_was_said(page: Page) -> None:
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Logs that grow long early."""
-    for name, value in {"UNDO": 6, "_MOST_LINES": 12, "_APART": 4}.items():
+    for name, value in {"UNDO": 6, "_MOST_LINES": 12, "_APART": 4, "_BOXES": 2}.items():
         monkeypatch.setattr(f"vicl.server.edits.{name}", value)
 
 
@@ -286,9 +286,45 @@ def test_a_log_that_is_written_anew_makes_the_same_marks(tmp_path: Path, seed: i
     assert again.revision == 45
     assert again.knows("k44")
     kept = again.state()  # it may have been written anew once more
-    assert edits.state().strokes[len(edits.done) - kept.undo :] == kept.strokes
+    assert edits.done[len(edits.done) - kept.undo :] == again.done
     assert kept.undo >= min(edits.state().undo, 6)
     assert kept.redo == edits.state().redo
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("seed", mostly_slow(range(12), 0))
+def test_hints_and_boxes_stay_where_a_log_is_written_anew(tmp_path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    path = tmp_path / "s.jsonl"
+    edits, whole = ImageEdits(path, (40, 60)), ImageEdits(tmp_path / "whole.jsonl", (40, 60))
+    whole._most = 1000, 1 << 20  # never written anew
+    for number in range(60):
+        x, y = (int(one) for one in rng.integers(0, 30, 2))
+        likely: list[tuple[float, Stroke | Step]] = [
+            (0.35, stroke("box", [[x, y], [x + 9, y + 9]], 1 + number % 3, key=f"k{number}")),
+            (0.35, stroke("hint", [[x, y]], None, size=3, colour=[number, x, y], key=f"k{number}")),
+            (0.1, stroke("box", [[x, y], [x + 15, y + 15]], None)),
+            (0.16, Step(op="undo")),
+            (0.04, Step(op="clear")),
+        ]
+        edit = likely[rng.choice(5, p=[chance for chance, _ in likely])][1]
+        if edit.op == "undo" and not edits.done:
+            continue
+        edits.apply(edit)
+        whole.apply(edit)
+        assert (edits.hints(), edits.boxes()) == (whole.hints(), whole.boxes())
+    assert json.loads(path.read_bytes().splitlines()[0])["op"] == "base"
+    assert len(whole.done) > len(edits.done)
+    edits.close()
+    again = ImageEdits(path, (40, 60))
+    assert (again.hints(), again.boxes()) == (whole.hints(), whole.boxes())
+    assert again.told() == whole.told()
+    assert (again.marks == whole.marks).all()
+    # What a page is told makes the same of it.
+    assert again.hints() == again._hints(again.state().strokes)
+    assert again.boxes() == again._boxes(again.state().strokes)
+    for edits in (again, whole):
+        edits.close()
 
 
 @pytest.mark.usefixtures("short")

@@ -68,6 +68,25 @@ def test_a_strangers_project_loads_no_engine_of_its_own(tmp_path: Path, loaded: 
         assert page.client.get("/v1/score").status_code == 200
 
 
+def test_hints_need_no_engine_and_ask_for_none(tmp_path: Path, loaded: list[str]) -> None:
+    folder = draw_folder(tmp_path / "photos")
+    (folder / "vicl-project").mkdir()
+    facts = {"engine": FOREIGN, "task": "colorization"}
+    (folder / "vicl-project" / "project.json").write_text(json.dumps(facts))
+    page = open_page(folder)
+    with page.client:
+        one, two = page.id("p1.png"), page.id("p2.png")
+        page.stroke(one, None, [[20, 20]], tool="hint", colour=[200, 40, 40])
+        page.status(two, example=True)
+        asked = page.client.post("/v1/answers", json={"scope": "all", "image": one})
+        assert asked.json() == {"total": 1}
+        page.wait(lambda: page.project.facts(one) is not None)
+        assert "only if you say so" in page.client.post(
+            "/v1/answers", json={"scope": "open", "image": page.id("below/p3.png")}
+        ).json()["detail"]  # fmt: skip
+        assert loaded == []
+
+
 def test_an_engine_that_cannot_be_loaded_leaves_the_earlier_one(
     page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,10 +20,20 @@ from vicl.prompting.prompter import VisualPrompter
 from vicl.prompting.settings import PromptSettings
 from vicl.server.engines import Engines
 from vicl.server.events import Events
+from vicl.server.hinting import ENGINE, by_hints
 from vicl.server.problems import Refusal
 from vicl.server.project import Project, png
-from vicl.server.prompts import PromptState, as_ids, example_of, prompt_state
-from vicl.server.schemas import AnswerFacts
+from vicl.server.prompts import (
+    MARKED,
+    PromptState,
+    answer_key,
+    as_ids,
+    boxes_as_ids,
+    example_of,
+    prompt_state,
+    task_options,
+)
+from vicl.server.schemas import AnswerFacts, MarkedBox
 from vicl.server.worker import Urgency, Worker
 from vicl.tasks.labels import Labels
 
@@ -59,17 +69,20 @@ class Answering:
         What was asked before and is not begun is dropped.
         """
         self.cancel()
-        state = prompt_state(self.project)
-        if state is None:
-            raise Refusal(409, f"There is no example yet: {needed(self.project)}.")
-        if (question := self.engines.asks()) is not None:
-            raise Refusal(409, question)
         with self.project.lock:
-            now = self._round
-            others = [] if scope == "open" else self._others(state.key, first)
+            now, state = self._round, prompt_state(self.project)
             if first is not None:
                 self.project.whole(first)
-        wanted = ([] if first is None else [first]) + others
+                if answer_key(self.project, first, state) is None:
+                    first = None
+            others = [] if scope == "open" else self._others(state, first)
+            wanted = ([] if first is None else [first]) + others
+            if state is None and not wanted:
+                raise Refusal(409, f"There is no example yet: {needed(self.project)}.")
+            if (question := self.engines.asks()) is not None:
+                wanted = [image for image in wanted if self.project.is_hinted(image)]
+                if not wanted:
+                    raise Refusal(409, question)
         started = time.monotonic()
         for number, image in enumerate(wanted, start=1):
             urgency = Urgency.OPEN if image == first else Urgency.OTHERS
@@ -91,16 +104,16 @@ class Answering:
         """Have something done in the worker, and wait for it."""
         return self.worker.submit(urgency, work).result()
 
-    def _others(self, key: str, first: str | None) -> list[str]:
-        """The other images without an answer by a prompt; what a person accepted stays."""
+    def _others(self, state: PromptState | None, first: str | None) -> list[str]:
+        """The other images that lack their answer; what a person accepted stays."""
         found = []
         for image, entry in self.project.images.items():
             if image == first or entry.broken is not None:
                 continue
             if self.project.status(image).status in ("accepted", "nothing"):
                 continue
-            facts = self.project.facts(image)
-            if facts is None or facts.prompt_revision != key:
+            facts, key = self.project.facts(image), answer_key(self.project, image, state)
+            if key is not None and (facts is None or facts.prompt_revision != key):
                 found.append(image)
         return found
 
@@ -119,7 +132,7 @@ class Answering:
             np.random.default_rng(0).integers(0, 255, (side, side, 3), np.uint8)
         )
         output: Labels | Image.Image = photo
-        if file.task == "segmentation":
+        if file.task in MARKED:
             half = np.arange(side * side).reshape(side, side) < side * side // 2
             output = Labels(half.astype(np.uint8), np.zeros((side, side), bool))
         try:
@@ -167,8 +180,7 @@ class Answering:
         settings = PromptSettings.of(file.settings)
         if not isinstance(model, Inpainter):
             settings = settings.without_canvas()
-        classes = [one.name for one in file.classes] if file.task == "segmentation" else None
-        return VisualPrompter(model, examples, file.task, classes=classes, **settings.given())
+        return VisualPrompter(model, examples, **task_options(file), **settings.given())
 
     def checking(
         self, state: PromptState, wanted: Callable[[], bool] = lambda: True
@@ -189,8 +201,9 @@ class Answering:
         """Answer an image, if nothing newer was asked since."""
         if asked != self._round:
             return
-        if prompt_state(self.project) is None:  # the last example was taken back
-            self.drop()
+        if answer_key(self.project, image, prompt_state(self.project)) is None:
+            if number == total:  # the last example, or these hints, were taken back
+                self.drop()
             return
         try:
             facts = self.answer(image)
@@ -214,9 +227,11 @@ class Answering:
         """Answer an image and keep the answer.
 
         Raises:
-            Superseded: If the task changed meanwhile.
+            Superseded: If the task changed, or the hints were taken back, meanwhile.
         """
         started = time.monotonic()
+        if self.project.is_hinted(image):
+            return self._hinted(image, started)
         state, prompter = self.prompter()
         answer = prompter.predict(self.project.path(image))
         confidence = answer.confidence
@@ -224,12 +239,18 @@ class Answering:
             prompt_revision=state.key,
             confidence=None if confidence is None else round(float(confidence.mean()), 4),
             presence=None if answer.presence is None else round(answer.presence, 4),
-            objects=sum(count_objects(answer).values()) if answer.mask is not None else None,
+            objects=sum(count_objects(answer).values()) if answer.classes else None,
             seconds=round(time.monotonic() - started, 3),
             engine=prompter.model.name,
             canvas=answer.canvas is not None,
+            boxes=tuple(
+                MarkedBox(class_=state.classes[one.label - 1], box=one.box, score=one.score)
+                for one in answer.boxes
+            ),
         )
         picture = answer.image
+        if prompter.task.name == "detection":
+            picture = Image.fromarray(boxes_as_ids(facts.boxes, answer.size))
         if answer.mask is not None:
             picture = Image.fromarray(as_ids(state.classes, answer.mask))
         levels = None if confidence is None else png(_gray(confidence))
@@ -239,6 +260,38 @@ class Answering:
                 raise Superseded
             self.project.keep_answer(image, facts, data, levels)
         return facts
+
+    def _hinted(self, image: str, started: float) -> AnswerFacts:
+        """Colour an image by its hints; of an example that is its output picture too."""
+        with self.project.lock:
+            key = answer_key(self.project, image, None)
+            edits = self.project.edits(image)
+            strokes = edits.hints()
+        if key is None:
+            raise Superseded
+        picture = png(by_hints(self.project.path(image), edits.size, strokes))
+        seconds = round(time.monotonic() - started, 3)
+        facts = AnswerFacts(prompt_revision=key, seconds=seconds, engine=ENGINE)
+        with self.project.lock:
+            if not self.project.is_hinted(image):
+                raise Superseded
+            self.project.keep_answer(image, facts, picture, None)
+            if self.project.status(image).example:
+                self.project.keep_output(image, picture)
+        return facts
+
+    def show_hinted(self, image: str) -> None:
+        """Make what the hints of an image make of it its output picture.
+
+        Raises:
+            Refusal: If they were taken back meanwhile.
+        """
+        try:
+            self._hinted(image, time.monotonic())
+        except Superseded as error:
+            raise Refusal(409, "The hints were taken back meanwhile.") from error
+        answer = self.project.file_of(image, "answer.png")
+        self.project.keep_output(image, answer.read_bytes())
 
     def canvas(self, image: str) -> bytes:
         """What the model saw, as PNG.
@@ -257,7 +310,7 @@ class Answering:
 
 def needed(project: Project) -> str:
     """What a first example needs, for the task."""
-    if project.file.task == "segmentation":
+    if project.file.task in MARKED:
         return "mark a part of one image"
     if project.file.task == "colorization":
         return "say which image is the example"

@@ -6,9 +6,9 @@ import base64
 import json
 import logging
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from vicl.files import FileError, display, reason, write_atomic
 from vicl.files.faults import said
 from vicl.files.journal import Journal, complete_lines, json_line
-from vicl.server.marks import Dirty, Marks, StrokeError, blank, draw, picture_of, png
-from vicl.server.schemas import Edit, Edited, Edits, Step, Stroke
+from vicl.server.marks import UNKNOWN, Dirty, Marks, StrokeError, blank, draw, picture_of, png
+from vicl.server.schemas import Edit, Edited, Edits, MarkedBox, Step, Stroke
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,8 @@ _MOST_BYTES: Final = 64 << 20
 _APART: Final = 50
 """Strokes between the pictures that are held, from which an undo draws the marks anew."""
 _KEYS: Final = 1000
+_BOXES: Final = 10_000
+"""So many boxes one stroke holds at most."""
 
 
 class _Base(BaseModel):
@@ -41,6 +43,7 @@ class _Base(BaseModel):
     Attributes:
         revision: How many edits these were.
         png: Their marks, in base64.
+        strokes: Their hints and boxes that count, which a picture of marks does not hold.
         keys: Of the last of them.
     """
 
@@ -49,14 +52,24 @@ class _Base(BaseModel):
     op: Literal["base"] = "base"
     revision: int = Field(ge=0)
     png: str
+    strokes: tuple[Stroke, ...] = ()
     keys: tuple[str, ...] = Field(default=(), max_length=_KEYS)
+
+
+class Told(NamedTuple):
+    """Which kinds of things the edits of an image tell."""
+
+    marks: bool
+    boxes: bool
+    hints: bool
 
 
 class ImageEdits:
     """The edits of one image, each on the disk before it counts.
 
     The log is written anew, whole, where it grows long: the last :data:`UNDO` strokes stay (fewer
-    only where their masks are large), those before become one picture.
+    only where their masks are large); of those before, the marks become one picture, and hints and
+    boxes stay as they are.
 
     Args:
         path: The log; a missing one is empty.
@@ -74,6 +87,7 @@ class ImageEdits:
         self.path, self.size = path, size
         self.done: list[Stroke] = []
         self.undone: list[Stroke] = []
+        self._before: tuple[Stroke, ...] = ()
         self.revision = 0
         self._keys: dict[str, None] = {}
         self._journal: Journal | None = None
@@ -107,13 +121,56 @@ class ImageEdits:
         return bool(key) and key in self._keys
 
     def state(self) -> Edits:
-        """The strokes that count."""
+        """The strokes that count; of those that cannot be taken back, hints and boxes."""
         return Edits(
             revision=self.revision,
-            strokes=tuple(self.done),
+            strokes=(*self._before, *self.done),
             undo=len(self.done),
             redo=len(self.undone),
         )
+
+    def hints(self) -> tuple[Stroke, ...]:
+        """The hints of colour that count, the oldest first."""
+        return self._hints((*self._before, *self.done))
+
+    def _hints(self, strokes: Iterable[Stroke]) -> tuple[Stroke, ...]:
+        found: list[Stroke] = []
+        everything = self._everything()
+        for one in strokes:
+            if one.tool == "hint":
+                found.append(one)
+            elif one == everything:
+                found.clear()
+        return tuple(found)
+
+    def boxes(self) -> tuple[MarkedBox, ...]:
+        """The boxes that count; one of no class takes those away of which it holds the middle."""
+        return self._boxes((*self._before, *self.done))
+
+    def _boxes(self, strokes: Iterable[Stroke]) -> tuple[MarkedBox, ...]:
+        found: list[MarkedBox] = []
+        for one in strokes:
+            if one.tool == "answer" and one.boxes is not None:
+                found += one.boxes
+            elif one.tool == "box":
+                x0, y0, x1, y1 = self._corners(one)
+                if one.class_ is None:
+                    found = [f for f in found if not _has_middle((x0, y0, x1, y1), f.box)]
+                elif one.class_ > 0 and x1 - x0 >= 1 and y1 - y0 >= 1:
+                    found.append(MarkedBox(class_=one.class_, box=(x0, y0, x1, y1)))
+        return tuple(found)
+
+    def _corners(self, stroke: Stroke) -> tuple[float, float, float, float]:
+        """A box of a stroke as xyxy, on the image."""
+        height, width = self.size
+        xs = sorted(min(max(x, 0.0), float(width)) for x, _ in stroke.points[:2])
+        ys = sorted(min(max(y, 0.0), float(height)) for _, y in stroke.points[:2])
+        return xs[0], ys[0], xs[1], ys[1]
+
+    def told(self) -> Told:
+        """Which kinds of things there are."""
+        marked = bool((self.marks != UNKNOWN).any())
+        return Told(marked, bool(self.boxes()), bool(self.hints()))
 
     def apply(self, edit: Stroke | Step) -> Edited:
         """Write an edit to the log, then draw it.
@@ -162,6 +219,7 @@ class ImageEdits:
         """Take what edits made that are in the log no more."""
         self.revision = base.revision
         self._keys = dict.fromkeys(base.keys)
+        self._before = base.strokes
         self._held = {0: zlib.compress(picture_of(base.png, self.size).tobytes(), 1)}
 
     def _fold(self, edit: Stroke | Step) -> None:
@@ -176,8 +234,12 @@ class ImageEdits:
         elif edit.op == "redo" and self.undone:
             self.done.append(self.undone.pop())
         elif edit.op == "clear":
-            corners = ((0.0, 0.0), (float(self.size[1]), float(self.size[0])))
-            self._add(Stroke(tool="box", points=corners, class_=None))
+            self._add(self._everything())
+
+    def _everything(self) -> Stroke:
+        """What clears the image."""
+        corners = ((0.0, 0.0), (float(self.size[1]), float(self.size[0])))
+        return Stroke(tool="box", points=corners, class_=None)
 
     def _add(self, stroke: Stroke) -> None:
         if self.undone:  # pictures of what cannot be done again
@@ -212,13 +274,14 @@ class ImageEdits:
         while size > _MOST_BYTES // 2 and dropped < len(self.done):
             size -= len(lines.pop(0))
             dropped += 1
-        marks = self._after(dropped)
+        marks, before = self._after(dropped), self._beyond_marks(dropped)
         base = _Base(
             revision=self.revision - len(lines),
             png=base64.b64encode(png(Image.fromarray(marks))).decode(),
+            strokes=before,
             keys=tuple(self._keys)[-_KEYS:],
         )
-        first = base.model_dump_json().encode() + b"\n"
+        first = base.model_dump_json(by_alias=True, exclude_none=True).encode() + b"\n"
         self.close()
         try:
             write_atomic(self.path, first + b"".join(lines))
@@ -228,11 +291,25 @@ class ImageEdits:
             held = self._held.items()
             self._held = {n - dropped: picture for n, picture in held if n > dropped}
             self._held[0] = zlib.compress(marks.tobytes(), 1)
-            self.done = self.done[dropped:]
+            self.done, self._before = self.done[dropped:], before
             self._keys = dict.fromkeys(base.keys)
             self._lines, self._bytes = len(lines) + 1, len(first) + size
         # Not again at the next stroke, whatever was not written or could not be left out.
         self._most = self._lines + UNDO, self._bytes + _MOST_BYTES // 2
+
+    def _beyond_marks(self, count: int) -> tuple[Stroke, ...]:
+        """What the first strokes tell that is no mark, as strokes: boxes and hints that count."""
+        strokes = (*self._before, *self.done[:count])
+        boxes = self._boxes(strokes)
+        parts = [boxes[at : at + _BOXES] for at in range(0, len(boxes), _BOXES)]
+        return (*(Stroke(tool="answer", boxes=part) for part in parts), *self._hints(strokes))
+
+
+def _has_middle(
+    outer: tuple[float, float, float, float], inner: tuple[float, float, float, float]
+) -> bool:
+    x, y = (inner[0] + inner[2]) / 2, (inner[1] + inner[3]) / 2
+    return outer[0] <= x <= outer[2] and outer[1] <= y <= outer[3]
 
 
 def as_line(edit: Stroke | Step) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ import base64
 import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -24,15 +25,18 @@ from vicl.server.names import safe_name
 from vicl.server.problems import Refusal
 from vicl.server.project import Project, png
 from vicl.server.prompts import as_ids
-from vicl.server.schemas import AnswerFacts, MarkClass, SampleSet, Stroke
+from vicl.server.schemas import AnswerFacts, MarkClass, MarkedBox, SampleSet, Step, Stroke
 from vicl.server.services import Services
 from vicl.server.states import TASKS
 from vicl.server.worker import Urgency
+from vicl.tasks.boxes import Box
 from vicl.tasks.classes import Classes
+from vicl.tasks.detection import DetectionTask
 from vicl.tasks.masks import read_labels
 from vicl.tasks.palette import palette
 from vicl.tasks.segmentation import UNKNOWN as UNKNOWN_GRAY
 from vicl.tasks.segmentation import SegmentationTask
+from vicl.tasks.task import MarkedTask
 
 _SUFFIX: Final = ".vicl"
 
@@ -61,7 +65,7 @@ def open_prompt(services: Services, name: str, data: bytes) -> list[str]:
             "engine": engine,
             "settings": saved.settings.model_dump(mode="json", exclude_defaults=True),
         }
-        if isinstance(task, SegmentationTask):
+        if isinstance(task, MarkedTask):
             changes["classes"] = named_classes(project, task.classes)
         project.change(**changes)
         found = []
@@ -71,6 +75,9 @@ def open_prompt(services: Services, name: str, data: bytes) -> list[str]:
             outputs = [drawn[number - 1].output for drawn in saved.passes]
             if isinstance(task, SegmentationTask):
                 mark_whole(project, image, _ids(project, task.classes, outputs))
+            elif isinstance(task, DetectionTask):
+                drawn_boxes = replace(task, boxes="all").read([to_tensor(one) for one in outputs])
+                mark_boxes(project, image, task.classes, drawn_boxes.boxes)
             else:
                 project.keep_output(image, png(to_pil(to_tensor(outputs[0]))))
             project.set_status(image, example=True)
@@ -189,6 +196,18 @@ def mark_whole(project: Project, image: str, marks: Marks) -> None:
         edits.apply(Stroke(tool="box", points=corners, class_=None))
     held = base64.b64encode(png(Image.fromarray(marks))).decode()
     edits.apply(Stroke(tool="answer", class_=None, png=held))
+
+
+def mark_boxes(project: Project, image: str, names: Sequence[str], boxes: Sequence[Box]) -> None:
+    """Make the boxes of an image those that are given; the same ones add no edit."""
+    ids = {one.name: one.id for one in project.file.classes}
+    found = tuple(MarkedBox(class_=ids[names[one.label - 1]], box=one.box) for one in boxes)
+    edits = project.edits(image)
+    if edits.boxes() == found:
+        return
+    if edits.boxes():
+        edits.apply(Step(op="clear"))
+    edits.apply(Stroke(tool="answer", class_=None, boxes=found))
 
 
 def named_classes(project: Project, names: Sequence[str]) -> tuple[MarkClass, ...]:

@@ -49,6 +49,12 @@ def draw(marks: Marks, stroke: Stroke) -> Dirty:
     Raises:
         StrokeError: If it cannot be drawn.
     """
+    if stroke.tool == "hint":
+        if stroke.colour is None or not stroke.points:
+            raise StrokeError("A hint needs a colour, and at least one of points.")
+        return (0, 0, 0, 0)
+    if stroke.tool == "answer" and stroke.boxes is not None:
+        return (0, 0, 0, 0)
     if stroke.tool == "answer":
         return _take(marks, picture_of(stroke.png or "", (marks.shape[0], marks.shape[1])))
     place, inside = _shape(stroke, marks)
@@ -87,7 +93,7 @@ def _shape(stroke: Stroke, marks: Marks) -> tuple[_Slices, Bool[np.ndarray, "_h 
             f"points: got {len(stroke.points)}, expected at least {least} for a {stroke.tool}"
         )
     if stroke.tool == "brush":
-        return _brush(stroke.points, stroke.size / 2, size)
+        return brushed(stroke.points, stroke.size / 2, size)
     if stroke.tool == "box":
         return _box(stroke.points, size)
     if stroke.tool == "fill":
@@ -107,10 +113,14 @@ def _clip(points: Sequence[tuple[float, float]], margin: float, size: tuple[int,
     return span(ys, height), span(xs, width)
 
 
-def _brush(
+def brushed(
     points: Sequence[tuple[float, float]], radius: float, size: tuple[int, int]
 ) -> tuple[_Slices, Bool[np.ndarray, "_h _w"]]:
-    """Pixels within a radius of a line; a point marks at least the pixel that it is in."""
+    """Pixels within a radius of a line; a point marks at least the pixel that it is in.
+
+    Returns:
+        A part of an image of a size (height, width), and which pixels of it these are.
+    """
     place = _clip(points, radius, size)
     top, left = place[0].start, place[1].start
     inside = np.zeros((place[0].stop - top, place[1].stop - left), bool)

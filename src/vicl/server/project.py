@@ -6,7 +6,7 @@
 | `images.json` | which images there are: id to name, size, fault |
 | `score.json` | the expected score and how it moved |
 | `uploads/` | images that were dropped into the page |
-| `images/ID/strokes.jsonl` | an edit a line (:mod:`vicl.server.edits`), old ones as a picture |
+| `images/ID/strokes.jsonl` | an edit a line (:mod:`vicl.server.edits`), old marks as a picture |
 | `images/ID/marks.png` | the index mask of these; for readers, rebuilt from them |
 | `images/ID/output.png` | the output picture, where the task is from image to image |
 | `images/ID/answer.png`, `confidence.png`, `answer.json` | the last answer |
@@ -32,8 +32,7 @@ from vicl.files import FileError, display, reason, remove_leftovers, write_atomi
 from vicl.files.bounded import read_bounded
 from vicl.files.faults import said
 from vicl.images import ImageError, find_images, size_in_header
-from vicl.server.edits import ImageEdits
-from vicl.server.marks import UNKNOWN
+from vicl.server.edits import ImageEdits, Told
 from vicl.server.marks import png as png
 from vicl.server.names import image_id, is_text, plainly, safe_name
 from vicl.server.problems import Refusal
@@ -76,7 +75,7 @@ class Project:
         self._facts: dict[str, AnswerFacts | None] = {}
         self._edits: OrderedDict[str, ImageEdits] = OrderedDict()
         self._revisions: dict[str, int] = {}
-        self._marked: dict[str, tuple[int, bool]] = {}
+        self._kinds: dict[str, tuple[int, Told]] = {}
         self.rescan()
         if folder is not None and self.file.folder != self._relative(self.folder):
             self.file.folder = self._relative(self.folder)
@@ -325,19 +324,27 @@ class Project:
                 return 0
             return self.edits(image).revision
 
-    def is_marked(self, image: str) -> bool:
-        """Whether any pixel is marked."""
+    def _told(self, image: str) -> Told:
+        """Which kinds of things the edits of an image tell; a log is not read twice for it."""
         with self.lock:
             try:
                 revision = self.edit_revision(image)
+                if revision == 0:
+                    return Told(False, False, False)
+                if image not in self._kinds or self._kinds[image][0] != revision:
+                    self._kinds[image] = revision, self.edits(image).told()
+                return self._kinds[image][1]
             except Refusal:  # by a log that is damaged, as the image's entry says now
-                return False
-            if revision == 0:
-                return False
-            if image not in self._marked or self._marked[image][0] != revision:
-                marked = bool((self.edits(image).marks != UNKNOWN).any())
-                self._marked[image] = revision, marked
-            return self._marked[image][1]
+                return Told(False, False, False)
+
+    def is_marked(self, image: str) -> bool:
+        """Whether any pixel is marked, or for detection any box."""
+        told = self._told(image)
+        return told.boxes if self.file.task == "detection" else told.marks
+
+    def is_hinted(self, image: str) -> bool:
+        """Whether hints of colour answer the image: there are some, and that is the task."""
+        return self.file.task == "colorization" and self._told(image).hints
 
     def has_output(self, image: str) -> bool:
         """Whether there is an output picture."""
@@ -383,6 +390,13 @@ class Project:
             if image not in self._facts:
                 self._facts[image] = self._read(f"images/{image}/answer.json", AnswerFacts)
             return self._facts[image]
+
+    def drop_answer(self, image: str) -> None:
+        """Take the last answer away."""
+        with self.lock:
+            for name in ("answer.json", "answer.png", "confidence.png"):
+                self.file_of(image, name).unlink(missing_ok=True)
+            self._facts[image] = None
 
     def keep_answer(
         self, image: str, facts: AnswerFacts, picture: bytes, confidence: bytes | None

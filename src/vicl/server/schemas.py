@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, WithJsonSchema
 from starlette.datastructures import UploadFile
 
-Task = Literal["segmentation", "image", "edges", "colorization"]
+Task = Literal["segmentation", "detection", "image", "edges", "colorization"]
 Status = Literal["open", "accepted", "skipped", "rejected", "nothing"]
-Tool = Literal["brush", "box", "polygon", "lasso", "fill", "mask", "answer"]
+Tool = Literal["brush", "box", "polygon", "lasso", "fill", "mask", "answer", "hint"]
 ExportFormat = Literal[
-    "masks", "indexed", "per-class", "overlays", "coco", "coco-polygons", "yolo", "labelme"
+    "masks", "indexed", "per-class", "overlays", "coco", "coco-polygons", "yolo", "labelme", "voc"
 ]
 SentFile = Annotated[InstanceOf[UploadFile], WithJsonSchema({"type": "string", "format": "binary"})]
 """A file of a form. What comes is Starlette's own class, and not FastAPI's below it."""
@@ -36,8 +36,19 @@ class MarkClass(_Model):
     locked: bool = False
 
 
+class MarkedBox(_Model):
+    """A box of a thing, xyxy in pixels of the image."""
+
+    class_: ClassId = Field(validation_alias="class", serialization_alias="class")
+    box: tuple[Coordinate, Coordinate, Coordinate, Coordinate]
+    score: float = Field(default=1, allow_inf_nan=False)
+
+
 class Stroke(_Model):
-    """Pixels that are said to be of a class, of the ground (0), or unknown again (null)."""
+    """Pixels that are said to be of a class, of the ground (0), or unknown again (null).
+
+    A hint says what colour they have, for colorization, and marks nothing.
+    """
 
     op: Literal["stroke"] = "stroke"
     key: str = Field(default="", max_length=100)
@@ -49,6 +60,10 @@ class Stroke(_Model):
     size: float = Field(default=1, gt=0, le=10_000, allow_inf_nan=False)
     png: str | None = Field(default=None, max_length=8 << 20)
     locked: tuple[ClassId, ...] = Field(default=(), max_length=254)
+    colour: tuple[Level, Level, Level] | None = Field(default=None, description="of a hint")
+    boxes: tuple[MarkedBox, ...] | None = Field(
+        default=None, max_length=10_000, description="an answer of detection that was taken"
+    )
 
 
 class Step(_Model):
@@ -136,6 +151,7 @@ class Item(_Model):
     example: bool
     marked: bool
     output: bool
+    hinted: bool = Field(default=False, description="whether hints of colour answer it")
     confidence: float | None
     presence: float | None
     answer_revision: str | None
@@ -215,6 +231,7 @@ class AnswerFacts(_Model):
     seconds: float
     engine: str
     canvas: bool = Field(default=False, description="whether the engine saw one canvas")
+    boxes: tuple[MarkedBox, ...] = Field(default=(), description="of detection")
 
 
 class Ask(_Model):

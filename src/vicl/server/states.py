@@ -6,7 +6,7 @@ from typing import Final, get_args
 
 from vicl.server.engines import Engines
 from vicl.server.project import Project
-from vicl.server.prompts import PromptState, prompt_state
+from vicl.server.prompts import PromptState, answer_key, prompt_state
 from vicl.server.records import VERSION
 from vicl.server.schemas import Counts, Item, ProjectState, Task
 
@@ -50,10 +50,11 @@ def item(project: Project, image: str, state: PromptState | None) -> Item:
         example=status.example,
         marked=marked,
         output=project.has_output(image),
+        hinted=entry.broken is None and project.is_hinted(image),
         confidence=None if facts is None else facts.confidence,
         presence=None if facts is None else facts.presence,
         answer_revision=None if facts is None else facts.prompt_revision,
-        stale=facts is not None and (state is None or facts.prompt_revision != state.key),
+        stale=facts is not None and facts.prompt_revision != answer_key(project, image, state),
     )
 
 

@@ -3,13 +3,18 @@
 import * as api from './api.js';
 import { bindingsByGroup } from './keys.js';
 import { at, attempt, closeDialog, complain, ends, hand, make, percent, showDialog, span } from './parts.js';
-import { state, update } from './state.js';
+import { boxing, painting, state, update } from './state.js';
 
 /** @type {[string, string][]} */
 const FORMATS = [
   ['masks', 'Masks: black and white'], ['indexed', 'Indexed masks'], ['per-class', 'One mask per class'], ['overlays', 'Overlays to look at'],
-  ['coco', 'COCO (JSON)'], ['yolo', 'YOLO (text)'], ['labelme', 'LabelMe (JSON)'],
+  ['coco', 'COCO (JSON)'], ['yolo', 'YOLO (text)'], ['labelme', 'LabelMe (JSON)'], ['voc', 'Pascal VOC (XML)'],
 ];
+
+/** Of tasks whose answers are pictures. @type {[string, string][]} */
+const PICTURES = [['masks', 'Pictures (PNG)']];
+
+const formats = () => (boxing() ? FORMATS.filter(([name]) => !['indexed', 'per-class'].includes(name)) : painting() ? FORMATS : PICTURES);
 
 const cancelButton = () => make('button', { type: 'button', onclick: closeDialog }, 'Close');
 
@@ -21,7 +26,7 @@ export function exportDialog() {
   const says = make('p', { role: 'status', class: 'quiet' });
   const go = make('button', { type: 'submit', class: 'main' }, 'Export');
   const form = make('form', { onsubmit: send },
-    make('fieldset', {}, make('legend', {}, 'Files'), ...FORMATS.map(([value, label], place) => choice('format', value, label, place === 0 || value === 'coco', 'checkbox'))),
+    make('fieldset', {}, make('legend', {}, 'Files'), ...formats().map(([value, label], place) => choice('format', value, label, place === 0 || value === 'coco', 'checkbox'))),
     make('fieldset', {}, make('legend', {}, 'Of which images'),
       choice('which', 'accepted', `accepted ones (${accepted})`, accepted > 0), choice('which', 'all', 'all that are answered', accepted === 0)),
     make('label', {}, make('input', { type: 'checkbox', name: 'prompt', checked: true }), 'with the prompt file in the archive'),

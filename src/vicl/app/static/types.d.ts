@@ -26,12 +26,18 @@ export interface Item {
   confidence: number | null; presence: number | null;
   /** A hash of the prompt that answered: only ever compared. */
   answer_revision: string | null; stale: boolean; revision: number; output: boolean;
+  /** Do hints of colour answer it? */ hinted: boolean;
 }
+
+/** A box of a thing: left, top, right, bottom. */
+export interface MarkedBox { class: number; box: [number, number, number, number]; score: number }
 
 export interface Stroke {
   op: 'stroke'; key: string; class: number | null;
-  tool: 'brush' | 'box' | 'polygon' | 'lasso' | 'fill' | 'mask';
+  tool: 'brush' | 'box' | 'polygon' | 'lasso' | 'fill' | 'mask' | 'hint' | 'answer';
   points: Point[]; size: number; png?: string;
+  /** Of a hint. */ colour?: Colour;
+  /** Of an answer of detection that was taken. */ boxes?: MarkedBox[] | null;
 }
 export type Edit = Stroke | { op: 'undo' | 'redo' | 'clear' | 'take-answer'; key: string };
 
@@ -45,6 +51,7 @@ export interface Candidate { png: string; score: number; box: [number, number, n
 export interface AnswerFacts {
   confidence: number | null; presence: number | null; objects: number | null;
   seconds: number | null; engine: string | null; prompt_revision: string | null; canvas?: boolean;
+  boxes: MarkedBox[];
 }
 
 export interface Score {
@@ -54,7 +61,7 @@ export interface Score {
 
 export interface SampleSet { name: string; title: string; images?: number; task?: string }
 
-export type ToolName = 'brush' | 'eraser' | 'box' | 'polygon' | 'lasso' | 'fill' | 'click';
+export type ToolName = 'brush' | 'eraser' | 'box' | 'polygon' | 'lasso' | 'fill' | 'click' | 'hint' | 'remove';
 
 /** Konva 10, from vendor/konva.min.js. */
 declare global {
@@ -66,8 +73,11 @@ export interface Bench {
   view: import("./canvas.js").View;
   klass(): number;
   colour(): Colour;
+  /** The colour of hints. */ hue(): Colour;
   size(): number;
-  commit(part: Pick<Stroke, "tool" | "points" | "class"> & { png?: string }): void;
+  /** The boxes that are shown, of detection. */
+  boxes(): MarkedBox[];
+  commit(part: Pick<Stroke, "tool" | "points" | "class"> & { png?: string; colour?: Colour }): void;
   image(): string | null;
   say(sentence: string): void;
 }
