@@ -91,6 +91,7 @@ def test_boxes_answer_the_others_and_are_taken_to_correct(page: Page) -> None:
     assert page.project.edits(two).boxes()[0].score == 1
 
 
+@pytest.mark.slow
 def test_an_export_is_what_vicl_predict_writes(page: Page, tmp_path: Path) -> None:
     teach(page)
     formats = {"masks": "png", "coco": "coco", "yolo": "yolo", "voc": "voc"}
@@ -142,6 +143,7 @@ def test_corrected_boxes_are_exported_and_nothing_is_nothing(page: Page) -> None
     assert "boxes, not masks" in refused.json()["detail"]
 
 
+@pytest.mark.slow
 def test_a_prompt_file_of_boxes_comes_back(page: Page) -> None:
     one = teach(page)
     prompt = page.client.get("/v1/prompt").content

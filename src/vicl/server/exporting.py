@@ -238,6 +238,7 @@ def _taker(
             values = range(1, len(classes) + 1)
             save_image(mask_image(answer.mask, classes=classes.names, values=values), target)
         elif name == "per-class":
+            assert answer.mask is not None
             for number, one in enumerate(classes.names, start=1):
                 below = place / _folder(number, one) / names[query].with_suffix(".png")
                 save_image(Image.fromarray((answer.mask == number).view(np.uint8) * 255), below)
