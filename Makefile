@@ -26,7 +26,7 @@ test-slow: $(VENV)/installed
 # The app's page in a real browser: Debian's package `chromium`, or VICL_CHROMIUM=path.
 test-browser: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[browser]'
-	$(BIN)/python -m pytest -m browser
+	$(BIN)/python -m pytest tests/app -m browser --durations=5
 
 # Apart from `test`, which it makes two fifths slower.
 coverage: $(VENV)/installed

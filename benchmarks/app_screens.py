@@ -4,7 +4,8 @@
     python benchmarks/app_screens.py --out docs
 
 starts `vicl app` over a copy, paints one as a person does, waits for the answers, and writes
-`app-light.jpg` (1280 x 720) and `app-dark.jpg` (1600 x 1000).
+`app-light.jpg` (1280 x 720) and `app-dark.jpg` (1600 x 1000); over gray copies, dabs four colours
+on one, and writes `app-hints.jpg`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 PHOTOS = ("dandelion_1.jpg", "dandelion_2.jpg", "dandelion_3.jpg", "meadow_1.jpg", "meadow_2.jpg")
 SWITCHES = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 WAIT = 120
+GRAY = ("bowl.jpg", "cat.jpg", "coffee.jpg", "dandelion_1.jpg")
+DABS = (("5", 0.38, 0.53), ("3", 0.14, 0.26), ("2", 0.86, 0.24), ("4", 0.5, 0.77))
+"""The key of a colour, and where on the stage it goes."""
 
 
 def main() -> None:
@@ -65,6 +69,34 @@ def main() -> None:
         finally:
             server.terminate()
             server.wait()
+        old = Path(place) / "old"
+        old.mkdir()
+        for name in GRAY:
+            Image.open(home / name).convert("L").save(old / name)
+        server, address = served(old)
+        try:
+            view = {"width": 1280, "height": 720}
+            page = browser.new_context(viewport=view, color_scheme="light").new_page()
+            hinted(page, address).save(given.out / "app-hints.jpg", quality=82)
+            print(given.out / "app-hints.jpg")
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def hinted(page: Any, address: str) -> Image.Image:
+    """The page with the first image coloured by hints."""
+    page.goto(address)
+    page.wait_for_selector(".tile[aria-current=true]")
+    page.select_option("#task", "colorization")
+    page.wait_for_timeout(1000)
+    box = page.locator("#stage").bounding_box()
+    for key, x, y in DABS:
+        page.keyboard.press(key)
+        page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+        page.wait_for_timeout(1500)
+    page.wait_for_timeout(1500)
+    return Image.open(io.BytesIO(page.screenshot())).convert("RGB")
 
 
 def served(folder: Path) -> tuple[subprocess.Popen[bytes], str]:

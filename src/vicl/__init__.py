@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vicl.prompting.canvas_model import CanvasModel
     from vicl.prompting.prompter import VisualPrompter, predict
     from vicl.prompting.settings import PromptSettings
+    from vicl.tasks.colour_hints import Dab, colorize
 
 __version__ = "0.1.0"
 
@@ -30,6 +31,7 @@ _HOMES = {
     "Canvas": "canvas.layout",
     "CanvasModel": "prompting.canvas_model",
     "Client": "client",
+    "Dab": "tasks.colour_hints",
     "Example": "prompt",
     "Filled": "engine",
     "ImageError": "images",
@@ -41,6 +43,7 @@ _HOMES = {
     "PromptSettings": "prompting.settings",
     "Sampling": "engine",
     "VisualPrompter": "prompting.prompter",
+    "colorize": "tasks.colour_hints",
     "load_encoder": "loading",
     "load_exported": "graphs.runner",
     "load_generator": "loading",
@@ -57,6 +60,7 @@ __all__ = [
     "Canvas",
     "CanvasModel",
     "Client",
+    "Dab",
     "Example",
     "Filled",
     "ImageError",
@@ -69,6 +73,7 @@ __all__ = [
     "Sampling",
     "VisualPrompter",
     "__version__",
+    "colorize",
     "load_encoder",
     "load_exported",
     "load_generator",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import signal
@@ -21,7 +22,8 @@ SWITCHES = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 )  # fmt: skip
-WAIT = 60
+WAIT = 240
+"""Seconds: for states alone, which come late where the machine has other work."""
 
 
 def scene(path: Path, discs: int, *, size: tuple[int, int] = (320, 240)) -> Path:
@@ -112,7 +114,9 @@ def chromium() -> Iterator[Any]:
     if not path:
         pytest.skip("Chromium is not here (Debian's package `chromium`, or VICL_CHROMIUM=path)")
     with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=path, args=list(SWITCHES))
+        browser = play.chromium.launch(
+            executable_path=path, args=list(SWITCHES), timeout=WAIT * 1000
+        )
         yield browser
         browser.close()
 
@@ -133,11 +137,14 @@ def page(chromium: Any) -> Iterator[Any]:
 def opened(page: Any, app: App) -> Any:
     """The page of the app, with its first image in the view."""
     page.goto(app.address)
-    page.wait_for_selector("#tiles .tile")
-    page.wait_for_selector(".tile[aria-current=true]")
-    until(page, "fetch('/v1/project').then(reply => reply.ok)")
-    page.wait_for_timeout(300)
+    shown(page)
     return page
+
+
+def shown(page: Any) -> None:
+    """Wait until the open image's picture, marks and answer are in the view."""
+    until(page, "document.querySelector('#stage')?.ariaBusy === 'false'")
+    page.wait_for_selector(".tile[aria-current=true]")
 
 
 def until(page: Any, expression: str, arg: Any = None) -> None:
@@ -179,3 +186,28 @@ def get(page: Any, path: str) -> Any:
 def open_id(page: Any) -> str:
     name: str = page.locator(".tile[aria-current=true]").get_attribute("data-id")
     return name
+
+
+def marks(page: Any, identity: str) -> Image.Image:
+    """The index mask of an image's marks."""
+    address = page.url.split("?")[0].rstrip("/") + f"/v1/images/{identity}/marks"
+    return Image.open(io.BytesIO(page.request.get(address).body()))
+
+
+def paint_example(page: Any) -> None:
+    """The disc of the first scene in class 1, a stroke of ground beside it."""
+    drag(page, (65, 84), (95, 84), (80, 100))
+    page.keyboard.press("0")
+    drag(page, (30, 200), (290, 200))
+    page.keyboard.press("1")
+    saved(page)
+
+
+def answered(page: Any, count: int) -> None:
+    """Wait until as many images have an answer by the prompt as it is."""
+    until(
+        page,
+        "count => fetch('/v1/images?sort=name&offset=0&limit=500').then(r => r.json()).then(all =>"
+        " all.items.filter(one => one.answer_revision && !one.stale).length >= count)",
+        count,
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 from collections.abc import Callable
 from itertools import pairwise
@@ -10,46 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 from tests.app.conftest import (
     App,
+    answered,
     drag,
     folder_of,
     get,
+    marks,
     open_id,
     opened,
-    place,
+    paint_example,
     saved,
     scene,
     until,
 )  # fmt: skip
 
+from vicl.files.packaged import WEIGHTS
+
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 Serve = Callable[..., App]
-
-
-def marks(page: Any, identity: str) -> Image.Image:
-    """The index mask of an image's marks."""
-    address = page.url.split("?")[0].rstrip("/") + f"/v1/images/{identity}/marks"
-    return Image.open(io.BytesIO(page.request.get(address).body()))
-
-
-def paint_example(page: Any) -> None:
-    """The disc of the first scene in class 1, a stroke of ground beside it."""
-    drag(page, (65, 84), (95, 84), (80, 100))
-    page.keyboard.press("0")
-    drag(page, (30, 200), (290, 200))
-    page.keyboard.press("1")
-    saved(page)
-
-
-def answered(page: Any, count: int) -> None:
-    until(
-        page,
-        "count => fetch('/v1/images?sort=name&offset=0&limit=500').then(r => r.json()).then(all =>"
-        " all.items.filter(one => one.answer_revision && !one.stale).length >= count)",
-        count,
-    )
 
 
 def test_from_paint_to_export(page: Any, serve: Serve, tmp_path: Path) -> None:
@@ -95,62 +73,6 @@ def test_from_paint_to_export(page: Any, serve: Serve, tmp_path: Path) -> None:
     until(page, "[...document.querySelectorAll('.badge.example')].length >= 2")
 
 
-def test_keys_of_classes_and_undo_over_tools(page: Any, serve: Serve, tmp_path: Path) -> None:
-    opened(page, serve(folder_of(tmp_path / "photos", 2)))
-    page.click("#add-class")
-    page.fill("#class-name", "leaf")
-    page.click("dialog button[type=submit]")
-    page.wait_for_selector("#class-list li:nth-child(3)")
-    page.locator("#stage").focus()
-    one = open_id(page)
-    page.keyboard.press("1")
-    drag(page, (80, 80), (100, 80))
-    page.keyboard.press("2")
-    page.keyboard.press("r")
-    drag(page, (200, 100), (260, 160))
-    page.keyboard.press("0")
-    page.keyboard.press("l")
-    drag(page, (20, 180), (60, 180), (60, 220), (20, 220))
-    page.keyboard.press("2")
-    page.keyboard.press("p")
-    for corner in ((120, 20), (160, 20), (160, 60)):
-        page.mouse.click(*place(page, *corner))
-    page.keyboard.press("Enter")
-    saved(page)
-    drawn = marks(page, one)
-    at = [drawn.getpixel(point) for point in ((90, 80), (230, 130), (40, 200), (150, 30), (5, 5))]
-    assert at == [1, 2, 0, 2, 255]
-    page.keyboard.press("Control+z")
-    page.keyboard.press("Control+z")
-    saved(page)
-    drawn = marks(page, one)
-    assert [drawn.getpixel(point) for point in ((40, 200), (150, 30), (230, 130))] == [255, 255, 2]
-    page.keyboard.press("Control+Shift+z")
-    page.keyboard.press("e")
-    drag(page, (70, 80), (110, 80))
-    saved(page)
-    drawn = marks(page, one)
-    assert [drawn.getpixel(point) for point in ((40, 200), (90, 80))] == [0, 255]
-
-
-def test_three_candidates(page: Any, serve: Serve, tmp_path: Path) -> None:
-    opened(page, serve(folder_of(tmp_path / "photos", 1)))
-    one = open_id(page)
-    page.keyboard.press("c")
-    page.mouse.click(*place(page, 80, 84))
-    hint = page.locator("#hint")
-    until(page, "document.getElementById('hint').textContent.includes('Mask 1 of 3')")
-    page.keyboard.press("Tab")
-    assert "Mask 2 of 3" in hint.text_content()
-    page.keyboard.press("Tab")
-    page.keyboard.press("Tab")
-    assert "Mask 1 of 3" in hint.text_content()
-    page.keyboard.press("Enter")
-    saved(page)
-    assert marks(page, one).getpixel((80, 84)) == 1
-    assert get(page, f"/images/{one}/edits")["undo"] == 1
-
-
 def test_a_broken_picture_says_why(page: Any, serve: Serve, tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "photos", 1)
     (folder / "torn.png").write_bytes((folder / "000.png").read_bytes()[:900])
@@ -166,38 +88,6 @@ def test_a_broken_picture_says_why(page: Any, serve: Serve, tmp_path: Path) -> N
     assert "broken.png" in page.text_content("dialog .problem")
     page.keyboard.press("Escape")
     until(page, "document.querySelectorAll('.tile img').length === 2")
-
-
-def test_no_stroke_is_lost_by_a_reload_or_a_killed_server(
-    page: Any, serve: Serve, tmp_path: Path
-) -> None:
-    app = serve(folder_of(tmp_path / "photos", 1))
-    opened(page, app)
-    one = open_id(page)
-    page.uncheck("#live")
-    page.keyboard.press("[")
-    for line in range(3):
-        drag(page, (40, 30 + 20 * line), (120, 30 + 20 * line))
-    app.kill()
-    for line in range(3, 6):
-        drag(page, (40, 30 + 20 * line), (120, 30 + 20 * line))
-    assert "to save" in page.text_content("#saved")
-    app.start()
-    saved(page)
-    assert get(page, f"/images/{one}/edits")["undo"] == 6
-    app.kill()
-    drag(page, (200, 40), (260, 40))
-    app.start()
-    page.reload()
-    page.wait_for_selector(".tile[aria-current=true]")
-    until(
-        page,
-        "fetch('/v1/images/' + document.querySelector('.tile').dataset.id +"
-        " '/edits').then(r => r.json()).then(all => all.undo === 7)",
-    )
-    drawn = marks(page, one)
-    assert [drawn.getpixel((80, 30 + 20 * line)) for line in range(6)] == [1] * 6
-    assert drawn.getpixel((230, 40)) == 1
 
 
 def test_two_tabs(page: Any, serve: Serve, tmp_path: Path) -> None:
@@ -219,47 +109,6 @@ def test_two_tabs(page: Any, serve: Serve, tmp_path: Path) -> None:
     page.keyboard.press("Control+z")
     saved(page)
     assert get(page, f"/images/{one}/edits")["undo"] == 1
-
-
-def test_by_keyboard_only(page: Any, serve: Serve, tmp_path: Path) -> None:
-    opened(page, serve(folder_of(tmp_path / "photos", 2)))
-    one = open_id(page)
-    page.keyboard.press("Tab")
-    for _ in range(40):
-        if page.evaluate("document.activeElement.id") == "stage":
-            break
-        page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.id") == "stage"
-    page.keyboard.press("ArrowLeft")
-    page.keyboard.press(" ")
-    page.keyboard.press("Shift+ArrowLeft")
-    page.keyboard.press("Shift+ArrowLeft")
-    page.keyboard.press(" ")
-    saved(page)
-    assert marks(page, one).getpixel((145, 120)) == 1
-    page.keyboard.press("?")
-    assert page.locator("dialog").is_visible()
-    assert "undo" in page.text_content("dialog")
-    page.keyboard.press("Escape")
-    page.keyboard.press("j")
-    assert open_id(page) != one
-
-
-def test_a_picture_of_24_megapixels(page: Any, serve: Serve, tmp_path: Path) -> None:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    size = (6000, 4000)
-    scene(folder / "large.jpg", 2, size=size)
-    opened(page, serve(folder))
-    page.uncheck("#live")
-    until(page, "!!document.querySelector('#stage canvas')")
-    page.fill("#size", "300")
-    drag(page, (1400, 1400), (1800, 1400), size=size)
-    saved(page)
-    drawn = marks(page, open_id(page))
-    assert drawn.size == size
-    assert drawn.getpixel((1600, 1400)) == 1
-    assert drawn.getpixel((1600, 1600)) == 255
 
 
 def test_five_hundred_images_scroll_smoothly_while_answers_stream(
@@ -331,3 +180,82 @@ def test_a_second_example_brings_a_score_and_a_task_of_pictures_its_output(
     page.set_input_files("#output-file", str(tmp_path / "lines.png"))
     page.wait_for_selector("text=are an example now")
     answered(page, 2)
+
+
+def test_what_two_tabs_could_not_send_is_sent_by_a_third(
+    page: Any, serve: Serve, tmp_path: Path
+) -> None:
+    app = serve(folder_of(tmp_path / "photos", 1))
+    # As where another machine opens the page over plain HTTP.
+    page.context.add_init_script("delete Crypto.prototype.randomUUID")
+    opened(page, app)
+    other = page.context.new_page()
+    opened(other, app)
+    one = open_id(page)
+    app.kill()
+    drag(page, (60, 60), (90, 60))
+    drag(other, (60, 160), (90, 160))
+    until(other, "document.getElementById('saved').textContent.startsWith('1 to save')")
+    third = page.context.new_page()
+    page.close()
+    other.close()
+    app.start()
+    opened(third, app)
+    until(third, f"fetch('/v1/images/{one}/edits').then(r => r.json()).then(e => e.undo === 2)")
+    saved(third)
+    assert third.evaluate("localStorage.length") == 0
+    drawn = marks(third, one)
+    assert (drawn.getpixel((75, 60)), drawn.getpixel((75, 160))) == (1, 1)
+
+
+def test_engines_that_do_not_come_with_the_package(page: Any, serve: Serve, tmp_path: Path) -> None:
+    photos = folder_of(tmp_path / "photos", 2)
+    own = photos / "vicl-project"
+    own.mkdir()
+    (own / "project.json").write_text(f'{{"engine": "{tmp_path}/theirs"}}')
+    app = serve(photos)
+    page.goto(app.address)
+    page.wait_for_selector("dialog[open]")
+    assert "only if you say so" in page.text_content("dialog")
+    page.click("text=Load it")  # there is no such folder: a sentence, and nothing has changed
+    page.wait_for_selector("#notes div")
+    assert "theirs" in page.text_content("#notes")
+    page.reload()
+    page.click("text=Use the best for the task")
+    until(page, "fetch('/v1/project').then(r => r.json()).then(p => p.engine === null)")
+    page.select_option("#engine", "+")
+    page.wait_for_selector("#engines tr")
+    assert "BAAI/seggpt-vit-large" in page.text_content("#engines")
+    page.fill("#engine-source", "/nowhere")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("dialog .problem")
+    page.fill("#engine-source", str(WEIGHTS / "default"))
+    page.keyboard.press("Enter")
+    until(page, "document.querySelector('dialog [role=status]').textContent.includes('answers')")
+    page.screenshot(path=tmp_path / "engines.png")
+    page.keyboard.press("Escape")
+    assert page.eval_on_selector("#engine", "one => one.value") == str(WEIGHTS / "default")
+
+
+def test_engines_are_compared_and_stopped(page: Any, serve: Serve, tmp_path: Path) -> None:
+    app = serve(folder_of(tmp_path / "photos", 2))
+    opened(page, app)
+    page.uncheck("#live")
+    paint_example(page)
+    page.locator(".tile").nth(1).click()
+    drag(page, (65, 84), (95, 84), (80, 100))
+    saved(page)
+    page.keyboard.press("m")
+    until(page, "fetch('/v1/project').then(r => r.json()).then(p => p.counts.examples === 2)")
+    page.select_option("#engine", "?")
+    page.wait_for_selector("#try-all")
+    assert "matching" in page.text_content("dialog")
+    page.click("#try-all")
+    until(page, "document.querySelectorAll('#tried tr').length >= 1")
+    page.screenshot(path=tmp_path / "trying.png")
+    if page.locator("#stop-trying").is_visible():
+        page.click("#stop-trying")
+        until(page, "document.getElementById('trying').textContent === 'Stopped.'")
+    page.click("#try-all")
+    until(page, "document.getElementById('trying').textContent === 'Done.'")
+    until(page, "document.querySelectorAll('#tried tr').length === 3")

@@ -260,11 +260,12 @@ def zipped(names: list[str], data: bytes) -> bytes:
 
 
 def test_zips_of_strangers(still: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vicl.server.unpacking._MOST_BYTES", 100_000)
+    monkeypatch.setattr("vicl.server.unpacking._MOST_BYTES", 5_000_000)
     monkeypatch.setattr("vicl.server.unpacking._MOST_FILES", 10)
     good = zipped(["../../p1.png"], b"x")
     sent = {
         "bomb": (zipped(["a.png"], b"\0" * 10_000_000), 413),
+        "one": (zipped(["a.xml"], b"\0" * ((1 << 22) + 1)), 413),
         "many": (zipped([f"{n}.png" for n in range(11)], b""), 413),
         "cut": (good[:-10], 422),
         "none": (b"PK", 422),
@@ -273,6 +274,7 @@ def test_zips_of_strangers(still: Page, monkeypatch: pytest.MonkeyPatch) -> None
     for name, (data, status) in sent.items():
         reply = still.client.post("/v1/import", files=[("files", ("x.zip", data))])
         assert reply.status_code == status, name
+        assert name != "one" or "a.xml in it is over 4 MiB" in reply.text
     assert "p1.png" in reply.json()["left_out"][0]
     assert not (still.folder.parent / "p1.png").exists()
 

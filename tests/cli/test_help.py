@@ -116,4 +116,5 @@ def test_every_option_says_what_it_is_for() -> None:
 def test_a_wrong_command_is_told_those_that_there_are() -> None:
     result = CliRunner().invoke(main, ["paint", "a.jpg"])
     assert result.exit_code == 2
-    assert "no command 'paint'; expected one of predict, segment, app, serve, " in result.stderr
+    expected = "no command 'paint'; expected one of predict, segment, colorize, app, serve, "
+    assert expected in result.stderr

@@ -5,8 +5,10 @@ import base64
 import io
 import json
 import threading
+from collections.abc import Callable
 from concurrent.futures import CancelledError
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +16,10 @@ from PIL import Image
 
 pytest.importorskip("fastapi")
 
-from tests.server.pages import ANY, Page
+from tests.server.pages import ANY, Page, open_page
 
 from vicl.engine import Candidates
+from vicl.prompting.prompter import VisualPrompter
 from vicl.segmenters.encoded import EncodedImage
 from vicl.server.events import Events
 from vicl.server.worker import Urgency, Worker
@@ -109,23 +112,170 @@ def test_nothing_here_is_an_example_too(page: Page) -> None:
     assert score == page.client.get("/v1/score").json()
 
 
+def test_what_shows_nothing_is_no_example(page: Page) -> None:
+    image = page.id("p1.png")
+    refused = page.status(image, example=True)
+    assert refused.status_code == 409
+    assert "p1.png: has no marks" in refused.json()["detail"]
+    assert page.status(image, status="accepted").json()["example"] is False
+    page.change(task="edges")
+    assert "no output picture" in page.status(image, example=True).json()["detail"]
+    page.change(task="colorization")
+    assert page.status(image, example=True).json()["example"] is True
+
+
 def test_a_score_needs_two_examples(page: Page) -> None:
     assert page.client.get("/v1/score").json()["needs"] == "two examples"
     assert page.client.get("/v1/engines/try").json()["needs"] == "two examples"
     assert page.client.post("/v1/engines/try").status_code == 409
 
 
+def engines_tried(page: Page, monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    for name in names:
+        page.services.engines.let_in(name)
+    monkeypatch.setattr(page.services.engines, "tried", lambda: names)
+    page.teach(page.id("p1.png"))
+    page.teach(page.id("p2.png"))
+
+
 def test_engines_are_tried_on_the_examples(
     page: Page, news: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vicl.server.trying.TRIED", ("copy", "identity", "missing"))
-    page.teach(page.id("p1.png"))
-    page.teach(page.id("p2.png"))
-    assert page.client.post("/v1/engines/try").status_code == 202
+    # A setting of canvases is not for these, and one that all take is.
+    assert page.change(settings={"spins": 2, "min_presence": 0.5}).status_code == 200
+    engines_tried(page, monkeypatch, "copy", "identity", "missing")
+    begun = page.client.post("/v1/engines/try")
+    assert [one["name"] for one in begun.json()["engines"]] == ["copy", "identity", "missing"]
+    assert begun.json()["seconds"] == 6
     page.wait(lambda: news[-1:] == [{"kind": "trials"}])
     tried = [one for one in news if one["kind"] == "trial"]
-    assert [one["engine"] for one in tried] == ["copy", "identity"]
-    assert any("missing could not be tried" in str(one.get("detail")) for one in news)
+    assert [one["engine"] for one in tried] == ["copy", "identity", "missing"]
+    assert all("min_presence" in str(one["detail"]) for one in tried[:2])
+    assert "got 'missing'" in str(tried[2]["detail"])
+    page.change(settings={"spins": 2})
+    page.client.post("/v1/engines/try")
+    page.wait(lambda: sum(one["kind"] == "trials" for one in news) == 2)
+    assert [one["engine"] for one in news if "expected" in one] == ["copy", "identity"]
+
+
+def test_trying_ends_where_it_is_cancelled(
+    page: Page, news: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engines_tried(page, monkeypatch, "copy", "identity")
+    asked = left_out(page, monkeypatch, lambda: page.client.delete("/v1/engines/try"))
+    page.client.post("/v1/engines/try")
+    page.services.answering.run(Urgency.LATER, lambda: None)
+    assert asked == [0]
+    assert [one for one in news if one["kind"] in ("trial", "trials")] == []
+
+
+def left_out(page: Page, monkeypatch: pytest.MonkeyPatch, then: Callable[[], object]) -> list[int]:
+    """Which examples were left out; `then` is done once at the first."""
+    asked: list[int] = []
+    real = VisualPrompter._left_out
+
+    def counted(self: VisualPrompter, engine: Any, index: int, check: Callable[[], None]) -> float:
+        value = real(self, engine, index, check)
+        asked.append(index)
+        if len(asked) == 1:
+            then()
+        return value
+
+    monkeypatch.setattr(VisualPrompter, "_left_out", counted)
+    return asked
+
+
+def test_a_stroke_ends_the_score_that_is_being_worked_out(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = page.id("p1.png"), page.id("p2.png")
+    page.teach(one)
+    page.teach(other)
+    asked = left_out(page, monkeypatch, lambda: page.stroke(one, 1, [[50, 30]]))
+    reply = page.client.get("/v1/score")
+    assert reply.status_code == 409
+    assert "ask again" in reply.json()["detail"]
+    assert asked == [0]
+    assert page.client.get("/v1/score").json()["examples"] == 2
+
+
+def test_what_is_urgent_is_done_in_the_middle_of_a_score(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[int] = []
+    page.teach(page.id("p1.png"))
+    page.teach(page.id("p2.png"))
+    worker = page.services.worker
+    asked = left_out(
+        page, monkeypatch, lambda: worker.submit(Urgency.CLICK, lambda: done.append(len(asked)))
+    )
+    assert page.client.get("/v1/score").json()["expected"] is not None
+    assert done == [1]
+    assert len(asked) == 4
+
+
+def test_a_restart_shows_how_the_score_moved(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("p1.png", "p2.png", "below/p3.png"):
+        page.teach(page.id(name))
+        page.client.get("/v1/score")
+    told = page.client.get("/v1/score").json()
+    assert [one["examples"] for one in told["history"]] == [2, 3]
+    held = json.loads((page.project.place / "score.json").read_text())
+    assert held["score"]["copy"] == told["copy"]
+    page.client.__exit__()
+    again = open_page(page.folder)
+    monkeypatch.setattr(VisualPrompter, "expected_score", None)  # it is not worked out again
+    with again.client:
+        assert again.client.get("/v1/score").json() == told
+        again.change(engine="identity")
+        monkeypatch.undo()
+        other = again.client.get("/v1/score").json()
+        assert len(other["history"]) == 1
+        again.change(engine="copy")
+        assert again.client.get("/v1/score").json()["history"] == told["history"]
+
+
+def test_answers_of_a_task_that_is_no_more_are_dropped_quietly(
+    page: Page, news: list[dict[str, object]]
+) -> None:
+    page.teach(page.id("p1.png"))
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        go_on.wait(10)
+
+    page.services.worker.submit(Urgency.CLICK, hold)
+    begun.wait(10)
+    page.client.post("/v1/answers", json={"scope": "all"})
+    page.change(task="image")
+    go_on.set()
+    page.services.answering.run(Urgency.LATER, lambda: None)
+    assert [one["kind"] for one in news] == ["progress", "project"]
+    page.change(task="segmentation")
+    page.client.post("/v1/answers", json={"scope": "open", "image": page.id("p2.png")})
+    page.step(page.id("p1.png"), "clear")  # no example is left
+    page.services.answering.run(Urgency.LATER, lambda: None)
+    assert "error" not in [one["kind"] for one in news]
+
+
+def test_an_answer_that_is_ready_after_the_task_changed_is_not_kept(
+    page: Page, news: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = page.id("p2.png")
+    page.teach(page.id("p1.png"))
+    real = VisualPrompter.predict
+
+    def late(self: VisualPrompter, query: Any) -> Any:
+        answer = real(self, query)
+        page.change(task="image")
+        return answer
+
+    monkeypatch.setattr(VisualPrompter, "predict", late)
+    page.client.post("/v1/answers", json={"scope": "open", "image": other})
+    page.services.answering.run(Urgency.LATER, lambda: None)
+    assert page.project.facts(other) is None
+    assert "error" not in [one["kind"] for one in news]
 
 
 def test_a_task_from_image_to_image(page: Page) -> None:

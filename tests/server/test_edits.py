@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 pytest.importorskip("fastapi")
 
 from tests.server.pages import ANY, Page, packed
+from tests.slowly import mostly_slow
 
 from vicl.files import FileError
 from vicl.server.edits import ImageEdits
@@ -240,3 +243,173 @@ def test_a_line_holds_only_what_was_said(page: Page) -> None:
     page.stroke(image, None, [[3, 3]])
     (line,) = page.project.file_of(image, "strokes.jsonl").read_text().splitlines()
     assert json.loads(line)["class"] is None
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logs that grow long early."""
+    for name, value in {"UNDO": 6, "_MOST_LINES": 12, "_APART": 4, "_BOXES": 2}.items():
+        monkeypatch.setattr(f"vicl.server.edits.{name}", value)
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("seed", mostly_slow(range(12), 0))
+def test_a_log_that_is_written_anew_makes_the_same_marks(tmp_path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    path = tmp_path / "s.jsonl"
+    edits = ImageEdits(path, (9, 9))
+    done: list[Stroke] = []
+    undone: list[Stroke] = []
+    for number in range(45):
+        op = rng.choice(["stroke", "undo", "redo"], p=[0.6, 0.3, 0.1])
+        if op == "stroke":
+            x, y = rng.integers(0, 8, 2)
+            one = stroke("box", [[x, y], [x + 2, y + 2]], int(rng.integers(3)), key=f"k{number}")
+            done, undone = [*done, one], []
+            edits.apply(one)
+        else:
+            if op == "undo" and edits.state().undo:
+                undone.append(done.pop())
+            elif op == "redo" and undone:
+                done.append(undone.pop())
+            edits.apply(Step(op=op, key=f"k{number}"))
+        expected = blank((9, 9))
+        for one in done:
+            draw(expected, one)
+        assert (edits.marks == expected).all()
+        assert edits.state().redo == len(undone)
+        assert edits.knows(f"k{number}")
+    assert len(path.read_bytes().splitlines()) <= 25
+    edits.close()
+    again = ImageEdits(path, (9, 9))
+    assert (again.marks == expected).all()
+    assert again.revision == 45
+    assert again.knows("k44")
+    kept = again.state()  # it may have been written anew once more
+    assert edits.done[len(edits.done) - kept.undo :] == again.done
+    assert kept.undo >= min(edits.state().undo, 6)
+    assert kept.redo == edits.state().redo
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("seed", mostly_slow(range(12), 0))
+def test_hints_and_boxes_stay_where_a_log_is_written_anew(tmp_path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    path = tmp_path / "s.jsonl"
+    edits, whole = ImageEdits(path, (40, 60)), ImageEdits(tmp_path / "whole.jsonl", (40, 60))
+    whole._most = 1000, 1 << 20  # never written anew
+    for number in range(60):
+        x, y = (int(one) for one in rng.integers(0, 30, 2))
+        likely: list[tuple[float, Stroke | Step]] = [
+            (0.35, stroke("box", [[x, y], [x + 9, y + 9]], 1 + number % 3, key=f"k{number}")),
+            (0.35, stroke("hint", [[x, y]], None, size=3, colour=[number, x, y], key=f"k{number}")),
+            (0.1, stroke("box", [[x, y], [x + 15, y + 15]], None)),
+            (0.16, Step(op="undo")),
+            (0.04, Step(op="clear")),
+        ]
+        edit = likely[rng.choice(5, p=[chance for chance, _ in likely])][1]
+        if edit.op == "undo" and not edits.done:
+            continue
+        edits.apply(edit)
+        whole.apply(edit)
+        assert (edits.hints(), edits.boxes()) == (whole.hints(), whole.boxes())
+    assert json.loads(path.read_bytes().splitlines()[0])["op"] == "base"
+    assert len(whole.done) > len(edits.done)
+    edits.close()
+    again = ImageEdits(path, (40, 60))
+    assert (again.hints(), again.boxes()) == (whole.hints(), whole.boxes())
+    assert again.told() == whole.told()
+    assert (again.marks == whole.marks).all()
+    # What a page is told makes the same of it.
+    assert again.hints() == again._hints(again.state().strokes)
+    assert again.boxes() == again._boxes(again.state().strokes)
+    for edits in (again, whole):
+        edits.close()
+
+
+@pytest.mark.usefixtures("short")
+def test_a_kill_while_a_log_is_written_anew_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "s.jsonl"
+    edits = ImageEdits(path, (8, 30))
+
+    def full(*_: object) -> None:
+        raise FileError("no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("vicl.server.edits.write_atomic", full)
+        for number in range(15):
+            edits.apply(stroke("box", [[number, 0], [number + 1, 8]], 1))
+    assert len(path.read_bytes().splitlines()) == 15
+    assert (ImageEdits(path, (8, 30)).marks == edits.marks).all()  # written anew as it is opened
+    edits.close()
+    data = path.read_bytes()
+    first = data.index(b"\n") + 1
+    assert json.loads(data[:first])["revision"] == 9
+    for cut in range(first, len(data) + 1, 7):
+        path.write_bytes(data[:cut])
+        again = ImageEdits(path, (8, 30))
+        assert (again.marks != 255).sum() == 8 * again.revision == 8 * (8 + data[:cut].count(b"\n"))
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        {"revision": -1, "png": ""}, {"revision": 1, "png": "%"}, {"revision": 1},
+        {"revision": 1, "png": packed(np.zeros((3, 3), np.uint8))}, {"revision": 1e99, "png": ""},
+    ],
+)  # fmt: skip
+def test_a_base_that_is_damaged_is_refused(tmp_path: Path, base: dict[str, object]) -> None:
+    path = tmp_path / "s.jsonl"
+    path.write_text(json.dumps({"op": "base"} | base) + "\n")
+    with pytest.raises(FileError, match=r"s\.jsonl: line 1 is no edit"):
+        ImageEdits(path, (8, 8))
+    path.write_text('{"op": "undo"}\n' + json.dumps({"op": "base"} | base) + "\n")
+    with pytest.raises(FileError, match="line 2 is no edit"):
+        ImageEdits(path, (8, 8))
+
+
+@pytest.mark.usefixtures("short")
+def test_masks_that_are_large_shorten_what_can_be_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vicl.server.edits._MOST_BYTES", 1000)
+    edits = ImageEdits(tmp_path / "s.jsonl", (8, 8))
+    mask = np.random.default_rng(0).random((8, 8)) < 0.5
+    for label in range(9):
+        edits.apply(stroke("mask", [], label, png=packed(mask)))
+        assert ((edits.marks == label) == mask).all()
+    assert 1 <= edits.state().undo < 6
+    assert (tmp_path / "s.jsonl").stat().st_size < 1500
+    edits.close()
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_time_loses_no_stroke_that_was_told_as_committed(tmp_path: Path) -> None:
+    path = tmp_path / "s.jsonl"
+    paint = (
+        "import sys; from pathlib import Path; import vicl.server.edits as e\n"
+        "from vicl.server.schemas import Stroke\n"
+        "e.UNDO, e._MOST_LINES, e._APART = 5, 10, 4\n"
+        "edits = e.ImageEdits(Path(sys.argv[1]), (8, 4000))\n"
+        "while True:\n"
+        "    at = edits.revision\n"
+        "    edits.apply(Stroke(tool='box', points=((at, 0), (at + 1, 8)), class_=at % 200))\n"
+        "    print(edits.revision, flush=True)\n"
+    )
+    told = 0
+    for turn in range(12):
+        command = [sys.executable, "-c", paint, str(path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for _ in range(3 + 5 * turn):
+                told = int(process.stdout.readline())
+            process.kill()
+            told = max([told, *map(int, process.stdout.read().split("\n")[:-1])])
+        edits = ImageEdits(path, (8, 4000))
+        assert edits.revision in (told, told + 1)  # it may have been cut off before it told
+        expected = np.arange(edits.revision) % 200
+        assert (edits.marks[:, : edits.revision] == expected).all()
+        assert (edits.marks[:, edits.revision :] == 255).all()
+        edits.close()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -116,6 +117,62 @@ def test_a_damaged_project_says_which_file(tmp_path: Path) -> None:
     (tmp_path / "project.json").write_text('{"version": 99}')
     with pytest.raises(FileError, match="newer vicl"):
         Project(tmp_path)
+
+
+def test_a_damaged_log_breaks_its_image_alone(page: Page) -> None:
+    image, other = page.id("p1.png"), page.id("p2.png")
+    for one in (image, other):
+        page.teach(one)
+    log = page.project.file_of(image, "strokes.jsonl")
+    whole = log.read_bytes()
+    log.write_bytes(b"{}\n" + whole)
+    page.client.__exit__()
+    again = open_page(page.folder)
+    with again.client:
+        items = {one["id"]: one for one in again.client.get("/v1/images").json()["items"]}
+        assert "strokes.jsonl: line 1 is no edit" in items[image]["broken"]
+        assert items[other]["marked"]
+        assert again.client.get("/v1/project").json()["counts"]["examples"] == 1
+        assert again.stroke(image, 1, [[3, 3]]).status_code == 409
+    log.write_bytes(whole)
+    mended = open_page(page.folder)
+    with mended.client:
+        assert mended.client.get("/v1/project").json()["counts"]["examples"] == 2
+
+
+def test_a_photograph_that_becomes_another_keeps_its_marks_to_itself(page: Page) -> None:
+    image = page.id("p1.png")
+    page.teach(image)
+    scene(1, (20, 30)).save(page.folder / "p1.png")
+    items = page.client.get("/v1/images").json()["items"]
+    assert next(one for one in items if one["id"] == image)["height"] == 20
+    assert page.marks(image).shape == (20, 30)
+    assert page.client.post("/v1/answers", json={"scope": "all"}).status_code == 202
+
+
+def test_a_project_that_cannot_be_written_is_looked_at(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = page.id("p1.png")
+    page.teach(image)
+    before = page.marks(image)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("vicl.files.journal.os.fsync", full)
+    refused = page.stroke(image, 1, [[50, 30]], key="again")
+    assert refused.status_code in (503, 507)  # the page keeps the stroke, and tries again
+    assert "No space left" in refused.json()["detail"]
+    assert (page.marks(image) == before).all()
+    monkeypatch.undo()
+    done = page.stroke(image, 1, [[50, 30]], key="again")
+    assert done.status_code == 200
+    page.client.__exit__()
+    again = open_page(page.folder)
+    with again.client:
+        assert again.project.edit_revision(image) == done.json()["revision"] == 3
+        assert (again.marks(image) == page.marks(image)).all()
 
 
 def test_a_folder_that_disappears_is_told_of_and_comes_back(page: Page, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def open_adapter(
         ModelError: If it is of a kind that is not adapted to any of the roles, broken, or the
             library that it needs is not installed.
     """
-    kind = _kind(folder)
+    kind = stated_kind(folder)
     if kind is None:
         return None
     adapter = adapter_for(kind, *roles)
@@ -124,7 +124,7 @@ def describe(folder: Path, *, hashed: bool = True) -> dict[str, Any]:
     Raises:
         ModelError: If it says nothing of what it holds.
     """
-    kind = _kind(folder)
+    kind = stated_kind(folder)
     if kind is None:
         raise ModelError(f"{display(folder)}: is no folder of another's model; {WHOLE_COPY}")
     digest = None
@@ -140,8 +140,12 @@ def describe(folder: Path, *, hashed: bool = True) -> dict[str, Any]:
     }
 
 
-def _kind(folder: Path) -> str | None:
-    """What a folder says that it holds, in the words of the libraries; None if it says nothing."""
+def stated_kind(folder: Path) -> str | None:
+    """What a folder says that it holds, in the words of the libraries; None if it says nothing.
+
+    Raises:
+        ModelError: If its configuration cannot be read.
+    """
     if (folder / INDEX).is_file():
         pipeline = read_json(folder / INDEX).get("_class_name")
         return pipeline if isinstance(pipeline, str) else None

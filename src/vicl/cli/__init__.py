@@ -23,6 +23,7 @@ def _commands() -> tuple[click.Command, ...]:
     """All commands; imported here, where Ctrl-C is heeded already."""
     from vicl.cli.app import app
     from vicl.cli.ask import ask
+    from vicl.cli.colorize import colorize
     from vicl.cli.convert import convert
     from vicl.cli.demo import demo
     from vicl.cli.doctor import doctor
@@ -38,7 +39,7 @@ def _commands() -> tuple[click.Command, ...]:
     from vicl.cli.train import train
 
     return (
-        *(predict, segment, app, serve, ask, demo, train, evaluate, figures, generate),
+        *(predict, segment, colorize, app, serve, ask, demo, train, evaluate, figures, generate),
         *(models, download, convert, export, doctor),
     )
 

@@ -43,7 +43,9 @@ from vicl.files import display
     number("--port", 0, "0 takes any that is free.", default=8471, most=65535, metavar="N"),
     flag("--no-browser", "Open no browser."),
     text(
-        "--model", "NAME", "The engine; `vicl models` lists them.  [default: as the project says]"
+        "--model",
+        "NAME",
+        "The engine, a model folder or hub:owner/name.  [default: as the project says]",
     ),
     DEVICE,
     DEBUG,
@@ -79,11 +81,13 @@ def _serve(folder: Path | None, given: dict[str, Any]) -> None:
         raise click.UsageError(f"{display(folder)}: is no folder; give one with photographs")
     place = given["project"] or (folder or Path()) / DEFAULT_FOLDER
     project = Project(place, folder)
-    if given["model"] is not None and given["model"] != project.file.engine:
-        project.change(engine=given["model"])
     host = given["host"]
     token = None if is_loopback(host) else secrets.token_urlsafe(24)
     services = Services(project, device=given["device"])
+    if given["model"] is not None:
+        engine = services.engines.let_in(given["model"])
+        if engine != project.file.engine:
+            project.change(engine=engine)
     served = create_app(services, Guard(hosts=names_of(host), token=token))
     listener = uvicorn.Config(
         served, host=host, port=given["port"], log_level="warning", timeout_graceful_shutdown=2
@@ -109,4 +113,5 @@ def _serve(folder: Path | None, given: dict[str, Any]) -> None:
     click.echo(address)
     if not given["no_browser"]:
         webbrowser.open(address)
+    services.warm()
     server.run(sockets=[bound])

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import platform
-import re
 from typing import Any
 
 import click
 
 from vicl.cli.options import examples
 from vicl.files import display
+from vicl.files.extras import lacks, requirements, version_of
 
 
 @click.command(epilog=examples("vicl doctor", "vicl doctor --json > report.json"))
@@ -42,14 +41,9 @@ def _report() -> dict[str, dict[str, Any]]:
     from vicl.models.registry import ENGINES
     from vicl.published.download import downloaded, published
 
-    packages = {"vicl": __version__}
-    extras: dict[str, list[str]] = {}
-    for line in importlib.metadata.requires("vicl") or ():
-        name, extra = _requirement(line)
-        if extra is None:
-            packages[name] = _version(name)
-        elif extra != "dev":
-            extras.setdefault(extra, []).append(name)
+    needed = requirements()
+    packages = {"vicl": __version__} | {name: _version(name) for name in needed[None]}
+    extras = {extra: names for extra, names in needed.items() if extra not in (None, "dev")}
     mps = torch.backends.mps.is_available()
     devices: dict[str, Any] = {
         "cpu": f"{os.cpu_count()} cores; {processor(torch.device('cpu'))}",
@@ -73,7 +67,7 @@ def _report() -> dict[str, dict[str, Any]]:
         },
         "packages": packages,
         "extras": {
-            extra: ", ".join(f"{name} {_version(name)}" for name in names)
+            str(extra): ", ".join(f"{name} {_version(name)}" for name in names)
             for extra, names in extras.items()
         },
         "devices": devices,
@@ -83,7 +77,7 @@ def _report() -> dict[str, dict[str, Any]]:
         },
         "adapters": {
             adapter.name: f"ready for weights of yours; vicl models {adapter.name} says which"
-            if all("not installed" not in _version(name) for name in extras.get(adapter.extra, ()))
+            if not lacks(adapter.extra)
             else f'needs pip install "vicl[{adapter.extra},hub]"'
             for adapter in ADAPTERS
         },
@@ -111,14 +105,4 @@ def _others() -> dict[str, str]:
 
 
 def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def _requirement(line: str) -> tuple[str, str | None]:
-    """Name and extra of a line such as `pycocotools>=2.0; extra == "coco"`."""
-    found = re.match(r"\s*([\w.-]+)[^;]*(?:.*extra == ['\"]([\w.-]+))?", line)
-    assert found is not None  # the packages' own metadata
-    return found[1], found[2]
+    return version_of(package) or "not installed"

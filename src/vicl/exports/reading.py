@@ -30,7 +30,7 @@ from vicl.files.bounded import read_bounded
 ANNOTATION_SUFFIXES: Final = frozenset({".json", ".txt", ".xml"})
 """Endings of the files that are read as annotations, in lower case."""
 
-_LIMITS: Final = {".json": 1 << 25, ".txt": 1 << 24, ".xml": 1 << 22}
+FILE_LIMITS: Final = {".json": 1 << 25, ".txt": 1 << 24, ".xml": 1 << 22}
 """Bytes. A LabelMe file may hold its image as text."""
 
 
@@ -59,8 +59,10 @@ def read_shapes(path: str | os.PathLike[str], image: object = None) -> Shapes:
     if suffix == ".txt":
         # An empty file says that the image has no objects.
         empty = Path(path).is_file() and Path(path).stat().st_size == 0
-        return yolo_shapes(b"" if empty else read_bounded(path, _LIMITS[suffix], ExportError), path)
-    data = read_bounded(path, _LIMITS[suffix], ExportError)
+        return yolo_shapes(
+            b"" if empty else read_bounded(path, FILE_LIMITS[suffix], ExportError), path
+        )
+    data = read_bounded(path, FILE_LIMITS[suffix], ExportError)
     if suffix == ".xml":
         return voc_shapes(data, name, file)
     document = _parse(data, name)

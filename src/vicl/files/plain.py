@@ -151,7 +151,7 @@ def open_atomic(path: str | os.PathLike[str]) -> Iterator[io.BufferedWriter]:
             f"{display(path)}: cannot be written ({reason(error)}); "
             "free some space, check the permissions, or choose another folder"
         ) from error
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def remove_leftovers(folder: str | os.PathLike[str]) -> None:
@@ -187,7 +187,7 @@ def _target(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the new name survive a power cut, where the system lets folders be synced."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

@@ -60,12 +60,14 @@ class Engine:
         make: Makes it; None where it is a model folder of the package's.
         use: When to use it, in a line.
         weights: Size of its weights, in words.
+        floor: Whether it is there to be beaten.
     """
 
     name: str
     make: Callable[[], InContextModel] | None
     use: str
     weights: str = "none"
+    floor: bool = False
 
 
 def _untrained(name: str) -> InContextModel:
@@ -101,10 +103,12 @@ ENGINES: tuple[Engine, ...] = (
         "copy",
         functools.partial(_untrained, "copy"),
         "the answer is the example's output: the floor to beat",
+        floor=True,
     ),
     Engine(
         "identity",
         functools.partial(_untrained, "identity"),
         "the answer is the query: the floor for colorization and restoration",
+        floor=True,
     ),
 )

@@ -189,11 +189,11 @@ class VisualPrompter:
         drawn = ((prompt.query, prompt.examples) for prompt in prompts)
         return self._map(drawn, batch_size, on_error)
 
-    def expected_score(self) -> ExpectedScore | None:
+    def expected_score(self, *, check: Callable[[], None] = lambda: None) -> ExpectedScore | None:
         """Measure the prompt on its own examples, by leaving one out; None for a single example.
 
         Each example is answered as a query with the others as its examples, and compared with its
-        own annotation as drawn. Computed once, then kept.
+        own annotation as drawn. Computed once, then kept. What `check` raises before one ends it.
         """
         count = len(self.passes[0]) if self.passes else 0
         if count < 2:
@@ -201,13 +201,14 @@ class VisualPrompter:
         if self._expected is None:
             engines = (self._engine, as_engine(load_model("copy"), PromptSettings(), local=False))
             values, copied = (
-                tuple(self._left_out(engine, index) for index in range(count)) for engine in engines
+                tuple(self._left_out(engine, i, check) for i in range(count)) for engine in engines
             )
             self._expected = ExpectedScore(self.task.metric, values, copied)
         return self._expected
 
-    def _left_out(self, engine: InContextModel, index: int) -> float:
+    def _left_out(self, engine: InContextModel, index: int, check: Callable[[], None]) -> float:
         """How well an engine answers one example by the others."""
+        check()
         query = to_tensor(self.passes[0][index].input)
         size = (query.shape[1], query.shape[2])
         truths = [resize(to_tensor(drawn[index].output), size) for drawn in self.passes]

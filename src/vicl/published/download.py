@@ -155,6 +155,13 @@ def downloaded(name: str) -> Path | None:
     return folder if plain and _is_made(folder) else None
 
 
+def downloaded_models() -> dict[str, Path]:
+    """All folders that :func:`downloaded` gives, by name."""
+    place = cache_folder() / "models"
+    found = {folder.name: downloaded(folder.name) for folder in sorted(place.glob("*"))}
+    return {name: folder for name, folder in found.items() if folder is not None}
+
+
 def _is_made(folder: Path) -> bool:
     return (folder / "model.safetensors").is_file()
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import base64
+import logging
 from collections import OrderedDict
 from typing import Final
 
 from PIL import Image
 
 from vicl.engine import PromptableImage, Segmenter
-from vicl.server.answering import Answering, Device
+from vicl.models.devices import Device
+from vicl.server.answering import Answering
 from vicl.server.problems import Refusal
 from vicl.server.project import png
 from vicl.server.schemas import Candidate, Clicks, Found
 from vicl.server.worker import Urgency
 from vicl.tasks.boxes import mask_box
+
+log = logging.getLogger(__name__)
 
 _ENCODED: Final = 3
 """So many images are kept encoded."""
@@ -62,14 +66,24 @@ class Clicking:
                 shown.append(Candidate(png=packed, score=score, box=mask_box(mask)))
         return Found(candidates=tuple(shown))
 
-    def _encode(self, image: str) -> PromptableImage:
+    def warm(self) -> None:
+        """Load the segmenter; a fault is told when it is asked."""
+        try:
+            self._load()
+        except (ValueError, OSError) as error:
+            log.info("the segmenter could not be loaded beforehand", exc_info=error)
+
+    def _load(self) -> Segmenter:
         from vicl.loading import load_segmenter
 
         if self._segmenter is None:
             self._segmenter = load_segmenter(device=self.device)
+        return self._segmenter
+
+    def _encode(self, image: str) -> PromptableImage:
         encoded = self._encoded.pop(image, None)
         if encoded is None:
-            encoded = self._segmenter.encode(self.answering.project.path(image))
+            encoded = self._load().encode(self.answering.project.path(image))
         self._encoded[image] = encoded
         while len(self._encoded) > _ENCODED:
             self._encoded.popitem(last=False)

@@ -27,8 +27,16 @@ from vicl.prompting.prompter import VisualPrompter
 from vicl.server.answering import needed
 from vicl.server.packing import pack
 from vicl.server.problems import Refusal
-from vicl.server.prompts import as_numbers, labels_of, prompt_state
-from vicl.server.schemas import ExportFormat, ExportWish
+from vicl.server.prompts import (
+    MARKED,
+    answer_key,
+    as_numbers,
+    boxes_as_ids,
+    labels_of,
+    numbered,
+    prompt_state,
+)
+from vicl.server.schemas import ExportFormat, ExportWish, MarkedBox
 from vicl.server.services import Services
 from vicl.server.stepping import answer_marks
 from vicl.server.worker import Urgency
@@ -40,6 +48,7 @@ _WRITTEN: Final[dict[ExportFormat, str]] = {
     "coco": "coco",
     "coco-polygons": "coco-polygons",
     "yolo": "yolo",
+    "voc": "voc",
 }
 """Formats that :func:`vicl.exports.writers.open_writer` writes, by its names."""
 
@@ -56,10 +65,13 @@ def export(services: Services, wish: ExportWish, folder: Path) -> Path:
         Refusal: If there is nothing to export, or the task's answers do not go into a format.
     """
     project = services.project
-    masks = project.file.task == "segmentation"
-    odd = [name for name in wish.formats if name != "masks" and not masks]
+    marked = project.file.task in MARKED
+    odd = [name for name in wish.formats if name != "masks" and not marked]
     if odd:
         raise Refusal(409, f"{', '.join(odd)}: the answers of this task are pictures; say masks.")
+    odd = [name for name in wish.formats if name in ("indexed", "per-class")]
+    if odd and project.file.task == "detection":
+        raise Refusal(409, f"{', '.join(odd)}: the answers of this task are boxes, not masks.")
     prompter = _prompter(services)
     queries = _queries(services, wish.which, answered=prompter is not None)
     if not queries:
@@ -72,7 +84,15 @@ def export(services: Services, wish: ExportWish, folder: Path) -> Path:
     classes = Classes.parse([one.name for one in project.file.classes])
     with ExitStack() as opened:
         takes = [
-            _taker(opened, name, out, list(queries), classes if masks else None, prompter)
+            _taker(
+                opened,
+                name,
+                out,
+                list(queries),
+                classes if marked else None,
+                prompter,
+                masks=project.file.task != "detection",
+            )
             for name in dict.fromkeys(wish.formats)
         ]
         for query, image in queries.items():
@@ -116,9 +136,10 @@ def _queries(
         for image, entry in project.images.items():
             status = project.status(image).status
             kept = status in ("accepted", "nothing")
-            there = answered or kept or project.is_marked(image)
             wanted = kept if which == "accepted" else status not in ("skipped", "rejected")
-            if entry.broken is None and wanted and there:
+            if entry.broken is not None or not wanted:
+                continue
+            if answered or kept or project.is_marked(image) or project.is_hinted(image):
                 found[Query(project.path(image), PurePath(entry.name))] = image
     return dict(sorted(found.items(), key=lambda pair: pair[0].path))
 
@@ -130,7 +151,17 @@ def _final(services: Services, image: str, prompter: VisualPrompter | None) -> A
     masks = project.file.task == "segmentation"
     names = tuple(one.name for one in project.file.classes)
     state = prompt_state(project)
-    old = facts is not None and (state is None or facts.prompt_revision != state.key)
+    old = facts is not None and facts.prompt_revision != answer_key(project, image, state)
+    if project.is_hinted(image):
+        if facts is None or old:
+            services.answering.run(Urgency.ASKED, lambda: services.answering.answer(image))
+        return _stored(services, image, names, masks=masks)
+    if project.file.task == "detection":
+        if status == "nothing" or project.is_marked(image):
+            boxes = () if status == "nothing" else project.edits(image).boxes()
+            return _boxed(services, image, boxes)
+        if prompter is None or (status == "accepted" and old):
+            return _boxed(services, image, () if facts is None else facts.boxes)
     if prompter is None or (status == "accepted" and old):
         answer = _stored(services, image, names, masks=masks)
     else:
@@ -144,6 +175,15 @@ def _final(services: Services, image: str, prompter: VisualPrompter | None) -> A
     if np.array_equal(mask, answer.mask):
         return answer
     return Answer(Image.fromarray(mask), mask=mask, classes=names)
+
+
+def _boxed(services: Services, image: str, boxes: tuple[MarkedBox, ...]) -> Answer:
+    """Boxes as an answer of detection, drawn as the task draws them."""
+    project = services.project
+    names = tuple(one.name for one in project.file.classes)
+    drawn = np.where(boxes_as_ids(boxes, project.size(image)) > 0, 255, 0).astype(np.uint8)
+    found = numbered(project.class_ids(), boxes)
+    return Answer(Image.fromarray(drawn), classes=names, boxes=found)
 
 
 def _stored(services: Services, image: str, names: tuple[str, ...], *, masks: bool) -> Answer:
@@ -168,13 +208,22 @@ def _taker(
     queries: Sequence[Query],
     classes: Classes | None,
     prompter: VisualPrompter | None,
+    *,
+    masks: bool,
 ) -> Take:
     """What takes answers for one format."""
     place = out / name
     if name in _WRITTEN:
         more: dict[str, Any] = {"made_by": None if prompter is None else prompter.made_by()}
         writer: Writer = opened.enter_context(
-            open_writer(f"{place}/", queries, format=_WRITTEN[name], classes=classes or (), **more)
+            open_writer(
+                f"{place}/",
+                queries,
+                format=_WRITTEN[name],
+                classes=classes or (),
+                masks=masks,
+                **more,
+            )
         )
         return writer.write
     names = distinct_names(queries)
@@ -182,11 +231,12 @@ def _taker(
 
     def take(query: Query, answer: Answer) -> None:
         target = place / names[query].with_suffix(".png")
-        assert answer.mask is not None
         if name == "indexed":
+            assert answer.mask is not None
             values = range(1, len(classes) + 1)
             save_image(mask_image(answer.mask, classes=classes.names, values=values), target)
         elif name == "per-class":
+            assert answer.mask is not None
             for number, one in enumerate(classes.names, start=1):
                 below = place / _folder(number, one) / names[query].with_suffix(".png")
                 save_image(Image.fromarray((answer.mask == number).view(np.uint8) * 255), below)

@@ -6,6 +6,7 @@ import base64
 import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -17,21 +18,25 @@ from vicl.exports.shapes import paint
 from vicl.files.packaged import PHOTOS
 from vicl.images import DEFAULT_LIMIT_PIXELS, to_pil, to_tensor
 from vicl.prompting.annotated import as_named
-from vicl.prompting.prompt_file import SavedPrompt, load_prompt
+from vicl.prompting.prompt_file import PromptFileError, SavedPrompt, load_prompt
+from vicl.server.engines import OWN
 from vicl.server.marks import UNKNOWN, Marks
 from vicl.server.names import safe_name
 from vicl.server.problems import Refusal
 from vicl.server.project import Project, png
 from vicl.server.prompts import as_ids
-from vicl.server.schemas import AnswerFacts, MarkClass, SampleSet, Stroke
+from vicl.server.schemas import AnswerFacts, MarkClass, MarkedBox, SampleSet, Step, Stroke
 from vicl.server.services import Services
 from vicl.server.states import TASKS
 from vicl.server.worker import Urgency
+from vicl.tasks.boxes import Box
 from vicl.tasks.classes import Classes
+from vicl.tasks.detection import DetectionTask
 from vicl.tasks.masks import read_labels
 from vicl.tasks.palette import palette
 from vicl.tasks.segmentation import UNKNOWN as UNKNOWN_GRAY
 from vicl.tasks.segmentation import SegmentationTask
+from vicl.tasks.task import MarkedTask
 
 _SUFFIX: Final = ".vicl"
 
@@ -47,9 +52,7 @@ def open_prompt(services: Services, name: str, data: bytes) -> list[str]:
         path = Path(place) / f"{Path(safe_name(name)).stem}{_SUFFIX}"
         path.write_bytes(data)
         try:
-            saved: SavedPrompt = services.answering.run(
-                Urgency.ASKED, lambda: load_prompt(path, device=services.device)
-            )
+            saved, engine = services.answering.run(Urgency.ASKED, lambda: _loaded(services, path))
         except ValueError as error:
             raise Refusal(422, str(error).replace(str(path), path.name)) from error
     task = saved.task
@@ -59,10 +62,10 @@ def open_prompt(services: Services, name: str, data: bytes) -> list[str]:
     with project.lock:
         changes: dict[str, object] = {
             "task": task.name,
-            "engine": saved.engine.name,
+            "engine": engine,
             "settings": saved.settings.model_dump(mode="json", exclude_defaults=True),
         }
-        if isinstance(task, SegmentationTask):
+        if isinstance(task, MarkedTask):
             changes["classes"] = named_classes(project, task.classes)
         project.change(**changes)
         found = []
@@ -72,11 +75,30 @@ def open_prompt(services: Services, name: str, data: bytes) -> list[str]:
             outputs = [drawn[number - 1].output for drawn in saved.passes]
             if isinstance(task, SegmentationTask):
                 mark_whole(project, image, _ids(project, task.classes, outputs))
+            elif isinstance(task, DetectionTask):
+                drawn_boxes = replace(task, boxes="all").read([to_tensor(one) for one in outputs])
+                mark_boxes(project, image, task.classes, drawn_boxes.boxes)
             else:
                 project.keep_output(image, png(to_pil(to_tensor(outputs[0]))))
             project.set_status(image, example=True)
             found.append(image)
     return found
+
+
+def _loaded(services: Services, path: Path) -> tuple[SavedPrompt, str]:
+    """A prompt file with its engine: one of the package's, or the project's if it was made by it.
+
+    Raises:
+        ValueError: If it cannot be used.
+    """
+    chosen = services.project.file.engine
+    try:
+        saved = load_prompt(path, device=services.device)
+    except PromptFileError:
+        if chosen is None or chosen in OWN or services.engines.asks() is not None:
+            raise
+        return load_prompt(path, model=services.engines.get(chosen)), chosen
+    return saved, saved.engine.name
 
 
 def sample_sets() -> tuple[SampleSet, ...]:
@@ -174,6 +196,18 @@ def mark_whole(project: Project, image: str, marks: Marks) -> None:
         edits.apply(Stroke(tool="box", points=corners, class_=None))
     held = base64.b64encode(png(Image.fromarray(marks))).decode()
     edits.apply(Stroke(tool="answer", class_=None, png=held))
+
+
+def mark_boxes(project: Project, image: str, names: Sequence[str], boxes: Sequence[Box]) -> None:
+    """Make the boxes of an image those that are given; the same ones add no edit."""
+    ids = {one.name: one.id for one in project.file.classes}
+    found = tuple(MarkedBox(class_=ids[names[one.label - 1]], box=one.box) for one in boxes)
+    edits = project.edits(image)
+    if edits.boxes() == found:
+        return
+    if edits.boxes():
+        edits.apply(Step(op="clear"))
+    edits.apply(Stroke(tool="answer", class_=None, boxes=found))
 
 
 def named_classes(project: Project, names: Sequence[str]) -> tuple[MarkClass, ...]:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import math
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, UInt8
+from PIL import Image
 
 from vicl.exports import shapes as outline
 from vicl.images import open_bytes
@@ -47,6 +49,12 @@ def draw(marks: Marks, stroke: Stroke) -> Dirty:
     Raises:
         StrokeError: If it cannot be drawn.
     """
+    if stroke.tool == "hint":
+        if stroke.colour is None or not stroke.points:
+            raise StrokeError("A hint needs a colour, and at least one of points.")
+        return (0, 0, 0, 0)
+    if stroke.tool == "answer" and stroke.boxes is not None:
+        return (0, 0, 0, 0)
     if stroke.tool == "answer":
         return _take(marks, picture_of(stroke.png or "", (marks.shape[0], marks.shape[1])))
     place, inside = _shape(stroke, marks)
@@ -85,7 +93,7 @@ def _shape(stroke: Stroke, marks: Marks) -> tuple[_Slices, Bool[np.ndarray, "_h 
             f"points: got {len(stroke.points)}, expected at least {least} for a {stroke.tool}"
         )
     if stroke.tool == "brush":
-        return _brush(stroke.points, stroke.size / 2, size)
+        return brushed(stroke.points, stroke.size / 2, size)
     if stroke.tool == "box":
         return _box(stroke.points, size)
     if stroke.tool == "fill":
@@ -105,10 +113,14 @@ def _clip(points: Sequence[tuple[float, float]], margin: float, size: tuple[int,
     return span(ys, height), span(xs, width)
 
 
-def _brush(
+def brushed(
     points: Sequence[tuple[float, float]], radius: float, size: tuple[int, int]
 ) -> tuple[_Slices, Bool[np.ndarray, "_h _w"]]:
-    """Pixels within a radius of a line; a point marks at least the pixel that it is in."""
+    """Pixels within a radius of a line; a point marks at least the pixel that it is in.
+
+    Returns:
+        A part of an image of a size (height, width), and which pixels of it these are.
+    """
     place = _clip(points, radius, size)
     top, left = place[0].start, place[1].start
     inside = np.zeros((place[0].stop - top, place[1].stop - left), bool)
@@ -177,23 +189,23 @@ def _fill(point: tuple[float, float], marks: Marks) -> tuple[_Slices, Bool[np.nd
     return place, labels[place] == labels[y, x]
 
 
-def mask_of(png: str, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+def mask_of(data: str, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
     """A mask that is sent as the base64 of a PNG: what is not black is in it.
 
     Raises:
         StrokeError: As :func:`picture_of`.
     """
-    return picture_of(png, size) > 0
+    return picture_of(data, size) > 0
 
 
-def picture_of(png: str, size: tuple[int, int]) -> Marks:
+def picture_of(given: str, size: tuple[int, int]) -> Marks:
     """Gray levels that are sent as the base64 of a PNG.
 
     Raises:
         StrokeError: If it is none, or of another size than (height, width).
     """
     try:
-        data = base64.b64decode(png, validate=True)
+        data = base64.b64decode(given, validate=True)
         picture = open_bytes(data, "png", limit_pixels=max(1, size[0] * size[1]))
     except (binascii.Error, ValueError) as error:
         raise StrokeError(f"png: is no picture of a mask in base64 ({error})") from error
@@ -202,3 +214,10 @@ def picture_of(png: str, size: tuple[int, int]) -> Marks:
             f"png: got {picture.width}x{picture.height}, expected the image's {size[1]}x{size[0]}"
         )
     return np.array(picture.convert("L"))
+
+
+def png(image: Image.Image) -> bytes:
+    """A picture as PNG, quickly rather than small."""
+    data = io.BytesIO()
+    image.save(data, "PNG", compress_level=1)
+    return data.getvalue()

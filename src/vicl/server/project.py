@@ -4,8 +4,9 @@
 |---|---|
 | `project.json` | folder, task, engine, settings, classes, revision |
 | `images.json` | which images there are: id to name, size, fault |
+| `score.json` | the expected score and how it moved |
 | `uploads/` | images that were dropped into the page |
-| `images/ID/strokes.jsonl` | a committed edit a line (:mod:`vicl.server.edits`) |
+| `images/ID/strokes.jsonl` | an edit a line (:mod:`vicl.server.edits`), old marks as a picture |
 | `images/ID/marks.png` | the index mask of these; for readers, rebuilt from them |
 | `images/ID/output.png` | the output picture, where the task is from image to image |
 | `images/ID/answer.png`, `confidence.png`, `answer.json` | the last answer |
@@ -25,19 +26,19 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from vicl.files import FileError, display, reason, remove_leftovers, write_atomic
 from vicl.files.bounded import read_bounded
 from vicl.files.faults import said
 from vicl.images import ImageError, find_images, size_in_header
-from vicl.server.edits import ImageEdits
-from vicl.server.marks import UNKNOWN
+from vicl.server.edits import ImageEdits, Told
+from vicl.server.marks import png as png
 from vicl.server.names import image_id, is_text, plainly, safe_name
 from vicl.server.problems import Refusal
-from vicl.server.schemas import AnswerFacts, MarkClass, Status, Task
+from vicl.server.records import VERSION, ImageEntry, ImagesFile, ProjectFile, ScoreFile, StatusFile
+from vicl.server.schemas import AnswerFacts
 
-VERSION: Final = 1
 DEFAULT_FOLDER: Final = "vicl-project"
 """Where a project lies in the folder of its photographs, unless it is said."""
 _JSON_LIMIT: Final = 1 << 26
@@ -45,55 +46,6 @@ _EDITS_KEPT: Final = 8
 """So many images' marks are held in memory."""
 
 _M = TypeVar("_M", bound=BaseModel)
-
-
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ProjectFile(_File):
-    """`project.json`."""
-
-    version: int = Field(default=VERSION, ge=1)
-    folder: str | None = Field(default=None, max_length=4096)
-    task: Task = "segmentation"
-    engine: str | None = Field(default=None, max_length=200)
-    settings: dict[str, Any] = Field(default_factory=dict)
-    classes: tuple[MarkClass, ...] = (
-        MarkClass(id=1, name="object", colour=(230, 80, 60), key="1"),
-    )
-    revision: int = Field(default=0, ge=0)
-
-
-class ImageEntry(_File):
-    """An image, as `images.json` lists it.
-
-    Attributes:
-        name: Below the folder of photographs, or below the project's `uploads/`.
-        uploaded: Which of the two.
-        broken: Why it cannot be used.
-        stamp: Of the file when it was looked at.
-    """
-
-    name: str = Field(max_length=4096)
-    uploaded: bool = False
-    width: int = 0
-    height: int = 0
-    bytes: int = 0
-    broken: str | None = None
-    stamp: int = 0
-
-
-class _Images(_File):
-    images: dict[str, ImageEntry] = Field(default_factory=dict)
-
-
-class StatusFile(_File):
-    """`status.json`."""
-
-    status: Status = "open"
-    example: bool = False
-    revision: int = Field(default=0, ge=0)
 
 
 class Project:
@@ -115,13 +67,15 @@ class Project:
             raise FileError(f"{display(place)}: was made by a newer vicl; upgrade vicl")
         self.folder = self._folder(folder)
         self._lock_file = self._only_one()
-        known = self._read("images.json", _Images) or _Images()
-        self.images = known.images
+        known = self._read("images.json", ImagesFile) or ImagesFile()
+        # What was broken may be mended: it is looked at anew.
+        self.images = {i: entry for i, entry in known.images.items() if entry.broken is None}
+        self._scores: ScoreFile | None = None
         self._status: dict[str, StatusFile] = {}
         self._facts: dict[str, AnswerFacts | None] = {}
         self._edits: OrderedDict[str, ImageEdits] = OrderedDict()
         self._revisions: dict[str, int] = {}
-        self._marked: dict[str, tuple[int, bool]] = {}
+        self._kinds: dict[str, tuple[int, Told]] = {}
         self.rescan()
         if folder is not None and self.file.folder != self._relative(self.folder):
             self.file.folder = self._relative(self.folder)
@@ -161,7 +115,8 @@ class Project:
         """Hold the project; a folder that cannot be written is only looked at."""
         try:
             self.place.mkdir(parents=True, exist_ok=True)
-            remove_leftovers(self.place)
+            for folder in (self.place, self.place / "uploads", *self.place.glob("images/*")):
+                remove_leftovers(folder)
             stream = (self.place / ".lock").open("a+b")
         except OSError:
             return None
@@ -186,7 +141,9 @@ class Project:
             raise FileError(f"{display(path)}: is damaged: {said(error)}") from error
 
     def _write(self, name: str, value: BaseModel) -> None:
-        write_atomic(self.place / name, (value.model_dump_json(indent=1) + "\n").encode())
+        write_atomic(
+            self.place / name, (value.model_dump_json(indent=1, by_alias=True) + "\n").encode()
+        )
 
     # --- the project as a whole
 
@@ -198,6 +155,19 @@ class Project:
             )
             self._write("project.json", file)
             self.file = file
+
+    def scores(self) -> ScoreFile:
+        """The expected score and those before."""
+        with self.lock:
+            if self._scores is None:
+                self._scores = self._read("score.json", ScoreFile) or ScoreFile()
+            return self._scores
+
+    def keep_scores(self, scores: ScoreFile) -> None:
+        """Keep the expected score."""
+        with self.lock:
+            self._scores = scores
+            self._write("score.json", scores)
 
     def class_ids(self) -> tuple[int, ...]:
         """Ids of the classes, in the order of their numbers from 1."""
@@ -217,7 +187,7 @@ class Project:
             if found != self.images:
                 self.images = found
                 with suppress(FileError):  # a folder that is only looked at
-                    self._write("images.json", _Images(images=found))
+                    self._write("images.json", ImagesFile(images=found))
 
     def _files(self) -> Iterator[tuple[Path, str, bool]]:
         if self.folder is not None:
@@ -279,7 +249,7 @@ class Project:
                 return
             entry.broken = plainly(error, self.path(image), entry.name)
             with suppress(FileError):
-                self._write("images.json", _Images(images=self.images))
+                self._write("images.json", ImagesFile(images=self.images))
 
     def path(self, image: str) -> Path:
         """The file of an image: of those that were found, never one that a request names."""
@@ -320,12 +290,23 @@ class Project:
         return self.place / "images" / image / name
 
     def edits(self, image: str) -> ImageEdits:
-        """The edits of an image; those of the last few images are held."""
+        """The edits of an image; those of the last few images are held.
+
+        Raises:
+            Refusal: If there is no such image, or it or its log is broken.
+        """
         with self.lock:
             self.whole(image)
             held = self._edits.pop(image, None)
+            if held is not None and held.size != self.size(image):  # the file is another by now
+                held.close()
+                held = None
             if held is None:
-                held = ImageEdits(self.file_of(image, "strokes.jsonl"), self.size(image))
+                try:
+                    held = ImageEdits(self.file_of(image, "strokes.jsonl"), self.size(image))
+                except FileError as error:  # the other images go on
+                    self.break_(image, error)
+                    raise Refusal(409, str(error)) from error
             self._edits[image] = held
             while len(self._edits) > _EDITS_KEPT:
                 other, dropped = self._edits.popitem(last=False)
@@ -343,16 +324,27 @@ class Project:
                 return 0
             return self.edits(image).revision
 
-    def is_marked(self, image: str) -> bool:
-        """Whether any pixel is marked."""
+    def _told(self, image: str) -> Told:
+        """Which kinds of things the edits of an image tell; a log is not read twice for it."""
         with self.lock:
-            revision = self.edit_revision(image)
-            if revision == 0:
-                return False
-            if image not in self._marked or self._marked[image][0] != revision:
-                marked = bool((self.edits(image).marks != UNKNOWN).any())
-                self._marked[image] = revision, marked
-            return self._marked[image][1]
+            try:
+                revision = self.edit_revision(image)
+                if revision == 0:
+                    return Told(False, False, False)
+                if image not in self._kinds or self._kinds[image][0] != revision:
+                    self._kinds[image] = revision, self.edits(image).told()
+                return self._kinds[image][1]
+            except Refusal:  # by a log that is damaged, as the image's entry says now
+                return Told(False, False, False)
+
+    def is_marked(self, image: str) -> bool:
+        """Whether any pixel is marked, or for detection any box."""
+        told = self._told(image)
+        return told.boxes if self.file.task == "detection" else told.marks
+
+    def is_hinted(self, image: str) -> bool:
+        """Whether hints of colour answer the image: there are some, and that is the task."""
+        return self.file.task == "colorization" and self._told(image).hints
 
     def has_output(self, image: str) -> bool:
         """Whether there is an output picture."""
@@ -399,6 +391,13 @@ class Project:
                 self._facts[image] = self._read(f"images/{image}/answer.json", AnswerFacts)
             return self._facts[image]
 
+    def drop_answer(self, image: str) -> None:
+        """Take the last answer away."""
+        with self.lock:
+            for name in ("answer.json", "answer.png", "confidence.png"):
+                self.file_of(image, name).unlink(missing_ok=True)
+            self._facts[image] = None
+
     def keep_answer(
         self, image: str, facts: AnswerFacts, picture: bytes, confidence: bytes | None
     ) -> None:
@@ -422,10 +421,3 @@ def opened_project(place: Path, folder: Path | None) -> Iterator[Project]:
         yield project
     finally:
         project.close()
-
-
-def png(image: Image.Image) -> bytes:
-    """A picture as PNG, quickly rather than small."""
-    data = io.BytesIO()
-    image.save(data, "PNG", compress_level=1)
-    return data.getvalue()

@@ -9,10 +9,11 @@ from fastapi import APIRouter, File, Query, Request, Response
 
 from vicl.images import ImageError, open_bytes
 from vicl.server import pictures
+from vicl.server.hinting import ENGINE
 from vicl.server.names import plainly, safe_name
 from vicl.server.problems import Refusal
-from vicl.server.project import png
-from vicl.server.prompts import prompt_state
+from vicl.server.project import Project, png
+from vicl.server.prompts import MARKED, prompt_state
 from vicl.server.routes_project import IfMatch, check_match
 from vicl.server.schemas import (
     Added,
@@ -137,7 +138,7 @@ def output(services: Use, image: str, longest: Longest = None) -> Response:
 
 @picture_routes.get("/answer", response_class=Response)
 def answer(services: Use, image: str, longest: Longest = None) -> Response:
-    """The last answer: for segmentation an index mask as gray PNG, else a picture."""
+    """The last answer: an index mask as gray PNG (of detection, of filled boxes), or a picture."""
     return _stored(services, image, "answer.png", "This image has no answer yet.", longest)
 
 
@@ -203,6 +204,9 @@ def edit(services: Use, image: str, edit: Edit, if_match: IfMatch = None) -> Edi
         elif edit.op == "take-answer":
             edit = take_answer(project, image, edit.key)
         done = edits.apply(edit)
+        facts = project.facts(image)
+        if facts is not None and facts.engine == ENGINE and not edits.hints():
+            project.drop_answer(image)
     services.worker.submit(Urgency.LATER, lambda: project.save_marks(image, done.revision))
     return done
 
@@ -217,12 +221,18 @@ def candidates(services: Use, image: str, clicks: Clicks) -> Found:
 def change_status(
     services: Use, image: str, change: StatusChange, if_match: IfMatch = None
 ) -> Item:
-    """Accept, skip, reject, say that nothing is here; make it an example or not."""
+    """Accept, skip, reject, say that nothing is here; make it an example or not.
+
+    What an example with hints shows is what they make of it.
+    """
     project = services.project
+    project.whole(image)
+    if change.example and project.is_hinted(image):
+        services.answering.run(Urgency.ASKED, lambda: services.answering.show_hinted(image))
     with project.lock:
-        project.whole(image)
         _check_item(services, image, if_match)
         changes = change.model_dump(exclude_none=True)
+        _check_example(project, image, change)
         project.set_status(image, **changes)
         return item(project, image, prompt_state(project))
 
@@ -259,6 +269,25 @@ def delete_output(services: Use, image: str, if_match: IfMatch = None) -> Item:
         project.keep_output(image, None)
         project.set_status(image, example=False)
         return item(project, image, prompt_state(project))
+
+
+def _check_example(project: Project, image: str, change: StatusChange) -> None:
+    """Refuse to make an example of what shows nothing."""
+    if not change.example:
+        return
+    name = project.entry(image).name
+    if project.file.task in MARKED:
+        nothing = (change.status or project.status(image).status) == "nothing"
+        if not nothing and not project.is_marked(image):
+            boxes = project.file.task == "detection"
+            lacks, remedy = ("boxes", "draw one") if boxes else ("marks", "mark a part of it")
+            raise Refusal(
+                409,
+                f"{name}: has no {lacks}, so it shows nothing; {remedy}, or say that nothing is "
+                "here.",
+            )
+    elif project.file.task != "colorization" and not project.has_output(image):
+        raise Refusal(409, f"{name}: has no output picture; give it one.")
 
 
 def _check_item(services: Services, image: str, if_match: str | None) -> None:

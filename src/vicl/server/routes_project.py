@@ -9,10 +9,17 @@ from fastapi.responses import StreamingResponse
 
 from vicl.prompting.settings import PromptSettings
 from vicl.server.problems import Refusal
-from vicl.server.schemas import Ask, Asked, ProjectChange, ProjectState, Score, Trial
-from vicl.server.services import Use
+from vicl.server.schemas import (
+    Ask,
+    Asked,
+    EngineList,
+    ProjectChange,
+    ProjectState,
+    Score,
+    Trial,
+)
+from vicl.server.services import Services, Use
 from vicl.server.states import project_state
-from vicl.server.trying import estimate, try_engines
 
 IfMatch = Annotated[str | None, Header(max_length=40)]
 
@@ -40,28 +47,40 @@ project_routes = APIRouter(tags=["project"])
 def read_project(services: Use) -> ProjectState:
     """The project as a whole."""
     project = services.project
-    return project_state(project)
+    return project_state(project, services.engines)
 
 
 @project_routes.patch("/project")
 def change_project(services: Use, change: ProjectChange, if_match: IfMatch = None) -> ProjectState:
-    """Change task, engine, classes or settings; an engine of null is the best for the task."""
+    """Change task, engine, classes or settings; an engine of null is the best for the task.
+
+    An engine is loaded before it counts: one that cannot be is refused, and the earlier one stays.
+    """
     project = services.project
+    changes = {name: getattr(change, name) for name in change.model_fields_set}
+    for name in ("task", "classes", "settings"):
+        if name in changes and changes[name] is None:
+            del changes[name]
+    _check_change(changes)
+    _check_revision(services, if_match)
+    if changes.get("engine") is not None:
+        changes["engine"] = services.engines.choose(changes["engine"])  # may take a while
     with project.lock:
-        if not check_match(if_match, project.file.revision):
-            raise Refusal(
-                409,
-                "The project was changed elsewhere, perhaps in another tab.",
-                project_state(project).model_dump(mode="json"),
-            )
-        changes = {name: getattr(change, name) for name in change.model_fields_set}
-        for name in ("task", "classes", "settings"):
-            if name in changes and changes[name] is None:
-                del changes[name]
-        _check_change(changes)
+        _check_revision(services, if_match)
         project.change(**changes)
+        if changes.keys() & {"task", "engine"}:
+            services.answering.drop()
     services.events.tell("project", revision=project.file.revision)
-    return project_state(project)
+    return project_state(project, services.engines)
+
+
+def _check_revision(services: Services, if_match: str | None) -> None:
+    if not check_match(if_match, services.project.file.revision):
+        raise Refusal(
+            409,
+            "The project was changed elsewhere, perhaps in another tab.",
+            project_state(services.project, services.engines).model_dump(mode="json"),
+        )
 
 
 @project_routes.post("/answers", status_code=202)
@@ -75,7 +94,7 @@ def start_answers(services: Use, wish: Ask) -> Asked:
 @project_routes.delete("/answers", status_code=204)
 def cancel_answers(services: Use) -> Response:
     """Drop what waits for an answer."""
-    services.answering.cancel()
+    services.answering.drop()
     return Response(status_code=204)
 
 
@@ -92,23 +111,36 @@ async def events(services: Use) -> StreamingResponse:
 @project_routes.get("/score")
 def score(services: Use) -> Score:
     """The expected score by leaving one example out, beside the Copy floor's."""
-    return services.answering.score()
+    return services.scoring.score()
+
+
+@project_routes.get("/engines")
+def list_engines(services: Use) -> EngineList:
+    """All engines: the package's, this machine's, and what others there are and need."""
+    return EngineList(engines=services.engines.all())
 
 
 @project_routes.get("/engines/try")
 def estimate_trial(services: Use) -> Trial:
     """How long trying all engines takes, roughly."""
-    return estimate(services)
+    return services.trying.estimate()
 
 
 @project_routes.post("/engines/try", status_code=202)
 def begin_trial(services: Use) -> Trial:
     """Try all engines on the examples, by leaving one out; results come as events."""
-    return try_engines(services)
+    return services.trying.begin()
+
+
+@project_routes.delete("/engines/try", status_code=204)
+def cancel_trial(services: Use) -> Response:
+    """End trying, at the next image."""
+    services.trying.cancel()
+    return Response(status_code=204)
 
 
 def _check_change(changes: dict[str, object]) -> None:
-    """Refuse classes that stand twice, settings and engines that cannot be."""
+    """Refuse classes that stand twice, and settings that cannot be."""
     classes = changes.get("classes")
     if isinstance(classes, tuple):
         for what in ("id", "name"):
@@ -122,10 +154,3 @@ def _check_change(changes: dict[str, object]) -> None:
             PromptSettings.of(settings)
         except TypeError as error:
             raise Refusal(422, f"settings: {error}") from error
-    engine = changes.get("engine")
-    if isinstance(engine, str):
-        from vicl.models.registry import ENGINES
-
-        names = [row.name for row in ENGINES]
-        if engine not in names:
-            raise Refusal(422, f"engine: got {engine!r}, expected one of {', '.join(names)}.")

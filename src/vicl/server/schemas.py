@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, WithJsonSchema
 from starlette.datastructures import UploadFile
 
-Task = Literal["segmentation", "image", "edges", "colorization"]
+Task = Literal["segmentation", "detection", "image", "edges", "colorization"]
 Status = Literal["open", "accepted", "skipped", "rejected", "nothing"]
-Tool = Literal["brush", "box", "polygon", "lasso", "fill", "mask", "answer"]
+Tool = Literal["brush", "box", "polygon", "lasso", "fill", "mask", "answer", "hint"]
 ExportFormat = Literal[
-    "masks", "indexed", "per-class", "overlays", "coco", "coco-polygons", "yolo", "labelme"
+    "masks", "indexed", "per-class", "overlays", "coco", "coco-polygons", "yolo", "labelme", "voc"
 ]
 SentFile = Annotated[InstanceOf[UploadFile], WithJsonSchema({"type": "string", "format": "binary"})]
 """A file of a form. What comes is Starlette's own class, and not FastAPI's below it."""
@@ -36,8 +36,19 @@ class MarkClass(_Model):
     locked: bool = False
 
 
+class MarkedBox(_Model):
+    """A box of a thing, xyxy in pixels of the image."""
+
+    class_: ClassId = Field(validation_alias="class", serialization_alias="class")
+    box: tuple[Coordinate, Coordinate, Coordinate, Coordinate]
+    score: float = Field(default=1, allow_inf_nan=False)
+
+
 class Stroke(_Model):
-    """Pixels that are said to be of a class, of the ground (0), or unknown again (null)."""
+    """Pixels that are said to be of a class, of the ground (0), or unknown again (null).
+
+    A hint says what colour they have, for colorization, and marks nothing.
+    """
 
     op: Literal["stroke"] = "stroke"
     key: str = Field(default="", max_length=100)
@@ -49,6 +60,10 @@ class Stroke(_Model):
     size: float = Field(default=1, gt=0, le=10_000, allow_inf_nan=False)
     png: str | None = Field(default=None, max_length=8 << 20)
     locked: tuple[ClassId, ...] = Field(default=(), max_length=254)
+    colour: tuple[Level, Level, Level] | None = Field(default=None, description="of a hint")
+    boxes: tuple[MarkedBox, ...] | None = Field(
+        default=None, max_length=10_000, description="an answer of detection that was taken"
+    )
 
 
 class Step(_Model):
@@ -67,7 +82,14 @@ class Engine(_Model):
     name: str
     what: str
     ready: bool
-    needs: str | None = None
+    needs: str | None = Field(default=None, description="what is missing, where it is not ready")
+    licence: str | None = Field(default=None, description="of another's, as its card states it")
+
+
+class EngineList(_Model):
+    """Engines: of the package, of this machine, and what others there are."""
+
+    engines: tuple[Engine, ...]
 
 
 class Counts(_Model):
@@ -90,10 +112,12 @@ class ProjectState(_Model):
     version: int
     revision: int
     folder: str
+    place: str = Field(description="the project's own folder")
     task: Task
     tasks: tuple[str, ...]
     engine: str | None
     engines: tuple[Engine, ...]
+    asks: str | None = Field(description="a question, where its engine waits for a person's yes")
     classes: tuple[MarkClass, ...]
     settings: dict[str, Any]
     counts: Counts
@@ -104,7 +128,11 @@ class ProjectChange(_Model):
     """What is changed of the project; what is left out stays."""
 
     task: Task | None = None
-    engine: str | None = Field(default=None, max_length=200)
+    engine: str | None = Field(
+        default=None,
+        max_length=4096,
+        description="a name, a model folder, or hub:owner/name; it is loaded before it counts",
+    )
     classes: tuple[MarkClass, ...] | None = Field(default=None, min_length=1, max_length=254)
     settings: dict[str, Any] | None = None
 
@@ -123,6 +151,7 @@ class Item(_Model):
     example: bool
     marked: bool
     output: bool
+    hinted: bool = Field(default=False, description="whether hints of colour answer it")
     confidence: float | None
     presence: float | None
     answer_revision: str | None
@@ -143,7 +172,10 @@ class Added(_Model):
 
 
 class Edits(_Model):
-    """An image's strokes that count, and how many may be taken back or done again."""
+    """An image's last strokes that count, and how many may be taken back or done again.
+
+    Of more than about 500 strokes the first ones are in the marks alone, and stay.
+    """
 
     revision: int
     strokes: tuple[Stroke, ...]
@@ -199,6 +231,7 @@ class AnswerFacts(_Model):
     seconds: float
     engine: str
     canvas: bool = Field(default=False, description="whether the engine saw one canvas")
+    boxes: tuple[MarkedBox, ...] = Field(default=(), description="of detection")
 
 
 class Ask(_Model):
@@ -235,11 +268,19 @@ class Score(_Model):
     seconds: float | None = None
 
 
+class TriedEngine(_Model):
+    """An engine to try, and how many seconds that is expected to take."""
+
+    name: str
+    seconds: float
+    measured: bool = Field(description="by its own answers here; else a guess")
+
+
 class Trial(_Model):
     """How long trying engines is expected to take."""
 
     seconds: float
-    engines: tuple[str, ...]
+    engines: tuple[TriedEngine, ...]
     needs: str | None = None
 
 

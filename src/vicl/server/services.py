@@ -7,11 +7,15 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from vicl.server.answering import Answering, Device
+from vicl.models.devices import Device
+from vicl.server.answering import Answering
 from vicl.server.candidates import Clicking
+from vicl.server.engines import Engines
 from vicl.server.events import Events
 from vicl.server.project import Project
-from vicl.server.worker import Worker
+from vicl.server.scoring import Scoring
+from vicl.server.trying import Trying
+from vicl.server.worker import Urgency, Worker
 
 
 @dataclass
@@ -29,8 +33,16 @@ class Services:
     events: Events = field(default_factory=Events)
 
     def __post_init__(self) -> None:
-        self.answering = Answering(self.project, self.worker, self.events, device=self.device)
+        self.engines = Engines(self.project, device=self.device)
+        self.answering = Answering(self.project, self.worker, self.events, self.engines)
+        self.scoring = Scoring(self.answering)
+        self.trying = Trying(self.answering)
         self.clicking = Clicking(self.answering, device=self.device)
+
+    def warm(self) -> None:
+        """Load what answers and what clicks ask, before the first stroke needs them."""
+        self.worker.submit(Urgency.LATER, self.answering.warm)
+        self.worker.submit(Urgency.LATER, self.clicking.warm)
 
     def end(self) -> None:
         """End the worker and all streams, and close the project."""

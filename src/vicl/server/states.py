@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
-from vicl.server.project import VERSION, Project
-from vicl.server.prompts import PromptState, prompt_state
-from vicl.server.schemas import Counts, Engine, Item, ProjectState, Task
+from vicl.server.engines import Engines
+from vicl.server.project import Project
+from vicl.server.prompts import PromptState, answer_key, prompt_state
+from vicl.server.records import VERSION
+from vicl.server.schemas import Counts, Item, ProjectState, Task
 
 TASKS: Final[tuple[Task, ...]] = get_args(Task)
 
 
-def project_state(project: Project) -> ProjectState:
+def project_state(project: Project, engines: Engines) -> ProjectState:
     """The project as a whole."""
     with project.lock:
         file, state = project.file, prompt_state(project)
@@ -19,10 +21,12 @@ def project_state(project: Project) -> ProjectState:
             version=VERSION,
             revision=file.revision,
             folder="" if project.folder is None else str(project.folder),
+            place=str(project.place),
             task=file.task,
             tasks=TASKS,
             engine=file.engine,
-            engines=engines(file.engine),
+            engines=engines.listed(),
+            asks=engines.asks(),
             classes=file.classes,
             settings=file.settings,
             counts=_counts(project, state),
@@ -33,6 +37,7 @@ def project_state(project: Project) -> ProjectState:
 def item(project: Project, image: str, state: PromptState | None) -> Item:
     """An image; `state` is the project's prompt."""
     entry, status, facts = project.entry(image), project.status(image), project.facts(image)
+    marked = entry.broken is None and project.is_marked(image)
     return Item(
         id=image,
         name=entry.name,
@@ -43,23 +48,14 @@ def item(project: Project, image: str, state: PromptState | None) -> Item:
         revision=status.revision,
         status=status.status,
         example=status.example,
-        marked=entry.broken is None and project.is_marked(image),
+        marked=marked,
         output=project.has_output(image),
+        hinted=entry.broken is None and project.is_hinted(image),
         confidence=None if facts is None else facts.confidence,
         presence=None if facts is None else facts.presence,
         answer_revision=None if facts is None else facts.prompt_revision,
-        stale=facts is not None and (state is None or facts.prompt_revision != state.key),
+        stale=facts is not None and facts.prompt_revision != answer_key(project, image, state),
     )
-
-
-def engines(chosen: str | None) -> tuple[Engine, ...]:
-    """The engines that come with the package, and the one that was chosen, whatever it is."""
-    from vicl.models.registry import ENGINES
-
-    listed = [Engine(name=row.name, what=row.use, ready=True) for row in ENGINES]
-    if chosen is not None and chosen not in {one.name for one in listed}:
-        listed.append(Engine(name=chosen, what="a model of yours", ready=True))
-    return tuple(listed)
 
 
 def _counts(project: Project, state: PromptState | None) -> Counts:

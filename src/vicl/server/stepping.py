@@ -30,7 +30,17 @@ def answer_marks(project: Project, image: str) -> Marks:
 
 
 def take_answer(project: Project, image: str, key: str) -> Stroke:
-    """A stroke that gives what is unknown the values of the answer."""
+    """A stroke that gives what is unknown the values of the answer; of detection its boxes.
+
+    Raises:
+        Refusal: If there is none.
+    """
+    if project.file.task == "detection":
+        facts = project.facts(image)
+        if facts is None:
+            raise Refusal(409, "This image has no answer yet.")
+        known = [one for one in facts.boxes if one.class_ in project.class_ids()]
+        return Stroke(tool="answer", key=key, class_=None, boxes=tuple(known))
     values = answer_marks(project, image)
     values = np.where(np.isin(values, (0, *project.class_ids())), values, UNKNOWN)
     held = base64.b64encode(png(Image.fromarray(values.astype(np.uint8)))).decode()

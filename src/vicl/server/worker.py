@@ -34,6 +34,11 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="vicl-worker", daemon=True)
         self._thread.start()
 
+    @property
+    def ended(self) -> bool:
+        """Whether :meth:`end` was called."""
+        return self._ended
+
     def submit(self, urgency: Urgency, work: Callable[[], _T]) -> Future[_T]:
         """Have something done; what it raises, the future does."""
         future: Future[_T] = Future()
@@ -44,6 +49,18 @@ class Worker:
             heapq.heappush(self._waiting, (int(urgency), next(self._count), future, work))
             self._there.notify()
         return future
+
+    def let_through(self, urgency: Urgency) -> None:
+        """Do what waits and is more urgent, in the middle of work that takes long.
+
+        Only for such work itself, in the worker's thread.
+        """
+        while True:
+            with self._there:
+                if self._ended or not self._waiting or self._waiting[0][0] >= urgency:
+                    return
+                _, _, future, work = heapq.heappop(self._waiting)
+            _do(future, work)
 
     def end(self) -> None:
         """Finish what is being done, and do no more."""
@@ -63,9 +80,13 @@ class Worker:
                 if self._ended:
                     return
                 _, _, future, work = heapq.heappop(self._waiting)
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(work())
-            except BaseException as error:
-                future.set_exception(error)
+            _do(future, work)
+
+
+def _do(future: Future[Any], work: Callable[[], Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(work())
+    except BaseException as error:
+        future.set_exception(error)

@@ -16,7 +16,7 @@ from vicl.prompt import Example
 from vicl.tasks.pairs import check_frame, check_two
 from vicl.tasks.task import EXAMPLE_SIZE, Passes, Pictures, Reading, gray
 
-_LUMA = (0.299, 0.587, 0.114)
+LUMA = (0.299, 0.587, 0.114)
 """Rec. 601 weights of red, green and blue, by which Pillow turns colour to gray."""
 
 
@@ -114,7 +114,7 @@ def _pictures(
 
 def _gray(image: Tensor) -> Tensor:
     """Gray in three equal channels, rounded to 8 bits as Pillow's is."""
-    weights = image.new_tensor(_LUMA)[:, None, None]
+    weights = image.new_tensor(LUMA)[:, None, None]
     gray: Tensor = (image * weights).sum(dim=0).clamp(0, 1).mul(255).round().div(255)
     return gray.expand(3, -1, -1).contiguous()
 

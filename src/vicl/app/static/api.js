@@ -123,9 +123,12 @@ export const startAnswers = (scope, first) => askJson('/answers', sending('POST'
 export const cancelAnswers = () => askJson('/answers', { method: 'DELETE' });
 /** @param {AbortSignal} [signal] @returns {Promise<import('./types').Score>} */
 export const score = (signal) => askJson('/score', { signal });
+/** All engines, those that need something among them. @returns {Promise<{engines: import('./types').Engine[]}>} */
+export const engines = () => askJson('/engines');
 /** What trying all engines would take. */
 export const tryEstimate = () => askJson('/engines/try');
 export const tryEngines = () => askJson('/engines/try', sending('POST', {}));
+export const cancelTry = () => askJson('/engines/try', { method: 'DELETE' });
 
 /** @param {{formats: string[], which: string, prompt: boolean}} wish */
 export const exportZip = async (wish) => (await ask('/export', sending('POST', wish))).blob();

@@ -94,17 +94,19 @@ export class View {
    * @param {Pick<Stroke, 'tool' | 'points' | 'class' | 'size'>} stroke @param {Colour} colour
    */
   drawStroke(stroke, colour) {
-    if (stroke.tool === 'fill' || stroke.tool === 'mask') return;
+    if (stroke.tool === 'fill' || stroke.tool === 'mask' || stroke.tool === 'answer') return;
     const shrink = Math.min(1, 2048 / Math.max(this.width, this.height));
     const canvas = this.marksCanvas ?? blank(Math.round(this.width * shrink), Math.round(this.height * shrink));
     const context = pen(canvas);
     context.save();
     context.scale(canvas.width / this.width, canvas.height / this.height);
-    const paints = stroke.class === null ? ['#000'] : ['#000', stroke.class ? css(colour, 0.69) : 'rgba(40,48,58,.55)'];
+    const hint = stroke.tool === 'hint';
+    // The edge of a hint is seen on any colour.
+    const paints = hint ? ['#000', 'rgba(255,255,255,.9)', css(colour)] : stroke.class === null ? ['#000'] : ['#000', stroke.class ? css(colour, 0.69) : 'rgba(40,48,58,.55)'];
     paints.forEach((paint, pass) => {
       context.globalCompositeOperation = pass ? 'source-over' : 'destination-out';
       context.fillStyle = context.strokeStyle = paint;
-      trace(context, stroke);
+      trace(context, hint && pass < 2 ? { ...stroke, size: stroke.size + 3 / this.scale } : stroke);
     });
     context.restore();
     this.setMarks(canvas);
@@ -189,7 +191,7 @@ function trace(context, { tool, points, size }) {
     return;
   }
   for (const [x, y] of points) context.lineTo(x, y);
-  if (tool === 'brush') {
+  if (tool === 'brush' || tool === 'hint') {
     if (points.length === 1) context.lineTo(points[0][0] + 0.01, points[0][1]);
     context.lineCap = context.lineJoin = 'round';
     context.lineWidth = size;

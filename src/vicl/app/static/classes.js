@@ -3,7 +3,7 @@
 import * as api from './api.js';
 import { at, attempt, closeDialog, drawn, ends, make, showDialog } from './parts.js';
 import { css } from './canvas.js';
-import { state, update, watch } from './state.js';
+import { boxing, state, update, watch } from './state.js';
 
 /** @typedef {import('./types').Class} Class */
 
@@ -21,7 +21,7 @@ export function classPanel() {
   at('add-class').addEventListener('click', () => edit(null));
   watch(['project', 'klass'], () => {
     const classes = state.project?.classes ?? [];
-    at('class-list').replaceChildren(row(null), ...classes.map(row));
+    at('class-list').replaceChildren(...(boxing() ? [] : [row(null)]), ...classes.map(row));
   });
 }
 

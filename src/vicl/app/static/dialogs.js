@@ -3,13 +3,18 @@
 import * as api from './api.js';
 import { bindingsByGroup } from './keys.js';
 import { at, attempt, closeDialog, complain, ends, hand, make, percent, showDialog, span } from './parts.js';
-import { state, update } from './state.js';
+import { boxing, painting, state, update } from './state.js';
 
 /** @type {[string, string][]} */
 const FORMATS = [
   ['masks', 'Masks: black and white'], ['indexed', 'Indexed masks'], ['per-class', 'One mask per class'], ['overlays', 'Overlays to look at'],
-  ['coco', 'COCO (JSON)'], ['yolo', 'YOLO (text)'], ['labelme', 'LabelMe (JSON)'],
+  ['coco', 'COCO (JSON)'], ['yolo', 'YOLO (text)'], ['labelme', 'LabelMe (JSON)'], ['voc', 'Pascal VOC (XML)'],
 ];
+
+/** Of tasks whose answers are pictures. @type {[string, string][]} */
+const PICTURES = [['masks', 'Pictures (PNG)']];
+
+const formats = () => (boxing() ? FORMATS.filter(([name]) => !['indexed', 'per-class'].includes(name)) : painting() ? FORMATS : PICTURES);
 
 const cancelButton = () => make('button', { type: 'button', onclick: closeDialog }, 'Close');
 
@@ -21,7 +26,7 @@ export function exportDialog() {
   const says = make('p', { role: 'status', class: 'quiet' });
   const go = make('button', { type: 'submit', class: 'main' }, 'Export');
   const form = make('form', { onsubmit: send },
-    make('fieldset', {}, make('legend', {}, 'Files'), ...FORMATS.map(([value, label], place) => choice('format', value, label, place === 0 || value === 'coco', 'checkbox'))),
+    make('fieldset', {}, make('legend', {}, 'Files'), ...formats().map(([value, label], place) => choice('format', value, label, place === 0 || value === 'coco', 'checkbox'))),
     make('fieldset', {}, make('legend', {}, 'Of which images'),
       choice('which', 'accepted', `accepted ones (${accepted})`, accepted > 0), choice('which', 'all', 'all that are answered', accepted === 0)),
     make('label', {}, make('input', { type: 'checkbox', name: 'prompt', checked: true }), 'with the prompt file in the archive'),
@@ -99,17 +104,77 @@ export async function engineDialog() {
   const estimate = await attempt(() => api.tryEstimate());
   if (!estimate) return;
   const body = make('tbody', { id: 'tried' });
-  const says = make('p', { role: 'status', class: 'quiet' });
-  const go = make('button', { type: 'button', class: 'main', onclick: () => {
+  const says = make('p', { role: 'status', class: 'quiet', id: 'trying' }, estimate.needs ? `It needs ${estimate.needs}.` : '');
+  const stop = make('button', { type: 'button', id: 'stop-trying', hidden: true, onclick: () => attempt(() => api.cancelTry().then(() => triedAll('Stopped.'))) }, 'Stop');
+  const go = make('button', { type: 'button', class: 'main', id: 'try-all', disabled: !!estimate.needs, onclick: () => {
     go.disabled = true;
+    stop.hidden = false;
+    body.replaceChildren();
     says.textContent = 'Trying …';
-    api.tryEngines().catch((problem) => {
-      says.textContent = problem.message;
-    });
+    api.tryEngines().catch((problem) => triedAll(problem.message));
   } }, 'Try all');
+  const parts = estimate.engines.map((/** @type {{name: string, seconds: number, measured: boolean}} */ one) => `${one.name} ${one.measured ? '' : 'perhaps '}${span(one.seconds)}`);
   showDialog('Which engine?',
-    make('p', {}, `Each ready engine answers every example by the other ones.${estimate.seconds ? ` This takes about ${span(estimate.seconds)}.` : ''}`),
-    make('table', {}, make('thead', {}, make('tr', {}, make('th', {}, 'Engine'), make('th', {}, 'Overlap'), make('th', {}, ''))), body), says, ends(cancelButton(), go));
+    make('p', {}, `Each ready engine answers every example by the other ones.${estimate.seconds ? ` This takes about ${span(estimate.seconds)}: ${parts.join(', ')}.` : ''}`),
+    make('table', {}, make('thead', {}, make('tr', {}, make('th', {}, 'Engine'), make('th', {}, 'Overlap'), make('th', {}, ''))), body), says, ends(cancelButton(), stop, go));
+}
+
+/** Trying is over. @param {string} sentence */
+export function triedAll(sentence) {
+  if (!at('trying')) return;
+  at('trying').textContent = sentence;
+  at('stop-trying').hidden = true;
+  at('try-all').disabled = false;
+}
+
+/** Every engine there is with what it needs, and a place for a folder's or the hub's. @param {() => void} changed */
+export async function moreEngines(changed) {
+  const found = await attempt(() => api.engines());
+  if (!found) return;
+  const says = make('p', { role: 'status', class: 'quiet' });
+  const field = make('input', { type: 'text', id: 'engine-source', 'aria-label': 'Model folder or hub:owner/name', placeholder: '/folder of a model, or hub:owner/name', maxlength: 4096 });
+
+  /** @param {string} source */
+  async function use(source) {
+    says.className = 'quiet';
+    says.textContent = `Loading ${source} …`;
+    try {
+      update({ project: await api.patchProject({ engine: source }, state.project?.revision ?? 0) });
+      says.textContent = `${source} answers from now on.`;
+      changed();
+    } catch (problem) {
+      says.textContent = /** @type {Error} */ (problem).message;
+      says.className = 'problem';
+    }
+  }
+
+  const row = (/** @type {import('./types').Engine} */ one) => make('tr', {},
+    make('td', {}, make('strong', {}, one.name), make('br'), one.what, ...(one.licence ? [make('br'), make('span', { class: 'quiet' }, `Licence: ${one.licence}`)] : [])),
+    make('td', { class: 'quiet' }, one.ready ? 'ready' : `needs ${one.needs}`),
+    make('td', {}, make('button', { type: 'button', 'aria-label': `Use ${one.name}`, onclick: () => use(one.name) }, 'Use')));
+  showDialog('More engines',
+    make('p', { class: 'quiet' }, 'Of another\'s model this machine reads the files, or fetches them from the Hugging Face hub, when you choose it; your pictures stay here.'),
+    make('form', { onsubmit: (/** @type {Event} */ event) => {
+      event.preventDefault();
+      if (field.value.trim()) void use(field.value.trim());
+    } }, field, ' ', make('button', { type: 'submit', class: 'main' }, 'Load')),
+    says, make('table', { id: 'engines' }, make('tbody', {}, ...found.engines.map(row))), ends(cancelButton()));
+}
+
+let asked = '';
+/** Ask once whether the engine that a project names may be loaded. @param {() => void} changed */
+export function askEngine(changed) {
+  const { project } = state;
+  if (!project?.asks || asked === project.engine) return;
+  asked = project.engine ?? '';
+  const choose = (/** @type {string | null} */ engine) => async () => {
+    closeDialog();
+    await chooseEngine(engine);
+    changed();
+  };
+  showDialog('Load this engine?', make('p', {}, project.asks), ends(
+    make('button', { type: 'button', onclick: choose(null) }, 'Use the best for the task'),
+    make('button', { type: 'button', class: 'main', onclick: choose(asked) }, 'Load it')));
 }
 
 /** One engine's result came. @param {{engine: string, expected?: number, low?: number, high?: number, detail?: string}} result */

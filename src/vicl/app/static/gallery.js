@@ -3,7 +3,7 @@
 import * as api from './api.js';
 import { at, make, percent } from './parts.js';
 import { answerPicture, pen, values } from './pixels.js';
-import { colourOf, painting, state, watch } from './state.js';
+import { boxing, colourOf, painting, state, watch } from './state.js';
 
 /** @typedef {import('./types').Item} Item */
 /** @typedef {{item: Item, button: HTMLButtonElement, image: HTMLImageElement | null, overlay: HTMLCanvasElement, drawn: string | null, near: boolean}} Tile */
@@ -78,6 +78,10 @@ function dress(tile, item) {
       badge ? make('span', { class: `badge ${badge[0]}` }, badge[1]) : make('span', { class: 'quiet' }, sure)),
   );
   tile.button.title = item.broken ? item.broken : `${item.name}, ${item.width} × ${item.height}, ${megabytes(item.bytes)}`;
+  if (item.answer_revision === null && tile.drawn) {
+    tile.drawn = null;
+    tile.overlay.width = 0;
+  }
   if (tile.near) load(tile);
 }
 
@@ -115,5 +119,5 @@ function draw(tile, bitmap) {
   tile.overlay.width = bitmap.width;
   tile.overlay.height = bitmap.height;
   tile.overlay.style.opacity = painting() ? '0.6' : '1';
-  pen(tile.overlay).drawImage(painting() ? answerPicture(values(bitmap), bitmap.width, colourOf, 'plain') : bitmap, 0, 0);
+  pen(tile.overlay).drawImage(painting() ? answerPicture(values(bitmap), bitmap.width, colourOf, boxing() ? 'outline' : 'plain') : bitmap, 0, 0);
 }

@@ -2,6 +2,7 @@
 /**
  * Pointer, wheel, touch, pen and arrow keys over the view, told to the tool in the image's pixels.
  * Two fingers zoom and pan; once a pen was seen, one finger pans, so that a resting hand paints nothing.
+ * While a pen is down, fingers do nothing at all.
  */
 
 /** @typedef {import('./types').Point} Point */
@@ -20,7 +21,11 @@ export function listen(view, on) {
   const fingers = new Map();
   /** @type {'draw' | 'pan' | null} */
   let doing = null;
+  /** Who draws. @type {number | null} */
+  let drawer = null;
   let penSeen = false;
+  /** The pen that is down. @type {number | null} */
+  let pen = null;
   let space = false;
   /** Where the arrow keys have brought the pointer. @type {Point | null} */
   let keyed = null;
@@ -31,7 +36,8 @@ export function listen(view, on) {
     event.button === 1 || space || (event.pointerType === 'touch' && penSeen) || (event.button === 2 && !event.shiftKey && on.ring() > 0);
 
   area.addEventListener('pointerdown', (event) => {
-    if (event.pointerType === 'pen') penSeen = true;
+    if (event.pointerType === 'touch' && pen !== null) return; // a palm
+    if (event.pointerType === 'pen') takePen(event.pointerId);
     area.setPointerCapture(event.pointerId);
     area.focus({ preventScroll: true });
     if (event.pointerType === 'touch') fingers.set(event.pointerId, event);
@@ -45,10 +51,22 @@ export function listen(view, on) {
     const tool = on.tool();
     if (!tool) return;
     doing = 'draw';
+    drawer = event.pointerId;
     tool.down(point, view.inside(point));
   });
 
+  /** What a hand began before the pen came is not meant. */
+  function takePen(/** @type {number} */ id) {
+    penSeen = true;
+    pen = id;
+    if (doing === 'draw') on.tool()?.cancel();
+    doing = null;
+    fingers.clear();
+  }
+
   area.addEventListener('pointermove', (event) => {
+    if (event.pointerType === 'touch' && !fingers.has(event.pointerId)) return;
+    if (doing === 'draw' && event.pointerId !== drawer) return;
     keyed = null;
     if (doing === 'pan') return pan(event);
     const tool = on.tool();
@@ -61,7 +79,11 @@ export function listen(view, on) {
 
   function pan(/** @type {PointerEvent} */ event) {
     const before = fingers.get(event.pointerId);
-    if (fingers.size < 2 || !before) return view.pan(event.movementX, event.movementY);
+    if (!before) return view.pan(event.movementX, event.movementY);
+    if (fingers.size < 2) {
+      fingers.set(event.pointerId, event);
+      return view.pan(event.clientX - before.clientX, event.clientY - before.clientY);
+    }
     const other = [...fingers.values()].find((finger) => finger.pointerId !== event.pointerId);
     if (!other) return;
     const apart = (/** @type {PointerEvent} */ one) => Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY);
@@ -76,6 +98,8 @@ export function listen(view, on) {
   for (const end of /** @type {const} */ (['pointerup', 'pointercancel'])) {
     area.addEventListener(end, (event) => {
       fingers.delete(event.pointerId);
+      if (pen === event.pointerId) pen = null;
+      if (doing === 'draw' && event.pointerId !== drawer) return;
       if (doing === 'draw') {
         const tool = on.tool();
         if (end === 'pointerup') tool?.up(view.toImage(event));

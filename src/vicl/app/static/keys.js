@@ -12,6 +12,7 @@ export const BINDINGS = [
   ...grouped('Tools', TOOLS.map(({ name, key, title, what }) => [key, key.toUpperCase(), `${title}: ${what}`, `tool:${name}`])),
   ...grouped('Marking', [
     ['', '1 – 9', 'the class with this key', ''], ['0', '0', 'the ground: none of the classes', 'class:0'],
+    ['g', 'G', 'colorization: choose the colour of hints (1 – 9: one of the last, 0: gray)', 'hue'],
     ['[', '[ and ]', 'smaller and larger brush (also Shift and wheel)', 'smaller'], [']', '', '', 'larger'],
     ['ctrl+z', 'Ctrl Z', 'undo', 'undo'], ['ctrl+shift+z', 'Ctrl Shift Z', 'redo', 'redo'], ['ctrl+y', '', '', 'redo'],
     ['delete', 'Del', 'take all marks of the image away (undo brings them back)', 'clear'],

@@ -2,7 +2,7 @@
 /** The loop: verdicts on the open image, answering live or once, progress, and the score that says when to stop. */
 import * as api from './api.js';
 import { at, attempt, drawn, make, percent, span } from './parts.js';
-import { openItem, painting, state, update, watch } from './state.js';
+import { hinting, openItem, painting, state, update, watch } from './state.js';
 
 /** A pause after the last edit before answering again, in ms: quick strokes are one question. */
 const PAUSE = 120;
@@ -17,7 +17,7 @@ export function loop(judge) {
   at('verdicts').replaceChildren(...VERDICTS.map(([status, title, key]) =>
     make('button', { type: 'button', 'data-status': status, onclick: () => judge(status) }, title, make('kbd', {}, key.toUpperCase()))));
   watch(['items', 'open', 'facts', 'project'], showImage);
-  watch(['progress'], showProgress);
+  watch(['progress', 'project'], showProgress);
   watch(['score'], showScore);
   watch(['items'], () => {
     const accepted = state.items.filter((item) => item.status === 'accepted').length;
@@ -38,7 +38,7 @@ function showImage() {
   if (!item) return;
   for (const button of at('verdicts').children) button.setAttribute('aria-pressed', String(button.dataset.status === item.status));
   at('this-facts').replaceChildren(...facts(item));
-  at('example').hidden = !painting() && !item.output;
+  at('example').hidden = !painting() && !hinting() && !item.output;
   at('example').setAttribute('aria-pressed', String(item.example));
   at('example').replaceChildren(item.example ? 'Is an example: leave it out' : item.answer_revision !== null && painting() ? 'Make it an example, with the answer' : 'Make it an example', ' ', make('kbd', {}, 'M'));
 }
@@ -46,8 +46,9 @@ function showImage() {
 /** @param {import('./types').Item} item */
 function facts(item) {
   const found = state.facts;
-  if (item.example) return ['An example: what is marked here is what the other images are answered by.'];
+  if (item.example) return [hinting() ? 'An example: the other images are coloured as this one is.' : 'An example: what is marked here is what the other images are answered by.'];
   if (!found) return ['No answer yet.'];
+  if (item.hinted) return [`By your hints${found.seconds === null ? '' : `, in ${found.seconds.toFixed(2)} s`}.`];
   const parts = [];
   if (found.confidence !== null) parts.push(make('strong', { class: found.confidence < 0.5 ? 'unsure' : '' }, `${percent(found.confidence)} sure`));
   if (painting() && found.presence !== null && found.presence < 0.5) parts.push(', probably nothing here');
@@ -62,7 +63,7 @@ function showProgress() {
   const busy = !!progress && progress.done < progress.total;
   at('cancel').hidden = at('progress').hidden = !busy;
   if (progress) at('progress').value = progress.total ? progress.done / progress.total : 1;
-  at('progress-text').textContent = !progress ? 'Mark one image; the others are answered.' : !busy ? `${progress.total} answered` :
+  at('progress-text').textContent = !progress ? (hinting() ? 'Dab a colour where you know it; it spreads. M makes the result an example for the other images.' : 'Mark one image; the others are answered.') : !busy ? `${progress.total} answered` :
     `${progress.done} of ${progress.total}${progress.seconds ? `, ${span(progress.seconds)} left` : ''}`;
 }
 
@@ -73,21 +74,21 @@ let scoreTimer;
 /** @type {AbortController | undefined} */
 let scoring;
 
-/** Answer again after an edit: the open image first, then all others that wait for a verdict. */
-export function again() {
+/** Answer again after an edit: the open image first, then all others that wait for a verdict. @param {number} [pause] in ms */
+export function again(pause = PAUSE) {
   clearTimeout(scoreTimer);
   scoring?.abort();
   scoreTimer = setTimeout(() => void measure(), CALM);
   if (!state.live) return;
   clearTimeout(timer);
-  timer = setTimeout(() => void attempt(answerNow), PAUSE);
+  timer = setTimeout(() => void attempt(answerNow), pause);
 }
 
 /** Is an image an example of the task as it is now? @param {import('./types').Item} item */
 const teaches = (item) => item.example && (painting() || item.output || state.project?.task === 'colorization');
 
 export async function answerNow() {
-  if (!state.items.some(teaches)) return;
+  if (!state.items.some((item) => teaches(item) || (hinting() && item.hinted))) return;
   await api.startAnswers('all', state.open);
 }
 

@@ -3,16 +3,17 @@
 import * as api from './api.js';
 import { View } from './canvas.js';
 import { classPanel } from './classes.js';
-import { chooseEngine, changeProject, engineDialog, engineTried, exportDialog, helpDialog, importDialog, sampleButtons, seenDialog } from './dialogs.js';
+import { askEngine, chooseEngine, changeProject, engineDialog, engineTried, exportDialog, helpDialog, importDialog, moreEngines, sampleButtons, seenDialog, triedAll } from './dialogs.js';
 import { gallery } from './gallery.js';
 import { listen } from './input.js';
+import { huePanel, pickHue } from './hues.js';
 import { actOf } from './keys.js';
 import { again, answerNow, loop } from './loop.js';
 import { marking } from './marking.js';
 import { at, attempt, complain, drawn, make, note } from './parts.js';
 import { sidePane } from './side.js';
-import { colourOf, openItem, painting, state, takeItems, update, updateItem, watch } from './state.js';
-import { makeTools, TOOLS } from './tools/index.js';
+import { boxing, colourOf, hinting, openItem, painting, state, takeItems, update, updateItem, watch } from './state.js';
+import { makeTools, TOOLS, toolsOf } from './tools/index.js';
 
 /** @typedef {import('./types').Item} Item */
 
@@ -22,11 +23,12 @@ view.changed = side.later;
 const marks = marking(view, side, again);
 const say = (/** @type {string} */ sentence) => (at('hint').textContent = sentence);
 const tools = makeTools({
-  view, say, klass: () => state.klass, colour: () => colourOf(state.klass), size: () => state.size,
+  view, say, klass: () => state.klass, colour: () => colourOf(state.klass), hue: () => state.hue, boxes: () => marks.boxes(), size: () => state.size,
   image: () => state.open, commit: marks.commit,
 }, () => input.outside());
-const toolOf = () => (painting() && openItem() && !openItem()?.broken ? tools[state.tool] : null);
-const ring = () => (TOOLS.find((tool) => tool.name === state.tool)?.ring ? state.size : 0);
+const suits = () => toolsOf(state.project?.task).some((tool) => tool.name === state.tool);
+const toolOf = () => (suits() && openItem() && !openItem()?.broken ? tools[state.tool] : null);
+const ring = () => (suits() && TOOLS.find((tool) => tool.name === state.tool)?.ring ? state.size : 0);
 const input = listen(view, { tool: toolOf, ring, size: grow });
 
 function grow(/** @type {number} */ steps) {
@@ -59,16 +61,16 @@ async function judge(status) {
 async function promote() {
   const item = openItem();
   if (!item || item.broken) return;
-  if (!item.example && painting() && item.answer_revision !== null) marks.act('take-answer');
+  if (!item.example && painting() && item.answer_revision !== null && !(boxing() && item.marked)) marks.act('take-answer');
   else if (!item.example && painting() && !item.marked) note('Mark a part of it first, or wait for its answer.');
-  else await attempt(() => marks.setStatus(item.id, { example: !item.example }).then(again));
+  else await attempt(() => marks.setStatus(item.id, { example: !item.example }).then(() => again()));
 }
 
 const LOOKS = /** @type {const} */ (['overlay', 'contours', 'confidence', 'side', 'none']);
 
 /** @type {Record<string, () => unknown>} */
 const ACTS = {
-  undo: () => marks.act('undo'),
+  undo: () => (state.edits?.undo === 0 && !state.unsent && openItem()?.marked ? note('No stroke is left to take back: the last 500 of an image can be, what is before them stays.') : marks.act('undo')),
   redo: () => marks.act('redo'),
   smaller: () => grow(-1),
   larger: () => grow(1),
@@ -86,6 +88,7 @@ const ACTS = {
   next: () => step(1),
   previous: () => step(-1),
   promote,
+  hue: () => hinting() && at('hue').showPicker(),
   once: () => attempt(answerNow),
   cancel: () => attempt(() => api.cancelAnswers().then(() => update({ progress: null }))),
   help: helpDialog,
@@ -95,16 +98,19 @@ const ACTS = {
 function perform(act) {
   const [kind, value] = act.split(':');
   if (kind === 'tool') choose(/** @type {import('./types').ToolName} */ (value));
-  else if (kind === 'class') update({ klass: Number(value) });
+  else if (kind === 'class') (boxing() && value === '0') || update({ klass: Number(value) });
   else if (kind === 'verdict') void judge(/** @type {import('./types').Status} */ (value));
   else ACTS[act]();
 }
 
 /** @param {import('./types').ToolName} tool */
 function choose(tool) {
+  const key = TOOLS.find((one) => one.name === tool)?.key;
+  const meant = toolsOf(state.project?.task).find((one) => one.key === key);
+  if (!meant) return;
   tools[state.tool].cancel();
   input.lift();
-  update({ tool });
+  update({ tool: meant.name });
 }
 
 addEventListener('keydown', (event) => {
@@ -112,6 +118,7 @@ addEventListener('keydown', (event) => {
   if (at('dialog').open || target.matches('input[type="text"], select, textarea')) return;
   const onStage = target === view.container || target === document.body;
   if (onStage && (toolOf()?.key(event.key) || (!event.ctrlKey && !event.metaKey && input.key(event)))) return event.preventDefault();
+  if (hinting() && !event.ctrlKey && !event.metaKey && pickHue(event.key)) return event.preventDefault();
   const klass = !event.ctrlKey && !event.metaKey && state.project?.classes.find((one) => one.key && one.key === event.key);
   const act = klass ? `class:${klass.id}` : actOf(event);
   if (!act) return;
@@ -166,10 +173,11 @@ function hear(event) {
     }
     refresh();
   } else if (event.kind === 'progress') {
-    update({ progress: { done: event.done, total: event.total, seconds: event.seconds_left ?? null } });
+    update({ progress: event.total ? { done: event.done, total: event.total, seconds: event.seconds_left ?? null } : null });
   } else if (event.kind === 'project') {
     if (event.revision !== state.project?.revision) void attempt(async () => update({ project: await api.project() }));
   } else if (event.kind === 'trial') engineTried(event);
+  else if (event.kind === 'trials') triedAll('Done.');
   else if (event.kind === 'error') note(event.detail, 12);
 }
 
@@ -192,9 +200,9 @@ function wire() {
   at('task').addEventListener('change', () => changeProject({ task: at('task').value }).then(reload));
   at('engine').addEventListener('change', async () => {
     const { value } = at('engine');
-    if (value === '?') {
+    if (value === '?' || value === '+') {
       at('engine').value = state.project?.engine ?? '';
-      return engineDialog();
+      return value === '?' ? engineDialog() : moreEngines(again);
     }
     await chooseEngine(value || null);
     again();
@@ -251,12 +259,15 @@ function showing() {
   watch(['tool', 'project', 'open'], () => {
     for (const button of at('strip').children) {
       button.setAttribute('aria-pressed', String(button.dataset.tool === state.tool));
-      button.disabled = !painting();
+      const of = toolsOf(state.project?.task);
+      button.hidden = of.length > 0 && !of.some((tool) => tool.name === button.dataset.tool);
+      button.disabled = !of.length;
     }
-    view.container.className = !painting() ? '' : ring() ? 'ring' : 'cross';
+    view.container.className = !suits() ? '' : ring() ? 'ring' : 'cross';
     const tool = TOOLS.find((one) => one.name === state.tool);
-    say(openItem()?.broken ?? (painting() && tool ? `${tool.title}: ${tool.what}` : ''));
+    say(openItem()?.broken ?? (suits() && tool ? `${tool.title}: ${tool.what}` : ''));
     at('classes').hidden = !painting();
+    at('hint-part').hidden = !hinting();
     at('output-part').hidden = painting() || !state.open;
     at('output-what').textContent = `For ${state.project?.task}, an example is this image and the picture that should come out. Choose that picture.`;
   });
@@ -276,6 +287,17 @@ function showing() {
     at('saved').textContent = state.unsent ? `${state.unsent} to save …` : state.connected ? 'Saved' : 'No connection';
   });
   watch(['project'], showProject);
+  let task = '';
+  watch(['project'], () => {
+    if (!state.project || state.project.task === task) return;
+    // A coloured photograph is looked at as it is, and dabs are small.
+    const [first] = toolsOf(state.project.task);
+    if (hinting()) update({ opacity: 1, size: 12 });
+    else if (task === 'colorization') update({ opacity: 0.55, size: 40 });
+    task = state.project.task;
+    if (boxing() && !state.klass) update({ klass: state.project.classes[0]?.id ?? 1 });
+    if (first && !suits()) update({ tool: first.name });
+  });
 }
 
 function showProject() {
@@ -286,8 +308,9 @@ function showProject() {
   document.title = `${project.folder.split(/[\\/]/).pop()} – vicl`;
   at('task').replaceChildren(...project.tasks.map((task) => make('option', { value: task, selected: task === project.task }, task)));
   at('engine').replaceChildren(make('option', { value: '' }, 'best for the task'),
-    ...project.engines.map(({ name, what, ready, needs }) => make('option', { value: name, disabled: !ready, selected: name === project.engine, title: what }, ready ? name : `${name} (${needs})`)),
-    make('option', { value: '?' }, 'Compare them…'));
+    ...project.engines.map(({ name, what, ready, needs }) => make('option', { value: name, disabled: !ready, selected: name === project.engine, title: what }, ready ? name.replace(/^\/.*(?=\/)/, '…') : `${name} (${needs})`)),
+    make('option', { value: '+' }, 'More engines…'), make('option', { value: '?' }, 'Compare them…'));
+  askEngine(again);
   if (state.klass && !project.classes.some((one) => one.id === state.klass)) update({ klass: project.classes[0]?.id ?? 0 });
 }
 
@@ -299,9 +322,10 @@ async function start() {
   dropping();
   gallery((id) => void marks.open(id), refresh);
   classPanel();
+  huePanel();
   loop((status) => void judge(status));
   await reload();
-  marks.outbox.resume(state.project?.folder ?? '');
+  marks.outbox.resume(state.project?.place ?? '');
   let was = true;
   api.events(hear, (connected) => {
     if (connected && !was) void attempt(() => reload().then(marks.loadEdits));

@@ -12,6 +12,8 @@ export const state = {
   /** @type {import('./types').AnswerFacts | null} Of the open image. */ facts: null,
   /** @type {import('./types').ToolName} */ tool: 'brush',
   /** Class that is painted; 0 is the ground. */ klass: 1,
+  /** The colour of hints. @type {import('./types').Colour} */ hue: [200, 70, 50],
+  /** Colours of the last hints, the newest first. @type {import('./types').Colour[]} */ hues: [],
   /** Brush diameter, in pixels of the image. */ size: 40,
   live: true,
   /** @type {'overlay' | 'contours' | 'confidence' | 'side' | 'none'} */
@@ -66,7 +68,13 @@ export function updateItem(change) {
 }
 
 /** Is the task about areas (painted), not about output pictures (uploaded)? */
-export const painting = () => state.project?.task === 'segmentation';
+export const painting = () => state.project?.task === 'segmentation' || boxing();
+
+/** Is it about boxes? */
+export const boxing = () => state.project?.task === 'detection';
+
+/** Does the task take dabs of colour? */
+export const hinting = () => state.project?.task === 'colorization';
 
 /** @returns {import('./types').Colour} */
 export function colourOf(/** @type {number} */ id) {

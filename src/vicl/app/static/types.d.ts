@@ -6,11 +6,13 @@ export type Point = [number, number];
 /** A kind of thing that is marked. `id` is its value in index masks; 0 is the ground. */
 export interface Class { id: number; name: string; colour: Colour; key: string; locked: boolean }
 
-export interface Engine { name: string; what: string; ready: boolean; needs: string | null }
+export interface Engine { name: string; what: string; ready: boolean; needs: string | null; licence: string | null }
 
 export interface Project {
-  revision: number; folder: string; task: string; tasks: string[];
+  revision: number; folder: string; place: string; task: string; tasks: string[];
   engine: string | null; engines: Engine[]; classes: Class[];
+  /** A question, where its engine waits for the person's yes. */
+  asks: string | null;
   settings: Record<string, unknown>;
   counts: Record<string, number>;
 }
@@ -24,17 +26,23 @@ export interface Item {
   confidence: number | null; presence: number | null;
   /** A hash of the prompt that answered: only ever compared. */
   answer_revision: string | null; stale: boolean; revision: number; output: boolean;
+  /** Do hints of colour answer it? */ hinted: boolean;
 }
+
+/** A box of a thing: left, top, right, bottom. */
+export interface MarkedBox { class: number; box: [number, number, number, number]; score: number }
 
 export interface Stroke {
   op: 'stroke'; key: string; class: number | null;
-  tool: 'brush' | 'box' | 'polygon' | 'lasso' | 'fill' | 'mask';
+  tool: 'brush' | 'box' | 'polygon' | 'lasso' | 'fill' | 'mask' | 'hint' | 'answer';
   points: Point[]; size: number; png?: string;
+  /** Of a hint. */ colour?: Colour;
+  /** Of an answer of detection that was taken. */ boxes?: MarkedBox[] | null;
 }
 export type Edit = Stroke | { op: 'undo' | 'redo' | 'clear' | 'take-answer'; key: string };
 
-/** An edit on its way to the server. */
-export interface Waiting { image: string; edit: Edit }
+/** An edit on its way to the server, and the name under which the browser keeps it. */
+export interface Waiting { image: string; edit: Edit; name: string }
 
 export interface Edits { revision: number; strokes: Stroke[]; undo: number; redo: number }
 
@@ -43,6 +51,7 @@ export interface Candidate { png: string; score: number; box: [number, number, n
 export interface AnswerFacts {
   confidence: number | null; presence: number | null; objects: number | null;
   seconds: number | null; engine: string | null; prompt_revision: string | null; canvas?: boolean;
+  boxes: MarkedBox[];
 }
 
 export interface Score {
@@ -52,7 +61,7 @@ export interface Score {
 
 export interface SampleSet { name: string; title: string; images?: number; task?: string }
 
-export type ToolName = 'brush' | 'eraser' | 'box' | 'polygon' | 'lasso' | 'fill' | 'click';
+export type ToolName = 'brush' | 'eraser' | 'box' | 'polygon' | 'lasso' | 'fill' | 'click' | 'hint' | 'remove';
 
 /** Konva 10, from vendor/konva.min.js. */
 declare global {
@@ -64,8 +73,11 @@ export interface Bench {
   view: import("./canvas.js").View;
   klass(): number;
   colour(): Colour;
+  /** The colour of hints. */ hue(): Colour;
   size(): number;
-  commit(part: Pick<Stroke, "tool" | "points" | "class"> & { png?: string }): void;
+  /** The boxes that are shown, of detection. */
+  boxes(): MarkedBox[];
+  commit(part: Pick<Stroke, "tool" | "points" | "class"> & { png?: string; colour?: Colour }): void;
   image(): string | null;
   say(sentence: string): void;
 }

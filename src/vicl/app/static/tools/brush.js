@@ -1,22 +1,27 @@
 // @ts-check
-/** Brush and eraser: a line as thick as the brush, from where the pointer goes down to where it goes up. */
+/** Brush, eraser and hint: a line as thick as the brush, from where the pointer goes down to where it goes up. */
 import { css } from '../canvas.js';
 
 /** @typedef {import('../types').Point} Point */
 
-/** @param {import('../types').Bench} bench @param {boolean} erases @returns {import('../types').Tool} */
-export function brush(bench, erases) {
+/** @param {import('../types').Bench} bench @param {'marks' | 'erases' | 'hints'} how @returns {import('../types').Tool} */
+export function brush(bench, how) {
   /** @type {Point[] | null} */
   let points = null;
   /** @type {any} */
   let line = null;
 
+  function ink() {
+    if (how === 'hints') return css(bench.hue());
+    if (how === 'erases') return 'rgba(255,255,255,.65)';
+    return bench.klass() ? css(bench.colour(), 0.69) : 'rgba(40,48,58,.6)';
+  }
+
   function start(/** @type {Point} */ point) {
     points = [point];
     line = new Konva.Line({
       points: [...point, ...point],
-      stroke: erases ? 'rgba(255,255,255,.65)' : bench.klass() ? css(bench.colour(), 0.69) : 'rgba(40,48,58,.6)',
-      strokeWidth: bench.size(), lineCap: 'round', lineJoin: 'round', perfectDrawEnabled: false,
+      stroke: ink(), strokeWidth: bench.size(), lineCap: 'round', lineJoin: 'round', perfectDrawEnabled: false,
     });
     bench.view.tool(line);
   }
@@ -41,7 +46,8 @@ export function brush(bench, erases) {
       if (!points) return;
       const drawn = points;
       stop();
-      bench.commit({ tool: 'brush', points: drawn, class: erases ? null : bench.klass() });
+      if (how === 'hints') bench.commit({ tool: 'hint', points: drawn, class: null, colour: bench.hue() });
+      else bench.commit({ tool: 'brush', points: drawn, class: how === 'erases' ? null : bench.klass() });
     },
     key: () => false,
     cancel: stop,
