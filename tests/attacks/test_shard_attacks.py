@@ -18,7 +18,8 @@ from tests.training.shards import image_bytes, write_tar
 
 from vicl.files import FileError
 from vicl.images import ImageError
-from vicl.training.data.shards import Member, Shards, read_shard
+from vicl.images.tars import Member
+from vicl.training.data.shards import Shards, read_shard
 from vicl.training.data.sources import Lane
 from vicl.training.recipe.data import RecipeError, ShardSource
 

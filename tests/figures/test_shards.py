@@ -16,7 +16,8 @@ from vicl.figures.shards import encode, write_figures
 from vicl.figures.synthetic.generator import SyntheticFigures
 from vicl.files import FileError
 from vicl.images import open_image
-from vicl.training.data.shards import Member, read_shard
+from vicl.images.tars import Member
+from vicl.training.data.shards import read_shard
 
 SOURCE = SyntheticFigures(size=32, patch_size=4, seed=3)
 
