@@ -10,100 +10,54 @@ starts `vicl app` over a copy, paints one as a person does, waits for the answer
 from __future__ import annotations
 
 import argparse
-import io
-import os
 import shutil
-import socket
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 import vicl
+from browsing import answered, chromium, opened, saved, screenshot, served, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PHOTOS = ("dandelion_1.jpg", "dandelion_2.jpg", "dandelion_3.jpg", "meadow_1.jpg", "meadow_2.jpg")
-SWITCHES = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
-WAIT = 120
 
 
 def main() -> None:
     """Make the pictures."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--out", type=Path, default=Path("docs"), help="folder of the pictures")
-    chromium = os.environ.get("VICL_CHROMIUM") or shutil.which("chromium")
     given = options.parse_args()
-    if chromium is None:
-        raise SystemExit(
-            "Chromium is not here (Debian's package `chromium`, or VICL_CHROMIUM=path)"
-        )
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        raise SystemExit('Playwright is needed: pip install "vicl[browser]"') from None
     home = Path(vicl.__file__).parent / "photos"
-    with tempfile.TemporaryDirectory() as place, sync_playwright() as play:
+    with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "photos"
         folder.mkdir()
         for name in PHOTOS:
             shutil.copy(home / name, folder / name)
-        server, address = served(folder)
-        try:
-            browser: Any = play.chromium.launch(executable_path=chromium, args=list(SWITCHES))
+        with served(folder) as app, chromium() as browser:
             for scheme, size in (("light", (1280, 720)), ("dark", (1600, 1000))):
-                view = {"width": size[0], "height": size[1]}
-                page = browser.new_context(viewport=view, color_scheme=scheme).new_page()
-                picture = shown(page, address, paint=scheme == "light")
+                page = opened(browser, app.address, size, color_scheme=scheme)
+                picture = answer_shown(page, paint=scheme == "light")
                 picture.save(given.out / f"app-{scheme}.jpg", quality=82)
                 print(given.out / f"app-{scheme}.jpg")
-        finally:
-            server.terminate()
-            server.wait()
 
 
-def served(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """A running app over a folder, and its address."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
-    command = [sys.executable, "-m", "vicl", "app", str(folder), "--no-browser"]
-    server = subprocess.Popen([*command, "--port", str(port)])
-    until = time.monotonic() + WAIT
-    while time.monotonic() < until:
-        with socket.socket() as one:
-            if one.connect_ex(("127.0.0.1", port)) == 0:
-                return server, f"http://127.0.0.1:{port}/"
-        time.sleep(0.1)
-    server.kill()
-    raise SystemExit("the app does not answer")
-
-
-def shown(page: Any, address: str, *, paint: bool) -> Image.Image:
+def answer_shown(page: Any, *, paint: bool) -> Image.Image:
     """The page, an answer open; the first image is painted before, if it is not yet."""
-    page.goto(address)
-    page.wait_for_selector(".tile[aria-current=true]")
-    page.wait_for_timeout(1000)
     if paint:
         stroke(page, ((0.40, 0.30), (0.62, 0.30), (0.50, 0.50)))
         page.keyboard.press("0")
         stroke(page, ((0.12, 0.20), (0.12, 0.85), (0.30, 0.92)))
         page.keyboard.press("1")
-    asked = "fetch('/v1/images?sort=name&offset=0&limit=50').then(reply => reply.json())"
-    until = time.monotonic() + WAIT
-    while time.monotonic() < until:
-        items = page.evaluate(asked)["items"]
-        if all(one["example"] or (one["answer_revision"] and not one["stale"]) for one in items):
-            break
-        page.wait_for_timeout(200)
+        saved(page)
+    answered(page)
     page.keyboard.press("j")
-    page.wait_for_timeout(1500)
-    return Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    shown(page)
+    page.wait_for_timeout(1500)  # tiles fetch their answers one by one
+    return screenshot(page)
 
 
 def stroke(page: Any, points: Iterable[tuple[float, float]]) -> None:
@@ -115,7 +69,6 @@ def stroke(page: Any, points: Iterable[tuple[float, float]]) -> None:
     for place in places[1:]:
         page.mouse.move(*place, steps=8)
     page.mouse.up()
-    page.wait_for_timeout(300)
 
 
 if __name__ == "__main__":

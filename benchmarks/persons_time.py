@@ -35,7 +35,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from browsing import answered, chromium, fetched, items, opened, screenshot, served, shown
+from browsing import (
+    answered,
+    chromium,
+    fetched,
+    fitted,
+    items,
+    opened,
+    screenshot,
+    served,
+    shown,
+    until,
+)
 from person import BUTTON, POINT, Person, Plan, as_mask, corrected, outlined, overlap
 from vicl.exports.rle import decode_rle
 from vicl.files.packaged import PHOTOS
@@ -159,10 +170,10 @@ class Desk:
         self.person, self.waited = Person(page), 0.0
         self.ids = {one["id"]: one["name"] for one in items(page)}
 
-    def wait(self, until: Callable[[Any], None]) -> None:
+    def wait(self, state: Callable[[Any], None]) -> None:
         """Wait for the machine, and count it."""
         started = time.perf_counter()
-        until(self.page)
+        state(self.page)
         self.waited += time.perf_counter() - started
 
     def now(self) -> str:
@@ -184,8 +195,6 @@ class Desk:
 
     def scale(self, image: str) -> float:
         """Pixels of the screen a pixel of the image."""
-        from browsing import fitted
-
         height, width = self.truth(image).shape
         return fitted(self.page, (width, height))
 
@@ -273,10 +282,12 @@ def with_loop(desk: Desk, film: Callable[[str], None] = lambda said: None) -> st
 def _accept(desk: Desk, image: str) -> None:
     desk.person.key("a")
     desk.page.wait_for_selector(f".tile[data-id='{image}'] .badge:is(.accepted, .example)")
-    status = f"image => fetch('/v1/images?sort=name&offset=0&limit=1000').then(r => r.json()).then(a => a.items.find(i => i.id === image).status === 'accepted')"  # noqa: E501
-    from browsing import until
-
-    until(desk.page, status, image)
+    until(
+        desk.page,
+        "image => fetch('/v1/images?sort=name&offset=0&limit=1000').then(reply => reply.json())"
+        ".then(all => all.items.find(one => one.id === image).status === 'accepted')",
+        image,
+    )
     desk.page.wait_for_timeout(30)
 
 
