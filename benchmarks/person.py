@@ -1,8 +1,9 @@
 """A scripted person who marks pictures in the app: what is marked, and what each gesture costs.
 
-A gesture is one press of a key, one click or one drag. Seconds are the keystroke-level model's (Card,
-Moran and Newell 1980): a key 0.28, pointing 1.1 (0.8 to the next corner of an outline, its lower end),
-a button's press or release 0.1, a drawn line 0.9 and 0.16 a centimetre, a look that decides 1.35.
+A gesture is one press of a key, one click or one drag. Seconds are the keystroke-level model's
+(Card, Moran and Newell 1980): a key 0.28, pointing 1.1 (0.8 to the next corner of an outline, its
+lower end), a button's press or release 0.1, a drawn line 0.9 and 0.16 a centimetre, a look that
+decides 1.35.
 """
 
 from __future__ import annotations

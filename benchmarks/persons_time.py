@@ -1,19 +1,19 @@
 """A person's time in the app: with the loop, against marking every image by hand.
 
     pip install "vicl[app,browser]"     # and Debian's package `chromium`
-    python benchmarks/persons_time.py --data ../shared/data [--set davis-cars] [--count 40] [--seed 0]
+    python benchmarks/persons_time.py --data ../shared/data [--set davis-cars] [--count 40]
     python benchmarks/persons_time.py --film docs/app-loop.webp
 
-A scripted person (`person.py`) drives the real page in Chromium from an opened folder to an exported
-zip with COCO masks, twice. The bar is the same for both: an image is good once its mask overlaps the
-truth by `--bar` (0.8) or more. **By hand**: polygons around the thing's pieces, the largest first and
-no finer than the bar needs, on every image. **With the loop**: the first image is marked so, its ground
-filled; the answers are looked at, the least sure first; a good one is accepted by a key, a wrong one is
-corrected, by brush strokes in its largest errors or anew by hand, whichever takes fewer seconds; the
-first `--examples` - 1 corrected ones become examples, and all that is still open is answered anew and
-waited for. Gestures are keys, clicks (a corner is one) and drags; the person's seconds are what
-`person.py` says they cost. The page's and server's seconds are measured waits: nothing is done
-meanwhile. Exported masks are compared with the truth.
+A scripted person (`person.py`) drives the real page in Chromium from an opened folder to an
+exported zip with COCO masks, twice. The bar is the same for both: an image is good once its mask
+overlaps the truth by `--bar` (0.8) or more. **By hand**: polygons around the thing's pieces, the
+largest first and no finer than the bar needs, on every image. **With the loop**: the first image is
+marked so, its ground filled; the answers are looked at, the least sure first; a good one is
+accepted by a key, a wrong one is corrected, by brush strokes in its largest errors or anew by hand,
+whichever takes fewer seconds; the first `--examples` - 1 corrected ones become examples, and all
+that is still open is answered anew and waited for. Gestures are keys, clicks (a corner is one) and
+drags; the person's seconds are what `person.py` says they cost. The page's and server's seconds are
+measured waits: nothing is done meanwhile. Exported masks are compared with the truth.
 
 `--film` makes the animated picture of the documentation, on photographs of the package.
 """
