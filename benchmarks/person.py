@@ -136,8 +136,8 @@ def _corners(piece: np.ndarray, tolerance: float, scale: float) -> list[Point]:
     from skimage.measure import approximate_polygon, find_contours
 
     padded = np.pad(piece, 1).astype(float)
-    outer = max(find_contours(padded, 0.5), key=len)
-    kept = approximate_polygon(outer, tolerance)[:-1] - 0.5
+    outer = max(find_contours(padded, 0.5), key=len)  # type: ignore[no-untyped-call]
+    kept = approximate_polygon(outer, tolerance)[:-1] - 0.5  # type: ignore[no-untyped-call]
     points = [(round(float(x), 1), round(float(y), 1)) for y, x in kept]
     first = points[0] if points else (0.0, 0.0)
     return [
@@ -234,7 +234,7 @@ def _path(piece: np.ndarray, radius: float) -> list[Point]:
         end = np.unravel_index(int(np.where(np.isfinite(far), far, -1).argmax()), far.shape)
         way = ways.traceback(end)
         start = end
-    kept = approximate_polygon(np.array(way), 1.0) if len(way) > 2 else np.array(way)
+    kept = approximate_polygon(np.array(way), 1.0) if len(way) > 2 else np.array(way)  # type: ignore[no-untyped-call]
     return [(float(x) + 0.5, float(y) + 0.5) for y, x in kept]
 
 
