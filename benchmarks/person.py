@@ -1,8 +1,9 @@
 """A scripted person who marks pictures in the app: what is marked, and what each gesture costs.
 
-A gesture is one press of a key, one click or one drag. Seconds are the keystroke-level model's (Card,
-Moran and Newell 1980): a key 0.28, pointing 1.1 (0.8 to the next corner of an outline, its lower end),
-a button's press or release 0.1, a drawn line 0.9 and 0.16 a centimetre, a look that decides 1.35.
+A gesture is one press of a key, one click or one drag. Seconds are the keystroke-level model's
+(Card, Moran and Newell 1980): a key 0.28, pointing 1.1 (0.8 to the next corner of an outline, its
+lower end), a button's press or release 0.1, a drawn line 0.9 and 0.16 a centimetre, a look that
+decides 1.35.
 """
 
 from __future__ import annotations
@@ -135,8 +136,8 @@ def _corners(piece: np.ndarray, tolerance: float, scale: float) -> list[Point]:
     from skimage.measure import approximate_polygon, find_contours
 
     padded = np.pad(piece, 1).astype(float)
-    outer = max(find_contours(padded, 0.5), key=len)
-    kept = approximate_polygon(outer, tolerance)[:-1] - 0.5
+    outer = max(find_contours(padded, 0.5), key=len)  # type: ignore[no-untyped-call]
+    kept = approximate_polygon(outer, tolerance)[:-1] - 0.5  # type: ignore[no-untyped-call]
     points = [(round(float(x), 1), round(float(y), 1)) for y, x in kept]
     first = points[0] if points else (0.0, 0.0)
     return [
@@ -233,7 +234,7 @@ def _path(piece: np.ndarray, radius: float) -> list[Point]:
         end = np.unravel_index(int(np.where(np.isfinite(far), far, -1).argmax()), far.shape)
         way = ways.traceback(end)
         start = end
-    kept = approximate_polygon(np.array(way), 1.0) if len(way) > 2 else np.array(way)
+    kept = approximate_polygon(np.array(way), 1.0) if len(way) > 2 else np.array(way)  # type: ignore[no-untyped-call]
     return [(float(x) + 0.5, float(y) + 0.5) for y, x in kept]
 
 

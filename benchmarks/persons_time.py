@@ -1,19 +1,19 @@
 """A person's time in the app: with the loop, against marking every image by hand.
 
     pip install "vicl[app,browser]"     # and Debian's package `chromium`
-    python benchmarks/persons_time.py --data ../shared/data [--set davis-cars] [--count 40] [--seed 0]
+    python benchmarks/persons_time.py --data ../shared/data [--set davis-cars] [--count 40]
     python benchmarks/persons_time.py --film docs/app-loop.webp
 
-A scripted person (`person.py`) drives the real page in Chromium from an opened folder to an exported
-zip with COCO masks, twice. The bar is the same for both: an image is good once its mask overlaps the
-truth by `--bar` (0.8) or more. **By hand**: polygons around the thing's pieces, the largest first and
-no finer than the bar needs, on every image. **With the loop**: the first image is marked so, its ground
-filled; the answers are looked at, the least sure first; a good one is accepted by a key, a wrong one is
-corrected, by brush strokes in its largest errors or anew by hand, whichever takes fewer seconds; the
-first `--examples` - 1 corrected ones become examples, and all that is still open is answered anew and
-waited for. Gestures are keys, clicks (a corner is one) and drags; the person's seconds are what
-`person.py` says they cost. The page's and server's seconds are measured waits: nothing is done
-meanwhile. Exported masks are compared with the truth.
+A scripted person (`person.py`) drives the real page in Chromium from an opened folder to an
+exported zip with COCO masks, twice. The bar is the same for both: an image is good once its mask
+overlaps the truth by `--bar` (0.8) or more. **By hand**: polygons around the thing's pieces, the
+largest first and no finer than the bar needs, on every image. **With the loop**: the first image is
+marked so, its ground filled; the answers are looked at, the least sure first; a good one is
+accepted by a key, a wrong one is corrected, by brush strokes in its largest errors or anew by hand,
+whichever takes fewer seconds; the first `--examples` - 1 corrected ones become examples, and all
+that is still open is answered anew and waited for. Gestures are keys, clicks (a corner is one) and
+drags; the person's seconds are what `person.py` says they cost. The page's and server's seconds are
+measured waits: nothing is done meanwhile. Exported masks are compared with the truth.
 
 `--film` makes the animated picture of the documentation, on photographs of the package.
 """
@@ -35,7 +35,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from browsing import answered, chromium, fetched, items, opened, screenshot, served, shown
+from browsing import (
+    answered,
+    chromium,
+    fetched,
+    fitted,
+    items,
+    opened,
+    screenshot,
+    served,
+    shown,
+    until,
+)
 from person import BUTTON, POINT, Person, Plan, as_mask, corrected, outlined, overlap
 from vicl.exports.rle import decode_rle
 from vicl.files.packaged import PHOTOS
@@ -159,10 +170,10 @@ class Desk:
         self.person, self.waited = Person(page), 0.0
         self.ids = {one["id"]: one["name"] for one in items(page)}
 
-    def wait(self, until: Callable[[Any], None]) -> None:
+    def wait(self, state: Callable[[Any], None]) -> None:
         """Wait for the machine, and count it."""
         started = time.perf_counter()
-        until(self.page)
+        state(self.page)
         self.waited += time.perf_counter() - started
 
     def now(self) -> str:
@@ -184,8 +195,6 @@ class Desk:
 
     def scale(self, image: str) -> float:
         """Pixels of the screen a pixel of the image."""
-        from browsing import fitted
-
         height, width = self.truth(image).shape
         return fitted(self.page, (width, height))
 
@@ -273,10 +282,12 @@ def with_loop(desk: Desk, film: Callable[[str], None] = lambda said: None) -> st
 def _accept(desk: Desk, image: str) -> None:
     desk.person.key("a")
     desk.page.wait_for_selector(f".tile[data-id='{image}'] .badge:is(.accepted, .example)")
-    status = f"image => fetch('/v1/images?sort=name&offset=0&limit=1000').then(r => r.json()).then(a => a.items.find(i => i.id === image).status === 'accepted')"  # noqa: E501
-    from browsing import until
-
-    until(desk.page, status, image)
+    until(
+        desk.page,
+        "image => fetch('/v1/images?sort=name&offset=0&limit=1000').then(reply => reply.json())"
+        ".then(all => all.items.find(one => one.id === image).status === 'accepted')",
+        image,
+    )
     desk.page.wait_for_timeout(30)
 
 

@@ -303,9 +303,10 @@ function showing() {
 function showProject() {
   const { project } = state;
   if (!project) return;
-  at('folder').textContent = project.folder;
+  const name = project.folder.split(/[\\/]/).pop() ?? '';
+  at('folder').textContent = name;
   at('folder').title = project.folder;
-  document.title = `${project.folder.split(/[\\/]/).pop()} – vicl`;
+  document.title = `${name} – vicl`;
   at('task').replaceChildren(...project.tasks.map((task) => make('option', { value: task, selected: task === project.task }, task)));
   at('engine').replaceChildren(make('option', { value: '' }, 'best for the task'),
     ...project.engines.map(({ name, what, ready, needs }) => make('option', { value: name, disabled: !ready, selected: name === project.engine, title: what }, ready ? name.replace(/^\/.*(?=\/)/, '…') : `${name} (${needs})`)),
