@@ -302,6 +302,7 @@ def memory_growth(paths: list[Path]) -> list[float]:
     return [int(line) / 1024 for line in output.stdout.split()]
 
 
+@pytest.mark.slow
 def test_memory_stays_bounded(tmp_path: Path) -> None:
     warm = [saved(kind) for kind in ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")]
     attacks = HUGE | DAMAGED | HARMLESS | EITHER

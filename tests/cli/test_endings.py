@@ -67,6 +67,7 @@ def test_ctrl_c_says_how_many_were_answered_and_how_to_go_on(work: Path) -> None
     assert len(list(Path("answers").glob("[!.]*"))) == 60
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_queries_are_still_listed(work: Path) -> None:
     with process(*COPY, "-", "--json") as running:
         running.stdin.write("q/a.png\n")

@@ -139,6 +139,7 @@ def test_the_help_names_the_study_and_the_rules_as_they_are() -> None:
     assert RULE_SIZE == SIZE
 
 
+@pytest.mark.slow
 def test_rules_have_a_folder_a_set_and_a_table(work: Path) -> None:
     small = ("rules", "--size", "32")
     result = vicl(*small, "--episodes", "1", "-o", "run")

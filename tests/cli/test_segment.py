@@ -61,6 +61,7 @@ def test_a_click_gives_the_mask_of_what_is_there(photos: Path) -> None:
     assert "mask.png exists" in again.stderr
 
 
+@pytest.mark.slow
 def test_a_box_gives_it_too_in_every_format(photos: Path) -> None:
     rows, columns = np.nonzero(draw(1)[1])
     box = f"{columns.min()},{rows.min()},{columns.max() + 1},{rows.max() + 1}"
@@ -95,6 +96,7 @@ def test_scribbles_points_out_and_candidates(photos: Path) -> None:
     assert max(iou(pixels(f"out/{name}") == 255, disc) for name in names) > 0.7
 
 
+@pytest.mark.slow
 def test_everything_is_numbered(photos: Path) -> None:
     asked = ("segment", "dog.jpg", "--everything", "--grid", "3", "--min-score", "0")
     result = vicl(*asked, "-o", "all.png")
@@ -138,6 +140,7 @@ def test_what_is_refused(photos: Path, given: tuple[str, ...], message: str) -> 
     assert Path("dog.jpg").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_click_once_and_run_on_a_folder(photos: Path) -> None:
     point = middle(draw(1)[1])
     asked = ("predict", "photos", "--example-click", "dog.jpg", point)

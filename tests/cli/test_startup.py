@@ -73,6 +73,7 @@ def predicting(query: str, example: str, output: str, task: str) -> str:
     return f"from vicl.cli import main; main({arguments!r})"
 
 
+@pytest.mark.slow
 def test_an_image_that_curves_explain_needs_nothing_slow(tmp_path: Path) -> None:
     code = predicting("cat.jpg", "brushes.jpg", "brushes_negative.jpg", "image")
     # The confidence finds the nearest of the examples' pixels (SciPy), in Lab (scikit-image).
@@ -80,6 +81,7 @@ def test_an_image_that_curves_explain_needs_nothing_slow(tmp_path: Path) -> None
     assert (tmp_path / "answer.png").is_file()
 
 
+@pytest.mark.slow
 def test_a_mask_needs_neither_forests_nor_a_progress_bar(tmp_path: Path) -> None:
     segmented = ("dandelion_1.jpg", "dandelion_2.jpg", "dandelion_2_mask.png", "segmentation")
     found = imported(predicting(*segmented), tmp_path)

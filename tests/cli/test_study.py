@@ -93,6 +93,7 @@ def test_checkpoints_and_recipes_are_compared(tmp_path: Path) -> None:
     assert (tmp_path / "o/runs/tiny-0.5/model/model.safetensors").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("work")
 def test_checkpoints_are_put_side_by_side() -> None:
     data = ("--data", "data", "--episodes", "2", "-o", "out/amounts")
@@ -107,6 +108,7 @@ def test_checkpoints_are_put_side_by_side() -> None:
     assert "got 'some' images" in wrong.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("work")
 def test_the_synthetic_study_can_be_asked_about() -> None:
     options = ("--model", "tiny", "--shapes", "color", "--episodes", "1", "--most", "2")

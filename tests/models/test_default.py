@@ -88,6 +88,7 @@ def test_several_examples_are_answered_one_by_one() -> None:
     assert torch.allclose(both, (first + second) / 2, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_prompt_file_opens_without_being_told_the_model(tmp_path: Path) -> None:
     prompter = VisualPrompter("default", [(picture(40, 40), picture(40, 40, seed=1))])
     prompter.save(tmp_path / "p.vicl")

@@ -92,6 +92,7 @@ def test_a_moved_thing_is_found(engine: Matching) -> None:
     assert float(found.log_likelihood) <= 0
 
 
+@pytest.mark.slow
 def test_an_answer_depends_on_its_prompt_alone(engine: Matching) -> None:
     prompts = [Prompt([example(50, 50)], scene(x, 45, seed=x)[0]) for x in (60, 105)]
     together = engine.answer(prompts)
@@ -110,6 +111,7 @@ def test_what_is_not_there_is_not_marked_unless_asked_to(engine: Matching) -> No
         engine.asked(min_presence=2.0)
 
 
+@pytest.mark.slow
 def test_a_temperature_makes_it_less_sure_and_changes_no_mask(engine: Matching) -> None:
     query, _ = scene(105, 45, seed=1)
     prompts = [Prompt([example(50, 50)], query)]
@@ -122,6 +124,7 @@ def test_a_temperature_makes_it_less_sure_and_changes_no_mask(engine: Matching) 
     assert float(other.confidence.mean()) < float(one.confidence.mean())
 
 
+@pytest.mark.slow
 def test_what_the_deeper_levels_do_not_see_is_there_where_a_place_is_likely(
     engine: Matching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +140,7 @@ def test_what_the_deeper_levels_do_not_see_is_there_where_a_place_is_likely(
     assert found.presence > 0.9
 
 
+@pytest.mark.slow
 def test_scribbles_teach_what_they_mark_alone(engine: Matching) -> None:
     image, mask = scene(50, 50)
     rng = np.random.default_rng(0)
@@ -151,6 +155,7 @@ def test_scribbles_teach_what_they_mark_alone(engine: Matching) -> None:
     assert iou(engine.answer([Prompt([Example(image, drawn)], query)])[0].image, wanted) > 0.8
 
 
+@pytest.mark.slow
 def test_a_mask_in_parts_reaches_the_engine_through_the_task() -> None:
     image, mask = scene(50, 50)
     scribbles = np.full(mask.shape, 255, np.uint8)

@@ -58,6 +58,7 @@ def test_a_querys_own_places_stand_beside_the_examples(engine: Matching) -> None
     assert torch.equal(same, known.levels["mix"][0].places)
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_asked_twice_the_mask_changes_and_the_presence_does_not(engine: Matching) -> None:
     image, mask = scene(50, 50)
@@ -73,6 +74,7 @@ def test_asked_twice_the_mask_changes_and_the_presence_does_not(engine: Matching
     assert torch.equal(*both)
 
 
+@pytest.mark.slow
 def test_strokes_are_filled_in_and_stay_what_they_say(engine: Matching) -> None:
     image, mask = scene(50, 50)
     maps = strokes(mask)
@@ -91,6 +93,7 @@ def test_strokes_are_filled_in_and_stay_what_they_say(engine: Matching) -> None:
     assert kept[0] is whole
 
 
+@pytest.mark.slow
 def test_an_example_of_strokes_teaches_what_was_filled_in(
     engine: Matching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +128,7 @@ def test_large_things_are_looked_at_both_ways_and_small_ones_once(
         assert ways == [False, both]
 
 
+@pytest.mark.slow
 def test_many_examples_are_asked_with_once(
     engine: Matching, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,7 @@ def test_one_command_fetches_and_converts(server: Server, tmp_path: Path, cache:
     assert server.asked == []
 
 
+@pytest.mark.slow
 def test_a_vqgan_of_its_own_is_fetched_if_it_is_needed(
     server: Server, tmp_path: Path, cache: Path
 ) -> None:

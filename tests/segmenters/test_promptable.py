@@ -48,6 +48,7 @@ def test_three_candidates_at_the_images_own_size() -> None:
     assert repr(encoded()) == "EncodedImage(60x90, accepts=points, box, scribbles, mask)"
 
 
+@pytest.mark.slow
 def test_each_prompt_gets_what_it_would_get_alone() -> None:
     scribbles = np.full(SIZE, 255, np.uint8)
     scribbles[10, 5:60], scribbles[50, 5:60] = 1, 0

@@ -291,6 +291,7 @@ def test_global_random_states_are_left_alone(folder: Path) -> None:
     assert states[1] == repr(np.random.get_state())  # noqa: NPY002
 
 
+@pytest.mark.slow
 def test_a_share_of_a_folder_is_held_out(folder: Path) -> None:
     data = opened(str(folder), fraction=0.3, group=r"^\d/\d")
     held = data.held_out
