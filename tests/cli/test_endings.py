@@ -57,7 +57,9 @@ def test_ctrl_c_says_how_many_were_answered_and_how_to_go_on(work: Path) -> None
         for _ in range(3):
             running.stdout.readline()
         running.send_signal(signal.SIGINT)
-        rest, said = running.communicate(timeout=60)
+        # Not by communicate(), which passes over what readline() has in its buffer.
+        rest, said = running.stdout.read(), running.stderr.read()
+        running.wait(timeout=60)
     answered = 3 + len(rest.splitlines())
     assert running.returncode == 130
     assert said == f"error: stopped: {answered} answered; go on with --skip-existing\n"
