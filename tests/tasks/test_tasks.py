@@ -245,3 +245,12 @@ def test_examples_are_drawn_no_larger_than_they_are_kept() -> None:
         assert output.shape == (3, 350, 1024)
         assert output[:, :, :490].max() < 0.01
         assert output[:, :, 510:].min() > 0.7
+
+
+def test_a_mask_is_drawn_in_pure_black_and_white() -> None:
+    labels = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
+    task = get_task("segmentation", classes=["a", "b"])
+    assert isinstance(task, SegmentationTask)
+    first, second = task.draw_labels(labels)
+    assert torch.equal(first[0], torch.from_numpy((labels == 1).astype(np.float32)))
+    assert torch.equal(second[0], torch.from_numpy((labels == 2).astype(np.float32)))
