@@ -94,7 +94,7 @@ class EfficientNetLite(nn.Module):
         # On a CPU convolutions of a batch are not those of its members to the last bit.
         alone = image.device.type == "cpu" and not torch.compiler.is_exporting()
         parts = image[:, None] if alone else image[None]
-        each = [self._levels(part) for part in parts]
+        each = [self.levels(_normalised(part)) for part in parts]
         levels = tuple(torch.cat(found) for found in zip(*(one[0] for one in each), strict=True))
         return Features(levels, torch.cat([one[1] for one in each]))
 
@@ -106,22 +106,31 @@ class EfficientNetLite(nn.Module):
             ValueError: If `h` or `w` is not a multiple of 32.
         """
         image = image.to(self.head.weight.device)
-        return torch.softmax(self.classifier(self._levels(image)[1]), dim=1)
+        return torch.softmax(self.classifier(self.levels(_normalised(image))[1]), dim=1)
 
-    def _levels(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
+    def levels(self, image: Float[Tensor, "b 3 h w"]) -> tuple[list[Tensor], Tensor]:
+        """Levels, and the whole image's numbers, of pixels in [-127 / 128, 1]; differentiable.
+
+        Raises:
+            ValueError: If `h` or `w` is not a multiple of 32.
+        """
         height, width = image.shape[2:]
         step = self.strides[-1]
         if height % step or width % step:
             raise ValueError(
                 f"image: got {height}x{width} pixels, expected sides that are multiples of {step}"
             )
-        values = F.relu6(_same(self.stem, (image * 255 - 127) / 128))
+        values = F.relu6(_same(self.stem, image))
         levels = []
         for index, block in enumerate(self.blocks):
             values = block(values)
             if index in self._ends:
                 levels.append(values)
         return levels, F.relu6(self.head(values)).mean(dim=(2, 3))
+
+
+def _normalised(image: Tensor) -> Tensor:
+    return (image * 255 - 127) / 128
 
 
 class _Block(nn.Module):

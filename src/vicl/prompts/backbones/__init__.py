@@ -1,0 +1,1 @@
+"""Backbones: pretrained networks behind one narrow face, to which prompts attach."""

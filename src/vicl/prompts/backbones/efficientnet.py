@@ -1,0 +1,41 @@
+"""EfficientNet-Lite as a backbone: an ImageNet network that installs with vicl."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from jaxtyping import Float
+from torch import Tensor
+
+from vicl.encoders.efficientnet_lite import EfficientNetLite, Variant
+from vicl.prompts.backbones.backbone import Backbone, Reading
+
+_READINGS: Final = {0: Reading(256, 224, "bicubic"), 2: Reading(288, 256, "bicubic")}
+
+
+class EfficientNetBackbone(Backbone):
+    """EfficientNet-Lite0 or 2 with its ImageNet classifier.
+
+    Args:
+        variant: 0 or 2.
+
+    Raises:
+        vicl.encoders.packaged.MissingWeightsError: If the weights are not installed, or altered.
+    """
+
+    def __init__(self, variant: Variant) -> None:
+        super().__init__()
+        self.net = EfficientNetLite(variant)
+        self.source, self.weights_hash = self.net.name, self.net.weights_hash
+        self.reading = _READINGS[variant]
+        self.width, self.labels = self.net.head.out_channels, self.net.classifier.out_features
+        self.colours((127 / 255,) * 3, (128 / 255,) * 3)
+
+    def features(self, pixels: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b w"]:
+        """See :meth:`Backbone.features`."""
+        return self.net.levels(pixels)[1]
+
+    def source_logits(self, pixels: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b n"]:
+        """See :meth:`Backbone.source_logits`: ImageNet-1k's labels, in their usual order."""
+        found: Tensor = self.net.classifier(self.features(pixels))
+        return found

@@ -1,0 +1,51 @@
+"""A linear layer on the backbone's features: the probe that prompts are compared with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from vicl.prompts.backbones.backbone import Backbone
+from vicl.prompts.classifier import Classifier
+
+
+def linear_layer(width: int, classes: int, generator: Generator) -> nn.Linear:
+    """A last layer as VPT's: weights Kaiming normal by its outputs, biases -log 99.
+
+    Source: Jia et al. 2022, arXiv:2203.12119, published code.
+    """
+    layer = nn.Linear(width, classes)
+    with torch.no_grad():
+        layer.weight.normal_(0, math.sqrt(2 / classes), generator=generator)
+        layer.bias.fill_(-math.log(99))
+    return layer
+
+
+class Linear(Classifier):
+    """A linear layer on frozen features.
+
+    Args:
+        backbone: Frozen.
+        classes: Names, in the order of the answers.
+        generator: For its first weights.
+    """
+
+    head_only = True
+
+    def __init__(self, backbone: Backbone, classes: Sequence[str], *, generator: Generator) -> None:
+        super().__init__(backbone, classes)
+        self.head = linear_layer(backbone.width, len(classes), generator)
+        self.freeze_all_but(self.head.parameters())
+
+    def forward(self, image: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b c"]:
+        """See :meth:`Classifier.forward`."""
+        return self.read(self.backbone.features(self.backbone.normalise(image)))
+
+    def read(self, features: Float[Tensor, "b w"]) -> Float[Tensor, "b c"]:
+        """Logits of the backbone's features."""
+        found: Tensor = self.head(features)
+        return found

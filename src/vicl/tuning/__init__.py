@@ -1,0 +1,1 @@
+"""Training of learned prompts, on training's loop."""
