@@ -180,6 +180,7 @@ def build(
     *,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    labels: int | None = None,
 ) -> Any:
     """The model with its folder's weights; every one that it needs.
 
@@ -189,6 +190,7 @@ def build(
         folder: Has the weights.
         device: Where it runs.
         dtype: Of its weights and arithmetic.
+        labels: Of its classifier, where it is a model with one.
 
     Raises:
         ModelError: If configuration and weights make no such model.
@@ -207,7 +209,10 @@ def build(
         }
         try:
             with _quiet(transformers):
-                config = config_class(**_own(fields, config_class, transformers))
+                own = _own(fields, config_class, transformers)
+                if labels is not None:
+                    own["num_labels"] = labels
+                config = config_class(**own)
                 _check_room(model_class, config, architecture, refs)
                 model, told = model_class.from_pretrained(
                     None,

@@ -32,6 +32,9 @@ class Classifier(nn.Module):
     head_only = False
     """Whether the backbone's features of an image never change while this learns."""
 
+    whole = False
+    """Whether the backbone learns as a whole: in training mode, its running averages kept, too."""
+
     def __init__(self, backbone: Backbone, classes: Sequence[str]) -> None:
         super().__init__()
         if len(classes) < 2 or len(set(classes)) < len(classes):
@@ -44,9 +47,18 @@ class Classifier(nn.Module):
         hooked.register_state_dict_post_hook(_leave_frozen_out)
         hooked.register_load_state_dict_post_hook(_need_no_frozen)
 
+    @property
+    def side(self) -> int:
+        """Side of the square images that it is given, in pixels: most often the backbone's."""
+        return self.backbone.side
+
     def forward(self, image: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b c"]:
-        """Logits of the classes, of images in [0, 1] at the backbone's side."""
+        """Logits of the classes, of images in [0, 1] at :attr:`side`."""
         raise NotImplementedError
+
+    def shown(self, image: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 3 t t"]:
+        """What the backbone sees of images, in [0, 1] as a picture of it."""
+        return image
 
     def prepare(self, epoch: int, batches: Batches) -> None:
         """Learn by counting, before an epoch (counted from 0); most methods have nothing to do."""
@@ -67,7 +79,8 @@ class Classifier(nn.Module):
     def train(self, mode: bool = True) -> Classifier:
         """As of any module; a backbone that is not learned as a whole stays in evaluation mode."""
         super().train(mode)
-        self.backbone.eval()
+        if not self.whole:
+            self.backbone.eval()
         return self
 
 
@@ -95,5 +108,7 @@ def _need_no_frozen(module: Any, incompatible: Any) -> None:
 def _frozen(module: Classifier) -> set[str]:
     """Names of what is not learned: frozen weights, and the buffers of the backbone."""
     weights = {name for name, p in module.named_parameters() if not p.requires_grad}
+    if module.whole:
+        return weights
     buffers = {name for name, _ in module.named_buffers() if name.startswith("backbone.")}
     return weights | buffers

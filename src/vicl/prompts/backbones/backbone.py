@@ -65,16 +65,45 @@ class Backbone(nn.Module):
         """What its classifier would see of normalised pixels; gradients reach the pixels."""
         raise NotImplementedError
 
+    def classifier(self) -> nn.Module | None:
+        """What makes logits of its own labels from its features; None: it has none."""
+        return None
+
     def source_logits(self, pixels: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b n"]:
         """Logits of its own labels, of normalised pixels.
 
         Raises:
             ValueError: If it has no classifier of its own.
         """
-        raise ValueError(
-            f"{self.source}: has no classifier of its own, whose labels could be taken for "
-            "classes; take efficientnet-lite0, or a model with a classification head"
-        )
+        head = self.classifier()
+        if head is None:
+            raise ValueError(
+                f"{self.source}: has no classifier of its own, whose labels could be taken for "
+                "classes; take efficientnet-lite0, or a model with a classification head"
+            )
+        found: Tensor = head(self.features(pixels))
+        return found
+
+    def stem(self) -> nn.Conv2d:
+        """The convolution that sees the pixels; of a transformer, what makes patches tokens."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d) and module.in_channels == 3:
+                return module
+        raise ValueError(f"{self.source}: has no convolution of red, green and blue")
+
+    def blocks(self) -> list[nn.Module]:
+        """Its layers, in order, for what learns the last of them or beside them."""
+        raise NotImplementedError
+
+    def tail(self) -> list[nn.Module]:
+        """What comes after the last layer and before the features: normalisation, pooling."""
+        raise NotImplementedError
+
+    def own_parameters(self) -> list[nn.Parameter]:
+        """Its weights, without those of its classifier."""
+        head = self.classifier()
+        theirs = set() if head is None else {id(weight) for weight in head.parameters()}
+        return [weight for weight in self.parameters() if id(weight) not in theirs]
 
 
 class TokenBackbone(Backbone):
@@ -104,9 +133,21 @@ class TokenBackbone(Backbone):
         """One layer, counted from 0."""
         raise NotImplementedError
 
+    def finish(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        """The last normalisation, of each of the last layer's tokens."""
+        raise NotImplementedError
+
+    def pool(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b w"]:
+        """Features, of tokens as :meth:`finish` gives them."""
+        raise NotImplementedError
+
     def read(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b w"]:
         """Features, of the last layer's tokens."""
-        raise NotImplementedError
+        return self.pool(self.finish(tokens))
+
+    def class_tokens(self) -> list[nn.Parameter]:
+        """The learned token that stands before those of the patches, if there is one."""
+        return []
 
     def features(self, pixels: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b w"]:
         """See :meth:`Backbone.features`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from vicl.encoders.efficientnet_lite import EfficientNetLite, Variant
 from vicl.prompts.backbones.backbone import Backbone, Reading
@@ -35,7 +35,14 @@ class EfficientNetBackbone(Backbone):
         """See :meth:`Backbone.features`."""
         return self.net.levels(pixels)[1]
 
-    def source_logits(self, pixels: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b n"]:
-        """See :meth:`Backbone.source_logits`: ImageNet-1k's labels, in their usual order."""
-        found: Tensor = self.net.classifier(self.features(pixels))
-        return found
+    def classifier(self) -> nn.Module:
+        """See :meth:`Backbone.classifier`: ImageNet-1k's labels, in their usual order."""
+        return self.net.classifier
+
+    def blocks(self) -> list[nn.Module]:
+        """See :meth:`Backbone.blocks`."""
+        return list(self.net.blocks)
+
+    def tail(self) -> list[nn.Module]:
+        """See :meth:`Backbone.tail`: the convolution to 1,280 channels."""
+        return [self.net.head]
