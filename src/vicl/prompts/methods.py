@@ -7,19 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict
 from torch import Generator
 
 from vicl.prompts.backbones.backbone import Backbone
 from vicl.prompts.classifier import Classifier
-
-
-class Options(BaseModel):
-    """What a method can be told: checked, never changed. Most have fields of their own."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+from vicl.prompts.options import (
+    AdapterOptions,
+    LoraOptions,
+    MlpOptions,
+    Options,
+    PartialOptions,
+    PixelOptions,
+    ReprogramOptions,
+    SideOptions,
+    VptOptions,
+)
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,100 @@ def _linear(backbone: Backbone, classes: Sequence[str], _: Options, generator: G
     return Linear(backbone, classes, generator=generator)
 
 
+def _pixel(
+    backbone: Backbone, classes: Sequence[str], options: PixelOptions, generator: Generator
+) -> Any:
+    from vicl.prompts.pixel import PixelClassifier
+
+    return PixelClassifier(backbone, classes, options, generator=generator)
+
+
+def _reprogram(
+    backbone: Backbone, classes: Sequence[str], options: ReprogramOptions, generator: Generator
+) -> Any:
+    from vicl.prompts.reprogram import Reprogram
+
+    return Reprogram(backbone, classes, options, generator=generator)
+
+
+def _vpt(
+    backbone: Backbone, classes: Sequence[str], options: VptOptions, generator: Generator
+) -> Any:
+    from vicl.prompts.vpt import make_vpt
+
+    return make_vpt(backbone, classes, options, generator)
+
+
+def _mlp(
+    backbone: Backbone, classes: Sequence[str], options: MlpOptions, generator: Generator
+) -> Any:
+    from vicl.prompts.mlp import MLP
+
+    return MLP(backbone, classes, layers=options.layers, generator=generator)
+
+
+def _partial(
+    backbone: Backbone, classes: Sequence[str], options: PartialOptions, generator: Generator
+) -> Any:
+    from vicl.prompts.parts import Partial
+
+    return Partial(backbone, classes, layers=options.layers, generator=generator)
+
+
+def _full(backbone: Backbone, classes: Sequence[str], _: Options, generator: Generator) -> Any:
+    from vicl.prompts.parts import Full
+
+    return Full(backbone, classes, generator=generator)
+
+
+def _side(
+    backbone: Backbone, classes: Sequence[str], options: SideOptions, generator: Generator
+) -> Any:
+    from vicl.prompts.side import SideTune
+
+    weights = None if options.weights is None else Path(options.weights)
+    return SideTune(backbone, classes, weights=weights, generator=generator)
+
+
+def _bias(backbone: Backbone, classes: Sequence[str], _: Options, generator: Generator) -> Any:
+    from vicl.prompts.parts import Bias
+
+    return Bias(backbone, classes, generator=generator)
+
+
+def _adapter(
+    backbone: Backbone, classes: Sequence[str], options: AdapterOptions, generator: Generator
+) -> Any:
+    from vicl.prompts.adapter import Adapter
+
+    return Adapter(backbone, classes, **options.model_dump(), generator=generator)
+
+
+def _lora(
+    backbone: Backbone, classes: Sequence[str], options: LoraOptions, generator: Generator
+) -> Any:
+    from vicl.prompts.lora import Lora
+
+    return Lora(backbone, classes, **options.model_dump(), generator=generator)
+
+
 METHODS: Final[tuple[Method, ...]] = (
     Method("linear", "a linear layer on the features", Options, _linear),
+    Method("pixel", "a picture added to every image (VP, 2203.17274)", PixelOptions, _pixel),
+    Method(
+        "reprogram",
+        "a frame around small images, the backbone's labels for classes (1806.11146)",
+        ReprogramOptions,
+        _reprogram,
+    ),
+    Method("vpt", "vectors among a transformer's tokens (VPT, 2203.12119)", VptOptions, _vpt),
+    Method("mlp", "a few layers on the features", MlpOptions, _mlp),
+    Method("partial", "the backbone's last layers", PartialOptions, _partial),
+    Method("full", "all of the backbone", Options, _full),
+    Method("side", "a small network beside the backbone (1912.13503)", SideOptions, _side),
+    Method("bias", "the backbone's biases (BitFit, 2106.10199)", Options, _bias),
+    Method("adapter", "bottlenecks in every layer (1902.00751)", AdapterOptions, _adapter),
+    Method("lora", "low-rank additions to matrices (LoRA, 2106.09685)", LoraOptions, _lora),
 )
 
 
