@@ -61,7 +61,7 @@ class PixelPrompt(nn.Module):
                 "left": (inner, width),
                 "right": (inner, width),
             },
-            "full": {"picture": (side, side)},
+            "full": {"whole": (side, side)},
         }.get(place, {"patch": (width, width)})
         for name, shape in shapes.items():
             first = torch.zeros(1, 3, *shape)
@@ -72,7 +72,7 @@ class PixelPrompt(nn.Module):
     def picture(self) -> Float[Tensor, "1 3 s s"]:
         """All of it, as it is added; a square at a new place each time is given in the middle."""
         if self.place == "full":
-            return self.get_parameter("picture")
+            return self.get_parameter("whole")
         if self.place == "border":
             up, down, left, right = (
                 self.get_parameter(name) for name in ("up", "down", "left", "right")

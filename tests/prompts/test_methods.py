@@ -1,0 +1,230 @@
+"""One contract for every method on every backbone that suits it."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.prompts.folders import SIDE, kept
+from tests.prompts.stand_ins import Stripes
+from torch.nn import functional as F  # noqa: N812
+
+from vicl.prompts.backbones.backbone import Backbone
+from vicl.prompts.backbones.registry import load_backbone
+from vicl.prompts.classifier import Classifier, trainable_parameters
+from vicl.prompts.methods import METHODS, method
+
+CLASSES = ("apple", "bolt", "cup")
+
+TOKENS = ("vit", "dinov2-registers-classifies", "dinov3", "clip-vision", "siglip", "own")
+CASES: list[tuple[str, str, dict[str, Any]]] = [
+    *(("linear", kind, {}) for kind in ("stripes", "vit", "swin", "resnet-classifies")),
+    *(("mlp", kind, {}) for kind in ("stripes", "convnext")),
+    *(("partial", kind, {}) for kind in ("vit", "siglip", "swin", "resnet", "dinov3-convnext")),
+    *(("full", kind, {}) for kind in ("vit", "swin-classifies", "resnet", "own", "dinov3")),
+    *(("bias", kind, {}) for kind in ("vit", "dinov2", "resnet-classifies", "siglip-vision")),
+    *(("side", kind, {}) for kind in ("stripes",)),
+    *(("adapter", kind, {}) for kind in (*TOKENS, "swin")),
+    *(("lora", kind, {}) for kind in (*TOKENS, "swin")),
+    ("lora", "convnext", {"targets": "all", "rank": 2, "dropout": 0.1}),
+    *(("vpt", kind, {"length": 3}) for kind in (*TOKENS, "swin")),
+    ("vpt", "vit", {"depth": "shallow", "dropout": 0.1}),
+    ("vpt", "vit", {"project": 4}),
+    ("vpt", "dinov3", {"placement": "add"}),
+    ("vpt", "siglip", {"placement": "add-1", "pool": "image"}),
+    ("vpt", "own", {"placement": "prepend-pixel", "depth": "shallow"}),
+    ("vpt", "vit", {"layers": 2, "expand": False, "pool": "mae"}),
+    ("vpt", "dinov3", {"layers": 2, "reverse": True}),
+    ("vpt", "vit", {"shared": True}),
+    ("vpt", "clip-vision", {"also": "class-token"}),
+    ("vpt", "dinov2", {"also": "new-class-token", "length": 0}),
+    ("vpt", "swin", {"depth": "shallow", "also": "bias"}),
+    *(
+        ("vpt", kind, {"placement": place, "length": 4})
+        for place in ("pad", "below")
+        for kind in ("vit", "dinov3", "swin", "resnet-classifies", "convnext")
+    ),
+    ("pixel", "stripes", {"width": 4}),
+    ("pixel", "vit-classifies", {"width": 5, "readout": "labels", "labels": "random"}),
+    ("pixel", "vit", {"place": "random-patch", "width": 5, "space": "image", "clamp": True}),
+    ("pixel", "swin", {"place": "full"}),
+    ("reprogram", "stripes", {"image": 8}),
+    ("reprogram", "resnet-classifies", {"program": "sigmoid", "border": 4, "each": 3}),
+]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("backbones")
+
+
+def backbone_of(kind: str, root: Path) -> Backbone:
+    return Stripes() if kind == "stripes" else load_backbone(str(kept(kind, root)), device="cpu")
+
+
+def make(name: str, backbone: Backbone, **options: Any) -> Classifier:
+    one = method(name)
+    generator = torch.Generator().manual_seed(0)
+    return one.make(backbone, CLASSES, one.options(**options), generator)
+
+
+def loss_of(made: Classifier, image: torch.Tensor) -> torch.Tensor:
+    logits = made(image)
+    loss = F.cross_entropy(logits, torch.arange(len(image)) % len(CLASSES))
+    extra = made.penalty()
+    return loss if extra is None else loss + extra
+
+
+def test_every_method_is_here() -> None:
+    assert {name for name, _, _ in CASES} >= {one.name for one in METHODS}
+
+
+@pytest.mark.parametrize(("name", "kind", "options"), CASES, ids=str)
+def test_the_contract(name: str, kind: str, options: dict[str, Any], root: Path) -> None:
+    backbone = backbone_of(kind, root)
+    before = {key: value.clone() for key, value in backbone.state_dict().items()}
+    made = make(name, backbone, **options)
+    assert made.side <= backbone.side
+    image = torch.rand(3, 3, made.side, made.side, generator=torch.Generator().manual_seed(1))
+
+    made.eval()
+    with torch.no_grad():
+        answers = made(image)
+        singles = torch.cat([made(one[None]) for one in image])
+    assert answers.shape == (3, len(CLASSES))
+    assert answers.isfinite().all()
+    torch.testing.assert_close(answers, singles, atol=1e-5, rtol=1e-4)
+    shown = made.shown(image)
+    assert shown.shape[:2] == (3, 3)
+    assert 0 <= shown.min() <= shown.max() <= 1
+
+    state = made.state_dict()
+    learned = {key for key, p in made.named_parameters() if p.requires_grad}
+    own = {key for key, _ in made.named_buffers() if not key.startswith("backbone.")}
+    if not made.whole:
+        assert learned <= state.keys() <= learned | own
+    saved = {key: value.clone() for key, value in state.items()}
+
+    made.train()
+    assert made.backbone.training == made.whole
+    made.prepare(0, lambda: iter([(image, torch.arange(3))]))
+    optimiser = torch.optim.SGD([p for p in made.parameters() if p.requires_grad], lr=0.1)
+    loss = loss_of(made, image)
+    assert loss.isfinite()
+    loss.backward()
+    for key, weight in made.named_parameters():
+        assert (weight.grad is not None) == weight.requires_grad, key
+        zero = {"lora_A", "down"} & set(key.split("."))  # behind what starts at 0
+        blind = key.endswith("k_proj.bias")  # attention does not see it
+        if weight.grad is not None and not zero and not blind:
+            assert weight.grad.any(), key
+    optimiser.step()
+    made.tidy()
+
+    for key, value in backbone.state_dict().items():
+        assert torch.equal(value, before[key]), key
+    after = dict(made.named_parameters())
+    for key, weight in made.backbone.named_parameters():
+        if not after[f"backbone.{key}"].requires_grad and key in before:
+            assert torch.equal(weight, before[key]), key
+
+    made.eval()
+    other = make(name, backbone, **options).eval()
+    other.load_state_dict(made.state_dict())
+    with torch.no_grad():
+        assert torch.equal(other(image), made(image))
+        other.load_state_dict(saved)
+        assert torch.equal(other(image), answers)
+        assert torch.equal(copy.deepcopy(made)(image), made(image))
+
+
+def test_what_a_head_reads_of_features_is_what_it_says_of_images(root: Path) -> None:
+    for name in ("linear", "mlp"):
+        made: Any = make(name, backbone_of("stripes", root)).eval()
+        assert made.head_only
+        image = torch.rand(2, 3, 16, 16)
+        features = made.backbone.features(made.backbone.normalise(image))
+        assert torch.equal(made.read(features), made(image))
+    others = [one.name for one in METHODS if one.name not in ("linear", "mlp")]
+    for name, kind, options in CASES:
+        if name in others:
+            assert not make(name, backbone_of(kind, root), **options).head_only
+
+
+def test_the_published_adapter_moves_one_bias(root: Path) -> None:
+    made: Any = make("adapter", backbone_of("vit", root), published=True)
+    optimiser = torch.optim.Adam([p for p in made.parameters() if p.requires_grad], lr=0.01)
+    for _ in range(3):
+        optimiser.zero_grad()
+        loss_of(made, torch.rand(3, 3, SIDE, SIDE)).backward()
+        optimiser.step()
+    for adapter in made.adapters:
+        assert adapter.up.bias.any()
+        assert not any(w.any() for w in (adapter.up.weight, *adapter.down.parameters()))
+
+
+def test_the_whole_backbones_running_averages_are_kept(root: Path) -> None:
+    made = make("full", backbone_of("resnet", root)).train()
+    made(torch.rand(3, 3, SIDE, SIDE))
+    averages = [key for key in made.state_dict() if key.endswith("running_mean")]
+    assert averages
+    other = make("full", backbone_of("resnet", root)).eval()
+    other.load_state_dict(made.state_dict())
+    image = torch.rand(1, 3, SIDE, SIDE)
+    assert torch.equal(other(image), made.eval()(image))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "options", "words"),
+    [
+        ("partial", "vit", {"layers": 9}, "layers: got 9, expected at most the backbone's 3"),
+        ("adapter", "resnet", {}, "have no MLPs"),
+        ("lora", "convnext", {}, "no matrices of queries and values"),
+        ("vpt", "resnet", {}, "has no tokens, so it takes pad or below"),
+        ("vpt", "swin", {"project": 4}, "of a Swin's prompts"),
+        ("vpt", "vit", {"layers": 9}, "layers: got 9"),
+        ("vpt", "vit", {"placement": "add", "project": 4}, "project: goes with"),
+        ("vpt", "vit", {"placement": "prepend-pixel"}, "say depth=shallow"),
+        ("vpt", "vit", {"placement": "add", "pool": "prompt"}, "there are no prompts"),
+        ("vpt", "vit", {"placement": "pad", "project": 4}, "with placement=pad"),
+        ("vpt", "siglip", {"also": "class-token"}, "has no class token"),
+        ("side", "stripes", {"weights": "nothing.safetensors"}, "nothing.safetensors"),
+        ("pixel", "vit", {"readout": "labels", "width": 4}, "no classifier of its own"),
+    ],
+)
+def test_what_does_not_fit_is_named(
+    name: str, kind: str, options: dict[str, Any], words: str, root: Path
+) -> None:
+    with pytest.raises((ValueError, OSError), match=words):
+        make(name, backbone_of(kind, root), **options)
+
+
+def test_counts_of_large_models() -> None:
+    from tests.adapters.bodies import library
+
+    from vicl.prompts.backbones.transformers import KINDS, make_backbone
+
+    lib = library()
+    with torch.device("meta"):
+        net = lib.ViTModel(lib.ViTConfig(), add_pooling_layer=False)
+    backbone = make_backbone(net, KINDS["vit"], "ViT-B").requires_grad_(False)
+    bare = sum(p.numel() for p in backbone.parameters())
+    assert bare == 85_798_656
+    generator = torch.Generator().manual_seed(0)
+    vpt = method("vpt")
+    for classes, length, depth, count, total in (
+        (6, 100, "deep", 926_214, 86_724_870),
+        (10, 100, "deep", 929_290, None),
+        (397, 5, "deep", 351_373, 86_150_029),
+        (6, 100, "shallow", 100 * 768 + 6 * 769, None),
+    ):
+        names = [str(index) for index in range(classes)]
+        made = vpt.make(backbone, names, vpt.options(length=length, depth=depth), generator)
+        assert trainable_parameters(made) == count
+        if total is not None:
+            assert sum(p.numel() for p in made.parameters()) == total
+    side = method("side").make(backbone, CLASSES, method("side").options(), generator)
+    assert trainable_parameters(side) == 2_469_696 + 9216 * 768 + 1 + 3 * 769
