@@ -59,11 +59,17 @@ def _own(folder: Path) -> Any:
     return net
 
 
+_DECODER = {
+    "decoder_hidden_size": 16,
+    "decoder_num_hidden_layers": 1,
+    "decoder_num_attention_heads": 2,
+    "decoder_intermediate_size": 16,
+}
 _REGISTERS = {"mlp_ratio": 2, "num_register_tokens": 3}
 FOLDERS: dict[str, Callable[[Path], Any]] = {
     "vit": _make("ViTModel", TINY | FEED),
     "vit-classifies": _make("ViTForImageClassification", TINY | FEED, num_labels=LABELS),
-    "vit-mae": _make("ViTMAEForPreTraining", TINY | FEED | {"decoder_hidden_size": 16, "decoder_num_hidden_layers": 1, "decoder_num_attention_heads": 2, "decoder_intermediate_size": 16}),
+    "vit-mae": _make("ViTMAEForPreTraining", TINY | FEED | _DECODER),
     "dinov2": _make("Dinov2Model", TINY | {"mlp_ratio": 2}),
     "dinov2-classifies": _make(
         "Dinov2ForImageClassification", TINY | {"mlp_ratio": 2}, num_labels=LABELS

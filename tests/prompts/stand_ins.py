@@ -31,7 +31,7 @@ class Stripes(Backbone):
         self.requires_grad_(False).eval()
 
     def features(self, pixels: Tensor) -> Tensor:
-        values = self.first(pixels)
+        values: Tensor = self.first(pixels)
         for layer in self.layers:
             values = values + layer(values.tanh())
         return values.mean(dim=(2, 3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -83,9 +84,7 @@ def test_the_classifier_shows_the_network_the_program() -> None:
 
 def test_the_losses_of_the_paper(golden: Golden) -> None:
     logits, labels = golden["logits"], golden["labels"]
-    restricted = ByLabels(
-        LabelMap(10, 20, generator=generator()), over_all=False
-    ).train()
+    restricted = ByLabels(LabelMap(10, 20, generator=generator()), over_all=False).train()
     loss = F.cross_entropy(restricted.read(logits), labels)
     assert restricted.extra() is None
     assert float(loss) == pytest.approx(golden.said["loss_first10_restricted_softmax"], abs=1e-5)
@@ -133,7 +132,7 @@ def test_maps_give_each_label_once() -> None:
 def test_when_labels_are_counted(mapping: str) -> None:
     backbone = Stripes()
     options = ReprogramOptions(labels=mapping, program="sigmoid", image=8)
-    made = Reprogram(backbone, "abcd", options, generator=generator())
+    made: Any = Reprogram(backbone, "abcd", options, generator=generator())
     image, true = torch.rand(24, 3, 8, 8), torch.arange(24) % 4
     read = []
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from vicl.prompts.attaching import altered
+from vicl.prompts.attaching import Change, altered
 from vicl.prompts.backbones.backbone import Backbone
 from vicl.prompts.classifier import Classifier
 from vicl.prompts.linear import linear_layer
@@ -64,9 +64,7 @@ class Adapter(Classifier):
         super().__init__(backbone, classes)
         widths = [_width(mlp) for mlp in self._mlps()]
         self.adapters = nn.ModuleList(
-            Bottleneck(
-                width, max(1, width // reduction), published=published, generator=generator
-            )
+            Bottleneck(width, max(1, width // reduction), published=published, generator=generator)
             for width in widths
         )
         self.head = linear_layer(backbone.width, len(classes), generator)
@@ -97,13 +95,19 @@ class Adapter(Classifier):
 
     def features(self, pixels: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b w"]:
         """Features of normalised pixels, as the adapters change them."""
-        with altered(
-            {
-                mlp: lambda _module, _seen, output, adapter=adapter: adapter(output)
-                for mlp, adapter in zip(self._mlps(), self.adapters, strict=True)
-            }
-        ):
+        pairs = zip(self._mlps(), self.adapters, strict=True)
+        with altered({mlp: _after(adapter) for mlp, adapter in pairs}):
             return self.backbone.features(pixels)
+
+
+def _after(adapter: nn.Module) -> Change:
+    """What stands after a module's output."""
+
+    def change(_module: nn.Module, _seen: Tensor, output: Tensor) -> Tensor:
+        found: Tensor = adapter(output)
+        return found
+
+    return change
 
 
 def _width(mlp: nn.Module) -> int:

@@ -18,20 +18,16 @@ def altered(changes: Mapping[nn.Module, Change]) -> Iterator[None]:
     A hook that stayed would be seen by whoever else uses the network, and would keep what it was
     made with when its owner is copied.
     """
-
-    def hook(
-        module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor, change: Change
-    ) -> Tensor:
-        return change(module, inputs[0], output)
-
-    handles = [
-        module.register_forward_hook(
-            lambda module, inputs, output, change=change: hook(module, inputs, output, change)
-        )
-        for module, change in changes.items()
-    ]
+    handles = [module.register_forward_hook(_hook(change)) for module, change in changes.items()]
     try:
         yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _hook(change: Change) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+    def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        return change(module, inputs[0], output)
+
+    return hook

@@ -56,10 +56,6 @@ class Classifier(nn.Module):
         """Logits of the classes, of images in [0, 1] at :attr:`side`."""
         raise NotImplementedError
 
-    def shown(self, image: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 3 t t"]:
-        """What the backbone sees of images, in [0, 1] as a picture of it."""
-        return image
-
     def prepare(self, epoch: int, batches: Batches) -> None:
         """Learn by counting, before an epoch (counted from 0); most methods have nothing to do."""
 
@@ -69,6 +65,14 @@ class Classifier(nn.Module):
 
     def tidy(self) -> None:
         """Keep what is learned within its bounds, after a step; most have none."""
+
+    def shown(self, image: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 3 t t"]:
+        """Images as the backbone gets them, in [0, 1], for pictures of what was learned."""
+        return image
+
+    def pictured(self) -> dict[str, Float[Tensor, "3 h w"]]:
+        """What is learned, where it is an image, by name: RGB in [0, 1], to be looked at."""
+        return {}
 
     def freeze_all_but(self, learned: Iterable[nn.Parameter]) -> None:
         """Say what is learned; the same objects, whatever they are called."""

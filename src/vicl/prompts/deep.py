@@ -79,7 +79,8 @@ class Tuned(Classifier):
         if self.options.also == "bias":
             chosen += biases(self.backbone)
         elif self.options.also != "nothing":
-            tokens = self.backbone.class_tokens() if hasattr(self.backbone, "class_tokens") else []
+            backbone = self.backbone
+            tokens = backbone.class_tokens() if isinstance(backbone, TokenBackbone) else []
             if not tokens:
                 raise ValueError(f"also: {self.backbone.source} has no class token")
             if self.options.also == "new-class-token":
@@ -108,6 +109,9 @@ class DeepPrompt(Tuned):
     """
 
     backbone: TokenBackbone
+    prompt: nn.Parameter | None
+    deep: nn.Parameter | None
+    project: nn.Linear | None
 
     def __init__(
         self,
@@ -130,13 +134,12 @@ class DeepPrompt(Tuned):
         layers = backbone.depth if options.layers is None else options.layers
         self.layers = layers if options.depth == "deep" else 1
         self.first = backbone.depth - self.layers if options.reverse else 0
-        shape = (1, self.count, narrow)
-        if options.placement == "prepend-pixel":
-            shape = (1, 3, patch, self.count * patch)
+        pixels = options.placement == "prepend-pixel"
+        shape = (3, patch, self.count * patch) if pixels else (self.count, narrow)
         # The published code that overwrites needs nothing before the first layer.
         overwrites = options.reverse and options.published
         rows = self.layers if overwrites else self.layers - 1
-        prompt = uniform(shape, most, generator) if self.count and not overwrites else None
+        prompt = uniform((1, *shape), most, generator) if self.count and not overwrites else None
         self.register_parameter("prompt", prompt)
         deep = None
         if rows and self.count and (options.published or not options.shared):
@@ -199,7 +202,8 @@ class DeepPrompt(Tuned):
             return self._insert(tokens, self.drop(made))
         if self._inserts:
             return self._insert(tokens, self._block(self.prompt))
-        return tokens + self.drop(self.prompt)
+        added: Tensor = tokens + self.drop(self.prompt)
+        return added
 
     def _insert(self, tokens: Tensor, block: Tensor) -> Tensor:
         """Tokens with prompts after those that stand before the patches."""
@@ -224,7 +228,7 @@ class DeepPrompt(Tuned):
         if not (0 if overwrites else 1) <= at < self.layers:
             return tokens, there
         if options.shared and self.prompt is not None:
-            new = self.prompt
+            new: Tensor = self.prompt
         elif self.deep is not None:
             row = at if overwrites else at - 1
             new = self.deep[row : row + 1]

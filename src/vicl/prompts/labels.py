@@ -47,7 +47,7 @@ def frequent(counts: Int[Tensor, "n c"], each: int = 1) -> Int[Tensor, "c k"]:
 
     Source: Chen et al. 2023, arXiv:2211.11635, published code; there `each` is 1.
     """
-    labels, classes = counts.shape
+    classes = counts.shape[1]
     found: list[list[int]] = [[] for _ in range(classes)]
     left = counts.clone()
     for _ in range(classes * each):

@@ -46,7 +46,7 @@ class Lora(Classifier):
         classes: Sequence[str],
         *,
         rank: int = 8,
-        alpha: float = 16,
+        alpha: float = 16.0,
         dropout: float = 0.0,
         targets: Literal["query-value", "all"] = "query-value",
         generator: Generator,

@@ -186,6 +186,6 @@ class LoraOptions(Options):
     """
 
     rank: Count = 8
-    alpha: Annotated[float, Field(gt=0, le=10_000)] = 16
+    alpha: Annotated[float, Field(gt=0, le=10_000)] = 16.0
     dropout: Share = 0.0
     targets: Literal["query-value", "all"] = "query-value"

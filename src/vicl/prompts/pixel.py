@@ -155,3 +155,17 @@ class PixelClassifier(Prompted):
             ends = (backbone.normalise(torch.full_like(found[:1], end)) for end in (0, 1))
             found = found.clamp(*ends)
         return found
+
+    @torch.no_grad()
+    def pictured(self) -> dict[str, Float[Tensor, "3 h w"]]:
+        """See :meth:`Classifier.pictured`: grey where nothing is added."""
+        picture = self.prompt.picture()[0]
+        if self.space == "normalised":
+            picture = picture * self.backbone.deviation
+        return {"prompt": around_grey(picture)}
+
+
+def around_grey(picture: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
+    """What has both signs as a picture: 0 is grey, the largest black or white."""
+    most = picture.abs().max().clamp(min=1e-12)
+    return 0.5 + 0.5 * picture / most

@@ -8,6 +8,7 @@ Source: Jia et al. 2022, arXiv:2203.12119, and its published code.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -37,8 +38,8 @@ def check_placed(options: VptOptions) -> None:
     )
     if options != usual or not options.length:
         raise ValueError(
-            f"vpt: with placement={options.placement}, length (1 or more), dropout, also and update "
-            "can be said"
+            f"vpt: with placement={options.placement}, length (1 or more), dropout, also and "
+            "update can be said"
         )
 
 
@@ -81,6 +82,12 @@ class PaddedPrompt(Tuned):
         return torch.cat([up, torch.cat([left, pixels, right], dim=3), down], dim=2)
 
     @torch.no_grad()
+    def pictured(self) -> dict[str, Float[Tensor, "3 h w"]]:
+        """See :meth:`Classifier.pictured`: the ring, black inside."""
+        side = self.backbone.side
+        return {"ring": self.shown(self.rows.new_zeros(1, 3, side, side))[0]}
+
+    @torch.no_grad()
     def shown(self, image: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 3 t t"]:
         """See :meth:`Classifier.shown`."""
         backbone = self.backbone
@@ -99,6 +106,8 @@ class BelowPrompt(Tuned):
         weight: Of the convolution, (d, 3 + p, k, k).
         bias: Of it; absent where the backbone's has none.
     """
+
+    bias: nn.Parameter | None
 
     def __init__(
         self,
@@ -136,4 +145,5 @@ class BelowPrompt(Tuned):
         over = seen.shape[-1] - self.prompt.shape[-1]
         prompt = F.pad(self.drop(self.prompt), (over // 2, over - over // 2) * 2)
         both = torch.cat([seen, prompt.expand(len(seen), -1, -1, -1)], dim=1)
-        return F.conv2d(both, self.weight, self.bias, module.stride, module.padding)
+        padding: Any = module.padding
+        return F.conv2d(both, self.weight, self.bias, module.stride, padding)

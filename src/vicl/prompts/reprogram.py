@@ -16,6 +16,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from vicl.prompts.backbones.backbone import Backbone
 from vicl.prompts.options import ReprogramOptions
+from vicl.prompts.pixel import around_grey
 from vicl.prompts.readout import Prompted, make_readout
 
 
@@ -94,6 +95,12 @@ class Reprogram(Prompted):
         if self.kind == "tanh":  # pictures live in [-1, 1]
             return self.backbone.normalise((embedded(2 * image - 1, whole) + added + 1) / 2)
         return self.backbone.normalise(embedded(image, whole) + added)
+
+    @torch.no_grad()
+    def pictured(self) -> dict[str, Float[Tensor, "3 h w"]]:
+        """See :meth:`Classifier.pictured`."""
+        added = program(self.program, self.mask, self.kind)
+        return {"program": added if self.kind == "sigmoid" else around_grey(added)}
 
     def penalty(self) -> Tensor | None:
         """See :meth:`Classifier.penalty`."""

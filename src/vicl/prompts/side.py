@@ -80,9 +80,7 @@ class SideNet(nn.Module):
         with open_checkpoint(path) as checkpoint:
             data = checkpoint.data if isinstance(checkpoint.data, dict) else {}
             refs = {
-                key: ref
-                for key in self.state_dict()
-                if isinstance(ref := data.get(key), TensorRef)
+                key: ref for key in self.state_dict() if isinstance(ref := data.get(key), TensorRef)
             }
             for key, own in self.state_dict().items():
                 shape = tuple(own.shape)

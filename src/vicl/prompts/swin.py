@@ -66,7 +66,8 @@ class SwinPrompt(Tuned):
         super().__init__(backbone, classes, options, width=backbone.width, generator=generator)
         if not hasattr(backbone.stages[0].blocks[0].attention, "q_proj"):
             raise ValueError(
-                "vpt: prompts in a Swin need transformers 5.23 or newer: pip install -U transformers"
+                "vpt: prompts in a Swin need transformers 5.23 or newer: "
+                "pip install -U transformers"
             )
         config = backbone.body.config
         patch = config.patch_size
@@ -131,7 +132,8 @@ class SwinPrompt(Tuned):
         mixed = self.options.published and self.options.depth == "shallow"
         copies = prompts.repeat(many, 1, 1) if mixed else prompts.repeat_interleave(many, dim=0)
         seen = _attend(block.attention, torch.cat([copies, windows], dim=1), mask, count)
-        own = seen[:, :count].unflatten(0, (many, -1) if mixed else (-1, many))
+        own = seen[:, :count]
+        own = own.reshape(*((many, -1) if mixed else (-1, many)), *own.shape[1:])
         joined = _joined(seen[:, count:], side, (height, width))
         joined = block.cyclic_shift(joined, reverse=True)[:, : grid[0], : grid[1]]
         made = torch.cat([own.mean(dim=0 if mixed else 1), joined.flatten(1, 2)], dim=1)

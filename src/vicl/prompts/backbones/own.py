@@ -98,4 +98,5 @@ def open_own(folder: Path, source: str) -> OwnBackbone:
             f"an encoder of patches for a backbone: {', '.join(fit)}"
         )
     net = kind.model.open(folder, manifest, device="cpu", dtype="float32")
-    return OwnBackbone(cast("MaskedAutoencoder", net), source)
+    assert isinstance(net, MaskedAutoencoder)  # as the kind says
+    return OwnBackbone(net, source)

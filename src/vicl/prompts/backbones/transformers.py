@@ -217,7 +217,8 @@ class Convolutions(_Wrapped):
 
     def blocks(self) -> list[nn.Module]:
         """See :meth:`Backbone.blocks`."""
-        encoder = getattr(self.body, "encoder", getattr(self.body, "model", None))
+        body = self.body
+        encoder = body.encoder if hasattr(body, "encoder") else body.model
         return [layer for stage in encoder.stages for layer in stage.layers]
 
 
@@ -293,8 +294,9 @@ class TransformersTokens(_Wrapped, TokenBackbone):
         if hasattr(self.body, "rope_embeddings"):
             like = tokens.new_empty(1, 3, side, side)
             options["position_embeddings"] = self.body.rope_embeddings(like)
-        found = self._layers[index](tokens, None, **options)
-        return found[0] if isinstance(found, tuple) else found
+        found: Any = self._layers[index](tokens, None, **options)
+        whole: Tensor = found[0] if isinstance(found, tuple) else found
+        return whole
 
     def finish(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
         """See :meth:`TokenBackbone.finish`."""
@@ -304,7 +306,8 @@ class TransformersTokens(_Wrapped, TokenBackbone):
     def pool(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b w"]:
         """See :meth:`TokenBackbone.pool`; prompts count as patches where a mean is taken."""
         if self.kind.pool == "head":
-            return self.body.head(tokens) if self._pools else tokens.mean(dim=1)
+            found: Tensor = self.body.head(tokens) if self._pools else tokens.mean(dim=1)
+            return found
         if self.kind.pool == "mean":
             return tokens[:, self.prefix :].mean(dim=1)
         if self._both:
@@ -329,7 +332,10 @@ class TransformersTokens(_Wrapped, TokenBackbone):
         for name, module in self.body.named_modules():
             if isinstance(module, nn.ModuleList) and len(module) == self.depth:
                 return str(name)
-        raise ModelError(f"{self.source}: this version of transformers has no layers where vicl looks")
+        raise ModelError(
+            f"{self.source}: this version of transformers has its layers where vicl finds none; "
+            "pip install -U transformers"
+        )
 
     @property
     def _layers(self) -> Any:
