@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import functools
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from tests.adapters.bodies import library
 from tests.prompts.folders import SIDE, kept
 from tests.prompts.stand_ins import Stripes
@@ -19,44 +21,63 @@ from vicl.prompts.backbones.registry import load_backbone
 from vicl.prompts.backbones.transformers import KINDS, make_backbone
 from vicl.prompts.classifier import Classifier, trainable_parameters
 from vicl.prompts.methods import METHODS, method
+from vicl.prompts.side import SideNet
+from vicl.storage.folder import ModelError
 
 CLASSES = ("apple", "bolt", "cup")
 
-TOKENS = ("vit", "dinov2-registers-classifies", "dinov3", "clip-vision", "siglip", "own")
-CASES: list[tuple[str, str, dict[str, Any]]] = [
-    *(("linear", kind, {}) for kind in ("stripes", "vit", "swin", "resnet-classifies")),
-    *(("mlp", kind, {}) for kind in ("stripes", "convnext")),
-    *(("partial", kind, {}) for kind in ("vit", "siglip", "swin", "resnet", "dinov3-convnext")),
-    *(("full", kind, {}) for kind in ("vit", "swin-classifies", "resnet", "own", "dinov3")),
-    *(("bias", kind, {}) for kind in ("vit", "dinov2", "resnet-classifies", "siglip-vision")),
-    *(("side", kind, {}) for kind in ("stripes",)),
-    *(("adapter", kind, {}) for kind in (*TOKENS, "swin")),
-    *(("lora", kind, {}) for kind in (*TOKENS, "swin")),
-    ("lora", "convnext", {"targets": "all", "rank": 2, "dropout": 0.1}),
-    *(("vpt", kind, {"length": 3}) for kind in (*TOKENS, "swin")),
-    ("vpt", "vit", {"depth": "shallow", "dropout": 0.1}),
-    ("vpt", "vit", {"project": 4}),
-    ("vpt", "dinov3", {"placement": "add"}),
-    ("vpt", "siglip", {"placement": "add-1", "pool": "image"}),
+QUICK: list[tuple[str, str, dict[str, Any]]] = [
+    ("linear", "stripes", {}),
+    ("mlp", "convnext", {}),
+    ("partial", "vit", {}),
+    ("partial", "resnet-classifies", {}),
+    ("full", "resnet-classifies", {}),
+    ("bias", "siglip", {}),
+    ("side", "stripes", {}),
+    ("adapter", "dinov3", {}),
+    ("adapter", "swin", {}),
+    ("lora", "vit", {"dropout": 0.1}),
+    ("vpt", "vit", {"length": 3, "dropout": 0.1}),
+    ("vpt", "dinov3", {"length": 3}),
+    ("vpt", "clip-vision", {"also": "class-token"}),
     ("vpt", "own", {"placement": "prepend-pixel", "depth": "shallow"}),
-    ("vpt", "vit", {"layers": 2, "expand": False, "pool": "mae"}),
+    ("vpt", "siglip", {"placement": "add-1", "pool": "image"}),
     ("vpt", "dinov3", {"layers": 2, "reverse": True}),
     ("vpt", "vit", {"shared": True}),
-    ("vpt", "clip-vision", {"also": "class-token"}),
+    ("vpt", "swin", {"length": 3}),
+    ("vpt", "resnet-classifies", {"placement": "pad", "length": 4}),
+    ("vpt", "convnext", {"placement": "below", "length": 4}),
+    ("pixel", "stripes", {"width": 4}),
+    ("pixel", "vit", {"place": "random-patch", "width": 5, "space": "image", "clamp": True}),
+    ("reprogram", "stripes", {"image": 8}),
+    ("reprogram", "resnet-classifies", {"program": "sigmoid", "border": 4, "each": 3}),
+]
+TOKENS = ("vit", "dinov2-registers-classifies", "dinov3", "clip-vision", "siglip", "own")
+MORE: list[tuple[str, str, dict[str, Any]]] = [
+    *(("linear", kind, {}) for kind in ("vit", "swin", "resnet-classifies")),
+    ("mlp", "stripes", {}),
+    *(("partial", kind, {}) for kind in ("siglip", "swin", "resnet", "dinov3-convnext")),
+    *(("full", kind, {}) for kind in ("vit", "swin-classifies", "own", "dinov3", "siglip")),
+    *(("bias", kind, {}) for kind in ("vit", "dinov2", "resnet-classifies", "siglip-vision")),
+    *(("adapter", kind, {}) for kind in TOKENS),
+    *(("lora", kind, {}) for kind in (*TOKENS, "swin")),
+    ("lora", "convnext", {"targets": "all", "rank": 2, "dropout": 0.1}),
+    *(("vpt", kind, {"length": 3}) for kind in TOKENS),
+    ("vpt", "vit", {"depth": "shallow"}),
+    ("vpt", "vit", {"project": 4}),
+    ("vpt", "dinov3", {"placement": "add"}),
+    ("vpt", "vit", {"layers": 2, "expand": False, "pool": "mae"}),
     ("vpt", "dinov2", {"also": "new-class-token", "length": 0}),
     ("vpt", "swin", {"depth": "shallow", "also": "bias"}),
     *(
         ("vpt", kind, {"placement": place, "length": 4})
         for place in ("pad", "below")
-        for kind in ("vit", "dinov3", "swin", "resnet-classifies", "convnext")
+        for kind in ("vit", "dinov3", "swin", "siglip", "dinov3-convnext")
     ),
-    ("pixel", "stripes", {"width": 4}),
     ("pixel", "vit-classifies", {"width": 5, "readout": "labels", "labels": "random"}),
-    ("pixel", "vit", {"place": "random-patch", "width": 5, "space": "image", "clamp": True}),
     ("pixel", "swin", {"place": "full"}),
-    ("reprogram", "stripes", {"image": 8}),
-    ("reprogram", "resnet-classifies", {"program": "sigmoid", "border": 4, "each": 3}),
 ]
+CASES = [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE)]
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +105,7 @@ def loss_of(made: Classifier, image: torch.Tensor) -> torch.Tensor:
 
 
 def test_every_method_is_here() -> None:
-    assert {name for name, _, _ in CASES} >= {one.name for one in METHODS}
+    assert {name for name, _, _ in QUICK} >= {one.name for one in METHODS}
 
 
 @pytest.mark.parametrize(("name", "kind", "options"), CASES, ids=str)
@@ -157,6 +178,44 @@ def test_what_a_head_reads_of_features_is_what_it_says_of_images(root: Path) -> 
         image = torch.rand(2, 3, 16, 16)
         features = made.backbone.features(made.backbone.normalise(image))
         assert torch.equal(made.read(features), made(image))
+
+
+def test_additions_begin_at_nothing(root: Path) -> None:
+    backbone = backbone_of("vit", root)
+    image = torch.randn(2, 3, SIDE, SIDE)
+    as_it_is = backbone.features(image)
+    adapted: Any = make("adapter", backbone)
+    assert torch.equal(adapted.features(image), as_it_is)
+    lowered: Any = make("lora", backbone)
+    torch.testing.assert_close(lowered.backbone.features(image), as_it_is)
+    with torch.no_grad():
+        for weight in (*adapted.adapters.parameters(), *lowered.backbone.parameters()):
+            if weight.requires_grad:
+                weight.copy_(torch.linspace(-1, 1, weight.numel()).view(weight.shape))
+    assert not torch.allclose(adapted.features(image), as_it_is)
+    assert not torch.allclose(lowered.backbone.features(image), as_it_is)
+
+
+def test_lora_needs_its_library(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(ModelError, match=r'pip install "vicl\[lora\]"'):
+        make("lora", backbone_of("vit", root))
+
+
+def test_the_side_network_takes_the_weights_of_an_alexnet(tmp_path: Path, root: Path) -> None:
+    net = SideNet(torch.Generator().manual_seed(1))
+    state = {**net.state_dict(), "classifier.6.weight": torch.zeros(2, 2)}
+    save_file(state, tmp_path / "alexnet.safetensors")
+    made: Any = make(
+        "side", backbone_of("stripes", root), weights=f"{tmp_path}/alexnet.safetensors"
+    )
+    pixels = torch.randn(1, 3, 96, 96)
+    assert torch.equal(made.net(pixels), net(pixels))
+    assert net(pixels).shape == (1, 9216)
+    del state["features.3.bias"]
+    save_file(state, tmp_path / "broken.safetensors")
+    with pytest.raises(ModelError, match=r"features\.3\.bias: got nothing, expected \(192,\)"):
+        make("side", backbone_of("stripes", root), weights=f"{tmp_path}/broken.safetensors")
 
 
 def test_the_published_adapter_moves_one_bias(root: Path) -> None:

@@ -86,7 +86,7 @@ class Tuned(Classifier):
             if self.options.also == "new-class-token":
                 with torch.no_grad():
                     for token in tokens:
-                        token.normal_(0, 1e-6, generator=generator)
+                        token.copy_(torch.empty(token.shape).normal_(0, 1e-6, generator=generator))
             chosen += tokens
         self.freeze_all_but(chosen)
 

@@ -65,7 +65,9 @@ class Lora(Classifier):
             for layer in layers:
                 first, second = layer.lora_A["default"].weight, layer.lora_B["default"].weight
                 most = first.shape[1] ** -0.5
-                first.uniform_(-most, most, generator=generator)
+                # Drawn on the CPU, so that every device begins with the same numbers.
+                drawn = torch.empty(first.shape).uniform_(-most, most, generator=generator)
+                first.copy_(drawn)
                 learned += [first, second]
         self.head = linear_layer(backbone.width, len(classes), generator)
         self.freeze_all_but([*learned, *self.head.parameters()])

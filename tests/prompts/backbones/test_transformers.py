@@ -93,6 +93,14 @@ def test_what_a_folder_says_of_its_images(tmp_path: Path) -> None:
     torch.testing.assert_close(got, torch.tensor([1.0, 0.8, 1.2]))
 
 
+def test_what_a_folder_does_not_say_of_its_images(tmp_path: Path) -> None:
+    for kind, side in (("vit", SIDE), ("dinov2", 224), ("convnext", 224)):
+        write(kind, tmp_path / kind)
+        (tmp_path / kind / "preprocessor_config.json").unlink()
+        backbone = load_backbone(str(tmp_path / kind), device="cpu")
+        assert (backbone.reading.resize, backbone.side) == (None, side)
+
+
 @pytest.mark.parametrize(
     ("said", "words"),
     [

@@ -60,6 +60,8 @@ class Kind:
             classifier follows (`both`), the mean of all but the first, or what a head of its own
             makes of them.
         colours: Mean and deviation by which its images are normalised unless its folder says.
+        side: Of its images unless its folder says; None: what its configuration has, which of a
+            DINOv2 is that of its last days of training.
         part: What the names of its weights start with, in a file that has others, too.
         inner: The field of a configuration that has that of the network; None: the whole.
     """
@@ -72,6 +74,7 @@ class Kind:
     resize: bool = False
     pool: Literal["first", "both", "mean", "head"] = "first"
     colours: Colours = IMAGENET
+    side: int | None = None
     part: str | None = None
     inner: str | None = None
 
@@ -90,8 +93,10 @@ _SIGLIP: Final = Kind(
 KINDS: Final[Mapping[str, Kind]] = {
     "vit": Kind("ViT", "tokens", classifies=True, resize=True, colours=HALF),
     "vit_mae": Kind("ViT", "tokens", resize=True, pool="mean", part="vit."),
-    "dinov2": Kind("Dinov2", "tokens", classifies=True, pool="both"),
-    "dinov2_with_registers": Kind("Dinov2WithRegisters", "tokens", classifies=True, pool="both"),
+    "dinov2": Kind("Dinov2", "tokens", classifies=True, pool="both", side=224),
+    "dinov2_with_registers": Kind(
+        "Dinov2WithRegisters", "tokens", classifies=True, pool="both", side=224
+    ),
     "dinov3_vit": Kind("DINOv3ViT", "tokens", norm="norm"),
     "dinov3_convnext": Kind("DINOv3ConvNext", "convolutions", norm="layer_norm"),
     "swin": Kind("Swin", "windows", classifies=True, resize=True),
@@ -133,7 +138,7 @@ def open_backbone(folder: Path, source: str) -> Backbone:
     made = make_backbone(net, kind, source)
     made.weights_hash = hash_weights(folder, WEIGHTS)
     made.colours(*colours_of(folder, kind.colours))
-    made.reading = _reading(folder, made.reading.crop)
+    made.reading = _reading(folder, kind.side or made.side)
     step = made.patch if isinstance(made, TokenBackbone) else 1
     if made.side % step:
         raise ModelError(
