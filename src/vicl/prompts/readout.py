@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -52,6 +53,29 @@ class ByLayer(Readout):
         """See :meth:`Readout.forward`."""
         found: Tensor = self.head(backbone.features(pixels))
         return found
+
+
+class ByWords(Readout):
+    """The classes' names as texts, with a backbone that reads words.
+
+    Args:
+        words: Features to logits; if it learns a scale, its `tidy` keeps that bounded.
+    """
+
+    def __init__(self, words: nn.Module) -> None:
+        super().__init__()
+        self.words = words
+
+    def forward(self, backbone: Backbone, pixels: Float[Tensor, "b 3 s s"]) -> Tensor:
+        """See :meth:`Readout.forward`."""
+        found: Tensor = self.words(backbone.features(pixels))
+        return found
+
+    def tidy(self) -> None:
+        """See :meth:`Readout.tidy`."""
+        tidy: Any = getattr(self.words, "tidy", None)
+        if tidy is not None:
+            tidy()
 
 
 class ByLabels(Readout):
