@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from vicl.prompts.labels import LabelMap, count, drawn, first, frequent
 from vicl.prompts.options import ReprogramOptions
-from vicl.prompts.readout import ByLabels, ByWords
+from vicl.prompts.readout import ByLabels
 from vicl.prompts.reprogram import Reprogram, embedded, frame, program
 
 
@@ -158,30 +158,11 @@ def test_when_labels_are_counted(mapping: str) -> None:
     assert "readout.labels.sets" in made.state_dict()
 
 
-def test_words_read_the_features_of_what_is_seen() -> None:
-    class Words(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.scale = torch.nn.Parameter(torch.tensor(9.0))
-
-        def forward(self, features: torch.Tensor) -> torch.Tensor:
-            return self.scale * features[:, :2]
-
-        def tidy(self) -> None:
-            self.scale.data.clamp_(max=5)
-
-    backbone, words = Stripes(), Words()
-    readout, pixels = ByWords(words), torch.randn(2, 3, 16, 16)
-    close(readout(backbone, pixels), 9 * backbone.features(pixels)[:, :2])
-    readout.tidy()
-    assert words.scale == 5
-
-
 def test_what_does_not_fit_is_named() -> None:
     for options in (ReprogramOptions(image=16), ReprogramOptions(border=8)):
         with pytest.raises(ValueError, match="expected room around"):
             Reprogram(Stripes(), "ab", options, generator=generator())
-    for readout, words in (("labels", "no classifier of its own"), ("words", "has no words")):
+    for readout, words in (("labels", "no classifier of its own"), ("words", "reads no words")):
         options = ReprogramOptions(image=8, readout=readout)
         with pytest.raises(ValueError, match=words):
             Reprogram(Stripes(labels=0), "ab", options, generator=generator())

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from vicl.prompts.backbones.backbone import Backbone
+from vicl.prompts.backbones.worded import WordedBackbone
 from vicl.prompts.classifier import Batches, Classifier
 from vicl.prompts.labels import LabelMap, count
 from vicl.prompts.linear import linear_layer
 from vicl.prompts.options import ReadoutOptions
+from vicl.prompts.zero_shot import WordReadout
 
 
 class Readout(nn.Module):
@@ -56,13 +57,13 @@ class ByLayer(Readout):
 
 
 class ByWords(Readout):
-    """The classes' names as texts, with a backbone that reads words.
+    """The classes' names as texts, with a backbone that reads words; nothing of it is learned.
 
     Args:
-        words: Features to logits; if it learns a scale, its `tidy` keeps that bounded.
+        words: Features to logits.
     """
 
-    def __init__(self, words: nn.Module) -> None:
+    def __init__(self, words: WordReadout) -> None:
         super().__init__()
         self.words = words
 
@@ -73,9 +74,7 @@ class ByWords(Readout):
 
     def tidy(self) -> None:
         """See :meth:`Readout.tidy`."""
-        tidy: Any = getattr(self.words, "tidy", None)
-        if tidy is not None:
-            tidy()
+        self.words.tidy()
 
 
 class ByLabels(Readout):
@@ -130,11 +129,11 @@ def make_readout(
     """
     kind = options.readout
     if kind == "auto":
-        kind = "labels" if backbone.labels >= len(classes) * options.each else "linear"
+        labelled = backbone.labels >= len(classes) * options.each
+        kind = "words" if isinstance(backbone, WordedBackbone) else "linear"
+        kind = "labels" if labelled else kind
     if kind == "words":
-        raise ValueError(
-            f"readout: {backbone.source} has no words; take readout=linear, or a CLIP as backbone"
-        )
+        return ByWords(WordReadout(backbone, classes))
     if kind == "linear":
         return ByLayer(backbone.width, len(classes), generator)
     if not backbone.labels:
