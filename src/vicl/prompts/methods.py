@@ -16,6 +16,7 @@ from vicl.prompts.backbones.backbone import Backbone
 from vicl.prompts.classifier import Classifier
 from vicl.prompts.options import (
     AdapterOptions,
+    ConditionalOptions,
     LoraOptions,
     MlpOptions,
     Options,
@@ -23,7 +24,10 @@ from vicl.prompts.options import (
     PixelOptions,
     ReprogramOptions,
     SideOptions,
+    TextOptions,
+    UnifiedOptions,
     VptOptions,
+    ZeroShotOptions,
 )
 
 
@@ -127,6 +131,38 @@ def _lora(
     return Lora(backbone, classes, **options.model_dump(), generator=generator)
 
 
+def _zero_shot(
+    backbone: Backbone, classes: Sequence[str], options: ZeroShotOptions, _: Generator
+) -> Any:
+    from vicl.prompts.zero_shot import ZeroShot
+
+    return ZeroShot(backbone, classes, templates=options.templates)
+
+
+def _coop(
+    backbone: Backbone, classes: Sequence[str], options: TextOptions, generator: Generator
+) -> Any:
+    from vicl.prompts.text import TextPrompt
+
+    return TextPrompt(backbone, classes, generator=generator, **options.model_dump())
+
+
+def _cocoop(
+    backbone: Backbone, classes: Sequence[str], options: ConditionalOptions, generator: Generator
+) -> Any:
+    from vicl.prompts.conditional import ConditionalPrompt
+
+    return ConditionalPrompt(backbone, classes, generator=generator, **options.model_dump())
+
+
+def _upt(
+    backbone: Backbone, classes: Sequence[str], options: UnifiedOptions, generator: Generator
+) -> Any:
+    from vicl.prompts.unified import UnifiedPrompt
+
+    return UnifiedPrompt(backbone, classes, generator=generator, **options.model_dump())
+
+
 METHODS: Final[tuple[Method, ...]] = (
     Method("linear", "a linear layer on the features", Options, _linear),
     Method("pixel", "a picture added to every image (VP, 2203.17274)", PixelOptions, _pixel),
@@ -144,6 +180,20 @@ METHODS: Final[tuple[Method, ...]] = (
     Method("bias", "the backbone's biases (BitFit, 2106.10199)", Options, _bias),
     Method("adapter", "bottlenecks in every layer (1902.00751)", AdapterOptions, _adapter),
     Method("lora", "low-rank additions to matrices (LoRA, 2106.09685)", LoraOptions, _lora),
+    Method("zero-shot", "nothing: the classes' names as texts", ZeroShotOptions, _zero_shot),
+    Method("coop", "words before the classes' names (arXiv:2109.01134)", TextOptions, _coop),
+    Method(
+        "cocoop",
+        "words before the names, shifted by each image (arXiv:2203.05557)",
+        ConditionalOptions,
+        _cocoop,
+    ),
+    Method(
+        "upt",
+        "vectors that prompt both words and image (arXiv:2210.07225)",
+        UnifiedOptions,
+        _upt,
+    ),
 )
 
 

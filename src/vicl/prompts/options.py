@@ -1,4 +1,4 @@
-"""What the methods that work on any image network can be told."""
+"""What the methods can be told."""
 
 from __future__ import annotations
 
@@ -189,3 +189,57 @@ class LoraOptions(Options):
     alpha: Annotated[float, Field(gt=0, le=10_000)] = 16.0
     dropout: Share = 0.0
     targets: Literal["query-value", "all"] = "query-value"
+
+
+class ZeroShotOptions(Options):
+    """Options of zero-shot.
+
+    Attributes:
+        templates: Texts with `{}` for the name of a class, or names of sets of templates
+            (`vicl.prompts.templates`); the mean over all is taken.
+    """
+
+    templates: tuple[str, ...] = ("photo",)
+
+
+class TextOptions(Options):
+    """Options of coop.
+
+    Attributes:
+        context: Tokens that are learned before a name.
+        words: The contexts begin at these, and are as many; None: they begin at random.
+        position: Where the name stands: behind the contexts, amid them, or before them.
+        class_specific: Each class has contexts of its own.
+    """
+
+    context: int = Field(default=16, gt=0, le=64)
+    words: str | None = None
+    position: Literal["end", "middle", "front"] = "end"
+    class_specific: bool = False
+
+
+class ConditionalOptions(Options):
+    """Options of cocoop.
+
+    Attributes:
+        context: Tokens that are learned before a name.
+        words: The contexts begin at these, and are as many; None: they begin at random.
+    """
+
+    context: int = Field(default=4, gt=0, le=64)
+    words: str | None = "a photo of a"
+
+
+class UnifiedOptions(Options):
+    """Options of upt.
+
+    Attributes:
+        text: Learned vectors that become contexts before a name.
+        image: Learned vectors that become tokens of the image.
+        attention: Over which vectors each attends: over all ("intended"), or, as the published code
+            does, over itself alone ("published").
+    """
+
+    text: int = Field(default=4, gt=0, le=64)
+    image: int = Field(default=4, gt=0, le=64)
+    attention: Literal["intended", "published"] = "intended"

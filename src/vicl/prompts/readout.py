@@ -10,10 +10,12 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from vicl.prompts.backbones.backbone import Backbone
+from vicl.prompts.backbones.worded import WordedBackbone
 from vicl.prompts.classifier import Batches, Classifier
 from vicl.prompts.labels import LabelMap, count
 from vicl.prompts.linear import linear_layer
 from vicl.prompts.options import ReadoutOptions
+from vicl.prompts.zero_shot import WordReadout
 
 
 class Readout(nn.Module):
@@ -129,12 +131,17 @@ def make_readout(
         ValueError: If the backbone has no labels, too few, or no words.
     """
     kind = options.readout
+    reads = isinstance(backbone, WordedBackbone)
     if kind == "auto":
-        kind = "labels" if backbone.labels >= len(classes) * options.each else "linear"
+        enough = backbone.labels >= len(classes) * options.each
+        kind = "words" if reads else "labels" if enough else "linear"
     if kind == "words":
-        raise ValueError(
-            f"readout: {backbone.source} has no words; take readout=linear, or a CLIP as backbone"
-        )
+        if not reads:
+            raise ValueError(
+                f"readout: {backbone.source} has no words; take readout=linear, or a CLIP as "
+                "backbone"
+            )
+        return ByWords(WordReadout(backbone, classes))
     if kind == "linear":
         return ByLayer(backbone.width, len(classes), generator)
     if not backbone.labels:

@@ -10,6 +10,9 @@ from vicl.storage.folder import CONFIG, ModelError
 NAMES = ("efficientnet-lite0", "efficientnet-lite2")
 """Those that have a name."""
 
+VOCABULARIES = ("tokenizer.json", "vocab.json")
+"""A folder of a CLIP or SigLIP that has one of them is read with its words, else without."""
+
 
 def load_backbone(source: str, *, device: Device = "auto") -> Backbone:
     """A backbone, frozen and in evaluation mode.
@@ -46,7 +49,12 @@ def _opened(source: str) -> Backbone:
             f"{display(folder)}: is no folder of a backbone, it has no {CONFIG}; give the folder "
             "of a model of the transformers library, or of a masked autoencoder of vicl's"
         )
-    if stated_kind(folder) is not None:
+    kind = stated_kind(folder)
+    if kind in ("clip", "siglip") and any((folder / name).is_file() for name in VOCABULARIES):
+        from vicl.prompts.backbones.clip import open_worded
+
+        return open_worded(folder, source)
+    if kind is not None:
         from vicl.prompts.backbones.transformers import open_backbone
 
         return open_backbone(folder, source)
