@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from tests.adapters.bodies import library
+from tests.prompts.clips import make_clip
 from tests.prompts.folders import SIDE, kept
 from tests.prompts.stand_ins import Stripes
 from torch.nn import functional as F  # noqa: N812
@@ -51,6 +52,9 @@ QUICK: list[tuple[str, str, dict[str, Any]]] = [
     ("pixel", "vit", {"place": "random-patch", "width": 5, "space": "image", "clamp": True}),
     ("reprogram", "stripes", {"image": 8}),
     ("reprogram", "resnet-classifies", {"program": "sigmoid", "border": 4, "each": 3}),
+    ("pixel", "worded", {"width": 5}),
+    ("vpt", "worded", {"length": 3, "also": "bias"}),
+    ("lora", "worded", {}),
 ]
 TOKENS = ("vit", "dinov2-registers-classifies", "dinov3", "clip-vision", "siglip", "own")
 MORE: list[tuple[str, str, dict[str, Any]]] = [
@@ -76,7 +80,10 @@ MORE: list[tuple[str, str, dict[str, Any]]] = [
     ),
     ("pixel", "vit-classifies", {"width": 5, "readout": "labels", "labels": "random"}),
     ("pixel", "swin", {"place": "full"}),
+    *((name, "worded", {}) for name in ("linear", "partial", "full", "bias", "adapter")),
 ]
+WORDED = {"zero-shot", "coop", "cocoop", "upt"}
+"""Those that learn words; see `test_worded_methods.py`."""
 CASES = [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE)]
 
 
@@ -88,6 +95,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @functools.cache
 def backbone_of(kind: str, root: Path) -> Backbone:
     """Loaded once: the contract says that no method changes it."""
+    if kind == "worded":
+        make_clip(root / kind)
+        return load_backbone(str(root / kind), device="cpu")
     return Stripes() if kind == "stripes" else load_backbone(str(kept(kind, root)), device="cpu")
 
 
@@ -105,8 +115,7 @@ def loss_of(made: Classifier, image: torch.Tensor) -> torch.Tensor:
 
 
 def test_every_method_is_here() -> None:
-    worded = {"zero-shot", "coop", "cocoop", "upt"}  # see test_worded_methods.py
-    assert {name for name, _, _ in QUICK} | worded == {one.name for one in METHODS}
+    assert {name for name, _, _ in QUICK} | WORDED == {one.name for one in METHODS}
 
 
 @pytest.mark.parametrize(("name", "kind", "options"), CASES, ids=str)

@@ -1,4 +1,4 @@
-"""What the methods that work on any image network can be told."""
+"""What the methods can be told."""
 
 from __future__ import annotations
 

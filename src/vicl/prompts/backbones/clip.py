@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from vicl.adapters.transformers_folder import (
     CLIP,
@@ -87,12 +87,33 @@ class ClipBackbone(WordedBackbone):
         found: Tensor = self.net.vision_model.encoder.layers[index](tokens, None)
         return found
 
-    def read(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b w"]:
-        """See the base class: the class token, normalised and projected."""
-        found: Tensor = self.net.visual_projection(
-            self.net.vision_model.post_layernorm(tokens[:, 0])
-        )
+    def finish(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        """See the base class."""
+        found: Tensor = self.net.vision_model.post_layernorm(tokens)
         return found
+
+    def pool(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b w"]:
+        """See the base class: the class token, projected."""
+        found: Tensor = self.net.visual_projection(tokens[:, 0])
+        return found
+
+    def class_tokens(self) -> list[nn.Parameter]:
+        """See the base class."""
+        return [self.net.vision_model.embeddings.class_embedding]
+
+    def blocks(self) -> list[nn.Module]:
+        """See the base class."""
+        return list(self.net.vision_model.encoder.layers)
+
+    def tail(self) -> list[nn.Module]:
+        """See the base class: the last normalisation and the projection."""
+        return [self.net.vision_model.post_layernorm, self.net.visual_projection]
+
+    def own_parameters(self) -> list[nn.Parameter]:
+        """See the base class: those that images pass, not words."""
+        seen = [self.net.vision_model, *self.tail()]
+        found = {id(weight): weight for part in seen for weight in part.parameters()}
+        return list(found.values())
 
     def tokenise(self, texts: Sequence[str]) -> Tokens:
         """See the base class; zeros fill up what is shorter, as CLIP was trained."""
@@ -143,11 +164,18 @@ class SiglipBackbone(ClipBackbone):
         """See the base class: nothing."""
         return tokens
 
-    def read(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b w"]:
+    def pool(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b w"]:
         """See the base class."""
-        vision = self.net.vision_model
-        found: Tensor = vision.head(vision.post_layernorm(tokens))
+        found: Tensor = self.net.vision_model.head(tokens)
         return found
+
+    def class_tokens(self) -> list[nn.Parameter]:
+        """See the base class: none."""
+        return []
+
+    def tail(self) -> list[nn.Module]:
+        """See the base class: the last normalisation and the pooling."""
+        return [self.net.vision_model.post_layernorm, self.net.vision_model.head]
 
     def tokenise(self, texts: Sequence[str]) -> Tokens:
         """See the base class; ends fill up what is shorter, as SigLIP was trained.
