@@ -8,7 +8,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vicl.prompts.backbones.backbone import Backbone
+from vicl.prompts.backbones.backbone import Backbone, Reading
 
 Batches = Callable[[], Iterable[tuple[Tensor, Tensor]]]
 """Goes through the training images once: images (b, 3, s, s) in [0, 1], classes (b)."""
@@ -30,7 +30,12 @@ class Classifier(nn.Module):
     """
 
     head_only = False
-    """Whether the backbone's features of an image never change while this learns."""
+    """Whether the backbone's features of an image never change while this learns.
+
+    It then also has `read`, which takes features to logits."""
+
+    reading: Reading | None = None
+    """How images were brought to its side when it learned; None: as the backbone says."""
 
     def __init__(self, backbone: Backbone, classes: Sequence[str]) -> None:
         super().__init__()
@@ -57,6 +62,14 @@ class Classifier(nn.Module):
 
     def tidy(self) -> None:
         """Keep what is learned within its bounds, after a step; most have none."""
+
+    def shown(self, image: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 3 t t"]:
+        """Images as the backbone gets them, in [0, 1], for pictures of what was learned."""
+        return image
+
+    def pictured(self) -> dict[str, Float[Tensor, "3 h w"]]:
+        """What is learned, where it is an image, by name: RGB in [0, 1], to be looked at."""
+        return {}
 
     def freeze_all_but(self, learned: Iterable[nn.Parameter]) -> None:
         """Say what is learned; the same objects, whatever they are called."""
