@@ -96,8 +96,8 @@ def rate_at(place: int, length: int, rate: Rate, peak: float) -> float:
         whole = length if rate.first is not None else max(1, length - rate.warmup)
         return peak * (1 + math.cos(math.pi * (place - rate.warmup) / whole)) / 2
     if rate.kind == "milestones":
-        passed: float = sum(place >= share * length for share in rate.milestones)
-        return peak * rate.factor**passed
+        passed = sum(place >= share * length for share in rate.milestones)
+        return peak * float(rate.factor**passed)
     if rate.kind == "decay":
         return peak * float(rate.factor ** (place // rate.every))
     return peak
