@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from vicl.prompting.canvas_model import CanvasModel
     from vicl.prompting.prompter import VisualPrompter, predict
     from vicl.prompting.settings import PromptSettings
+    from vicl.prompts.saved import Classified, classify, load_classifier
     from vicl.tasks.colour_hints import Dab, colorize
-    from vicl.tuning.saved import Classified, classify, load_classifier
 
 __version__ = "0.1.0"
 
@@ -31,7 +31,7 @@ _HOMES = {
     "Candidates": "engine",
     "Canvas": "canvas.layout",
     "CanvasModel": "prompting.canvas_model",
-    "Classified": "tuning.saved",
+    "Classified": "prompts.saved",
     "Client": "client",
     "Dab": "tasks.colour_hints",
     "Example": "prompt",
@@ -45,9 +45,9 @@ _HOMES = {
     "PromptSettings": "prompting.settings",
     "Sampling": "engine",
     "VisualPrompter": "prompting.prompter",
-    "classify": "tuning.saved",
+    "classify": "prompts.saved",
     "colorize": "tasks.colour_hints",
-    "load_classifier": "tuning.saved",
+    "load_classifier": "prompts.saved",
     "load_encoder": "loading",
     "load_exported": "graphs.runner",
     "load_generator": "loading",

@@ -122,8 +122,8 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> ToyBackbone:
             raise ModelError(f"backbone: got {source!r}, expected toy")
         return toy_backbone(int(source == "other"))
 
-    for module in ("saved", "tune"):
-        monkeypatch.setattr(f"vicl.tuning.{module}.load_backbone", load)
+    for module in ("prompts.saved", "tuning.tune"):
+        monkeypatch.setattr(f"vicl.{module}.load_backbone", load)
     return made
 
 

@@ -49,8 +49,13 @@ class Classifier(nn.Module):
         hooked.register_state_dict_post_hook(_leave_frozen_out)
         hooked.register_load_state_dict_post_hook(_need_no_frozen)
 
+    @property
+    def side(self) -> int:
+        """Side of the square images that it is given, in pixels: most often the backbone's."""
+        return self.backbone.side
+
     def forward(self, image: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b c"]:
-        """Logits of the classes, of images in [0, 1] at the backbone's side."""
+        """Logits of the classes, of images in [0, 1] at :attr:`side`."""
         raise NotImplementedError
 
     def prepare(self, epoch: int, batches: Batches) -> None:

@@ -69,12 +69,12 @@ class Look:
 
     Attributes:
         figures: Means over the images by name, with `loss`; the lower that is, the better.
-        sheet: The first images: shown, answered, true.
+        sheet: The first images: shown, answered, true; None where there is no page this time.
         count: How many images were looked at.
     """
 
     figures: dict[str, float]
-    sheet: Image.Image
+    sheet: Image.Image | None
     count: int
 
 

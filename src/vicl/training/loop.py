@@ -185,8 +185,9 @@ class _Run:
             self.last = self._look()
             loss = self.last.figures["loss"]
             report.note(self.step, {f"held_out_{k}": v for k, v in self.last.figures.items()})
-            if job.folder is not None and self.accelerator.is_main_process:
-                save_image(self.last.sheet, job.folder / "sheets" / f"step-{self.step:09d}.png")
+            sheet, first = self.last.sheet, self.accelerator.is_main_process
+            if job.folder is not None and sheet is not None and first:
+                save_image(sheet, job.folder / "sheets" / f"step-{self.step:09d}.png")
         better = loss is not None and (best is None or loss < best)
         if self.step % job.save_every == 0 or last or better:
             self._save(loss)

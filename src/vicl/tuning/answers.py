@@ -11,8 +11,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vicl.prompts.classifier import Classifier
+from vicl.prompts.reading import device_of, reading_of
 from vicl.tuning.data import Labelled
-from vicl.tuning.reading import Pictures, reading_of
+from vicl.tuning.reading import Pictures
 
 BATCH = 64
 
@@ -60,11 +61,6 @@ class Encoded:
     labels: Int[Tensor, " n"]
     places: tuple[int, ...]
     broken: tuple[str, ...]
-
-
-def device_of(classifier: Classifier) -> torch.device:
-    """Where a classifier runs."""
-    return classifier.backbone.mean.device
 
 
 @torch.inference_mode()

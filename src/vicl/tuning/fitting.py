@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -16,17 +15,18 @@ from torch import Generator, Tensor
 from vicl.prompts.backbones.backbone import Backbone
 from vicl.prompts.classifier import Classifier, trainable_parameters
 from vicl.prompts.methods import Method, Options
+from vicl.prompts.reading import device_of, reading_of
 from vicl.training.checkpoints import CheckpointFolder
 from vicl.training.job import Job, Look
 from vicl.training.loop import fit
 from vicl.training.optimisation import peak_lr, rate_at
 from vicl.training.parallel import load_whole_state, processes
 from vicl.training.settings import BatchSize, Schedule
-from vicl.tuning.answers import Answers, Encoded, ask, ask_encoded, device_of, encode
+from vicl.tuning.answers import Answers, Encoded, ask, ask_encoded, encode
 from vicl.tuning.data import ClassData, Labelled
 from vicl.tuning.looking import LOOKS, Patience, look_of, looking
 from vicl.tuning.objective import TuneObjective
-from vicl.tuning.reading import Pictures, feature_rounds, image_rounds, reading_of
+from vicl.tuning.reading import Pictures, feature_rounds, image_rounds
 from vicl.tuning.settings import Pace, TuneSettings
 
 REMEDY = "Lower lr (--set lr=...), set clip=1 or lengthen warmup"
@@ -106,7 +106,7 @@ def fit_task(task: Task, settings: TuneSettings, folder: Path, *, spare: bool = 
     run = _Run(task, settings, folder, classifier)
     learned = trainable_parameters(classifier)
     if not learned:
-        val = None if run.answer is None else look_of(run.answer(classifier), run.no_sheet())
+        val = None if run.answer is None else look_of(run.answer(classifier))
         return Fitted(classifier.eval(), val, 0, 0.0, 0, run.broken())
     with processes(device_of(classifier), precision=settings.precision, folder=folder) as joined:
         trained = fit(run.job(), joined)
@@ -116,7 +116,7 @@ def fit_task(task: Task, settings: TuneSettings, folder: Path, *, spare: bool = 
     if best is not None:
         load_whole_state(run.objective, kept.load(best)["objective"])
     classifier.eval()
-    val = None if run.answer is None else look_of(run.answer(classifier), run.no_sheet())
+    val = None if run.answer is None else look_of(run.answer(classifier))
     steps = index.steps[-1]
     epochs = steps * run.pace.batch / run.pace.images
     return Fitted(classifier, val, epochs, trained.seconds, learned, run.broken())
@@ -181,12 +181,6 @@ class _Run:
             told += encoded.broken
         return tuple(dict.fromkeys(told))
 
-    def no_sheet(self) -> Any:
-        """What stands for a page of pictures where none is wanted."""
-        from PIL import Image
-
-        return Image.new("RGB", (1, 1))
-
     def job(self) -> Job:
         """What the loop is to do."""
         settings, pace = self.settings, self.pace
@@ -219,7 +213,7 @@ class _Run:
             folder=self.folder,
             name=f"tune-{self.task.method.name}",
             log_every=min(20, between),
-            save_every=between,
+            save_every=5 * between,
             keep=1,
             rate=lambda step: rate_at(
                 step if settings.by == "step" else pace.epoch(step), length, rate, peak

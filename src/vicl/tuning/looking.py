@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,9 @@ from vicl.tuning.reading import Pictures
 
 LOOKS: Final = 50
 """At most so many in a run, and one an epoch."""
+
+SHEETS: Final = 10
+"""Every so many looks a page is drawn, the first time too."""
 
 _COLUMNS, _ROWS = 6, 3
 
@@ -53,7 +57,7 @@ class Patience:
         return self.since >= self.looks
 
 
-def look_of(answers: Answers, sheet: Image.Image) -> Look:
+def look_of(answers: Answers, sheet: Image.Image | None = None) -> Look:
     """What answers say: `loss`, their mean cross-entropy, and `accuracy`."""
     loss = float(F.cross_entropy(answers.logits, answers.labels))
     right = answers.right
@@ -65,14 +69,14 @@ def looking(
     pictures: Pictures,
     patience: Patience,
 ) -> Callable[[Classifier], Look]:
-    """Look at the validation images: all of them, and a page of the first ones."""
-    shown: dict[int, Tensor] = {}
+    """Look at the validation images: all of them, and now and then a page of some."""
+    numbers = itertools.count()
 
     def look(classifier: Classifier) -> Look:
-        answers = answer(classifier)
-        if not shown:
-            shown.update(_first(pictures, answers.places))
-        found = look_of(answers, answered_sheet(shown, answers, classifier.classes))
+        answers, sheet = answer(classifier), None
+        if next(numbers) % SHEETS == 0:
+            sheet = answered_sheet(pictures, answers)
+        found = look_of(answers, sheet)
         patience.saw(found.figures["loss"])
         return found
 
@@ -92,10 +96,9 @@ def _first(pictures: Pictures, places: Sequence[int]) -> dict[int, Tensor]:
     return found
 
 
-def answered_sheet(
-    shown: dict[int, Tensor], answers: Answers, classes: Sequence[str]
-) -> Image.Image:
-    """A page of images with what was answered, and the truth where that is another."""
+def answered_sheet(pictures: Pictures, answers: Answers) -> Image.Image:
+    """A page of some images with what was answered, and the truth where that is another."""
+    shown, classes = _first(pictures, answers.places), pictures.classes
     scores, where = answers.scores, {place: row for row, place in enumerate(answers.places)}
     cells: list[tuple[Tensor, str]] = []
     for place, image in shown.items():

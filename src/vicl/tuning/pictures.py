@@ -15,7 +15,7 @@ from torch import Tensor
 from vicl.exports.sheets import contact_sheet
 from vicl.images import save_image, to_pil
 from vicl.prompts.classifier import Classifier
-from vicl.tuning.answers import device_of
+from vicl.prompts.reading import device_of
 
 _SEEN: Final = 256
 """Pixels of the longer side from which on a picture can be seen."""

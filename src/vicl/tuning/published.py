@@ -113,7 +113,8 @@ def published(name: str, options: Mapping[str, Any], *, shots: int | None = None
         shots: Images of each class; CoOp is trained longer on more.
     """
     found = dict(_BY_METHOD.get(name, _VPT))
-    if name == "reprogram" and {"frequency", "iterative"} & {str(v) for v in options.values()}:
+    counted = options.get("labels") in ("frequency", "iterative")
+    if name == "reprogram" and (counted or options.get("program") == "sigmoid"):
         found = dict(_ILM)
     if name in ("coop", "upt"):
         found["epochs"] = 50 if shots == 1 else 100 if shots is not None and shots <= 4 else 200

@@ -6,18 +6,17 @@ import itertools
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
 from vicl.images import ImageError, open_image, to_rgb
 from vicl.prompts.backbones.backbone import Reading
-from vicl.prompts.classifier import Classifier
+from vicl.prompts.reading import bring, resized
 from vicl.training.data.augmentation import augment as cut_at_random
 from vicl.training.data.augmentation import pixels
 from vicl.training.job import Round, Seat
@@ -40,36 +39,6 @@ _MARGIN: Final = 256 / 224
 """Side that a random part is cut from, where the backbone says none."""
 
 
-def reading_of(classifier: Classifier, *, stretch: bool = False) -> Reading:
-    """How images become what a classifier takes.
-
-    Args:
-        classifier: With a reading of its own, or a side, or its backbone's.
-        stretch: Bring both sides to the classifier's, whatever the image's shape: nothing is cut
-            off.
-    """
-    if classifier.reading is not None:
-        return classifier.reading
-    backbone = classifier.backbone
-    side: int = getattr(classifier, "side", backbone.side)
-    if stretch:
-        return replace(backbone.reading, resize=None, crop=side)
-    # A task's small image is not cut: what surrounds it is learned.
-    return (
-        backbone.reading
-        if side == backbone.side
-        else replace(backbone.reading, resize=side, crop=side)
-    )
-
-
-def bring(image: Image.Image, reading: Reading) -> UInt8[Tensor, "3 s s"]:
-    """An image of mode RGB at a classifier's side: resized, then the middle cut out."""
-    sized = _resized(image, reading, reading.resize)
-    top = round((sized.height - reading.crop) / 2)
-    left = round((sized.width - reading.crop) / 2)
-    return pixels(sized.crop((left, top, left + reading.crop, top + reading.crop)))
-
-
 def open_rgb(source: Labelled | Image.Image) -> Image.Image:
     """An image as 8-bit RGB, upright.
 
@@ -78,16 +47,6 @@ def open_rgb(source: Labelled | Image.Image) -> Image.Image:
     """
     opened = open_image(source.path if isinstance(source, Labelled) else source)
     return to_rgb(opened, name=str(source.path) if isinstance(source, Labelled) else None)
-
-
-def _resized(image: Image.Image, reading: Reading, short: int | None) -> Image.Image:
-    """An image whose short side is `short`; None: both sides are the classifier's."""
-    resample = Image.Resampling[reading.filter.upper()]
-    if short is None:
-        return image.resize((reading.crop, reading.crop), resample)
-    scale = short / min(image.size)
-    size = (max(short, int(image.width * scale)), max(short, int(image.height * scale)))
-    return image if image.size == size else image.resize(size, resample)
 
 
 class Batch(NamedTuple):
@@ -161,7 +120,7 @@ class Pictures:
         if self.augment == "resized-crop":
             return cut_at_random(self._base(place), (reading.crop, reading.crop), _RESIZED, rng)
         short = reading.resize or round(reading.crop * _MARGIN)
-        image = _resized(self._base(place), reading, short)
+        image = resized(self._base(place), reading, short)
         top = int(rng.integers(image.height - reading.crop + 1))
         left = int(rng.integers(image.width - reading.crop + 1))
         part = image.crop((left, top, left + reading.crop, top + reading.crop))
@@ -175,7 +134,7 @@ class Pictures:
         if found is None:
             image = open_rgb(self.items[place])
             plain = self.augment == "none"
-            found = _resized(image, self.reading, self.reading.resize) if plain else image
+            found = resized(image, self.reading, self.reading.resize) if plain else image
             size = 3 * found.width * found.height
             with self._lock:
                 if size <= self._room:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import shutil
 import time
 from pathlib import Path
@@ -108,7 +109,7 @@ def search(
     file = folder / TRIALS
     trials = read_trials(file)
     wanted = pairs(task.method.name, settings, given, task.seed)
-    spent = sum(trial.seconds for trial in trials)
+    spent = math.fsum(trial.seconds for trial in trials)
     for number, (lr, decay) in enumerate(wanted):
         if number < len(trials):
             if (trials[number].lr, trials[number].weight_decay) != (lr, decay):

@@ -217,4 +217,4 @@ def read_budget(text: str) -> Budget:
     count, unit = int(found[1]), found[2]
     if not unit:
         return Budget(trials=count)
-    return Budget(seconds=count * {"s": 1, "m": 60, "h": 3600}[unit])
+    return Budget(seconds=count * {"s": 1.0, "m": 60.0, "h": 3600.0}[unit])

@@ -16,20 +16,21 @@ from torch import Tensor
 
 from vicl.files import TEMPORARY_PREFIX, FileError, display, reason, write_atomic
 from vicl.files.nested import flatten
-from vicl.images import ImageError
+from vicl.images import ImageError, save_image
 from vicl.metrics import Interval
 from vicl.models.devices import Device
 from vicl.prompts.backbones.backbone import Backbone
 from vicl.prompts.backbones.registry import load_backbone
 from vicl.prompts.methods import method as named_method
+from vicl.prompts.saved import PROMPT, save_classifier
 from vicl.training.checkpoints import TrainingError
 from vicl.tuning.answers import ask, pictures_for
 from vicl.tuning.card import card_of
 from vicl.tuning.data import open_data
 from vicl.tuning.fitting import Fitted, Task, fit_task
+from vicl.tuning.looking import answered_sheet
 from vicl.tuning.pictures import write_pictures
 from vicl.tuning.reading import Pictures
-from vicl.tuning.saved import PROMPT, save_classifier
 from vicl.tuning.scores import Scored, score
 from vicl.tuning.search import Trial, search
 from vicl.tuning.settings import Budget, TuneSettings, settle
@@ -143,6 +144,7 @@ def tune(
     save_classifier(classifier, folder, method=chosen, options=options, card=card, overwrite=True)
     write_atomic(output / SCORES, (json.dumps(scored.to_json(), indent=1) + "\n").encode())
     write_pictures(output / "pictures", classifier, _some(tested), scored.confusion)
+    save_image(answered_sheet(tested, answers), output / "pictures" / "answers.png")
     return Tuned(folder, scored, fitted, settings, trials, broken)
 
 

@@ -8,12 +8,13 @@ learned.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import torch
+from jaxtyping import UInt8
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Generator, Tensor
@@ -26,6 +27,7 @@ from vicl.prompts.backbones.backbone import Backbone, Reading
 from vicl.prompts.backbones.registry import load_backbone
 from vicl.prompts.classifier import Classifier
 from vicl.prompts.methods import Method, Options, method
+from vicl.prompts.reading import bring, device_of, reading_of
 from vicl.storage.checkpoints import TensorRef, open_checkpoint
 from vicl.storage.folder import (
     CONFIG,
@@ -38,8 +40,6 @@ from vicl.storage.folder import (
     read_manifest,
     write_folder,
 )
-from vicl.tuning.answers import device_of
-from vicl.tuning.reading import bring, reading_of
 
 KIND: Final = "tuned"
 """What `config.json` calls it."""
@@ -186,11 +186,13 @@ def load_classifier(
     try:
         chosen = method(described.method)
         options = chosen.options.model_validate(described.options)
+        generator = Generator().manual_seed(0)
+        made = chosen.make(backbone, described.classes, options, generator)
+    except ModelError:
+        raise
     except ValueError as error:
         raise ModelError(f"{display(place / CONFIG)}: {said(error)}") from error
-    classifier = chosen.make(backbone, described.classes, options, Generator().manual_seed(0)).to(
-        backbone.mean.device
-    )
+    classifier = made.to(backbone.mean.device)
     _fill(classifier, place)
     classifier.reading = Reading(described.resize, described.crop, described.filter)
     return classifier.eval()
@@ -230,7 +232,6 @@ def _fill(classifier: Classifier, folder: Path) -> None:
     classifier.load_state_dict(found)
 
 
-@torch.inference_mode()
 def classify(
     image: ImageLike,
     classifier: Classifier | str | os.PathLike[str],
@@ -251,10 +252,22 @@ def classify(
     if not isinstance(classifier, Classifier):
         classifier = load_classifier(classifier, device=device)
     pixels = bring(Image.fromarray(to_levels(image)), reading_of(classifier))
-    batch = pixels[None].to(device_of(classifier)).float() / 255
-    scores = classifier.eval()(batch)[0].float().softmax(0).tolist()
-    named = dict(zip(classifier.classes, scores, strict=True))
-    return Classified(max(named, key=lambda name: named[name]), named)
+    return classify_many(classifier, [pixels])[0]
+
+
+@torch.inference_mode()
+def classify_many(
+    classifier: Classifier, pixels: Sequence[UInt8[Tensor, "3 s s"]]
+) -> list[Classified]:
+    """Say what images show that are at the classifier's side already, of levels in [0, 255]."""
+    if not pixels:
+        return []
+    batch = torch.stack(list(pixels)).to(device_of(classifier)).float() / 255
+    found = []
+    for row in classifier.eval()(batch).float().softmax(1).tolist():
+        named = dict(zip(classifier.classes, row, strict=True))
+        found.append(Classified(max(named, key=named.__getitem__), named))
+    return found
 
 
 def untuned(
