@@ -41,7 +41,7 @@ def _commands() -> tuple[click.Command, ...]:
     from vicl.cli.tune import tune
 
     return (
-        *(predict, segment, colorize, classify, app, serve, ask, demo, train, tune, evaluate),
+        *(predict, segment, colorize, app, serve, ask, classify, demo, train, tune, evaluate),
         *(figures, generate, models, download, convert, export, doctor),
     )
 
