@@ -21,6 +21,7 @@ from vicl.training.job import Job, Look
 from vicl.training.loop import fit
 from vicl.training.optimisation import peak_lr, rate_at
 from vicl.training.parallel import load_whole_state, processes
+from vicl.training.report import read_log
 from vicl.training.settings import BatchSize, Schedule
 from vicl.tuning.answers import Answers, Encoded, ask, ask_encoded, encode
 from vicl.tuning.data import ClassData, Labelled
@@ -117,7 +118,8 @@ def fit_task(task: Task, settings: TuneSettings, folder: Path, *, spare: bool = 
         load_whole_state(run.objective, kept.load(best)["objective"])
     classifier.eval()
     val = None if run.answer is None else look_of(run.answer(classifier))
-    steps = index.steps[-1]
+    # A run that ended early may have gone on for some looks after its last checkpoint.
+    steps = max([index.steps[-1], *(line["step"] for line in read_log(folder)[-1:])])
     epochs = steps * run.pace.batch / run.pace.images
     return Fitted(classifier, val, epochs, trained.seconds, learned, run.broken())
 
