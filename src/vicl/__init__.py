@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vicl.prompting.canvas_model import CanvasModel
     from vicl.prompting.prompter import VisualPrompter, predict
     from vicl.prompting.settings import PromptSettings
+    from vicl.prompts.saved import Classified, classify, load_classifier
     from vicl.tasks.colour_hints import Dab, colorize
 
 __version__ = "0.1.0"
@@ -30,6 +31,7 @@ _HOMES = {
     "Candidates": "engine",
     "Canvas": "canvas.layout",
     "CanvasModel": "prompting.canvas_model",
+    "Classified": "prompts.saved",
     "Client": "client",
     "Dab": "tasks.colour_hints",
     "Example": "prompt",
@@ -43,7 +45,9 @@ _HOMES = {
     "PromptSettings": "prompting.settings",
     "Sampling": "engine",
     "VisualPrompter": "prompting.prompter",
+    "classify": "prompts.saved",
     "colorize": "tasks.colour_hints",
+    "load_classifier": "prompts.saved",
     "load_encoder": "loading",
     "load_exported": "graphs.runner",
     "load_generator": "loading",
@@ -59,6 +63,7 @@ __all__ = [
     "Candidates",
     "Canvas",
     "CanvasModel",
+    "Classified",
     "Client",
     "Dab",
     "Example",
@@ -73,7 +78,9 @@ __all__ = [
     "Sampling",
     "VisualPrompter",
     "__version__",
+    "classify",
     "colorize",
+    "load_classifier",
     "load_encoder",
     "load_exported",
     "load_generator",

@@ -209,3 +209,38 @@ def test_without_accelerate_an_error_says_what_to_install(monkeypatch: pytest.Mo
     monkeypatch.delitem(sys.modules, "vicl.training.parallel")
     with pytest.raises(TrainingError, match=r'pip install "vicl\[train\]"'):
         importlib.import_module("vicl.training.parallel")
+
+
+class Bounded(Fitting):
+    """Its weight never leaves [-0.6, 0.6]."""
+
+    def tidy(self) -> None:
+        with torch.no_grad():
+            self.model.weight.clamp_(-0.6, 0.6)
+
+
+def test_a_job_may_have_its_own_rates_bounds_and_end(tmp_path: Path) -> None:
+    """What `rate` says is what is logged; after each step it is tidied; `enough` ends it."""
+    seen: list[int] = []
+
+    def look(model: Any) -> Look:
+        assert float(model.weight.detach().abs().max()) < 0.601
+        seen.append(1)
+        return Look({"loss": 1.0}, Image.new("RGB", (8, 8)), 1)
+
+    given = job(
+        objective=Bounded(),
+        rate=lambda step: 10.0 / (step + 1),
+        enough=lambda: len(seen) == 3,
+        look=look,
+        look_every=1,
+        folder=tmp_path,
+    )
+    done(given)
+    rates = [line["lr"] for line in read_log(tmp_path) if "lr" in line]
+    assert rates == pytest.approx([10, 5, 10 / 3], rel=1e-5)
+
+
+def test_a_job_says_its_own_remedy() -> None:
+    with pytest.raises(TrainingError, match=r"by step 2\. Pray"):
+        done(job(objective=Fitting(fails=1), remedy="Pray"))

@@ -23,6 +23,7 @@ def _commands() -> tuple[click.Command, ...]:
     """All commands; imported here, where Ctrl-C is heeded already."""
     from vicl.cli.app import app
     from vicl.cli.ask import ask
+    from vicl.cli.classify import classify
     from vicl.cli.colorize import colorize
     from vicl.cli.convert import convert
     from vicl.cli.demo import demo
@@ -37,10 +38,11 @@ def _commands() -> tuple[click.Command, ...]:
     from vicl.cli.segment import segment
     from vicl.cli.serve import serve
     from vicl.cli.train import train
+    from vicl.cli.tune import tune
 
     return (
-        *(predict, segment, colorize, app, serve, ask, demo, train, evaluate, figures, generate),
-        *(models, download, convert, export, doctor),
+        *(predict, segment, colorize, app, serve, ask, classify, demo, train, tune, evaluate),
+        *(figures, generate, models, download, convert, export, doctor),
     )
 
 

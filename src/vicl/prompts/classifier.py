@@ -8,7 +8,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vicl.prompts.backbones.backbone import Backbone
+from vicl.prompts.backbones.backbone import Backbone, Reading
 
 Batches = Callable[[], Iterable[tuple[Tensor, Tensor]]]
 """Goes through the training images once: images (b, 3, s, s) in [0, 1], classes (b)."""
@@ -30,7 +30,12 @@ class Classifier(nn.Module):
     """
 
     head_only = False
-    """Whether the backbone's features of an image never change while this learns."""
+    """Whether the backbone's features of an image never change while this learns.
+
+    It then also has `read`, which takes features to logits."""
+
+    reading: Reading | None = None
+    """How images were brought to its side when it learned; None: as the backbone says."""
 
     whole = False
     """Whether the backbone learns as a whole: in training mode, its running averages kept, too."""

@@ -69,12 +69,12 @@ class Look:
 
     Attributes:
         figures: Means over the images by name, with `loss`; the lower that is, the better.
-        sheet: The first images: shown, answered, true.
+        sheet: The first images: shown, answered, true; None where there is no page this time.
         count: How many images were looked at.
     """
 
     figures: dict[str, float]
-    sheet: Image.Image
+    sheet: Image.Image | None
     count: int
 
 
@@ -104,6 +104,10 @@ class Job:
         keep: How many checkpoints are kept, beside the best.
         tokenizer: Hash of the frozen weights that name the targets; with others the job does not
             go on.
+        rate: The learning rate of a step, counted from 0; None: as `schedule` says.
+        enough: Asked before each step; True ends the job there. What it says must follow from the
+            looks alone, so that a job that goes on ends where it would have.
+        remedy: What to do where the loss is not finite any more.
     """
 
     objective: Objective
@@ -123,6 +127,11 @@ class Job:
     save_every: int = 1000
     keep: int = 2
     tokenizer: str | None = None
+    rate: Callable[[int], float] | None = None
+    enough: Callable[[], bool] | None = None
+    remedy: str = (
+        "Lower optimiser.lr, set optimiser.clip, lengthen schedule.warmup or take another precision"
+    )
 
     def __post_init__(self) -> None:
         if (self.sharded or self.ema is not None) and self.fresh is None:

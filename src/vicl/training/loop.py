@@ -107,7 +107,7 @@ class _Run:
             rank, world = self.accelerator.process_index, self.accelerator.num_processes
             seat = Seat(self.micro, rank, world, self.step * self.rounds)
             rounds = job.rounds(seat, self.device)
-            while self.step < job.steps:
+            while self.step < job.steps and not (job.enough is not None and job.enough()):
                 self._take_step(rounds, report)
                 self.seconds = before + time.perf_counter() - begun
                 self._record(report)
@@ -121,7 +121,11 @@ class _Run:
     def _take_step(self, rounds: Iterator[Round], report: Report) -> None:
         """One optimiser step."""
         waited = 0.0
-        self.lr = lr_at(self.step, self.job.steps, self.job.schedule, self.peak)
+        job = self.job
+        if job.rate is not None:
+            self.lr = job.rate(self.step)
+        else:
+            self.lr = lr_at(self.step, job.steps, job.schedule, self.peak)
         for group in (g for o in self.optimisers.values() for g in o.param_groups):
             group["lr"] = self.lr
         figures: dict[str, Tensor] = {}
@@ -158,6 +162,7 @@ class _Run:
                     norm = whole_tensor(found)
                 optimiser.step()
             optimiser.zero_grad(set_to_none=True)
+        self.objective.tidy()
         if self.ema is not None:
             self.ema.update()
         return norm.detach().float()
@@ -180,8 +185,9 @@ class _Run:
             self.last = self._look()
             loss = self.last.figures["loss"]
             report.note(self.step, {f"held_out_{k}": v for k, v in self.last.figures.items()})
-            if job.folder is not None and self.accelerator.is_main_process:
-                save_image(self.last.sheet, job.folder / "sheets" / f"step-{self.step:09d}.png")
+            sheet, first = self.last.sheet, self.accelerator.is_main_process
+            if job.folder is not None and sheet is not None and first:
+                save_image(sheet, job.folder / "sheets" / f"step-{self.step:09d}.png")
         better = loss is not None and (best is None or loss < best)
         if self.step % job.save_every == 0 or last or better:
             self._save(loss)
@@ -199,8 +205,7 @@ class _Run:
                 )
                 then = ", then go on with --resume"
             raise TrainingError(
-                f"loss: was not a finite number by step {self.step}{at}. Lower optimiser.lr, set "
-                f"optimiser.clip, lengthen schedule.warmup or take another precision{then}"
+                f"loss: was not a finite number by step {self.step}{at}. {self.job.remedy}{then}"
             )
 
     def _look(self) -> Look:

@@ -1,15 +1,15 @@
-"""AdamW as masked autoencoders are trained with it, its learning rate, and averaged weights."""
+"""Optimisers and their learning rates: AdamW as for masked autoencoders, and others; averages."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from vicl.training.parallel import copy_whole
-from vicl.training.settings import Optimiser, Schedule
+from vicl.training.settings import AnyOptimiser, Optimiser, Rate, Schedule
 
 BATCH_OF_LR = 256
 """The batch size for which recipes state their learning rate.
@@ -28,19 +28,35 @@ def decays(name: str, weight: Tensor) -> bool:
     return not flat and not table
 
 
-def make_optimiser(part: nn.Module, settings: Optimiser, lr: float) -> torch.optim.AdamW:
-    """AdamW over what a module trains, in two groups: with decay, and without."""
+def make_optimiser(part: nn.Module, settings: Optimiser, lr: float) -> torch.optim.Optimizer:
+    """An optimiser over what a module trains, in two groups: with decay, and without."""
     trained = [(name, p) for name, p in part.named_parameters() if p.requires_grad]
+    kind = settings.kind if isinstance(settings, AnyOptimiser) else "adamw"
+    last = _last_bias([name for name, _ in trained])
     groups = [
         {
-            "params": [p for name, p in trained if decays(name, p) == decaying],
+            "params": [
+                p
+                for name, p in trained
+                if (decays(name, p) if kind == "adamw" else name != last) == decaying
+            ],
             "weight_decay": settings.weight_decay if decaying else 0.0,
         }
         for decaying in (True, False)
     ]
     kept = [group for group in groups if group["params"]]
     # One kernel for all weights, on CPUs too.
+    if isinstance(settings, AnyOptimiser) and kind == "sgd":
+        return torch.optim.SGD(kept, lr=lr, momentum=settings.momentum, fused=True)
+    if kind == "adam":
+        return torch.optim.Adam(kept, lr=lr, betas=settings.betas, fused=True)
     return torch.optim.AdamW(kept, lr=lr, betas=settings.betas, fused=True)
+
+
+def _last_bias(names: Sequence[str]) -> str | None:
+    """The bias of the last layer: of what is called `head`."""
+    biases = [name for name in names if name.endswith(".bias") and "head" in name.split(".")]
+    return biases[-1] if biases else None
 
 
 def peak_lr(settings: Optimiser, batch_size: int) -> float:
@@ -61,6 +77,30 @@ def lr_at(step: int, steps: int, schedule: Schedule, peak: float) -> float:
     way = (step - rising) / max(1, steps - rising)
     low = schedule.final
     return peak * (low + (1 - low) * (1 + math.cos(math.pi * way)) / 2)
+
+
+def rate_at(place: int, length: int, rate: Rate, peak: float) -> float:
+    """The learning rate of a step or an epoch, counted from 0.
+
+    Args:
+        place: Which step or epoch, as `rate.by` says;
+        length: of so many.
+        rate: How it moves.
+        peak: The highest.
+    """
+    if place < rate.warmup:
+        if rate.first is not None:
+            return rate.first
+        return peak * (place + (rate.by == "step")) / rate.warmup
+    if rate.kind == "cosine":
+        whole = length if rate.first is not None else max(1, length - rate.warmup)
+        return peak * (1 + math.cos(math.pi * (place - rate.warmup) / whole)) / 2
+    if rate.kind == "milestones":
+        passed = sum(place >= share * length for share in rate.milestones)
+        return peak * float(rate.factor**passed)
+    if rate.kind == "decay":
+        return peak * float(rate.factor ** (place // rate.every))
+    return peak
 
 
 class AveragedWeights:

@@ -24,6 +24,9 @@ class Purpose(IntEnum):
     MOSAICS = 11
     ASKED = 12
     CLICKS = 13
+    SPLIT = 14
+    SHOTS = 15
+    TRIALS = 16
 
 
 def numbers(seed: int, purpose: Purpose, *place: int) -> np.random.Generator:

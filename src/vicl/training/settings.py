@@ -52,6 +52,50 @@ class Optimiser(Part):
     clip: PositiveFloat | None = None
 
 
+class AnyOptimiser(Optimiser):
+    """One of several optimisers; AdamW's weights decay as those of :class:`Optimiser` do.
+
+    With the others all weights decay but the biases of the last layer (`head`), as in the published
+    code of VPT.
+
+    Attributes:
+        kind: Which.
+        momentum: Of SGD.
+    """
+
+    kind: Literal["adamw", "adam", "sgd"] = "adamw"
+    betas: tuple[_Share, _Share] = (0.9, 0.999)
+    momentum: _Share = 0.9
+
+
+class Rate(Part):
+    """How the learning rate moves, in steps or in epochs: what learned prompts were published with.
+
+    Attributes:
+        kind: Half a cosine down to 0; down by `factor` at the `milestones`; down by `factor` after
+            every so many; or constant.
+        by: What it moves by. In epochs it is the same for all steps of one.
+        warmup: Steps or epochs in which it rises: by steps from a part of its peak to the peak, by
+            epochs from 0 in the first one.
+        first: The rate in the warm-up instead, which then is constant; the cosine after it is as
+            long as the whole run, so that it does not reach 0.
+        milestones: Shares of the run.
+        factor: What is left of the rate.
+        every: Steps or epochs.
+
+    Source: the published code of VP (arXiv:2203.17274: by steps), VPT (2203.12119: by epochs), CoOp
+    (2109.01134: `first`) and ILM-VP (2211.11635: milestones).
+    """
+
+    kind: Literal["cosine", "milestones", "decay", "constant"] = "cosine"
+    by: Literal["step", "epoch"] = "epoch"
+    warmup: NonNegativeInt = 0
+    first: PositiveFloat | None = None
+    milestones: tuple[_Share, ...] = (0.5, 0.72)
+    factor: float = Field(default=0.1, gt=0, le=1)
+    every: Many = 2
+
+
 class Schedule(Part):
     """How long, and how the learning rate moves: up linearly, then down by a cosine.
 

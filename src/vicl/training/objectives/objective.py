@@ -49,6 +49,9 @@ class Objective(nn.Module):
         """What each optimiser trains, by its name; the first is `model`'s."""
         return {"model": self.model}
 
+    def tidy(self) -> None:
+        """Keep what is learned within its bounds, after a step; most have none."""
+
     def forward(self, *batch: Any) -> Losses:
         """Compute the losses of a batch.
 

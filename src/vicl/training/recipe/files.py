@@ -195,15 +195,28 @@ def _lines(node: yaml.Node | None, keys: Keys) -> Iterator[tuple[Keys, str]]:
         yield from _lines(value, (*keys, name))
 
 
-def _override(data: dict[str, Any], text: str, origins: Origins) -> None:
-    """Set one key of a parsed recipe."""
+def read_override(text: str, example: str = "optimiser.lr=1e-4") -> tuple[str, Any]:
+    """The key and the value of KEY=VALUE, whose value is YAML.
+
+    Args:
+        text: As somebody typed it.
+        example: One that is right, for the error.
+
+    Raises:
+        RecipeError: If it has no key, or its value is not plain YAML.
+    """
     path, equals, value = text.partition("=")
     if not equals or not all(path.split(".")):
-        raise RecipeError(f"--set: got {text!r}, expected KEY=VALUE, such as optimiser.lr=1e-4")
+        raise RecipeError(f"--set: got {text!r}, expected KEY=VALUE, such as {example}")
     try:
-        parsed, _ = parse(value[:_SIZE_LIMIT])
+        return path, parse(value[:_SIZE_LIMIT])[0]
     except FAULTS as error:
         raise RecipeError(f"--set {path}: its value is not plain YAML ({reason(error)})") from error
+
+
+def _override(data: dict[str, Any], text: str, origins: Origins) -> None:
+    """Set one key of a parsed recipe."""
+    path, parsed = read_override(text)
     place: Any = data
     keys: Keys = ()
     *parents, last = path.split(".")
