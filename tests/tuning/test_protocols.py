@@ -58,6 +58,6 @@ def test_the_published_means_are_those_of_the_accuracies() -> None:
     found = averaged(rows)
     assert (found.base, found.new) == pytest.approx((0.7, 0.6))
     assert found.harmonic == pytest.approx(2 * 0.7 * 0.6 / 1.3)
-    assert BaseToNew(0, 0).harmonic == 0
+    assert BaseToNew(0.0, 0.0).harmonic == 0
     with pytest.raises(ValueError, match="rows: got none"):
         averaged([])
