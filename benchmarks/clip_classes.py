@@ -160,7 +160,9 @@ def _surface(
     texture: str,
     scale: float,
 ) -> Surface:
-    return Surface(first, second, texture, max(0.06, scale), between(rng, 0.0, 3.14), fresh_seed(rng))
+    return Surface(
+        first, second, texture, max(0.06, scale), between(rng, 0.0, 3.14), fresh_seed(rng)
+    )
 
 
 def picture(rng: Generator, scene: Scene, domain: str) -> np.ndarray:

@@ -158,8 +158,8 @@ def looking(words: Any, each: int = 8) -> Any:
     classes = held_out()
     rng = np.random.default_rng(2**31 - 1)
     drawn = [
-        picture(rng, draw_scene(rng, *name.split(), "photo"), "photo")
-        for name in classes
+        picture(rng, draw_scene(rng, colour, shape, "photo"), "photo")
+        for colour, shape in map(str.split, classes)
         for _ in range(each)
     ]
     numbers = numbers_of(words, [f"a photo of a {name}." for name in classes])

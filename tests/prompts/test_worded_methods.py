@@ -18,6 +18,7 @@ from vicl.prompts.backbones.registry import load_backbone
 from vicl.prompts.backbones.worded import WordedBackbone, worded
 from vicl.prompts.classifier import trainable_parameters
 from vicl.prompts.methods import method
+from vicl.prompts.options import PixelOptions, ZeroShotOptions
 from vicl.prompts.worded import WordedClassifier
 
 CLASSES = ("red star", "blue circle", "blue_star", "zebra")
@@ -54,11 +55,10 @@ def images(count: int = 3) -> Tensor:
 
 
 def test_a_pixel_prompt_over_a_clip_is_read_by_words(backbone: WordedBackbone) -> None:
-    pixel, zero = method("pixel"), method("zero-shot")
     generator = Generator().manual_seed(0)
-    found = pixel.make(backbone, CLASSES, pixel.options(width=2), generator)
-    texts = zero.options(templates=("This is a photo of a {}",))
-    plain = zero.make(backbone, CLASSES, texts, generator)
+    found = method("pixel").make(backbone, CLASSES, PixelOptions(width=2), generator)
+    texts = ZeroShotOptions(templates=("This is a photo of a {}",))
+    plain = method("zero-shot").make(backbone, CLASSES, texts, generator)
     with torch.no_grad():
         before = found(images())
         for parameter in found.parameters():

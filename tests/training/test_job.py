@@ -214,6 +214,8 @@ def test_without_accelerate_an_error_says_what_to_install(monkeypatch: pytest.Mo
 class Bounded(Fitting):
     """Its weight never leaves [-0.6, 0.6]."""
 
+    model: nn.Linear
+
     def tidy(self) -> None:
         with torch.no_grad():
             self.model.weight.clamp_(-0.6, 0.6)

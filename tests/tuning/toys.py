@@ -18,7 +18,8 @@ from vicl.prompts import methods
 from vicl.prompts.backbones.backbone import Backbone, Reading
 from vicl.prompts.classifier import Batches, Classifier
 from vicl.prompts.linear import linear_layer
-from vicl.prompts.methods import Method, Options
+from vicl.prompts.methods import Method
+from vicl.prompts.options import Options
 
 SIDE = 8
 COLOURS = {"blue": (40, 60, 220), "green": (30, 200, 60), "red": (220, 40, 30)}

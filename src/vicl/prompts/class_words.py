@@ -84,7 +84,7 @@ class ClassWords(nn.Module):
         half = self.slots // 2 if self.position == "middle" else 0
         rows = []
         for row, length in enumerate(self.lengths):
-            name, rest = self.behind[row].split([length, len(self.behind[row]) - length])
+            name, rest = self.behind[row, :length], self.behind[row, length:]
             rows.append(torch.cat([self.before[row], own[row, :half], name, own[row, half:], rest]))
         return torch.stack(rows)
 

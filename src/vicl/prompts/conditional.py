@@ -73,17 +73,17 @@ class ConditionalPrompt(WordedClassifier):
         if torch.is_grad_enabled():
             parts = [
                 checkpoint(self._read, part, use_reentrant=False)
-                for part in features.split(together)
+                for part in torch.split(features, together)
             ]
         else:
-            parts = [self._read(part) for part in features.split(together)]
+            parts = [self._read(part) for part in torch.split(features, together)]
         return torch.cat(parts)
 
     def _read(self, features: Float[Tensor, "b w"]) -> Float[Tensor, "b c"]:
         embedded = self.prompts(features)
         ends = self.said.ends.repeat(len(features))
         texts = self.reader.text_features(embedded.flatten(0, 1), ends)
-        return self.reader.similarity(features, texts.unflatten(0, embedded.shape[:2]))
+        return self.reader.similarity(features, torch.unflatten(texts, 0, embedded.shape[:2]))
 
     def prompts(self, features: Float[Tensor, "b w"]) -> Float[Tensor, "b c l d"]:
         """The texts' embeddings for each image, without places."""

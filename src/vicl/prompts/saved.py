@@ -26,7 +26,8 @@ from vicl.models.devices import Device, pick_device
 from vicl.prompts.backbones.backbone import Backbone, Reading
 from vicl.prompts.backbones.registry import load_backbone
 from vicl.prompts.classifier import Classifier
-from vicl.prompts.methods import Method, Options, method
+from vicl.prompts.methods import Method, method
+from vicl.prompts.options import Options
 from vicl.prompts.reading import bring, device_of, reading_of
 from vicl.storage.checkpoints import TensorRef, open_checkpoint
 from vicl.storage.folder import (

@@ -39,7 +39,8 @@ class WordedClassifier(Classifier):
         found = self._again(classes)
         found.load_state_dict(self.state_dict())
         device = next(self.backbone.parameters()).device
-        return found.to(device).train(self.training)
+        found.to(device).train(self.training)
+        return found
 
     def _again(self, classes: Sequence[str]) -> WordedClassifier:
         """One with the same options, which has learned nothing."""

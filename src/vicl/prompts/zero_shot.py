@@ -119,5 +119,5 @@ def class_features(
         F.normalize(reader.text_side(texts[at : at + _TOGETHER]), dim=-1)
         for at in range(0, len(texts), _TOGETHER)
     ]
-    each = torch.cat(parts).unflatten(0, (len(classes), len(forms)))
+    each = torch.unflatten(torch.cat(parts), 0, (len(classes), len(forms)))
     return F.normalize(each.mean(1), dim=-1)

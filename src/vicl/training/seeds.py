@@ -25,8 +25,7 @@ class Purpose(IntEnum):
     ASKED = 12
     CLICKS = 13
     SPLIT = 14
-    SHOTS = 15
-    TRIALS = 16
+    TRIALS = 15
 
 
 def numbers(seed: int, purpose: Purpose, *place: int) -> np.random.Generator:

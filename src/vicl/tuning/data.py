@@ -11,14 +11,10 @@ from typing import Final, NamedTuple
 from vicl.files import display
 from vicl.training.seeds import Purpose, numbers
 from vicl.tuning.layouts import DataError, SplitName, read_layout, told
+from vicl.tuning.protocols import few_shot, shots_for_validation
 
 VALIDATED: Final = 0.2
 """Share of the training images that is validated on where there is no such split."""
-
-_VALIDATED_SHOTS: Final = 4
-"""Of each class at most, beside a few shots.
-
-Source: Zhou et al. 2022, arXiv:2109.01134, published code."""
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +83,7 @@ def open_data(root: Path, *, seed: int = 0, shots: int | None = None) -> ClassDa
         notes.append(f"no val split: {len(val)} of the training images are validated on")
     if shots is not None:
         train = draw_shots(train, shots, seed=seed)
-        val = draw_shots(val, min(shots, _VALIDATED_SHOTS), seed=seed)
+        val = draw_shots(val, shots_for_validation(shots), seed=seed)
         notes.append(f"{shots} of each class: {len(train)} to train on, {len(val)} to validate on")
     for note in notes:
         _log.info("%s: %s", name, note)
@@ -166,13 +162,8 @@ def draw_shots(items: Sequence[Labelled], shots: int, *, seed: int) -> tuple[Lab
     Raises:
         ValueError: If it is fewer than one.
     """
-    if shots < 1:
-        raise ValueError(f"shots: got {shots}, expected at least 1")
-    drawn: set[Labelled] = set()
-    for label, of_class in _by_class(items).items():
-        order = numbers(seed, Purpose.SHOTS, label).permutation(len(of_class))
-        drawn |= {of_class[place] for place in order[:shots]}
-    return tuple(item for item in items if item in drawn)
+    drawn = set(few_shot([item.label for item in items], shots, seed))
+    return tuple(item for number, item in enumerate(items) if number in drawn)
 
 
 def _by_class(items: Sequence[Labelled]) -> dict[int, list[Labelled]]:

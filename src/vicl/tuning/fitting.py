@@ -14,7 +14,8 @@ from torch import Generator, Tensor
 
 from vicl.prompts.backbones.backbone import Backbone
 from vicl.prompts.classifier import Classifier, trainable_parameters
-from vicl.prompts.methods import Method, Options
+from vicl.prompts.methods import Method
+from vicl.prompts.options import Options
 from vicl.prompts.reading import device_of, reading_of
 from vicl.training.checkpoints import CheckpointFolder
 from vicl.training.job import Job, Look

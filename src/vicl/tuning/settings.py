@@ -20,7 +20,8 @@ from pydantic import (
 
 from vicl.files import FileError
 from vicl.files.faults import said
-from vicl.prompts.methods import Method, Options
+from vicl.prompts.methods import Method
+from vicl.prompts.options import Options
 from vicl.training.recipe.data import RecipeError
 from vicl.training.recipe.files import read_override
 from vicl.training.settings import AnyOptimiser, Many, Part, Precision, Rate

@@ -224,11 +224,11 @@ def open_worded(folder: Path, source: str) -> ClipBackbone:
     """
     architecture, fields = open_folder(folder, KINDS, "a model of images and words")
     net = build(architecture, fields, folder)
-    text, told = net.config.text_config, {"source": source, "weights_hash": None}
-    told["weights_hash"] = hash_weights(folder, WEIGHTS)
+    text, found = net.config.text_config, hash_weights(folder, WEIGHTS)
+    made: type[ClipBackbone]
     if architecture is KINDS["clip"]:
-        return ClipBackbone(
-            net, Words.of_clip(folder, text), colours=colours_of(folder, CLIP), **told
-        )
-    words = Words(folder, "t5", count=text.vocab_size, most=text.max_position_embeddings)
-    return SiglipBackbone(net, words, colours=colours_of(folder, HALF), **told)
+        made, words, usual = ClipBackbone, Words.of_clip(folder, text), CLIP
+    else:
+        words = Words(folder, "t5", count=text.vocab_size, most=text.max_position_embeddings)
+        made, usual = SiglipBackbone, HALF
+    return made(net, words, source=source, weights_hash=found, colours=colours_of(folder, usual))
