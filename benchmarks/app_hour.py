@@ -7,8 +7,8 @@ A scripted person (`person.py`) works in the real page in Chromium until the ges
 cost so many minutes by the keystroke-level model, at which they are not waited for: a round marks
 one image, which becomes the example, looks at each other one, accepts most, paints over some (with
 undo, redo, the eraser, other sizes of the brush, ways of showing the answer), makes two of those
-examples, exports all, and takes everything back. A sixth of the answers is waited for, and after
-each round the expected score.
+examples, exports all, and takes everything back. Two answers a round are waited for,
+and the expected score after it.
 At ten points the memory is printed: what the server's and the page's processes hold, the page's
 JavaScript objects after a collection, and its nodes; then the slopes over the last half.
 """
@@ -29,9 +29,9 @@ from app import draw_folder
 from browsing import (
     App,
     chromium,
+    framed,
     items,
     opened,
-    place,
     resident,
     saved,
     served,
@@ -42,7 +42,7 @@ from person import BUTTON, CENTIMETRE, LINE, PER_CENTIMETRE, POINT, Person
 
 SIZE = (1280, 720)
 POINTS = 10
-WAITED = 6
+WAITED = 12
 """One of so many answers is waited for; between them the person is faster than the engine."""
 MIB = 2**20
 OPEN_ANSWERED = """fetch('/v1/images?sort=name&offset=0&limit=1000').then(reply => reply.json())
@@ -108,7 +108,8 @@ class Work:
     def stroke(self, size: tuple[int, int]) -> None:
         """Draw a line somewhere on the open image; size is (width, height)."""
         ends = self.rng.uniform(0.1, 0.9, (3, 2)) * size
-        path = [place(self.page, (float(x), float(y)), size) for x, y in ends]
+        frame = framed(self.page, size)
+        path = [frame.place((float(x), float(y))) for x, y in ends]
         mouse = self.page.mouse
         mouse.move(*path[0])
         mouse.down()

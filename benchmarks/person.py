@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from browsing import fitted, place, saved
+from browsing import framed, saved
 from vicl.server.marks import UNKNOWN, Marks, blank, draw
 from vicl.server.schemas import Stroke
 
@@ -293,23 +293,22 @@ class Person:
 
     def perform(self, plan: Plan, shape: tuple[int, int]) -> None:
         """Do a plan on the open image, and wait until it is kept."""
-        width, height = shape[1], shape[0]
-        scale = fitted(self.page, (width, height))
+        frame = framed(self.page, (shape[1], shape[0]))
         self.seconds += LOOK * plan.looks
         mouse = self.page.mouse
         for act in plan.acts:
             if act.kind == "key":
                 self.page.keyboard.press(act.key)
             elif act.kind == "drag":
-                mouse.move(*place(self.page, act.points[0], (width, height)))
+                mouse.move(*frame.place(act.points[0]))
                 mouse.down()
                 for point in act.points[1:]:
-                    mouse.move(*place(self.page, point, (width, height)), steps=2)
+                    mouse.move(*frame.place(point), steps=2)
                 mouse.up()
             else:
-                mouse.click(*place(self.page, act.points[0], (width, height)))
+                mouse.click(*frame.place(act.points[0]))
             kind = {"key": "keys", "drag": "drags"}.get(act.kind, "clicks")
-            self.count(kind, act.seconds(scale))
+            self.count(kind, act.seconds(frame.scale))
         if plan.size is not None:
             self.size = plan.size
         saved(self.page)

@@ -42,7 +42,7 @@ from browsing import (
     answered,
     chromium,
     fetched,
-    fitted,
+    framed,
     items,
     opened,
     screenshot,
@@ -222,7 +222,7 @@ class Desk:
     def scale(self, image: str) -> float:
         """Pixels of the screen a pixel of the image."""
         height, width = self.truth(image).shape
-        return fitted(self.page, (width, height))
+        return framed(self.page, (width, height)).scale
 
     def do(self, plan: Plan, image: str) -> None:
         """Perform a plan on the open image, and see that the server has all of it."""
