@@ -190,13 +190,18 @@ def _renderer(browser: Any) -> int:
     return int(max(used)[1])
 
 
+def _appears(page: Any, selector: str) -> None:
+    """Wait for something, and hold on to nothing: a handle would keep nodes that the page drops."""
+    page.locator(selector).first.wait_for()
+
+
 def _round(work: Work) -> None:
     """From no example to an export, and back."""
     page, person = work.page, work.person
     first = work.now()
     size = (first["width"], first["height"])
     work.paint(size)
-    page.wait_for_selector(f".tile[data-id='{first['id']}'] .badge.example")
+    _appears(page, f".tile[data-id='{first['id']}'] .badge.example")
     work.done["images opened"] += 1
     work.key("a", "accepted")
     examples = [first["id"]]
@@ -212,13 +217,13 @@ def _round(work: Work) -> None:
             if len(examples) < 3:
                 examples.append(open_now["id"])
                 work.key("m")
-                page.wait_for_selector(f".tile[data-id='{open_now['id']}'] .badge.example")
+                _appears(page, f".tile[data-id='{open_now['id']}'] .badge.example")
         if number % 5 == 0:
             work.key("t")
         _judge(work, open_now["id"])
         if work.over():
             return
-    page.wait_for_selector("#score .figure")
+    _appears(page, "#score .figure")
     work.done["scores"] += 1
     _export(work)
     for one in items(page):
@@ -227,19 +232,19 @@ def _round(work: Work) -> None:
         work.now()
         if one["example"]:
             work.key("m")
-            page.wait_for_selector(f".tile[data-id='{one['id']}'] .badge:not(.example)")
+            _appears(page, f".tile[data-id='{one['id']}'] .badge:not(.example)")
         if one["marked"]:
             work.key("Delete", "cleared")
             saved(page)
         work.key("a")
-        page.wait_for_selector(f".tile[data-id='{one['id']}']:not(:has(.badge))")
+        _appears(page, f".tile[data-id='{one['id']}']:not(:has(.badge))")
     person.press(f".tile[data-id='{first['id']}']")
     work.done["rounds"] += 1
 
 
 def _judge(work: Work, image: str) -> None:
     work.key("a", "accepted")
-    work.page.wait_for_selector(f".tile[data-id='{image}'] .badge:is(.accepted, .example)")
+    _appears(work.page, f".tile[data-id='{image}'] .badge:is(.accepted, .example)")
     work.page.wait_for_timeout(20)
 
 
