@@ -1,18 +1,20 @@
 """The app's latencies: from a new stroke to the open image's new answer, and a folder answered.
 
-    python benchmarks/app.py [--images 200] [--strokes 20] [--cold]
+    python benchmarks/app.py [--images 200] [--strokes 20] [--hints 20] [--cold]
 
 A folder is drawn of copies of the package's photographs, each a little different, so that nothing
 is known beforehand. The server runs in this process, without a socket: what is measured is its own
 work. `--strokes` new strokes are made on one example, each waited for; then all images are
 answered, then the prompt changes and all are answered again with their features kept as far as
 the cache holds them. As in `vicl app` the engine is loaded beforehand, unless `--cold` says that
-the first stroke does it. Memory is the process's at its highest, after each part.
+the first stroke does it. Memory is the process's at its highest, after each part. At the end an
+image with a side of 1280 pixels is coloured by hints, dab by dab.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import tempfile
 import time
 from pathlib import Path
@@ -51,6 +53,7 @@ def main() -> None:
     )
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--strokes", type=int, default=20)
+    parser.add_argument("--hints", type=int, default=20)
     parser.add_argument("--cold", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
@@ -66,6 +69,41 @@ def main() -> None:
             print(f"engine and segmenter loaded: {time.perf_counter() - started:.2f} s")
         with TestClient(create_app(services, Guard()), base_url="http://localhost") as client:
             measure(client, services, given.strokes)
+            measure_hints(client, services, given.hints)
+
+
+def measure_hints(client: TestClient, services: Services, count: int) -> None:
+    """Dab by dab on a large gray image, each waited for."""
+    data = io.BytesIO()
+    photo = Image.open(PHOTOS / "dandelion_1.jpg").convert("L")
+    photo.resize((1280, round(1280 * photo.height / photo.width))).save(data, "PNG")
+    client.patch("/v1/project", json={"task": "colorization"}, headers=ANY).raise_for_status()
+    sent = client.post("/v1/images", files={"files": ("gray.png", data.getvalue())})
+    sent.raise_for_status()
+    (image,) = sent.json()["items"]
+    places = np.random.default_rng(0).uniform(50, 600, (count, 2)).tolist()
+    waits, work = [], []
+    for number, point in enumerate(places):
+        colour = [200, (37 * number) % 256, 50]
+        body = {"op": "stroke", "class": None, "tool": "hint", "colour": colour, "size": 12}
+        started, cpu = time.perf_counter(), time.process_time()
+        where = f"/v1/images/{image['id']}"
+        client.post(
+            f"{where}/edits", json={**body, "points": [point]}, headers=ANY
+        ).raise_for_status()
+        client.post("/v1/answers", json={"scope": "open", "image": image["id"]}).raise_for_status()
+        while True:
+            (now,) = [
+                one for one in client.get("/v1/images").json()["items"] if one["id"] == image["id"]
+            ]
+            if now["answer_revision"] is not None and not now["stale"]:
+                break
+            time.sleep(0.002)
+        waits.append(time.perf_counter() - started)
+        work.append(time.process_time() - cpu)
+    for what, values in (("wall clock", waits), ("processor", work)):
+        p50, p95 = np.percentile(values, (50, 95))
+        print(f"dab to answer, {what}: p50 {p50:.2f} s, p95 {p95:.2f} s ({count} dabs)")
 
 
 def measure(client: TestClient, services: Services, strokes: int) -> None:

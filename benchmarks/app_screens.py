@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 import vicl
-from browsing import answered, chromium, opened, saved, screenshot, served, shown
+from browsing import answered, chromium, opened, saved, screenshot, served, shown, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,8 +65,26 @@ def hinted(page: Any) -> Image.Image:
     for key, x, y in DABS:
         page.keyboard.press(key)
         page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
-        page.wait_for_timeout(1500)
-    page.wait_for_timeout(1500)
+        saved(page)
+    until(page, "document.getElementById('this-facts').textContent.includes('By your hints')")
+    until(
+        page,
+        "fetch('/v1/images').then(reply => reply.json()).then(all =>"
+        " all.items[0].answer_revision && !all.items[0].stale)",
+    )
+    page.reload()  # the last answer in the view, and in its tile
+    return drawn(page, 1)
+
+
+def drawn(page: Any, count: int) -> Image.Image:
+    """The page, once the first tiles have their answers."""
+    shown(page)
+    until(
+        page,
+        "count => [...document.querySelectorAll('.tile canvas')].slice(0, count)"
+        ".every(one => one.width !== 300)",  # as a new canvas is
+        count,
+    )
     return screenshot(page)
 
 
@@ -80,9 +98,7 @@ def answer_shown(page: Any, *, paint: bool) -> Image.Image:
         saved(page)
     answered(page)
     page.keyboard.press("j")
-    shown(page)
-    page.wait_for_timeout(1500)  # tiles fetch their answers one by one
-    return screenshot(page)
+    return drawn(page, 4)
 
 
 def stroke(page: Any, points: Iterable[tuple[float, float]]) -> None:

@@ -125,13 +125,21 @@ def items(page: Any) -> list[dict[str, Any]]:
 
 
 def answered(page: Any) -> None:
-    """Wait until every image that is no example and was not judged is answered by the prompt."""
-    end = time.monotonic() + WAIT
-    while any(
-        (one["stale"] or not one["answer_revision"])
-        for one in items(page)
-        if not one["example"] and one["status"] == "open"
-    ):
+    """Wait until every image that is no example and was not judged is answered by the prompt.
+
+    It is given up where none has come for as long as is waited for anything.
+    """
+    left, end = -1, 0.0
+    while True:
+        now = sum(
+            one["stale"] or not one["answer_revision"]
+            for one in items(page)
+            if not one["example"] and one["status"] == "open"
+        )
+        if not now:
+            return
+        if now != left:
+            left, end = now, time.monotonic() + WAIT
         if time.monotonic() > end:
             raise SystemExit("the answers do not come")
         page.wait_for_timeout(100)
@@ -148,16 +156,23 @@ def screenshot(page: Any) -> Image.Image:
     return Image.open(io.BytesIO(page.screenshot())).convert("RGB")
 
 
-def place(page: Any, point: tuple[float, float], size: tuple[int, int]) -> tuple[float, float]:
-    """Where on the screen a pixel of the open image is, as fitted; size is (width, height)."""
+@dataclass(frozen=True)
+class Frame:
+    """Where the open image is on the screen, as fitted: its corner, and pixels a pixel of it."""
+
+    left: float
+    top: float
+    scale: float
+
+    def place(self, point: tuple[float, float]) -> tuple[float, float]:
+        """Where on the screen a pixel of the image is."""
+        return self.left + point[0] * self.scale, self.top + point[1] * self.scale
+
+
+def framed(page: Any, size: tuple[int, int]) -> Frame:
+    """Where an image of a size (width, height) is, as `View.fit` of the page lays it."""
     box = page.locator("#stage").bounding_box()
-    scale = fitted(page, size)
+    scale = float(min((box["width"] - 48) / size[0], (box["height"] - 48) / size[1], 8))
     left = box["x"] + (box["width"] - size[0] * scale) / 2
     top = box["y"] + (box["height"] - size[1] * scale) / 2
-    return left + point[0] * scale, top + point[1] * scale
-
-
-def fitted(page: Any, size: tuple[int, int]) -> float:
-    """Pixels of the screen per pixel of the open image (`View.fit` of the page)."""
-    box = page.locator("#stage").bounding_box()
-    return float(min((box["width"] - 48) / size[0], (box["height"] - 48) / size[1], 8))
+    return Frame(left, top, scale)

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from browsing import fitted, place, saved
-from vicl.server.marks import Marks, blank, draw
+from browsing import framed, saved
+from vicl.server.marks import UNKNOWN, Marks, blank, draw
 from vicl.server.schemas import Stroke
 
 KEY, POINT, CORNER, BUTTON, LINE, CENTIMETRE, LOOK = 0.28, 1.1, 0.8, 0.1, 0.9, 0.16, 1.35
@@ -51,12 +51,13 @@ class Act:
 
 @dataclass(frozen=True)
 class Plan:
-    """Gestures, and the overlap with the truth that they lead to."""
+    """Gestures, the overlap with the truth that they lead to, and the brush's size afterwards."""
 
     acts: tuple[Act, ...] = ()
     overlap: float = 0.0
     looks: int = 0
-    size: int = 40
+    size: int | None = None
+    """None: as it was."""
 
     def seconds(self, scale: float) -> float:
         """What the gestures cost."""
@@ -92,7 +93,7 @@ def outlined(truth: np.ndarray, bar: float, scale: float, *, ground: bool) -> Pl
     best = min(enough, key=lambda plan: plan.seconds(scale)) if enough else plans[-1]
     if not ground:
         return best
-    inside = ~_drawn(best, truth.shape)
+    inside = played(blank((truth.shape[0], truth.shape[1])), best, 1) == UNKNOWN
     fills = [Act("key", "0"), Act("key", "f")]
     for piece in pieces(inside):
         if piece.sum() > 0.01 * truth.size:
@@ -145,20 +146,31 @@ def _corners(piece: np.ndarray, tolerance: float, scale: float) -> list[Point]:
     ]
 
 
-def _drawn(plan: Plan, shape: Sequence[int]) -> np.ndarray:
-    """Where polygons of class 1 are, holes apart."""
-    marks = blank((shape[0], shape[1]))
+def played(marks: Marks, plan: Plan, size: int) -> Marks:
+    """What the gestures of a plan make of marks, if nothing is lost: begun in class 1.
+
+    Args:
+        marks: As they are before.
+        plan: Its strokes end with the class 1.
+        size: Of the brush, before.
+    """
+    found = marks.copy()
     value, corners = 1, []
     for act in plan.acts:
         if act.kind == "corner":
             corners.append(act.points[0])
+        elif act.kind == "click":
+            draw(found, _stroke("fill", act.points, value))
+        elif act.kind == "drag":
+            draw(found, _stroke("brush", act.points, value, size))
         elif act.key in "01":
             value = int(act.key)
+        elif act.key in "[]":
+            size = _grown(size, 1 if act.key == "]" else -1)
         elif act.key == "Enter":
-            draw(marks, _stroke("polygon", corners, value))
+            draw(found, _stroke("polygon", corners, value))
             corners = []
-    inside: np.ndarray = marks != 255
-    return inside
+    return found
 
 
 def corrected(
@@ -202,11 +214,16 @@ def sized(size: int, wanted: float) -> tuple[list[Act], int]:
     acts: list[Act] = []
     key, steps = ("]", 1) if wanted > size else ("[", -1)
     while True:
-        grown = min(400, max(1, math.floor(size * 1.18**steps + 0.6 * steps + 0.5)))
+        grown = _grown(size, steps)
         if abs(grown - wanted) >= abs(size - wanted):
             return acts, size
         acts.append(Act("key", key))
         size = grown
+
+
+def _grown(size: int, steps: int) -> int:
+    """The brush after a key, as the page grows it (`grow` of main.js)."""
+    return min(400, max(1, math.floor(size * 1.18**steps + 0.6 * steps + 0.5)))
 
 
 def _deepest(piece: np.ndarray) -> tuple[int, int, float]:
@@ -276,24 +293,24 @@ class Person:
 
     def perform(self, plan: Plan, shape: tuple[int, int]) -> None:
         """Do a plan on the open image, and wait until it is kept."""
-        width, height = shape[1], shape[0]
-        scale = fitted(self.page, (width, height))
+        frame = framed(self.page, (shape[1], shape[0]))
         self.seconds += LOOK * plan.looks
         mouse = self.page.mouse
         for act in plan.acts:
             if act.kind == "key":
                 self.page.keyboard.press(act.key)
             elif act.kind == "drag":
-                mouse.move(*place(self.page, act.points[0], (width, height)))
+                mouse.move(*frame.place(act.points[0]))
                 mouse.down()
                 for point in act.points[1:]:
-                    mouse.move(*place(self.page, point, (width, height)), steps=2)
+                    mouse.move(*frame.place(point), steps=2)
                 mouse.up()
             else:
-                mouse.click(*place(self.page, act.points[0], (width, height)))
+                mouse.click(*frame.place(act.points[0]))
             kind = {"key": "keys", "drag": "drags"}.get(act.kind, "clicks")
-            self.count(kind, act.seconds(scale))
-        self.size = plan.size
+            self.count(kind, act.seconds(frame.scale))
+        if plan.size is not None:
+            self.size = plan.size
         saved(self.page)
 
 

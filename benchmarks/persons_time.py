@@ -10,10 +10,12 @@ overlaps the truth by `--bar` (0.8) or more. **By hand**: polygons around the th
 largest first and no finer than the bar needs, on every image. **With the loop**: the first image is
 marked so, its ground filled; the answers are looked at, the least sure first; a good one is
 accepted by a key, a wrong one is corrected, by brush strokes in its largest errors or anew by hand,
-whichever takes fewer seconds; the first `--examples` - 1 corrected ones become examples, and all
-that is still open is answered anew and waited for. Gestures are keys, clicks (a corner is one) and
-drags; the person's seconds are what `person.py` says they cost. The page's and server's seconds are
-measured waits: nothing is done meanwhile. Exported masks are compared with the truth.
+whichever takes fewer seconds, and looked at again until it is good; the first `--examples` - 1
+corrected ones become examples, and all that is still open is answered anew and waited for. Gestures
+are keys, clicks (a corner is one) and drags; the person's seconds are what `person.py` says they
+cost. The page's and server's seconds are measured waits: nothing is done meanwhile. What the server
+holds after each plan is compared with what its strokes make (`misplaced`: the share of pixels at
+most), exported masks with the truth.
 
 `--film` makes the animated picture of the documentation, on photographs of the package.
 """
@@ -27,6 +29,7 @@ import shutil
 import tempfile
 import time
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +42,7 @@ from browsing import (
     answered,
     chromium,
     fetched,
-    fitted,
+    framed,
     items,
     opened,
     screenshot,
@@ -47,11 +50,23 @@ from browsing import (
     shown,
     until,
 )
-from person import BUTTON, POINT, Person, Plan, as_mask, corrected, outlined, overlap
+from person import (
+    BUTTON,
+    POINT,
+    Person,
+    Plan,
+    as_mask,
+    corrected,
+    outlined,
+    overlap,
+    played,
+)
 from vicl.exports.rle import decode_rle
 from vicl.files.packaged import PHOTOS
+from vicl.server.marks import Marks
 
 SIZE = (1440, 900)
+MOST_LOOKS = 6
 FILMED = ("dandelion_1", "dandelion_2", "dandelion_3", "meadow_1", "meadow_2")
 Truths = dict[str, np.ndarray]
 
@@ -64,6 +79,7 @@ class Way:
     waited: float
     processor: float
     looked: str
+    misplaced: float
     masks: Truths
 
 
@@ -78,6 +94,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--bar", type=float, default=0.8)
     parser.add_argument("--examples", type=int, default=3)
+    parser.add_argument("--way", choices=("loop", "by hand"), help="this alone")
     parser.add_argument("--film", type=Path, help="write the animated picture instead")
     given = parser.parse_args()
     if given.film is None and given.data is None:
@@ -92,13 +109,16 @@ def main() -> None:
         print(f"{given.set}: {len(truths)} images, bar {given.bar}, seed {given.seed}")
         print("| way | gestures | person | waits (processor) | mean IoU | at the bar |")
         for name, way in (("loop", with_loop), ("by hand", by_hand)):
+            if given.way not in (None, name):
+                continue
             done = run(folder, truths, given.bar, given.examples, way)
             scores = [overlap(done.masks[one], truth) for one, truth in truths.items()]
-            person, good = done.person, sum(score >= given.bar - 0.005 for score in scores)
+            person, good = done.person, sum(score >= given.bar for score in scores)
             print(
                 f"| {name} | {person.gestures} {person.kinds} | {person.seconds:.0f} s | "
                 f"{done.waited:.0f} s ({done.processor:.0f} s) | {np.mean(scores):.3f} | "
-                f"{good}/{len(scores)} |  {done.looked}",
+                f"{good}/{len(scores)} | {done.looked}; misplaced {done.misplaced:.2%}; "
+                f"under the bar {[round(score, 3) for score in scores if score < given.bar]}",
                 flush=True,
             )
 
@@ -159,7 +179,8 @@ def run(
         before = app.processor()
         desk = Desk(opened(browser, app.address, SIZE), truths, bar, examples)
         said = way(desk)
-        return Way(desk.person, desk.waited, app.processor() - before, said, desk.export())
+        used = app.processor() - before
+        return Way(desk.person, desk.waited, used, said, desk.misplaced, desk.export())
 
 
 class Desk:
@@ -167,7 +188,7 @@ class Desk:
 
     def __init__(self, page: Any, truths: Truths, bar: float, examples: int) -> None:
         self.page, self.truths, self.bar, self.examples = page, truths, bar, examples
-        self.person, self.waited = Person(page), 0.0
+        self.person, self.waited, self.misplaced = Person(page), 0.0, 0.0
         self.ids = {one["id"]: one["name"] for one in items(page)}
 
     def wait(self, state: Callable[[Any], None]) -> None:
@@ -186,22 +207,50 @@ class Desk:
         """What is right."""
         return self.truths[self.ids[image]]
 
+    def marks(self, image: str) -> Marks:
+        """The marks that the server holds."""
+        data = fetched(self.page, f"/v1/images/{image}/marks")
+        assert data is not None
+        return np.asarray(Image.open(io.BytesIO(data)))
+
     def seen(self, image: str) -> np.ndarray:
         """What the page shows of the thing."""
-        marks = Image.open(io.BytesIO(fetched(self.page, f"/v1/images/{image}/marks") or b""))
         answer = fetched(self.page, f"/v1/images/{image}/answer")
         under = None if answer is None else np.asarray(Image.open(io.BytesIO(answer)))
-        return as_mask(np.asarray(marks), under)
+        return as_mask(self.marks(image), under)
 
     def scale(self, image: str) -> float:
         """Pixels of the screen a pixel of the image."""
         height, width = self.truth(image).shape
-        return fitted(self.page, (width, height))
+        return framed(self.page, (width, height)).scale
 
     def do(self, plan: Plan, image: str) -> None:
-        """Perform a plan on the open image."""
+        """Perform a plan on the open image, and see that the server has all of it."""
         height, width = self.truth(image).shape
+        planned = played(self.marks(image), plan, self.person.size)
         self.person.perform(plan, (height, width))
+        self.misplaced = max(self.misplaced, float((self.marks(image) != planned).mean()))
+
+    def correct(self, image: str, *, ground: bool) -> str:
+        """Mark the open image until it is good, looking again after each try.
+
+        Returns:
+            How it began: by strokes over its answer, or anew by hand.
+        """
+        truth, scale, said = self.truth(image), self.scale(image), ""
+        for _ in range(MOST_LOOKS):
+            if overlap(seen := self.seen(image), truth) >= self.bar:
+                break
+            strokes = corrected(seen, truth, self.bar, scale, self.person.size)
+            whole = None if said else outlined(truth, self.bar, scale, ground=ground)
+            plans = [plan for plan in (strokes, whole) if plan is not None]
+            if not plans:
+                break
+            plan = min(plans, key=lambda one: one.seconds(scale))
+            said = said or ("by hand" if plan is whole else "painted")
+            self.do(plan, image)
+            self.person.look()
+        return said
 
     def export(self) -> Truths:
         """Take COCO out of what is accepted; masks by file name."""
@@ -228,6 +277,8 @@ def by_hand(desk: Desk) -> str:
     for _ in desk.ids:
         image = desk.now()
         desk.do(outlined(desk.truth(image), desk.bar, desk.scale(image), ground=False), image)
+        person.look()
+        desk.correct(image, ground=False)
         desk.page.wait_for_selector("#example[aria-pressed=true]")
         person.key("m")
         desk.page.wait_for_selector("#example[aria-pressed=false]")
@@ -241,33 +292,26 @@ def with_loop(desk: Desk, film: Callable[[str], None] = lambda said: None) -> st
     image = desk.now()
     film("The first photograph: outline the thing, fill the ground")
     desk.do(outlined(desk.truth(image), desk.bar, desk.scale(image), ground=True), image)
+    person.look()
+    desk.correct(image, ground=True)
     film("It is an example; the others are answered")
     desk.wait(answered)
     for _ in range(2):  # the list, and its entry; its popup is no part of the page
         person.count("clicks", POINT + 2 * BUTTON)
     desk.page.select_option("#sort", "unsure")
     _accept(desk, image)
-    examples, good, painted, anew = 1, 0, 0, 0
+    examples, good, began = 1, 0, Counter[str]()
     for _ in range(len(desk.ids) - 1):
         if not any(one["status"] == "open" for one in items(desk.page)):
             break
         image = desk.now()
         person.look()
-        answer, truth = desk.seen(image), desk.truth(image)
-        if overlap(answer, truth) >= desk.bar:
+        if overlap(desk.seen(image), desk.truth(image)) >= desk.bar:
             good += 1
             film("Good as it is: A accepts it")
         else:
             film("Wrong: corrected in place")
-            scale = desk.scale(image)
-            whole = outlined(truth, desk.bar, scale, ground=True)
-            strokes = corrected(answer, truth, desk.bar, scale, person.size)
-            if strokes is not None and strokes.seconds(scale) <= whole.seconds(scale):
-                painted += 1
-                desk.do(strokes, image)
-            else:
-                anew += 1
-                desk.do(whole, image)
+            began[desk.correct(image, ground=True)] += 1
             if examples < desk.examples:
                 examples += 1
                 person.key("m")
@@ -276,7 +320,7 @@ def with_loop(desk: Desk, film: Callable[[str], None] = lambda said: None) -> st
                 desk.wait(answered)
         _accept(desk, image)
     film("Every image is judged: export")
-    return f"{examples} examples; {good} good as answered, {painted} painted, {anew} by hand"
+    return f"{examples} examples; {good} good as answered, {dict(began)}"
 
 
 def _accept(desk: Desk, image: str) -> None:

@@ -204,10 +204,14 @@ def paint_example(page: Any) -> None:
 
 
 def answered(page: Any, count: int) -> None:
-    """Wait until as many images have an answer by the prompt as it is."""
-    until(
-        page,
-        "count => fetch('/v1/images?sort=name&offset=0&limit=500').then(r => r.json()).then(all =>"
-        " all.items.filter(one => one.answer_revision && !one.stale).length >= count)",
-        count,
-    )
+    """Wait until as many images have an answer by the prompt as it is, as long as more come."""
+    known, end = -1, 0.0
+    while True:
+        listed = get(page, "/images?sort=name&offset=0&limit=500")["items"]
+        now = sum(bool(one["answer_revision"]) and not one["stale"] for one in listed)
+        if now >= count:
+            return
+        if now > known:
+            known, end = now, time.monotonic() + WAIT
+        assert time.monotonic() < end, f"{now} of {count} answers came"
+        page.wait_for_timeout(50)

@@ -33,7 +33,7 @@ def count_answered(page: Any) -> int:
 
 
 def test_stop_and_answer_now(page: Any, serve: Serve, tmp_path: Path) -> None:
-    opened(page, serve(folder_of(tmp_path / "photos", 60)))
+    opened(page, serve(folder_of(tmp_path / "photos", 40)))
     page.uncheck("#live")
     paint_example(page)
     assert count_answered(page) == 0
@@ -45,9 +45,9 @@ def test_stop_and_answer_now(page: Any, serve: Serve, tmp_path: Path) -> None:
     # What was begun may still come; what was not begun does not.
     stopped = count_answered(page)
     page.wait_for_timeout(5000)
-    assert count_answered(page) <= min(stopped + 1, 59)
+    assert count_answered(page) <= min(stopped + 1, 39)
     page.click("[data-act=once]")
-    answered(page, 60)
+    answered(page, 40)
     until(page, "document.getElementById('progress-text').textContent.includes('answered')")
 
 

@@ -5,8 +5,8 @@ import base64
 import io
 import json
 import threading
-from collections.abc import Callable
-from concurrent.futures import CancelledError
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -35,6 +35,21 @@ def news(page: Page, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]
 
     monkeypatch.setattr(page.services.events, "tell", tell)
     return heard
+
+
+@pytest.fixture
+def held(page: Page) -> Iterator[threading.Event]:
+    """The worker does something that lasts until this is set."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        go_on.wait(10)
+
+    page.services.worker.submit(Urgency.CLICK, hold)
+    assert begun.wait(10)
+    yield go_on
+    go_on.set()
 
 
 def test_without_an_example_there_is_no_answer(page: Page) -> None:
@@ -214,6 +229,19 @@ def test_what_is_urgent_is_done_in_the_middle_of_a_score(
     assert len(asked) == 4
 
 
+def test_a_server_that_leaves_ends_a_score(page: Page, held: threading.Event) -> None:
+    page.teach(page.id("p1.png"))
+    page.teach(page.id("p2.png"))
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(page.client.get, "/v1/score")
+        page.wait(lambda: page.services.worker.waiting > 0)
+        page.services.leave()
+        reply = asked.result(5)
+    assert reply.status_code == 503
+    assert "is ending" in reply.json()["detail"]
+    assert page.client.get("/v1/score").status_code == 503
+
+
 def test_a_restart_shows_how_the_score_moved(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("p1.png", "p2.png", "below/p3.png"):
         page.teach(page.id(name))
@@ -236,20 +264,12 @@ def test_a_restart_shows_how_the_score_moved(page: Page, monkeypatch: pytest.Mon
 
 
 def test_answers_of_a_task_that_is_no_more_are_dropped_quietly(
-    page: Page, news: list[dict[str, object]]
+    page: Page, news: list[dict[str, object]], held: threading.Event
 ) -> None:
     page.teach(page.id("p1.png"))
-    begun, go_on = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        begun.set()
-        go_on.wait(10)
-
-    page.services.worker.submit(Urgency.CLICK, hold)
-    begun.wait(10)
     page.client.post("/v1/answers", json={"scope": "all"})
     page.change(task="image")
-    go_on.set()
+    held.set()
     page.services.answering.run(Urgency.LATER, lambda: None)
     assert [one["kind"] for one in news] == ["progress", "project"]
     page.change(task="segmentation")
@@ -348,20 +368,12 @@ def test_clicks_give_candidates(page: Page, monkeypatch: pytest.MonkeyPatch) -> 
     assert "pixels of the image" in off.json()["detail"]
 
 
-def test_a_newer_question_drops_the_older(page: Page) -> None:
+def test_a_newer_question_drops_the_older(page: Page, held: threading.Event) -> None:
     page.teach(page.id("p1.png"))
-    begun, go_on = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        begun.set()
-        go_on.wait(10)
-
-    page.services.worker.submit(Urgency.CLICK, hold)
-    begun.wait(10)
     page.client.post("/v1/answers", json={"scope": "all"})
     page.client.delete("/v1/answers")
     page.client.post("/v1/answers", json={"scope": "open", "image": page.id("p2.png")})
-    go_on.set()
+    held.set()
     page.services.answering.run(Urgency.LATER, lambda: None)
     answered = [image for image in page.project.images if page.project.facts(image)]
     assert answered == [page.id("p2.png")]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 pytest.importorskip("fastapi")
 
@@ -154,3 +155,53 @@ def test_a_prompt_file_of_boxes_comes_back(page: Page) -> None:
     (found,) = [item["id"] for item in reply.json()["items"]]
     assert sorted(boxes(page, found)) == sorted(before)
     assert page.project.file.task == "detection"
+
+
+@pytest.mark.parametrize("kind", ["examples", "answers"])
+def test_boxes_of_other_tools_are_imported(page: Page, kind: str) -> None:
+    page.change(task="detection", classes=[DISC])
+    coco = {
+        "images": [{"id": 1, "file_name": "p1.png", "width": 60, "height": 40}],
+        "categories": [{"id": 4, "name": "disc"}, {"id": 9, "name": "new"}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 4, "bbox": [10, 12, 20, 8]},
+            {"id": 2, "image_id": 1, "category_id": 9, "bbox": [40, 2, 10, 7]},
+        ],
+    }
+    labelme = {"shape_type": "rectangle", "label": "new", "points": [[1, 2], [9, 12]]}
+    whole = {"imagePath": "p3.png", "imageWidth": 60, "imageHeight": 40, "shapes": [labelme]}
+    files = [
+        ("files", ("all.json", json.dumps(coco).encode())),
+        ("files", ("p2.txt", b"0 0.5 0.5 0.1 0.5\n")),
+        ("files", ("p3.json", json.dumps(whole).encode())),
+    ]
+    reply = page.client.post(f"/v1/import?as={kind}", files=files)
+    assert reply.status_code == 201, reply.text
+    assert (len(reply.json()["items"]), reply.json()["left_out"]) == (3, [])
+    ids = {one["name"]: one["id"] for one in page.client.get("/v1/project").json()["classes"]}
+    one, two, three = page.id("p1.png"), page.id("p2.png"), page.id("below/p3.png")
+
+    def found(image: str) -> list[tuple[int, list[float]]]:
+        if kind == "examples":
+            assert page.project.status(image).example
+            return boxes(page, image)
+        facts = page.client.get(f"/v1/images/{image}/answer.json").json()
+        return [(box["class"], box["box"]) for box in facts["boxes"]]
+
+    assert found(one) == [(ids["disc"], [10, 12, 30, 20]), (ids["new"], [40, 2, 50, 9])]
+    assert found(two) == [(ids["disc"], [27, 10, 33, 30])]
+    assert found(three) == [(ids["new"], [1, 2, 9, 12])]
+
+
+def test_an_import_of_no_boxes_is_nothing_and_a_mask_is_refused(page: Page) -> None:
+    page.change(task="detection", classes=[DISC])
+    two = page.id("p2.png")
+    mask = io.BytesIO()
+    Image.new("L", (60, 40)).save(mask, "PNG")
+    files = [("files", ("p2.txt", b"")), ("files", ("p1.png", mask.getvalue()))]
+    reply = page.client.post("/v1/import?as=examples", files=files).json()
+    assert [one["id"] for one in reply["items"]] == [two]
+    assert (page.project.status(two).status, page.project.status(two).example) == ("nothing", True)
+    assert "takes boxes" in reply["left_out"][0]
+    page.change(task="colorization")
+    assert page.client.post("/v1/import", files=files).status_code == 409

@@ -174,7 +174,7 @@ def test_a_log_that_is_damaged_in_the_middle_is_refused(tmp_path: Path) -> None:
 def test_edits_over_http(page: Page) -> None:
     image = page.id("p1.png")
     done = page.stroke(image, 1, [[20, 20]], size=10).json()
-    assert done == {"revision": 1, "dirty": [15, 15, 25, 25], "undo": 1, "redo": 0}
+    assert done == {"revision": 1, "dirty": [15, 15, 25, 25], "undo": 1, "redo": 0, "marked": True}
     page.stroke(image, 0, [[0, 0], [60, 5]], tool="box")
     assert set(np.unique(page.marks(image))) == {0, 1, 255}
     state = page.client.get(f"/v1/images/{image}/edits").json()
@@ -250,6 +250,16 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Logs that grow long early."""
     for name, value in {"UNDO": 6, "_MOST_LINES": 12, "_APART": 4, "_BOXES": 2}.items():
         monkeypatch.setattr(f"vicl.server.edits.{name}", value)
+
+
+@pytest.mark.usefixtures("short")
+def test_an_image_stays_marked_by_strokes_that_cannot_be_taken_back(page: Page) -> None:
+    image = page.id("p1.png")
+    for x in range(14):
+        page.stroke(image, 1, [[x, 5]], size=2)
+    told = [page.step(image, "undo").json() for _ in range(14)]
+    assert (told[-1]["undo"], told[-1]["marked"]) == (0, True)
+    assert page.stroke(image, None, [[0, 0], [60, 40]], tool="box").json()["marked"] is False
 
 
 @pytest.mark.usefixtures("short")

@@ -6,13 +6,16 @@ import secrets
 import webbrowser
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from vicl.cli.failing import failing
 from vicl.cli.options import DEBUG, DEVICE, PATH, examples, flag, number, options, path, text
 from vicl.files import display
+
+_GRACE: Final = 10
+"""Seconds for what is being answered as the app ends; it waits no longer than that takes."""
 
 
 @click.command(
@@ -90,12 +93,12 @@ def _serve(folder: Path | None, given: dict[str, Any]) -> None:
             project.change(engine=engine)
     served = create_app(services, Guard(hosts=names_of(host), token=token))
     listener = uvicorn.Config(
-        served, host=host, port=given["port"], log_level="warning", timeout_graceful_shutdown=2
+        served, host=host, port=given["port"], log_level="warning", timeout_graceful_shutdown=_GRACE
     )
 
     class Server(uvicorn.Server):
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            services.events.end()  # else pages that listen keep it alive
+            services.leave()  # else pages that listen, and scores, keep it alive
             super().handle_exit(sig, frame)
 
     server = Server(listener)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from functools import partial
 from typing import Literal, TypeVar
@@ -101,8 +102,15 @@ class Answering:
         self.events.tell("progress", done=0, total=0, seconds_left=0)
 
     def run(self, urgency: Urgency, work: Callable[[], _T]) -> _T:
-        """Have something done in the worker, and wait for it."""
-        return self.worker.submit(urgency, work).result()
+        """Have something done in the worker, and wait for it.
+
+        Raises:
+            Refusal: If the server ends before it is begun.
+        """
+        try:
+            return self.worker.submit(urgency, work).result()
+        except CancelledError as error:
+            raise Refusal(503, "The vicl server is ending; start it again.") from error
 
     def _others(self, state: PromptState | None, first: str | None) -> list[str]:
         """The other images that lack their answer; what a person accepted stays."""

@@ -8,13 +8,13 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from vicl.exports.reading import is_annotation_file, read_shapes
-from vicl.exports.shapes import paint
+from vicl.exports.shapes import Painted, paint
 from vicl.files.packaged import PHOTOS
 from vicl.images import DEFAULT_LIMIT_PIXELS, to_pil, to_tensor
 from vicl.prompting.annotated import as_named
@@ -24,7 +24,7 @@ from vicl.server.marks import UNKNOWN, Marks
 from vicl.server.names import safe_name
 from vicl.server.problems import Refusal
 from vicl.server.project import Project, png
-from vicl.server.prompts import as_ids
+from vicl.server.prompts import MARKED, as_ids, boxes_as_ids
 from vicl.server.schemas import AnswerFacts, MarkClass, MarkedBox, SampleSet, Step, Stroke
 from vicl.server.services import Services
 from vicl.server.states import TASKS
@@ -39,6 +39,8 @@ from vicl.tasks.segmentation import SegmentationTask
 from vicl.tasks.task import MarkedTask
 
 _SUFFIX: Final = ".vicl"
+_IMPORTED: Final = AnswerFacts(prompt_revision="imported", seconds=0, engine="imported")
+_Kind: TypeAlias = Literal["examples", "answers"]
 
 
 def open_prompt(services: Services, name: str, data: bytes) -> list[str]:
@@ -145,19 +147,22 @@ def use_samples(services: Services, name: str) -> list[str]:
 
 
 def import_files(
-    services: Services, files: Sequence[tuple[str, bytes]], *, kind: Literal["examples", "answers"]
+    services: Services, files: Sequence[tuple[str, bytes]], *, kind: _Kind
 ) -> tuple[list[str], list[str]]:
     """Take annotations of images of the project, as examples or as answers to correct.
 
     A LabelMe, YOLO or VOC file and a mask belong to the image of their name; of a COCO file each
-    image that it lists is taken.
+    image that it lists is taken. For detection the files' boxes are taken, and no masks.
 
     Returns:
         Ids of the images, and what was left out, with why.
     """
     project = services.project
-    if project.file.task != "segmentation":
-        raise Refusal(409, "Annotations are masks; choose the task segmentation first.")
+    if project.file.task not in MARKED:
+        raise Refusal(
+            409, "Annotations are masks or boxes; choose the task segmentation or detection first."
+        )
+    keep = _keep_boxes if project.file.task == "detection" else _keep_marks
     taken: list[str] = []
     left_out: list[str] = []
     with tempfile.TemporaryDirectory() as place, project.lock:
@@ -171,8 +176,7 @@ def import_files(
                 left_out.append(f"{safe}: is of no image of this project, by its name")
             for image in images:
                 try:
-                    values = _read(project, path, image)
-                    _keep(project, image, values, kind)
+                    keep(project, path, image, kind)
                 except (Refusal, ValueError) as error:
                     said = str(error).replace(str(path.parent) + "/", "")
                     # Of a COCO file most images of a project may not be listed.
@@ -211,10 +215,11 @@ def mark_boxes(project: Project, image: str, names: Sequence[str], boxes: Sequen
 
 
 def named_classes(project: Project, names: Sequence[str]) -> tuple[MarkClass, ...]:
-    """The project's classes with those that are named: alone, where nothing is marked yet."""
+    """The project's classes with those that are named: alone, where none is of use yet."""
     old = project.file.classes
     used = any(
-        entry.broken is None and project.is_marked(image) for image, entry in project.images.items()
+        entry.broken is None and (project.is_marked(image) or project.facts(image) is not None)
+        for image, entry in project.images.items()
     )
     kept = list(old) if used else [one for one in old if one.name in names]
     if not used:
@@ -259,36 +264,55 @@ def _meant(project: Project, path: Path) -> list[str]:
     return whole if is_coco and not named else named
 
 
-def _read(project: Project, path: Path, image: str) -> Marks:
-    """What a file says of an image, as ids; classes that are new join the project's."""
+def _painted(project: Project, path: Path, image: str) -> Painted:
+    """What a file of annotations says of an image; classes that are new join the project's."""
+    own = Classes.parse([one.name for one in project.file.classes])
+    shapes = as_named(read_shapes(path, Path(project.entry(image).name)), own)
+    found = list(dict.fromkeys(s.name for s in shapes.shapes if s.name is not None))
+    classes = named_classes(project, found)
+    if classes != project.file.classes:
+        project.change(classes=classes)
+    names = [one.name for one in classes]
+    return paint(shapes, project.size(image), names, limit_pixels=DEFAULT_LIMIT_PIXELS)
+
+
+def _keep_marks(project: Project, path: Path, image: str, kind: _Kind) -> None:
     size = project.size(image)
-    if not is_annotation_file(path):
+    if is_annotation_file(path):
+        painted = _painted(project, path, image)
+        marks = as_ids(project.class_ids(), painted.labels)
+    else:
         names = [one.name for one in project.file.classes]
         labels = read_labels(path, Classes.parse(names if len(names) > 1 else None))
         ids = as_ids(project.class_ids(), labels.labels)
         marks = np.where(labels.void, UNKNOWN, ids).astype(np.uint8)
-    else:
-        own = Classes.parse([one.name for one in project.file.classes])
-        shapes = as_named(read_shapes(path, Path(project.entry(image).name)), own)
-        found = list(dict.fromkeys(s.name for s in shapes.shapes if s.name is not None))
-        classes = named_classes(project, found)
-        if classes != project.file.classes:
-            project.change(classes=classes)
-        names = [one.name for one in classes]
-        painted = paint(shapes, size, names, limit_pixels=DEFAULT_LIMIT_PIXELS)
-        marks = as_ids(project.class_ids(), painted.labels)
     if marks.shape != size:
         raise Refusal(
             422, f"{path.name}: is {marks.shape[1]}x{marks.shape[0]}, not {size[1]}x{size[0]}"
         )
-    return marks
-
-
-def _keep(project: Project, image: str, marks: Marks, kind: Literal["examples", "answers"]) -> None:
     if kind == "examples":
         mark_whole(project, image, marks)
         project.set_status(image, example=True)
         return
-    facts = AnswerFacts(prompt_revision="imported", seconds=0, engine="imported")
     ground = np.where(marks == UNKNOWN, 0, marks).astype(np.uint8)
-    project.keep_answer(image, facts, png(Image.fromarray(ground)), None)
+    project.keep_answer(image, _IMPORTED, png(Image.fromarray(ground)), None)
+
+
+def _keep_boxes(project: Project, path: Path, image: str, kind: _Kind) -> None:
+    if not is_annotation_file(path):
+        raise Refusal(
+            422,
+            f"{path.name}: is a mask, but the task detection takes boxes: a COCO, YOLO, LabelMe or "
+            "VOC file",
+        )
+    boxes = _painted(project, path, image).boxes
+    if kind == "examples":
+        mark_boxes(project, image, [one.name for one in project.file.classes], boxes)
+        # An image without boxes says that nothing is there.
+        project.set_status(image, example=True, status="open" if boxes else "nothing")
+        return
+    ids = project.class_ids()
+    found = tuple(MarkedBox(class_=ids[one.label - 1], box=one.box) for one in boxes)
+    drawn = boxes_as_ids(found, project.size(image))
+    facts = _IMPORTED.model_copy(update={"boxes": found, "objects": len(found)})
+    project.keep_answer(image, facts, png(Image.fromarray(drawn)), None)

@@ -188,7 +188,7 @@ def edit(services: Use, image: str, edit: Edit, if_match: IfMatch = None) -> Edi
     with project.lock:
         edits = project.edits(image)
         if edits.knows(edit.key):
-            return edits.unchanged()
+            return _told(project, image, edits.unchanged())
         if not check_match(if_match, edits.revision):
             raise Refusal(
                 409,
@@ -204,11 +204,17 @@ def edit(services: Use, image: str, edit: Edit, if_match: IfMatch = None) -> Edi
         elif edit.op == "take-answer":
             edit = take_answer(project, image, edit.key)
         done = edits.apply(edit)
+        done = _told(project, image, done)
         facts = project.facts(image)
         if facts is not None and facts.engine == ENGINE and not edits.hints():
             project.drop_answer(image)
     services.worker.submit(Urgency.LATER, lambda: project.save_marks(image, done.revision))
     return done
+
+
+def _told(project: Project, image: str, done: Edited) -> Edited:
+    """What an edit did, with whether anything is marked, by strokes past taking back too."""
+    return done.model_copy(update={"marked": project.is_marked(image)})
 
 
 @edit_routes.post("/candidates")

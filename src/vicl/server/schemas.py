@@ -190,6 +190,7 @@ class Edited(_Model):
     dirty: tuple[int, int, int, int]
     undo: int
     redo: int
+    marked: bool = Field(default=False, description="is anything marked now (of detection: boxed)")
 
 
 class StatusChange(_Model):

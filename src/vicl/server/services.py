@@ -44,6 +44,12 @@ class Services:
         self.worker.submit(Urgency.LATER, self.answering.warm)
         self.worker.submit(Urgency.LATER, self.clicking.warm)
 
+    def leave(self) -> None:
+        """Have requests that wait end soon: those for the worker are refused, streams end."""
+        self.answering.cancel()
+        self.worker.leave()
+        self.events.end()
+
     def end(self) -> None:
         """End the worker and all streams, and close the project."""
         self.answering.cancel()

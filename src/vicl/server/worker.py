@@ -36,8 +36,14 @@ class Worker:
 
     @property
     def ended(self) -> bool:
-        """Whether :meth:`end` was called."""
+        """Whether :meth:`leave` or :meth:`end` was called."""
         return self._ended
+
+    @property
+    def waiting(self) -> int:
+        """How much is not begun."""
+        with self._there:
+            return len(self._waiting)
 
     def submit(self, urgency: Urgency, work: Callable[[], _T]) -> Future[_T]:
         """Have something done; what it raises, the future does."""
@@ -62,14 +68,18 @@ class Worker:
                 _, _, future, work = heapq.heappop(self._waiting)
             _do(future, work)
 
-    def end(self) -> None:
-        """Finish what is being done, and do no more."""
+    def leave(self) -> None:
+        """Begin no more: what waits is cancelled."""
         with self._there:
             self._ended = True
             for *_, future, _work in self._waiting:
                 future.cancel()
             self._waiting.clear()
             self._there.notify()
+
+    def end(self) -> None:
+        """Finish what is being done, and do no more."""
+        self.leave()
         self._thread.join()
 
     def _run(self) -> None:

@@ -84,8 +84,8 @@ export function importDialog(reload) {
 
   showDialog('Import', make('div', { class: 'stack' },
     source('Pictures', 'They are copied into the project. Dropping them on the page does the same.', 'image/*,.tif,.tiff', true, (files) => api.upload(files)),
-    source('Marks as examples', 'COCO, YOLO or LabelMe files, or masks, in a zip or one by one.', '.json,.txt,.png,.zip', true, (files) => api.importFiles(files, 'examples')),
-    source('Marks as answers to correct', 'The same, but you judge each.', '.json,.txt,.png,.zip', true, (files) => api.importFiles(files, 'answers')),
+    source('Marks as examples', boxing() ? 'COCO, YOLO, LabelMe or VOC files, in a zip or one by one.' : 'COCO, YOLO, LabelMe or VOC files, or masks, in a zip or one by one.', '.json,.txt,.xml,.png,.zip', true, (files) => api.importFiles(files, 'examples')),
+    source('Marks as answers to correct', 'The same, but you judge each.', '.json,.txt,.xml,.png,.zip', true, (files) => api.importFiles(files, 'answers')),
     source('A prompt file', 'Its examples become images of this project.', '.vicl', false, (files) => api.openPrompt(files[0])),
     says, ends(cancelButton())));
 }

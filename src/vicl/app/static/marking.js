@@ -35,7 +35,7 @@ export function marking(view, side, changed) {
       const taken = edit.op === 'take-answer' && !edit.key.startsWith(CORRECTS);
       if (first || taken) void promote(image);
       else changed();
-      updateItem({ id: image, marked: edits.undo > 0 || edit.op === 'stroke' || edit.op === 'take-answer' });
+      updateItem({ id: image, marked: edits.marked });
       if (image !== state.open) return;
       const before = state.edits?.strokes ?? [];
       const strokes = edit.op === 'stroke' ? [...before, edit] : edit.op === 'undo' ? before.slice(0, -1) : before;
