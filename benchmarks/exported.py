@@ -3,6 +3,7 @@
     python benchmarks/exported.py --folder out/onnx    # speed, on synthetic scenes
     python benchmarks/exported.py --folder out/onnx --data ../shared/data    # accuracy
     python benchmarks/exported.py --folder out/onnx --data ../shared/data --parity 8
+    python benchmarks/exported.py --folder out/onnx --data ../shared/data --clicks
 
 Speed: the same queries by turns through the prompter (PyTorch), the module that was exported
 (PyTorch) and onnxruntime, on two threads each (`--threads`); medians, the ratio to the prompter's,
@@ -13,6 +14,9 @@ see the tests), without a part of it or with weights in 8 bits, beside the promp
 
 Parity: the first episode's prompt, exported, on the queries of so many, each at two shapes; the
 greatest difference of a chance between onnxruntime and the module, and pixels of masks that differ.
+
+Clicks: the segmenter and its graphs, asked about what the episodes' queries mark: the first mask of
+a click in the middle, of another one out beside it, and of the box.
 """
 
 from __future__ import annotations
@@ -35,11 +39,12 @@ from torch import nn
 
 import vicl
 from measuring import compared
+from segmenting import next_click
 from vicl.evaluation.datasets import open_dataset
 from vicl.graphs import exporting
 from vicl.graphs.matching import MatchingGraph
-from vicl.graphs.runner import Exported
-from vicl.images import to_tensor
+from vicl.graphs.runner import Exported, ExportedSegmenter
+from vicl.images import to_levels, to_tensor
 from vicl.metrics import iou
 from vicl.models.matching import Matching
 from vicl.models.matching.engine import Taught
@@ -53,14 +58,19 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=60)
     parser.add_argument("--only", nargs="+", choices=list(_CHANGES), help="these rows alone")
     parser.add_argument("--parity", type=int, help="compare runtimes on so many queries")
+    parser.add_argument("--clicks", action="store_true", help="the segmenter's accuracy")
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(given.threads)
+    if (given.parity or given.clicks) and given.data is None:
+        parser.error("--parity and --clicks: need --data")
+    if given.clicks:
+        for table in clicks(given.data, given.folder, given.episodes):
+            Console().print(table)
+        return
     if given.parity:
-        if given.data is None:
-            parser.error("--parity: needs --data")
         Console().print(parity(given.data, given.folder, given.parity))
         return
     if given.data is not None:
@@ -147,6 +157,46 @@ def parity(data: Path, folder: Path, count: int) -> Table:
         under = f"{sum(one < 1e-4 for one in apart)} of {len(apart)}"
         table.add_row(engine, str(len(apart)), f"{max(apart):.1e}", under, str(pixels))
     return table
+
+
+def clicks(data: Path, folder: Path, count: int) -> Iterator[Table]:
+    """A table for each way of asking."""
+    dataset = open_dataset("segmentation", data)
+    if not (folder / "segmenter" / "decoder.onnx").exists():
+        exporting.export_segmenter("default", folder / "segmenter")
+    exported = ExportedSegmenter(folder / "segmenter", threads=torch.get_num_threads())
+    segmenter = vicl.load_segmenter("default", device="cpu")
+    found: dict[str, dict[str, list[float]]] = {}
+    for episode in dataset.episodes(count, seed=0):
+        case = dataset.load(episode)
+        wanted = (case.truth.image.mean(0) > 0.5).numpy()
+        if not wanted.any():
+            continue
+        photo = to_levels(case.prompt.query)
+        encoded = segmenter.encode(photo)
+        exported.encode(photo)
+        for name, asked in _asked(wanted).items():
+            of = found.setdefault(name, {"the segmenter": [], "its graphs": []})
+            of["the segmenter"].append(iou(encoded.masks(**asked).masks[0], wanted))
+            of["its graphs"].append(iou(exported.masks(**asked)[0][0], wanted))
+    for name, of in found.items():
+        yield compared(f"{name}: IoU of the first mask", of, "the segmenter")
+
+
+def _asked(wanted: np.ndarray) -> dict[str, dict[str, Any]]:
+    rows, columns = np.nonzero(wanted)
+    x0, y0, x1, y1 = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+    inside, _ = next_click(np.zeros_like(wanted), wanted)
+    around = np.zeros_like(wanted)
+    wide, high = (x1 - x0) // 4 + 4, (y1 - y0) // 4 + 4
+    around[max(0, y0 - high) : y1 + high, max(0, x0 - wide) : x1 + wide] = True
+    beside, _ = next_click(around | wanted, wanted)
+    box = tuple(float(one) for one in (x0, y0, x1, y1))
+    return {
+        "a click": {"points": [inside]},
+        "another out": {"points": [inside, beside], "labels": [1, 0]},
+        "the box": {"box": box},
+    }
 
 
 def accuracy(data: Path, count: int, rows: Collection[str]) -> Table:

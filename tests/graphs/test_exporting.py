@@ -169,18 +169,18 @@ def test_the_segmenter_in_two_graphs(tmp_path: Path) -> None:
     running = vicl.load_exported(tmp_path / "out")
     photo, _ = scene(SHAPES[0], 1)
     running.encode(photo)
-    at = 0.45 * photo.width, 0.45 * photo.height
-    asked = [
-        {"points": [at]},
-        {"points": [at, (5, 5)], "labels": [1, 0]},
+    place = 0.45 * photo.width, 0.45 * photo.height
+    ways: list[dict[str, Any]] = [
+        {"points": [place]},
+        {"points": [place, (5, 5)], "labels": [1, 0]},
         {"points": [(200, 140)], "labels": [0], "box": (60, 30, 140, 110)},  # from nearer
         {"box": (4, 2, 216, 148)},  # of nearly all
     ]
     full = segmenter.encode(photo)
-    for one in asked:
-        masks, scores = running.masks(**one)
-        wanted = full.masks(**one)
-        assert iou(masks[0], wanted.masks[0]) > 0.97, one
+    for way in ways:
+        masks, scores = running.masks(**way)
+        wanted = full.masks(**way)
+        assert iou(masks[0], wanted.masks[0]) > 0.97, way
         np.testing.assert_allclose(scores, wanted.scores, atol=0.01)
     with pytest.raises(ValueError, match="nothing is asked"):
         running.masks()
