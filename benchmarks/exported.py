@@ -2,13 +2,21 @@
 
     python benchmarks/exported.py --folder out/onnx    # speed, on synthetic scenes
     python benchmarks/exported.py --folder out/onnx --data ../shared/data    # accuracy
+    python benchmarks/exported.py --folder out/onnx --data ../shared/data --parity 8
+    python benchmarks/exported.py --folder out/onnx --data ../shared/data --clicks
 
 Speed: the same queries by turns through the prompter (PyTorch), the module that was exported
-(PyTorch) and onnxruntime, on two threads each; medians, the ratio to the prompter's, and the spread
-of the ratios from turn to turn (10% to 90%).
+(PyTorch) and onnxruntime, on two threads each (`--threads`); medians, the ratio to the prompter's,
+and the spread of the ratios from turn to turn (10% to 90%).
 
 Accuracy: each episode's prompt as the module that a graph is of (which onnxruntime computes alike:
 see the tests), without a part of it or with weights in 8 bits, beside the prompter.
+
+Parity: the first episode's prompt, exported, on the queries of so many, each at two shapes; the
+greatest difference of a chance between onnxruntime and the module, and pixels of masks that differ.
+
+Clicks: the segmenter and its graphs, asked about what the episodes' queries mark: the first mask of
+a click in the middle, of another one out beside it, and of the box.
 """
 
 from __future__ import annotations
@@ -17,7 +25,7 @@ import argparse
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,16 +39,15 @@ from torch import nn
 
 import vicl
 from measuring import compared
+from segmenting import next_click
 from vicl.evaluation.datasets import open_dataset
 from vicl.graphs import exporting
 from vicl.graphs.matching import MatchingGraph
-from vicl.graphs.runner import Exported
-from vicl.images import to_tensor
+from vicl.graphs.runner import Exported, ExportedSegmenter
+from vicl.images import to_levels, to_tensor
 from vicl.metrics import iou
 from vicl.models.matching import Matching
 from vicl.models.matching.engine import Taught
-
-_THREADS = 2
 
 
 def main() -> None:
@@ -49,18 +56,31 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="for prompts and graphs")
     parser.add_argument("--data", type=Path, help="a dataset of masks: measure accuracy")
     parser.add_argument("--episodes", type=int, default=60)
+    parser.add_argument("--only", nargs="+", choices=list(_CHANGES), help="these rows alone")
+    parser.add_argument("--parity", type=int, help="compare runtimes on so many queries")
+    parser.add_argument("--clicks", action="store_true", help="the segmenter's accuracy")
     parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(_THREADS)
-    if given.data is not None:
-        Console().print(accuracy(given.data, given.episodes))
+    torch.set_num_threads(given.threads)
+    if (given.parity or given.clicks) and given.data is None:
+        parser.error("--parity and --clicks: need --data")
+    if given.clicks:
+        for table in clicks(given.data, given.folder, given.episodes):
+            Console().print(table)
         return
-    table = Table(title=f"one query of 320x240, {_THREADS} threads, {given.rounds} turns")
+    if given.parity:
+        Console().print(parity(given.data, given.folder, given.parity))
+        return
+    if given.data is not None:
+        Console().print(accuracy(given.data, given.episodes, given.only or _CHANGES))
+        return
+    table = Table(title=f"one query of 320x240, {given.threads} threads, {given.rounds} turns")
     for heading in ("engine", "what", "MB", "seconds", "of the prompter's", "10% to 90%"):
         table.add_column(heading)
     for engine in ("default", "matching"):
-        for row in speed(engine, given.folder, given.rounds):
+        for row in speed(engine, given.folder, given.rounds, given.threads):
             table.add_row(engine, *row)
     Console().print(table)
 
@@ -75,7 +95,7 @@ def scene(seed: int) -> tuple[Image.Image, Image.Image]:
     return image, mask
 
 
-def speed(engine: str, folder: Path, rounds: int) -> Iterator[tuple[str, ...]]:
+def speed(engine: str, folder: Path, rounds: int, threads: int) -> Iterator[tuple[str, ...]]:
     """Rows of the table."""
     file, saved = folder / f"{engine}.onnx", folder / f"{engine}.vicl"
     prompter = vicl.VisualPrompter(engine, [scene(0)], "segmentation", device="cpu")
@@ -83,7 +103,7 @@ def speed(engine: str, folder: Path, rounds: int) -> Iterator[tuple[str, ...]]:
     if not file.exists():
         subprocess.run([sys.executable, "-m", "vicl", "export", saved, file], check=True)
     graph, _ = exporting._graph(prompter)
-    running = Exported(file, threads=_THREADS)
+    running = Exported(file, threads=threads)
     weights = sum(part.nbytes for part in graph.state_dict().values()) / 1e6
 
     def module(picture: Image.Image) -> None:
@@ -110,25 +130,98 @@ def speed(engine: str, folder: Path, rounds: int) -> Iterator[tuple[str, ...]]:
         yield name, f"{size:.1f}", seconds, f"{np.median(ratios):.2f}", f"{low:.2f} to {high:.2f}"
 
 
-def accuracy(data: Path, count: int) -> Table:
+def parity(data: Path, folder: Path, count: int) -> Table:
+    """Of both engines, onnxruntime beside the module that was exported."""
+    dataset = open_dataset("segmentation", data)
+    prompts = [dataset.load(one).prompt for one in dataset.episodes(count, seed=0)]
+    table = Table(title="onnxruntime beside its module")
+    for heading in ("engine", "answers", "greatest difference", "under 1e-4", "pixels of masks"):
+        table.add_column(heading)
+    for engine in ("default", "matching"):
+        file, shown = folder / f"parity-{engine}.onnx", prompts[0].examples
+        prompter = vicl.VisualPrompter(engine, list(shown), "segmentation", device="cpu")
+        if not file.exists():
+            exporting.export_prompt(prompter, file)
+        graph, names = exporting._graph(prompter)
+        session = Exported(file)._session
+        apart, pixels = [], 0
+        for prompt in prompts:
+            whole = to_tensor(prompt.query)[None]
+            for query in (whole, whole[..., ::2, 1::3].contiguous()):
+                with torch.inference_mode():
+                    wanted = graph(query)
+                wanted = (wanted if isinstance(wanted, tuple) else (wanted,))[0].numpy()
+                found = session.run(list(names)[:1], {"query": query.numpy()})[0]
+                apart.append(float(np.abs(found - wanted).max()))
+                pixels += int(((found > 0.5) != (wanted > 0.5)).sum())
+        under = f"{sum(one < 1e-4 for one in apart)} of {len(apart)}"
+        table.add_row(engine, str(len(apart)), f"{max(apart):.1e}", under, str(pixels))
+    return table
+
+
+def clicks(data: Path, folder: Path, count: int) -> Iterator[Table]:
+    """A table for each way of asking."""
+    dataset = open_dataset("segmentation", data)
+    if not (folder / "segmenter" / "decoder.onnx").exists():
+        exporting.export_segmenter("default", folder / "segmenter")
+    exported = ExportedSegmenter(folder / "segmenter", threads=torch.get_num_threads())
+    segmenter = vicl.load_segmenter("default", device="cpu")
+    found: dict[str, dict[str, list[float]]] = {}
+    for episode in dataset.episodes(count, seed=0):
+        case = dataset.load(episode)
+        wanted = (case.truth.image.mean(0) > 0.5).numpy()
+        if not wanted.any():
+            continue
+        photo = to_levels(case.prompt.query)
+        encoded = segmenter.encode(photo)
+        exported.encode(photo)
+        for name, asked in _asked(wanted).items():
+            of = found.setdefault(name, {"the segmenter": [], "its graphs": []})
+            of["the segmenter"].append(iou(encoded.masks(**asked).masks[0], wanted))
+            of["its graphs"].append(iou(exported.masks(**asked)[0][0], wanted))
+    for name, of in found.items():
+        yield compared(f"{name}: IoU of the first mask", of, "the segmenter")
+
+
+def _asked(wanted: np.ndarray) -> dict[str, dict[str, Any]]:
+    rows, columns = np.nonzero(wanted)
+    x0, y0, x1, y1 = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+    inside, _ = next_click(np.zeros_like(wanted), wanted)
+    around = np.zeros_like(wanted)
+    wide, high = (x1 - x0) // 4 + 4, (y1 - y0) // 4 + 4
+    around[max(0, y0 - high) : y1 + high, max(0, x0 - wide) : x1 + wide] = True
+    beside, _ = next_click(around | wanted, wanted)
+    box = tuple(float(one) for one in (x0, y0, x1, y1))
+    return {
+        "a click": {"points": [inside]},
+        "another out": {"points": [inside, beside], "labels": [1, 0]},
+        "the box": {"box": box},
+    }
+
+
+def accuracy(data: Path, count: int, rows: Collection[str]) -> Table:
     """IoU of the prompter, of the graph, without parts of it, and with weights in 8 bits."""
     dataset = open_dataset("segmentation", data)
     engine = vicl.load_model("matching", device="cpu")
     assert isinstance(engine, Matching)
     engine = engine.asked(masks=True)
     found: dict[str, list[float]] = {}
-    for episode in dataset.episodes(count, seed=0):
+    for number, episode in enumerate(dataset.episodes(count, seed=0), start=1):
         case = dataset.load(episode)
         prompt, truth = case.prompt, (case.truth.image.mean(0) > 0.5).numpy()
         answer = engine.answer([prompt])[0].image.mean(0)
         found.setdefault("prompter", []).append(iou((answer > 0.5).numpy(), truth))
         query, taught = to_tensor(prompt.query)[None], engine.known(prompt, 0)
         assert isinstance(taught, Taught)
-        for name, change in _CHANGES.items():
+        for name in rows:
+            change = _CHANGES[name]
             graph = MatchingGraph(engine, [taught], len(prompt.examples)).eval()
             with torch.no_grad(), change(graph):
                 mask = (graph(query)[0][0] > 0.5).numpy()
             found.setdefault(name, []).append(iou(mask, truth))
+        if number % 10 == 0:
+            means = ", ".join(f"{name} {np.mean(of):.3f}" for name, of in found.items())
+            print(f"{number} of {count}: {means}", flush=True)
     return compared(f"IoU over {count} episodes, seed 0", found, "prompter")
 
 

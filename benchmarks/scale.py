@@ -6,7 +6,8 @@ Seconds are those that the processes were busy (not the clock's: others may use 
 the examples take to learn is apart. Memory is each process's share (PSS: what several processes map
 is divided among them), with Linux only. The ratio is what an image costs with two processes to what
 it costs with one, in turn, and its least and largest value over the rounds: above 1 is what two
-processes take from one another.
+processes take from one another. The gain is by the clock: how many times as fast two are; it says
+something only on a machine that has nothing else to do.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import os
 import statistics
 import tempfile
+import time
 from pathlib import Path
 
 from PIL import Image
@@ -40,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     table = Table(title="An image, of many")
     for heading in (
         *("engine", "task", "pixels", "learning, s", "s of a core, 1 process", "2 processes"),
-        *("ratio [least, largest]", "MiB a process, of 1", "of 2"),
+        *("ratio [least, largest]", "gain by the clock", "MiB a process, of 1", "of 2"),
     ):
         table.add_column(heading, justify="right")
     with tempfile.TemporaryDirectory() as folder:
@@ -60,6 +62,7 @@ def _measured(engine: str, task: str, query: Path, queries: int, rounds: int) ->
     output = MASK if task == "segmentation" else EXAMPLE
     prompter = vicl.VisualPrompter(engine, [(PHOTOS / EXAMPLE, PHOTOS / output)], task)
     costs: dict[int, list[float]] = {}
+    clock: dict[int, list[float]] = {}
     shares: dict[int, float] = {}
     learning = 0.0
     with Pool(prompter, 1) as one, Pool(prompter, 2) as two:
@@ -70,13 +73,16 @@ def _measured(engine: str, task: str, query: Path, queries: int, rounds: int) ->
             learning = max(learning, (first[0] - first[1]) / count)
         for _ in range(rounds):
             for count, pool in pools.items():
+                begun = time.monotonic()
                 cost = _cost(pool, [query] * (queries * count)) / (queries * count)
                 costs.setdefault(count, []).append(cost)
+                clock.setdefault(count, []).append((time.monotonic() - begun) / (queries * count))
         shares = {n: statistics.mean(map(_share, pool.pids)) for n, pool in pools.items()}
     ratios = [after / before for before, after in zip(costs[1], costs[2], strict=True)]
-    ratio = f"{statistics.mean(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
+    gains = [one / two for one, two in zip(clock[1], clock[2], strict=True)]
+    shown = [f"{statistics.mean(of):.2f} [{min(of):.2f}, {max(of):.2f}]" for of in (ratios, gains)]
     seconds = [f"{statistics.mean(costs[count]):.2f}" for count in (1, 2)]
-    return [f"{learning:.1f}", *seconds, ratio, *(f"{shares[count]:.0f}" for count in (1, 2))]
+    return [f"{learning:.1f}", *seconds, *shown, *(f"{shares[count]:.0f}" for count in (1, 2))]
 
 
 def _cost(pool: Pool, queries: list[Path]) -> float:

@@ -2,12 +2,13 @@
 
     python benchmarks/server.py [--requests 2000] [--concurrent 32] [--json out.json]
 
-Crops of the bundled photographs, each another, go to a service in a process of its own; a tenth of
-the requests is malformed. The same crops are answered by the prompter called directly in batches,
-in turns with the service, so that both meet the same machine. Shown are answers that are lost or
-not those of the direct call, refusals, throughput beside the direct one, the times of requests
-beside their own compute, and the service's memory. Then the service is told to end in the middle
-(SIGTERM), and killed in the middle of a job (SIGKILL) and started again.
+Crops of the bundled photographs, each another (or of the first `--distinct`, over and over), go to
+a service in a process of its own; a tenth of the requests is malformed. The same crops are answered
+by the prompter called directly in batches, in turns with the service, so that both meet the same
+machine; throughput is compared over the rounds in which both answer all. Shown are answers that are
+lost or not those of the direct call, refusals, throughput beside the direct one, the times of
+requests beside their own compute, and the service's memory. Then the service is told to end in the
+middle (SIGTERM), and killed in the middle of a job (SIGKILL) and started again.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ from vicl.prompting.prompter import VisualPrompter
 EXAMPLE: Final = ("dandelion_1.jpg", "dandelion_1_mask.png")
 QUERIES: Final = ("dandelion_2.jpg", "dandelion_3.jpg", "meadow_2.jpg", "cat.jpg")
 SIDE: Final = 224
-ROUNDS: Final = 10
+ROUNDS: Final = 20
 AT_ONCE: Final = 8
 """Queries that go through the engine together, in the service as in the direct call."""
 MALFORMED: Final = ("cut", "text", "prompt", "field", "form")
@@ -65,6 +66,7 @@ class Load:
     direct: float = 0.0
     served: float = 0.0
     answered: int = 0
+    compared: int = 0
     memory: list[int] = field(default_factory=list)
 
 
@@ -196,29 +198,45 @@ def memory_of(pid: int) -> int:
     return int(found[1]) << 10 if found else 0
 
 
-def run_load(folder: Path, prompter: VisualPrompter, requests: int, concurrent: int) -> Load:
+def run_load(
+    folder: Path, prompter: VisualPrompter, requests: int, concurrent: int, distinct: int
+) -> Load:
     """Ask service and prompter in turns."""
     load = Load()
+    direct: dict[int, bytes] = {}
     with serving(folder) as (process, address):
         rounds = min(ROUNDS, max(4, requests // (4 * concurrent)))
         for numbers in np.array_split(np.arange(requests), rounds):
-            pictures = {int(number): crop(int(number)) for number in numbers}
-            asked = [number for number in pictures if number % 10 != 9]
-            images = [Image.open(io.BytesIO(pictures[number])) for number in asked]
+            shown = {int(number): int(number) % distinct for number in numbers}
+            pictures = {number: crop(of) for number, of in shown.items()}
+            asked = {of: pictures[number] for number, of in shown.items() if number % 10 != 9}
+            new = [of for of in asked if of not in direct]
             began = time.monotonic()
-            found = {
-                number: picture_bytes(prompter, answer)
-                for number, answer in zip(
-                    asked, prompter.map(images, batch_size=AT_ONCE), strict=True
-                )
+            images = (Image.open(io.BytesIO(asked[of])) for of in new)
+            answers = prompter.map(images, batch_size=AT_ONCE)
+            direct |= {
+                of: picture_bytes(prompter, answer) for of, answer in zip(new, answers, strict=True)
             }
-            load.direct += time.monotonic() - began
+            taken = time.monotonic() - began
             began = time.monotonic()
             served = ask_all(load, address, list(pictures), pictures, concurrent)
-            load.served += time.monotonic() - began
+            if len(new) == len(asked):
+                load.direct, load.compared = load.direct + taken, load.compared + len(new)
+                load.served += time.monotonic() - began
             load.answered += len(served)
-            compare(load, list(pictures), found, served)
+            compare(
+                load,
+                list(pictures),
+                {number: direct.get(of) for number, of in shown.items()},
+                served,
+            )
             load.memory.append(memory_of(process.pid))
+            print(
+                f"{numbers[-1] + 1} of {requests} requests, {len(load.wrong)} wrong; served "
+                f"{load.served / load.compared:.2f} s an answer, direct "
+                f"{load.direct / load.compared:.2f}; {load.memory[-1] >> 20} MiB",
+                flush=True,
+            )
     return load
 
 
@@ -265,26 +283,19 @@ def run_kill(folder: Path, prompter: VisualPrompter, images: int) -> dict[str, i
     with zipfile.ZipFile(packed, "w") as archive:
         for name, data in pictures.items():
             archive.writestr(name, data)
-    form = [("images", ("a.zip", packed.getvalue())), ("prompt", (None, b"leaf"))]
     jobs = f"{folder}/jobs"
-
-    def state(client: vicl.Client, url: str) -> dict[str, Any]:
-        job: dict[str, Any] = client._http.get(url).json()
-        return job
-
     with serving(folder, "--jobs", jobs) as (process, address), vicl.Client(address) as client:
-        id = client._http.post(f"{address}v1/jobs", files=form).json()["id"]
-        while state(client, f"{address}v1/jobs/{id}")["done"] < images // 3:
+        job = client.submit(packed.getvalue(), prompt="leaf")
+        while client.progress(job).done < images // 3:
             time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    before = len(list(Path(jobs, id, "answers").glob("*.png")))
+    before = len(list(Path(jobs, job.id, "answers").glob("*.png")))
     with serving(folder, "--jobs", jobs) as (_, address), vicl.Client(address) as client:
-        while (job := state(client, f"{address}v1/jobs/{id}"))["state"] in ("waiting", "running"):
-            time.sleep(0.1)
-        result = client._http.get(f"{address}v1/jobs/{id}/result").content
+        job = client.wait(job, every=0.1)
+        result = client.result(job, folder / "answers.zip")
         counts = client._http.get(f"{address}metrics").text
-    with zipfile.ZipFile(io.BytesIO(result)) as archive:
+    with zipfile.ZipFile(result) as archive:
         served = {
             number: archive.read(name) for number, name in enumerate(pictures) if number % 10 != 9
         }
@@ -301,14 +312,14 @@ def run_kill(folder: Path, prompter: VisualPrompter, images: int) -> dict[str, i
         "images": images,
         "done before": before,
         "answered after": int(float(again[1])) if again else 0,
-        "done": job["done"],
+        "done": job.done,
         "wrong": len(load.wrong),
     }
 
 
 def shown(load: Load, compute: float, concurrent: int) -> Table:
     """What came of the load, as a table."""
-    rate, direct = load.answered / load.served, load.answered / load.direct
+    rate, direct = load.compared / load.served, load.compared / load.direct
     half = load.memory[len(load.memory) // 2 :]
     times = np.percentile(load.seconds, (50, 95, 99))
     table = Table(title=f"Under {concurrent} at once")
@@ -320,11 +331,17 @@ def shown(load: Load, compute: float, concurrent: int) -> Table:
         ("byte for byte the direct answer", f"{load.identical} of {load.answered}"),
         ("most pixels that differ", f"{100 * load.differing:.3f}%"),
         ("odd replies", "; ".join(load.odd[:3]) or "none"),
-        ("answers a second: served, direct", f"{rate:.2f}, {direct:.2f}"),
+        (
+            f"answers a second: served, direct, of {load.compared}",
+            f"{rate:.2f}, {direct:.2f}",
+        ),
         ("ratio", f"{rate / direct:.2f}"),
         ("p50, p95, p99 of a request", ", ".join(f"{one:.2f} s" for one in times)),
         ("its own compute, alone", f"{compute:.2f} s"),
-        ("memory at half, at the end", f"{half[0] >> 20}, {half[-1] >> 20} MiB"),
+        (
+            "memory over the last half: least, most, at the end",
+            ", ".join(str(one >> 20) for one in (min(half), max(half), half[-1])) + " MiB",
+        ),
     ):
         table.add_row(name, value)
     return table
@@ -335,12 +352,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--concurrent", type=int, default=32)
+    parser.add_argument("--distinct", type=int, help="pictures; all are, unless said")
     parser.add_argument("--model", default=None, help="another engine than the default for masks")
     parser.add_argument("--job", type=int, default=60, help="images of the job that is killed")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    if given.requests < ROUNDS or given.concurrent < 1 or given.job < 3:
-        parser.error(f"--requests: at least {ROUNDS}; --concurrent: 1; --job: 3")
+    distinct = given.distinct or given.requests
+    if given.requests < ROUNDS or given.concurrent < 1 or given.job < 3 or distinct < 10:
+        parser.error(f"--requests: at least {ROUNDS}; --concurrent: 1; --job: 3; --distinct: 10")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -353,7 +372,7 @@ def main() -> int:
         for image in warm[1:]:
             prompter.predict(image)
         compute = (time.monotonic() - began) / 5
-        load = run_load(folder, prompter, given.requests, given.concurrent)
+        load = run_load(folder, prompter, given.requests, given.concurrent, distinct)
         Console().print(shown(load, compute, given.concurrent))
         ended = run_signal(folder, prompter, given.concurrent)
         Console().print("SIGTERM in the middle:", ended)

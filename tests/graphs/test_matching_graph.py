@@ -14,10 +14,13 @@ from torch.nn import functional as F  # noqa: N812
 import vicl
 from vicl.graphs import exporting
 from vicl.graphs.matching import MatchingGraph, _closer, _Correction
+from vicl.graphs.sides import chosen_side, first_of
 from vicl.metrics import iou
 from vicl.models.matching.closer import grown, parts_of
+from vicl.models.matching.cues import BEST, FEW
 from vicl.models.matching.head import Scored
 from vicl.models.matching.knowledge import Correction
+from vicl.models.matching.view import FINE
 
 
 class Rare(nn.Module):
@@ -65,6 +68,25 @@ def test_a_closer_look_and_a_correction_are_computed_alike(tmp_path: Path) -> No
     found = session.run(None, {name: value.numpy() for name, value in inputs.items()})
     for one, other in zip(found, wanted, strict=True):
         np.testing.assert_allclose(one, other.numpy(), atol=1e-4, rtol=0)
+
+
+def test_what_is_kept_of_a_side_does_not_hang_on_the_order_of_equals() -> None:
+    """Of a stride through an order, one swap of neighbours brings another place in."""
+    made = torch.Generator().manual_seed(0)
+    values = torch.rand(FINE * FINE, generator=made)
+    rows = torch.rand(FINE * FINE, 9, generator=made)
+    order = values.argsort(descending=True)
+    swapped = values.clone()
+    swapped[order[:-1:2]], swapped[order[1::2]] = values[order[1::2]], values[order[:-1:2]]
+    for count in (3, 17, 1200):  # even ones would not cut between two that are swapped
+        even = torch.tensor(count + count % 2)
+        one, other = (chosen_side(rows, first_of(of, even), FEW) for of in (values, swapped))
+        assert torch.equal(one.places, other.places)
+        assert torch.equal(one.mean, other.mean)
+        kept = {tuple(row) for row in one.places[one.weight > 0].tolist()}
+        assert len(kept) == max(BEST, min(int(even), FEW) // BEST * BEST) or int(even) < BEST
+        assert kept <= {tuple(row) for row in rows[order[: int(even)]].tolist()}
+        assert abs(float(one.weight.sum()) - 1) < 1e-5
 
 
 @pytest.mark.slow

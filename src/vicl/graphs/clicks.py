@@ -1,7 +1,7 @@
 """The default segmenter as two graphs: an image once, then clicks and a box to masks.
 
-Left out, at a cost that docs/export.md states: the random walks, and the closer look at what a box
-is around.
+The closer look at what a box is around is no third graph: it is these two, asked of a part of the
+image (:mod:`vicl.graphs.runner`).
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from vicl.graphs.matching import look
 from vicl.graphs.pixels import shrunk
+from vicl.graphs.walks import ahead
 from vicl.models.matching.view import FINE, MIDDLE, SIDE
 from vicl.models.promptable.guidance import COMPARED, NEAR, Guide, spots
 from vicl.models.promptable.network import Neck
-from vicl.segmenters.promptable import BOUND, Promptable, grown, within
+from vicl.segmenters.promptable import BOUND, WALKED, Promptable, grown, within
 
 NECK: Final = ("coarse", "middle", "fine", "picture", *COMPARED)
 """What the encoder gives and the decoder takes."""
@@ -69,8 +70,10 @@ class DecoderGraph(nn.Module):
         masks, ious = self.net(Neck(coarse, middle, fine, picture, compared), guide)
         odds = masks[0].clamp(-BOUND, BOUND)
         boxed = box[0, 2] > box[0, 0]
-        # What was clicked is obeyed, where anything is told to be out.
+        # See Promptable: where anything is told to be out, walks count, and clicks are obeyed.
+        near = grown(ahead(guide, picture), odds.shape[-1])
         clicked = spots(guide, 1, NEAR / MIDDLE, FINE) - spots(guide, 0, NEAR / MIDDLE, FINE)
-        obeyed = (odds + 2 * BOUND * grown(clicked, odds.shape[-1])).clamp(-BOUND, BOUND)
+        obeyed = (odds + WALKED * near).clamp(-BOUND, BOUND)
+        obeyed = (obeyed + 2 * BOUND * grown(clicked, odds.shape[-1])).clamp(-BOUND, BOUND)
         odds = torch.where(boxed | (labels == 0).any(), obeyed, odds)
         return torch.where(boxed, within(odds, box[0]), odds), ious[0]

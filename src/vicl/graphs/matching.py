@@ -22,6 +22,7 @@ from vicl.graphs.sides import (
     Known,
     along,
     chosen_side,
+    first_of,
     joined,
     likeness,
     near,
@@ -259,11 +260,12 @@ def _votes(
 
 def _support(asked: Float[Tensor, "n c"], difference: Float[Tensor, " n"]) -> list[FixedSide]:
     """The query's surest places of the thing, and its surest others."""
-    order = difference.topk(len(difference)).indices
     sure = ((difference > 0).sum() // 2).clamp(min=BEST)
-    last = order[-int(0.4 * len(difference)) :]
-    rest = chosen_side(asked, last, torch.tensor(len(last)), FEW)
-    return [chosen_side(asked, order, sure, FEW), rest]
+    others = torch.tensor(int(0.4 * len(difference)))
+    return [
+        chosen_side(asked, first_of(difference, sure), FEW),
+        chosen_side(asked, first_of(-difference, others), FEW),
+    ]
 
 
 def _with_own(

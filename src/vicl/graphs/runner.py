@@ -23,6 +23,13 @@ FORMAT: Final = "vicl graph"
 VERSION: Final = 1
 
 _Floats = npt.NDArray[np.float32]
+_Part = tuple[int, int, int, int]
+"""Of an image: x0, y0, x1, y1 in pixels."""
+
+_AROUND, _NARROWEST, _LEAST, _SMALL = 1.6, 0.5, 32, 0.8
+"""A part is so many times as large as its box; its shorter side at least that share of the longer,
+and so many pixels. Parts of more than that share of the image are not looked at."""
+
 _Picture = str | os.PathLike[str] | Image.Image | npt.NDArray[np.uint8]
 
 
@@ -79,20 +86,22 @@ class ExportedSegmenter:
     def __init__(self, folder: str | os.PathLike[str], threads: int = 0) -> None:
         self._encoder, self.info = _open(Path(folder) / "encoder.onnx", "encoder", threads)
         self._decoder, _ = _open(Path(folder) / "decoder.onnx", "decoder", threads)
+        self._image: Image.Image | None = None
         self._neck: dict[str, Any] = {}
-        self._size = (0, 0)
+        self._closer: tuple[_Part, dict[str, Any]] | None = None
 
     def encode(self, image: _Picture) -> None:
         """Look at an image: a file, a PIL image or a uint8 array (h, w, 3)."""
         opened = _rgb(image)
-        names, self._size = self.info["outputs"], opened.size
-        found = self._encoder.run(names, {"image": _planes(opened)})
-        self._neck = dict(zip(names, found, strict=True))
+        self._neck, self._image, self._closer = self._seen(opened), opened, None
 
     def masks(
         self, points: Any = (), labels: Any = None, *, box: Any = None
     ) -> tuple[npt.NDArray[np.bool_], _Floats]:
         """Three masks, bool (3, h, w), and the IoU that each is expected to have, best first.
+
+        What a box is around is looked at once more, from nearer, and the mean of both counts; more
+        clicks on the same box do not look again.
 
         Args:
             points: (x, y) pairs in pixels.
@@ -102,24 +111,56 @@ class ExportedSegmenter:
         Raises:
             ValueError: If no image was encoded, or nothing is asked.
         """
-        if not self._neck:
+        if self._image is None:
             raise ValueError("no image: call encode(image) first")
-        at = np.asarray(points, np.float32).reshape(-1, 2) / np.array(self._size, np.float32)
+        size = np.array(self._image.size, np.float32)
+        at = np.asarray(points, np.float32).reshape(-1, 2) / size
         if not len(at) and box is None:
             raise ValueError("nothing is asked: give points, a box, or both")
         told = np.ones(len(at)) if labels is None else np.asarray(labels)
         if not len(at):
             at, told = np.zeros((1, 2), np.float32), np.array([-1])
-        sides = [-1.0] * 4 if box is None else np.asarray(box) / (self._size * 2)
+        sides = np.full(4, -1.0) if box is None else np.asarray(box, float)
+        scale = np.concatenate([size, size])
+        part: _Part = (0, 0, *self._image.size)
+        odds, ious = self._asked(self._neck, at, told, sides if box is None else sides / scale)
+        if box is not None and _is_small(near := _around(sides, self._image.size), part):
+            shares, part = np.asarray(near) / scale, near
+            low, wide = shares[:2], shares[2:] - shares[:2]
+            moved = (at - low) / wide
+            there = np.where(((moved >= 0) & (moved < 1)).all(1), told, -1)
+            inner = (sides / scale - np.tile(low, 2)) / np.tile(wide, 2)
+            neck = self._near(near)
+            closer, expected = self._asked(neck, moved.clip(0, 1), there, inner.clip(0, 1))
+            odds, ious = (_seen_from(odds, shares) + closer) / 2, (ious + expected) / 2
+        order = np.argsort(-ious, kind="stable")
+        x0, y0, x1, y1 = part
+        masks = np.zeros((len(odds), *self._image.size[::-1]), bool)
+        masks[:, y0:y1, x0:x1] = [_enlarged(odds[i], (x1 - x0, y1 - y0)) > 0 for i in order]
+        return masks, ious[order]
+
+    def _seen(self, image: Image.Image) -> dict[str, Any]:
+        names = self.info["outputs"]
+        found = self._encoder.run(names, {"image": _planes(image)})
+        return dict(zip(names, found, strict=True))
+
+    def _near(self, part: _Part) -> dict[str, Any]:
+        """What the encoder says of a part; the last one is kept."""
+        assert self._image is not None
+        if self._closer is None or self._closer[0] != part:
+            self._closer = part, self._seen(self._image.crop(part))
+        return self._closer[1]
+
+    def _asked(self, neck: dict[str, Any], points: Any, labels: Any, box: Any) -> tuple[Any, Any]:
+        """Log-odds (3, 192, 192) and IoUs; points and box are in shares."""
         asked = {
-            "points": at[None],
-            "labels": told.astype(np.int64)[None],
-            "box": np.asarray(sides, np.float32)[None],
+            "points": points.astype(np.float32)[None],
+            "labels": labels.astype(np.int64)[None],
+            "box": np.asarray(box, np.float32)[None],
             "earlier": np.full((1, 96, 96), -1, np.float32),
         }
-        odds, ious = self._decoder.run(["masks", "ious"], {**self._neck, **asked})
-        order = np.argsort(-ious, kind="stable")
-        return np.stack([_enlarged(odds[i], self._size) > 0 for i in order]), ious[order]
+        odds, ious = self._decoder.run(["masks", "ious"], {**neck, **asked})
+        return odds, ious
 
 
 def load_exported(
@@ -183,3 +224,30 @@ def _enlarged(plane: _Floats, size: tuple[int, int]) -> _Floats:
     if plane.shape == size[::-1]:
         return plane
     return np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC))
+
+
+def _around(box: npt.NDArray[Any], size: tuple[int, int]) -> _Part:
+    """A box with its surroundings, as far as the image (width, height) goes."""
+    middle, sides = (box[:2] + box[2:]) / 2, _AROUND * (box[2:] - box[:2])
+    half = np.maximum(sides, max(_NARROWEST * sides.max(), _LEAST)) / 2
+    low, high = np.maximum(middle - half, 0), np.minimum(middle + half, size)
+    return *np.floor(low).astype(int).tolist(), *np.ceil(high).astype(int).tolist()
+
+
+def _is_small(part: _Part, whole: _Part) -> bool:
+    (x0, y0, x1, y1), (_, _, width, height) = part, whole
+    return (x1 - x0) * (y1 - y0) <= _SMALL * width * height
+
+
+def _seen_from(values: _Floats, part: npt.NDArray[Any]) -> _Floats:
+    """Maps of an image on a grid of a part of it, which is in shares; as many places a side."""
+    side = values.shape[-1]
+    axis = (np.arange(side) + 0.5) / side
+    across, down = (_between(part[i] + axis * (part[i + 2] - part[i]), side) for i in (0, 1))
+    return np.asarray(down @ values @ across.T, np.float32)
+
+
+def _between(at: npt.NDArray[Any], side: int) -> npt.NDArray[Any]:
+    """How much each place of a line weighs at some points, which are in shares of it."""
+    place = (at * side - 0.5).clip(0, side - 1)
+    return (1 - np.abs(place[:, None] - np.arange(side))).clip(0)

@@ -9,16 +9,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from vicl.models.matching.cues import BEST, INSIDE, KNOWN, LEAST, MOST, OUTSIDE, Side
-from vicl.models.matching.view import FINE
+from vicl.models.matching.view import COARSE, FINE, MIDDLE
 
 _NEVER: Final = -1e4
 """Added to the likeness to a place that is not there."""
+
+_TURNS: Final = {
+    side * side: torch.from_numpy(np.random.default_rng(0).permutation(side * side))
+    for side in (COARSE, MIDDLE, FINE)
+}
+"""Of each grid, in which turn its places are kept."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,23 +92,33 @@ def near(colours: Float[Tensor, "n c"], side: FixedSide) -> Float[Tensor, " n"]:
     return -apart
 
 
-def chosen_side(
-    rows: Float[Tensor, "n c"], order: Int[Tensor, " k"], count: Tensor, most: int
-) -> FixedSide:
-    """The first of some rows in an order: at most so many of them, evenly spread.
+def first_of(values: Float[Tensor, " n"], count: Tensor) -> Bool[Tensor, " n"]:
+    """The places of the so many greatest values."""
+    least = values.topk(len(values)).values[count - 1]
+    return values >= least
+
+
+def chosen_side(rows: Float[Tensor, "n c"], chosen: Bool[Tensor, " n"], most: int) -> FixedSide:
+    """Some rows: at most so many of them, spread over the image.
+
+    Which of them does not hang on their order by a value: two that are nearly equal change places
+    from one runtime to another, and of a stride through such an order one would stand for the
+    other. Here each place has its turn once and for all, so that what is kept changes only where
+    something comes in or goes out.
 
     Args:
-        rows: Of which some belong to the side.
-        order: Indices of rows, those that belong first.
-        count: How many do; at least 1.
+        rows: Of a grid, of :data:`_TURNS`.
+        chosen: Those that belong to the side.
         most: Places.
     """
-    kept = (torch.clamp(count, max=most) // BEST * BEST).clamp(min=BEST)
+    count = chosen.sum().clamp(min=1)
+    kept = (count.clamp(max=most) // BEST * BEST).clamp(min=BEST)
+    turn = _TURNS[len(rows)].to(rows.device)
+    order = torch.where(chosen, -turn, -turn - len(rows)).to(rows).topk(most).indices
     numbers = torch.arange(most, device=rows.device).reshape(-1, BEST).T.flatten()
-    at = (numbers % kept) * (count - 1) // (kept - 1)
+    at = numbers % kept % count
     weight = (numbers < kept).to(rows) / kept.to(rows)
-    ranks = torch.arange(len(order), device=rows.device)
-    mean = along((ranks < count).to(rows) / count.to(rows), rows[order])
+    mean = along(chosen.to(rows) / count.to(rows), rows)
     return FixedSide(rows[order[at]], weight, torch.zeros_like(weight), F.normalize(mean, dim=0))
 
 
@@ -114,10 +131,7 @@ def marked_side(
         values = torch.where(earlier.max() > LEAST, earlier, values)
     most = values.max()
     chosen = values >= torch.clamp(0.6 * most, max=INSIDE)
-    index = torch.arange(len(rows), device=rows.device)
-    order = torch.where(chosen, -index, -index - len(rows)).to(rows).topk(len(rows)).indices
-    side = chosen_side(rows, order, chosen.sum().clamp(min=1), MOST)
-    return side, most > LEAST
+    return chosen_side(rows, chosen, MOST), most > LEAST
 
 
 def joined(one: FixedSide, other: FixedSide, there: Bool[Tensor, ""]) -> FixedSide:

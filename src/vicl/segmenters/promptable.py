@@ -45,7 +45,7 @@ _OFFSET: Final = 1.0
 MARGIN: Final = 0.08
 """By which a box may have been drawn too small, as a share of its sides."""
 
-_WALKED: Final = 6.0
+WALKED: Final = 6.0
 """Log-odds that the random walks add at most, where places are told to be out."""
 
 _CLOSER: Final = 0.8
@@ -177,7 +177,7 @@ class Promptable:
             near = ahead(guide, neck.picture.cpu())
             clicked = spots(guide, 1, NEAR / MIDDLE, FINE) - spots(guide, 0, NEAR / MIDDLE, FINE)
             near, clicked = (grown(one, odds.shape[-1]) for one in (near, clicked))
-            odds = (odds + _WALKED * near).clamp(-BOUND, BOUND)
+            odds = (odds + WALKED * near).clamp(-BOUND, BOUND)
             odds = odds + 2 * BOUND * clicked  # what was clicked is obeyed
         odds = odds.clamp(-BOUND, BOUND)
         return (within(odds, box) if boxed else odds), ious[0].cpu()

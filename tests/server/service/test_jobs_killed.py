@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 
-from tests.server.service.serving import files, png, scene, words
+from tests.server.service.serving import png, scene
 from tests.server.service.test_jobs import packed, unzipped
 from tests.server.service.test_processes import running
 
@@ -30,11 +30,10 @@ def test_a_killed_service_goes_on_after_the_images_that_are_done(
     prompter.save(tmp_path / "heavy.vicl")
     images = {f"{number:02}.png": png(scene(number, size)[0]) for number in range(12)}
     arguments = ["--prompt", "heavy.vicl", "--prompts-only", "--jobs", "jobs"]
-    form = [*files("images", packed(images)), *words(prompt="heavy", format="coco")]
+    end = time.monotonic() + 120
     with running(arguments, tmp_path) as (process, address), vicl.Client(address) as client:
-        id = client._http.post(f"{address}v1/jobs", files=form).json()["id"]
-        end = time.monotonic() + 120
-        while client._http.get(f"{address}v1/jobs/{id}").json()["done"] < 3:
+        id = client.submit(packed(images), prompt="heavy", format="coco").id
+        while client.progress(id).done < 3:
             assert time.monotonic() < end
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
@@ -44,13 +43,10 @@ def test_a_killed_service_goes_on_after_the_images_that_are_done(
     assert 3 <= before < 12
     arguments += ["--workers", workers]
     with running(arguments, tmp_path) as (_, address), vicl.Client(address) as client:
-        url = f"{address}v1/jobs/{id}"
-        while (job := client._http.get(url).json())["state"] in ("waiting", "running"):
-            assert time.monotonic() < end + 120
-            time.sleep(0.1)
-        answers = unzipped(client._http.get(f"{url}/result").content)
+        job = client.wait(id, every=0.1, timeout=240.0)
+        answers = unzipped(client.result(id, tmp_path / "answers.zip").read_bytes())
         counts = client._http.get(f"{address}metrics").text
-    assert (job["state"], job["done"], job["failed"]) == ("done", 12, 0)
+    assert (job.state, job.done, job.failed) == ("done", 12, 0)
     asked = re.search(r"^vicl_batch_queries_sum (\S+)", counts, re.MULTILINE)
     assert asked is not None
     assert float(asked[1]) == 12 - before, "what is done is not answered again"

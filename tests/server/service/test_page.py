@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ import pytest
 
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
+pytest.importorskip("httpx2")
 
+import httpx2
 from tests.cli.test_startup import imported
-from tests.server.service.serving import scene
+from tests.server.service.serving import png, save_leaf, scene
 from tests.server.service.test_processes import running
 
+import vicl
 from vicl.cli.serve import serve
 from vicl.server.service.settings import ServiceSettings
 
@@ -106,8 +110,8 @@ def test_the_container_file() -> None:
         if word == "EXPOSE":
             assert int(rest) == next(o.default for o in serve.params if o.name == "port")
         if word == "ENTRYPOINT":
-            vicl, name, *arguments = json.loads(rest)
-            assert (vicl, name) == ("vicl", "serve")
+            program, name, *arguments = json.loads(rest)
+            assert (program, name) == ("vicl", "serve")
             serve.make_context("serve", arguments).close()
     assert any("torch.version.cuda is None" in rest for _, rest in found)
 
@@ -160,6 +164,58 @@ def test_every_command_of_the_page_runs(tmp_path: Path) -> None:
     assert served == 3
     made = {file.name for file in tmp_path.iterdir()}
     assert {"answer.png", "answers.zip", "leaf.vicl", "keys.txt"} <= made
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not here")
+def test_the_jobs_of_the_page_are_done(tmp_path: Path) -> None:
+    save_leaf(tmp_path / "leaf.vicl")
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        for seed in (2, 3):
+            archive.writestr(f"{seed}.png", png(scene(seed)[0]))
+    found = [line for line in commands("sh") if "/v1/jobs" in line]
+    (start,) = [line for line in commands("sh") if "--jobs" in line]
+    assert [line.partition("http")[2].split("/", 3)[3] for line in found] == [
+        *("v1/jobs", "v1/jobs/ID", "v1/jobs/ID/result")
+    ]
+    (code,) = [block for block in blocks("py") if ".submit(" in block]
+    arguments = serve_arguments(start.replace("/var/lib/vicl", "kept"))
+    assert arguments is not None
+
+    def run(command: str, address: str, id: str = "") -> str:
+        asked = command.replace(ADDRESS, address.rstrip("/")).replace("/ID", f"/{id}")
+        done = subprocess.run(
+            ["bash", "-c", asked], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, (asked, done.stderr)
+        return done.stdout
+
+    with running(arguments, tmp_path) as (_, address), vicl.Client(address) as client:
+        id = json.loads(run(found[0], address))["id"]
+        client.wait(id, every=0.1, timeout=60.0)
+        assert json.loads(run(found[1], address, id))["done"] == 2
+        run(found[2], address, id)
+        curled = (tmp_path / "answers.zip").read_bytes()
+        (tmp_path / "ask.py").write_text(code.replace(ADDRESS, address))
+        run(f"{sys.executable} ask.py", address)
+    assert (tmp_path / "answers.zip").read_bytes() == curled
+    assert (tmp_path / "kept" / "jobs.sqlite").is_file()
+
+
+@pytest.mark.slow
+def test_the_start_for_label_studio_of_the_page(tmp_path: Path) -> None:
+    save_leaf(tmp_path / "leaf.vicl")
+    (tmp_path / "media").mkdir()
+    (tmp_path / "keys.txt").write_text("k" * 20)
+    (start,) = [line for line in commands("sh") if "--media" in line]
+    arguments = serve_arguments(start.replace("/srv/label-studio", "media"))
+    assert arguments is not None
+    with running(arguments, tmp_path) as (_, address):
+        at = address.replace("0.0.0.0", "localhost")
+        with httpx2.Client(headers={"host": "vicl.example.org"}) as client:
+            url = f"{at}label-studio/leaf/health"
+            assert client.get(url).status_code == 401
+            assert client.get(url, auth=("any", "k" * 20)).json()["status"] == "UP"
 
 
 @pytest.mark.slow

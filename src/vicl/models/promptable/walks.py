@@ -26,13 +26,13 @@ _LEAST: Final = 1e-3
 _SHARP: Final = 1.5
 """How much less readily a walker crosses a difference that is the mean of its image."""
 
-_GIVES_UP: Final = 2e-3
+GIVES_UP: Final = 2e-3
 """Beside conductances of at most 1."""
 
-_ROUNDS: Final = 50
+ROUNDS: Final = 50
 """Of conjugate gradients."""
 
-_LOWEST: Final = 1e-3
+LOWEST: Final = 1e-3
 """Chances below it are as good as none."""
 
 _FIRM, _HEART, _BEYOND = 3.0, 0.1, 0.3
@@ -81,7 +81,7 @@ def walked(
     across, down = along.across[:, None], along.down[:, None]
     # What is on the diagonal: all that leads away from a place, giving up, and being told.
     away = across + down
-    away = away + across.roll(1, -1) + down.roll(1, -2) + _GIVES_UP
+    away = away + across.roll(1, -1) + down.roll(1, -2) + GIVES_UP
     away = away + told.sum(1, keepdim=True)
     scale = away.rsqrt()  # of both sides, so that the diagonal is 1
     across = (across * scale)[..., :-1] * scale[..., 1:]
@@ -98,15 +98,15 @@ def walked(
     left = told * scale
     found, way = torch.zeros_like(left), left.clone()
     size = _dot(left, left)
-    for _ in range(_ROUNDS):
+    for _ in range(ROUNDS):
         moved = applied(way)
         step = size / _dot(way, moved).clamp(min=1e-30)
         found.addcmul_(step, way)
         left.addcmul_(step, moved, value=-1)
         size, before = _dot(left, left), size
         way = torch.addcmul(left, size / before.clamp(min=1e-30), way)
-    chances = (found * scale).clamp(_LOWEST, 1)
-    return 1 - chances.log() / torch.tensor(_LOWEST).log()
+    chances = (found * scale).clamp(LOWEST, 1)
+    return 1 - chances.log() / torch.tensor(LOWEST).log()
 
 
 def _dot(one: Float[Tensor, "b 2 s s"], other: Float[Tensor, "b 2 s s"]) -> Tensor:
@@ -122,9 +122,15 @@ def ahead(guide: Guide, picture: Float[Tensor, "b 3 p p"]) -> Float[Tensor, "b f
         picture: RGB in [0, 1].
     """
     small = F.interpolate(picture, (FINE, FINE), mode="area")
+    inside, outside = told_by(guide)
+    found = walked(paths(small.sqrt()), inside, outside)
+    return found[:, 0] - found[:, 1]
+
+
+def told_by(guide: Guide) -> tuple[Float[Tensor, "b f f"], Float[Tensor, "b f f"]]:
+    """How firmly each place is told to be in, and to be out."""
     inside, outside = (_FIRM * spots(guide, label, NEAR / MIDDLE, FINE) for label in (1, 0))
     boxed = (guide.box[:, 2] > guide.box[:, 0]).to(inside)[:, None, None]
     box = drawn_box(guide.box, FINE)
     inside = inside + _HEART * box * bump_in(guide.box, FINE).view_as(box).square()
-    found = walked(paths(small.sqrt()), inside, outside + _BEYOND * boxed * (1 - box))
-    return found[:, 0] - found[:, 1]
+    return inside, outside + _BEYOND * boxed * (1 - box)
