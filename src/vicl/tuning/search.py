@@ -126,7 +126,7 @@ def search(
     best = best_of(trials)
     if best is None:
         raise SettingsError(
-            f"--search: all {len(trials)} runs ended with no finite loss; lower lr by --set lr=..."
+            f"--search: all {len(trials)} runs ended with no finite loss; choose a lower lr"
         )
     return Found(
         settings.model_copy(update={"lr": best.lr, "weight_decay": best.weight_decay}),
