@@ -47,6 +47,7 @@ def plainly(model: Autoregressive, image: Tensor, hole: Tensor) -> tuple[Tensor,
     return codes, chosen
 
 
+@pytest.mark.slow
 def test_the_cache_changes_nothing(model: Autoregressive) -> None:
     """Nor do visible patches between the hole's, which are read several at once."""
     image, hole = batch()

@@ -278,7 +278,7 @@ def test_a_training_step_waits_for_no_device(kind: str) -> None:
         assert loss.shape == ()
 
 
-@every_kind
+@quick_kinds
 def test_loss_in_mixed_precision(kind: str) -> None:
     model = KINDS[kind].build()
     image, hole = batch()

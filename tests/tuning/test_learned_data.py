@@ -37,6 +37,7 @@ def test_squares_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         learned_data.write("dogs", tmp_path, tmp_path)
 
 
+@pytest.mark.slow
 def test_digits_are_split_once(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     splits = [split for split, *_ in learned_data.SETS["digits"](tmp_path)]

@@ -157,6 +157,7 @@ def test_patience_follows_from_the_log(tmp_path: Path) -> None:
     assert not Patience(2).enough()
 
 
+@pytest.mark.slow
 def test_broken_images_are_skipped_and_told(
     toy: ToyBackbone, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -245,6 +246,7 @@ def test_the_grid_is_the_published_one_and_begins_with_the_default() -> None:
     assert {d for _, d in pairs("linear", settings, frozenset({"weight_decay"}), 0)} == {1e-4}
 
 
+@pytest.mark.slow
 def test_refitting_learns_from_the_validation_images_too(
     toy: ToyBackbone, data: Path, tmp_path: Path
 ) -> None:

@@ -7,6 +7,10 @@ from typing import Final
 
 from vicl.files import reason
 
+LOOP: Final = "asyncio"
+"""Python's own event loop, also where uvloop is installed: that one leaves a connection open whose
+request is refused before it is read."""
+
 _ANY: Final = ("0.0.0.0", "::")
 
 
