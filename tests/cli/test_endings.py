@@ -50,6 +50,7 @@ def process(
         yield running
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_how_many_were_answered_and_how_to_go_on(work: Path) -> None:
     for number in range(60):
         save_image(to_pil(scene(number)[0]), f"many/{number:03}.png")

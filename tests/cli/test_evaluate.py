@@ -167,6 +167,7 @@ def test_rules_have_a_folder_a_set_and_a_table(work: Path) -> None:
     assert len(read_listing(listed.stdout)) == 100
 
 
+@pytest.mark.slow
 def test_runs_are_compared(work: Path) -> None:
     for name, count in (("a", "4"), ("b", "5")):
         done = vicl(*SEGMENT, "--model", "analogies", "--episodes", count, "-o", name)

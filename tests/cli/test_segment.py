@@ -157,6 +157,7 @@ def test_click_once_and_run_on_a_folder(photos: Path) -> None:
     assert "--example-click: got '12', expected X,Y" in wrong.stderr
 
 
+@pytest.mark.slow
 def test_a_candidate_is_an_example_in_one_call(photos: Path) -> None:
     x, y = map(int, middle(draw(1)[1]).split(","))
     found = package.load_segmenter().encode("dog.jpg").masks([(x, y)])

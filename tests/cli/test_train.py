@@ -153,6 +153,7 @@ def test_a_dry_run_prints_a_recipe_and_trains_nothing(loop: Loop) -> None:
     assert any("200 steps of 32 images" in line and "6,400 images" in line for line in comments)
 
 
+@pytest.mark.slow
 def test_a_dry_run_tells_what_is_missing() -> None:
     result = vicl_train("mae-vqgan-tiny-cpu", "--dry-run", "--device", "cpu")
     assert result.exit_code == 1
@@ -163,6 +164,7 @@ def test_a_dry_run_tells_what_is_missing() -> None:
     assert "# memory:" in result.stdout
 
 
+@pytest.mark.slow
 def test_epochs_become_steps(pictures: Path) -> None:
     result = vicl_train(
         *("smoke", "--dry-run", "--device", "cpu", "--set", "schedule={epochs: 7, warmup: 0}"),

@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from tests.pictures import picture
+from tests.slowly import mostly_slow
 
 import vicl
 from vicl.engine import Features
@@ -66,7 +67,7 @@ def test_everything_public_shows_itself_in_one_line_and_is_equal_to_itself(tmp_p
 
 
 @pytest.mark.parametrize(
-    "engine", [pytest.param("default", marks=pytest.mark.slow), "analogies", "copy", "identity"]
+    "engine", mostly_slow(["default", "analogies", "copy", "identity"], "copy", "identity")
 )
 def test_a_prompter_travels_to_another_process(engine: str) -> None:
     prompter = vicl.VisualPrompter(engine, [PAIR], "segmentation", seed=3)

@@ -228,6 +228,7 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
         prompter().map(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_large_example_is_kept_small_and_a_large_query_is_answered_whole() -> None:
     disc = np.zeros((1500, 2100), bool)
     disc[400:900, 600:1300] = True

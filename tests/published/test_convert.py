@@ -70,6 +70,7 @@ def test_the_vqgan_beside_it(tmp_path: Path) -> None:
         assert torch.equal(value, source_state[name]), name
 
 
+@pytest.mark.slow
 def test_safetensors_and_wrapped_models_and_bare_state_dicts(tmp_path: Path) -> None:
     model = tiny_model()
     state = state_dict(model)

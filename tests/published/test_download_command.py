@@ -95,6 +95,7 @@ def test_the_licence_must_be_accepted(server: Server, tmp_path: Path, cache: Pat
     assert server.asked == []
 
 
+@pytest.mark.slow
 def test_an_unknown_hash_is_a_decision_of_the_user(
     server: Server, tmp_path: Path, cache: Path
 ) -> None:
@@ -110,6 +111,7 @@ def test_an_unknown_hash_is_a_decision_of_the_user(
     assert vicl(*command, "--sha256", right).exit_code == 0
 
 
+@pytest.mark.slow
 def test_an_unverified_file_is_remembered(server: Server, tmp_path: Path, cache: Path) -> None:
     index = listed(server, tmp_path, sha256=None, size=None)
     command = ("tiny", "--index", index, "--accept-licence", "--unverified")
@@ -124,6 +126,7 @@ def test_an_unverified_file_is_remembered(server: Server, tmp_path: Path, cache:
     assert "it is not the published file" in result.stderr
 
 
+@pytest.mark.slow
 def test_offline_it_says_what_to_put_where(
     server: Server, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

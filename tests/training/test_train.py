@@ -168,13 +168,8 @@ def test_how_it_draws_is_no_part_of_the_architecture(tmp_path: Path) -> None:
     assert all(torch.equal(value, given[name]) for name, value in model.state_dict().items())
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "mae-vqgan",
-        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("beit", "autoregressive")),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["mae-vqgan", "beit", "autoregressive"])
 def test_starting_from_a_model_with_another_tokenizer(
     kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -80,7 +80,8 @@ def test_named_floors_are_not_doubled() -> None:
     assert [e.name for e in run(floor, Level()).engines] == ["copy", "identity", "level"]
 
 
-@pytest.mark.parametrize("batch_size", [2, pytest.param(5, marks=pytest.mark.slow), None])
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_size", [2, 5, None])
 def test_batch_size_changes_nothing(batch_size: int | None) -> None:
     model = as_engine(tiny_model(), "segmentation")
     alone = numbers(run(model, Level(), batch_size=1))

@@ -42,6 +42,7 @@ def run(voc: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[PaperTable
     return run_paper({}, voc, Asking(out=out, count=2)), out
 
 
+@pytest.mark.slow
 def test_one_fold_of_the_table(voc: Path, run: tuple[PaperTable, Path]) -> None:
     table, _ = run
     assert list(table.runs) == ["fold-0"]
@@ -77,6 +78,7 @@ def test_what_was_not_run_is_named_with_the_reason(run: tuple[PaperTable, Path])
     assert written["ours"]["copy"]["fold 0"]["n"] == 2
 
 
+@pytest.mark.slow
 def test_a_table_goes_on(voc: Path, run: tuple[PaperTable, Path]) -> None:
     first, out = run
     with pytest.raises(EvaluationError, match="--resume"):

@@ -40,6 +40,7 @@ def test_markdown_has_every_number() -> None:
     assert "0.40 [0.35, 0.45]" in as_markdown(worse)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("x", [None, (1.0, None, 2.0)])
 def test_files_are_the_same_every_time(tmp_path: Path, x: Any) -> None:
     table = replace(TABLE, x=x, x_title="examples" if x else "")

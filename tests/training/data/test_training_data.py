@@ -212,6 +212,7 @@ def test_holes_of_datasets_are_checked() -> None:
         next(data.batches(Seat(1)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", [Greys(23), Lanes(23)])
 def test_lanes_share_a_dataset_out(dataset: Greys) -> None:
     source = {"kind": "dataset", "name": "g"}
@@ -355,6 +356,7 @@ def test_held_out_are_resized_as_pillow_does(folder: Path) -> None:
     assert all(any(torch.equal(image, other) for other in wanted) for image in found)
 
 
+@pytest.mark.slow
 def test_broken_held_out_are_left_out(
     tmp_path: Path, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
