@@ -221,6 +221,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.fixed_dictionaries({"label": VALUES, "points": VALUES, "shape_type": VALUES}), VALUES)
 def test_any_values_in_a_shape(tmp_path: Path, shape: Any, height: Any) -> None:

@@ -50,7 +50,7 @@ MODEL = ("--model", "tiny", "--data", "data", "--episodes", "2")
     ("name", "options", "variant"),
     [
         pytest.param("layout", (), "columns swapped", marks=pytest.mark.slow),
-        ("mask-style", (), "outline"),
+        pytest.param("mask-style", (), "outline", marks=pytest.mark.slow),
         pytest.param("examples", ("--most", "2"), "the best example alone", marks=pytest.mark.slow),
         pytest.param(
             "ensembling", ("--examples", "2"), "8 arrangements: maximum", marks=pytest.mark.slow

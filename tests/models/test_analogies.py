@@ -261,6 +261,7 @@ def test_an_example_that_was_changed_in_place_is_learned_anew() -> None:
     assert psnr(engine.answer([Prompt(((first, output),), query)])[0].image, query) > 40
 
 
+@pytest.mark.slow
 def test_several_examples_of_different_sizes_one_without_an_object() -> None:
     (a, a_mask), (b, _), (query, truth) = scene(0, 80, 120), scene(2, 100, 64), scene(1, 90, 96)
     empty = b.clone()

@@ -110,6 +110,7 @@ def test_a_vqgan_goes_on_from_before_its_codes_are_placed(tmp_path: Path) -> Non
     assert same(whole, train(given, tmp_path / "half", device="cpu", resume=True))
 
 
+@pytest.mark.slow
 def test_accumulation_is_the_larger_batch(tmp_path: Path) -> None:
     """Two rounds of 2 against one of 4, the same images and holes: the same steps."""
     changes: dict[str, Any] = {"optimiser": {"lr": 1e-3, "scale_lr": False}}
@@ -338,6 +339,7 @@ def test_answers_are_hidden_where_the_figure_says(
     assert [torch.equal(seen[0][i], hidden[i]) for i in range(4)] == [own, False, own, False]
 
 
+@pytest.mark.slow
 def test_a_tokenizer_that_was_trained_again_is_noticed(tmp_path: Path) -> None:
     given = recipe(tmp_path, "mae-vqgan")
     train(given, tmp_path / "run", device="cpu")

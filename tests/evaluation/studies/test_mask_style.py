@@ -75,6 +75,7 @@ def test_outlines_and_stripes_are_in_the_mask() -> None:
     assert stripes.sum() == pytest.approx(blob().sum() / 2, rel=0.1)
 
 
+@pytest.mark.slow
 def test_who_draws_white_on_black_only_loses_in_other_styles() -> None:
     toy = Toy(flipped=0.0)
     table = mask_style.run(called(Gray()), toy, Asking(count=6))

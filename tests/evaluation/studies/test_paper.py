@@ -64,6 +64,7 @@ def test_one_fold_of_the_table(voc: Path, run: tuple[PaperTable, Path]) -> None:
     assert 20 < table.ours["copy"]["fold 0"].mean < 100
 
 
+@pytest.mark.slow
 def test_what_was_not_run_is_named_with_the_reason(run: tuple[PaperTable, Path]) -> None:
     table, out = run
     titles = {column.title for column in COLUMNS}

@@ -85,6 +85,7 @@ def noisy(folder: Path, workers: int = 0, seed: int = 0) -> TrainingData:
     return open_data(data, SIZE, seed=seed)
 
 
+@pytest.mark.slow
 def test_batches_do_not_depend_on_the_workers(folder: Path) -> None:
     data = Data(train=[{"kind": "photos"}, str(folder)], workers=0)
     runs = []
