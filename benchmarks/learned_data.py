@@ -9,6 +9,7 @@ learned from.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,9 @@ _SQUARES: Final[Mapping[str, int]] = {"train": 2000, "val": 300, "test": 1000}
 _SIDE: Final = 36
 _LEAST: Final = 24
 """Pixels of a garment's shorter side, at least."""
+
+_FEWEST: Final = 5
+"""Images of a class of garments in each split, at least."""
 
 Made = Iterator[tuple[str, str, str, Image.Image]]
 """Of each image its split, its class, its name and itself."""
@@ -90,6 +94,15 @@ def _squares(_: Path) -> Made:
 
 
 def _garments(shared: Path) -> Made:
+    """Garments by their boxes; those with few images in some split are left out."""
+    found = [*_cut_out(shared)]
+    counts = Counter((split, label) for split, label, _, _ in found)
+    for one in found:
+        if all(counts[split, one[1]] >= _FEWEST for split, _ in SHARES):
+            yield one
+
+
+def _cut_out(shared: Path) -> Made:
     for line in (shared / "data/manifest.jsonl").read_text("utf-8").splitlines():
         record = json.loads(line)
         if record["source"] != "ccp" or record["use"] != "train":

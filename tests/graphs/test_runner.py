@@ -10,9 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import vicl
+from vicl.graphs import runner
+from vicl.models.promptable.closer import part_around, seen_from
+from vicl.segmenters import promptable
 
 Tiny = Callable[..., Path]
 
@@ -102,3 +106,20 @@ def test_nothing_of_pytorch_is_imported(tiny: Tiny) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [0, False]
+
+
+def test_the_closer_look_is_the_segmenters() -> None:
+    """The runner has its own copies, since it imports nothing of vicl."""
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        height, width = (int(v) for v in rng.integers(20, 600, 2))
+        ends = np.sort(rng.uniform(0, 1, (2, 2)), axis=0) * (width, height)
+        box = ends.ravel().astype(np.float32)
+        part = part_around(box, (height, width))
+        assert runner._around(box, (width, height)) == part
+        whole = (0, 0, width, height)
+        assert runner._is_small(part, whole) == promptable._is_closer(part, whole)
+    values = rng.normal(size=(3, 24, 24)).astype(np.float32)
+    shares = np.array([0.1, 0.3, 0.55, 1.0])
+    wanted = seen_from(torch.from_numpy(values), torch.from_numpy(shares).float()).numpy()
+    np.testing.assert_allclose(runner._seen_from(values, shares), wanted, atol=1e-5)

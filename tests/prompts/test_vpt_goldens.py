@@ -168,7 +168,7 @@ def features(made: Any, pixels: Tensor) -> Tensor:
 
 
 def logits(made: Any, found: Tensor) -> Tensor:
-    read: Tensor = made.read(found) if hasattr(made, "read") else made.head(found)
+    read: Tensor = made.read(found) if isinstance(made, MLP) else made.head(found)
     return read
 
 

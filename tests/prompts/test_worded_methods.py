@@ -69,6 +69,35 @@ def test_a_pixel_prompt_over_a_clip_is_read_by_words(backbone: WordedBackbone) -
     assert set(found.state_dict()) == {n for n, p in found.named_parameters() if p.requires_grad}
 
 
+def test_texts_are_read_once_for_many_images(
+    backbone: WordedBackbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, calls = made(backbone, "coop"), 0
+    read = backbone.text_features
+
+    def counted(*given: Any) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return read(*given)
+
+    monkeypatch.setattr(backbone, "text_features", counted)
+    found.eval()
+    with torch.no_grad():
+        first = found(images())
+        assert torch.equal(found(images()), first)
+        assert calls == 1
+        context = found.get_parameter("context")
+        context.copy_(torch.randn(context.shape, generator=Generator().manual_seed(2)))
+        assert not torch.allclose(found(images()), first)
+    found(images()).sum().backward()
+    assert calls == 3
+    found.train()
+    with torch.no_grad():
+        found(images())
+        found(images())
+    assert calls == 5
+
+
 @pytest.mark.parametrize("case", LEARNING)
 def test_a_step_changes_what_is_learned_and_nothing_else(
     backbone: WordedBackbone, case: str

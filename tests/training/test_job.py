@@ -206,9 +206,10 @@ def test_processes_refuse_what_is_not_there() -> None:
 
 def test_without_accelerate_an_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "accelerate", None)
-    monkeypatch.delitem(sys.modules, "vicl.training.parallel")
+    for name in ("loop", "parallel", "report"):
+        monkeypatch.delitem(sys.modules, f"vicl.training.{name}")
     with pytest.raises(TrainingError, match=r'pip install "vicl\[train\]"'):
-        importlib.import_module("vicl.training.parallel")
+        importlib.import_module("vicl.training.loop")
 
 
 class Bounded(Fitting):

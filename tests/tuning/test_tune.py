@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -138,13 +139,16 @@ def test_the_checkpoint_holds_only_what_is_learned(
 def test_it_ends_where_validation_gets_no_better(
     toy: ToyBackbone, data: Path, tmp_path: Path
 ) -> None:
-    """At a rate that is far too high the best look is early; what was best is saved."""
-    overrides = ("epochs=40", "batch=8", "lr=3000", "warmup=0", "patience=0.1")
+    """Where some validation images are called by a wrong name, to be surer makes it worse."""
+    for file in sorted((data / "val/blue").iterdir())[:2]:
+        shutil.copy(file, data / "val/red" / f"wrong-{file.name}")
+    overrides = ("epochs=40", "batch=8", "lr=20", "warmup=0", "patience=0.1")
     tuned = run("linear", toy, data, tmp_path / "out", overrides=overrides)
     looks = [line for line in read_log(tmp_path / "out") if "held_out_loss" in line]
     losses = [line["held_out_loss"] for line in looks]
     assert len(losses) < 40
-    assert min(losses) == losses[-5]  # four more, a tenth of forty, were no better
+    assert min(losses) == losses[-6]  # five more, a tenth of the 45 looks, were no better
+    assert losses[-1] > 1.01 * min(losses)
     assert tuned.fitted.val.figures["loss"] == pytest.approx(min(losses), rel=1e-4)
 
 
@@ -233,6 +237,8 @@ def test_ties_go_to_the_smaller_rate_and_runs_that_diverged_lose() -> None:
 
     tried = [trial(5, 0, 0.9), trial(0.1, 0.1, 0.9), trial(0.1, 0, 0.9), trial(0.01, 0, None)]
     assert best_of(tried) == tried[2]
+    assert best_of([trial(0.001, 0, 0.8), *tried]) == tried[2]
+    assert best_of([*tried, trial(9, 0, 0.95)]).lr == 9
     assert best_of(tried[3:]) is None
 
 

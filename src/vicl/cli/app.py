@@ -75,7 +75,7 @@ def _serve(folder: Path | None, given: dict[str, Any]) -> None:
         raise click.UsageError(
             f'the app needs {error.name}, which is not installed: pip install "vicl[app]"'
         ) from error
-    from vicl.server.listening import LOOP, address_of, bind, names_of
+    from vicl.server.listening import address_of, bind, configured, names_of
     from vicl.server.project import DEFAULT_FOLDER, Project
     from vicl.server.security import Guard, is_loopback
     from vicl.server.services import Services
@@ -92,13 +92,8 @@ def _serve(folder: Path | None, given: dict[str, Any]) -> None:
         if engine != project.file.engine:
             project.change(engine=engine)
     served = create_app(services, Guard(hosts=names_of(host), token=token))
-    listener = uvicorn.Config(
-        served,
-        host=host,
-        port=given["port"],
-        loop=LOOP,
-        log_level="warning",
-        timeout_graceful_shutdown=_GRACE,
+    listener = configured(
+        served, host=host, port=given["port"], log_level="warning", timeout_graceful_shutdown=_GRACE
     )
 
     class Server(uvicorn.Server):

@@ -30,9 +30,7 @@ class Classifier(nn.Module):
     """
 
     head_only = False
-    """Whether the backbone's features of an image never change while this learns.
-
-    It then also has `read`, which takes features to logits."""
+    """Whether the backbone's features of an image never change while this learns."""
 
     reading: Reading | None = None
     """How images were brought to its side when it learned; None: as the backbone says."""
@@ -59,6 +57,10 @@ class Classifier(nn.Module):
 
     def forward(self, image: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b c"]:
         """Logits of the classes, of images in [0, 1] at :attr:`side`."""
+        return self.read(self.backbone.features(self.backbone.normalise(image)))
+
+    def read(self, features: Float[Tensor, "b w"]) -> Float[Tensor, "b c"]:
+        """Logits of the classes, of the backbone's features; methods without it have `forward`."""
         raise NotImplementedError
 
     def prepare(self, epoch: int, batches: Batches) -> None:

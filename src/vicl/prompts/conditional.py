@@ -67,7 +67,7 @@ class ConditionalPrompt(WordedClassifier):
         self.freeze_all_but([self.context, *self.shift.parameters()])
 
     def read(self, features: Float[Tensor, "b w"]) -> Float[Tensor, "b c"]:
-        """See :meth:`WordedClassifier.read`."""
+        """See :meth:`Classifier.read`."""
         long = int(self.said.ends.max()) + 1
         together = max(1, TOKENS // (long * len(self.classes)))
         if torch.is_grad_enabled():

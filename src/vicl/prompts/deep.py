@@ -38,6 +38,26 @@ def uniform(shape: Sequence[int], most: float, generator: Generator) -> nn.Param
     return nn.Parameter(torch.empty(*shape).uniform_(-most, most, generator=generator))
 
 
+def check_said(options: VptOptions, heeded: Sequence[str], what: str) -> None:
+    """Refuse options that would change nothing.
+
+    Args:
+        options: As they were given.
+        heeded: Names of those that are heeded.
+        what: By what, for the error.
+
+    Raises:
+        ValueError: If another one is not as usual, or there is no prompt.
+    """
+    usual = VptOptions()
+    for name in VptOptions.model_fields:
+        got = getattr(options, name)
+        if name not in heeded and got != getattr(usual, name):
+            raise ValueError(f"{name}: got {got}, but {what} heeds {', '.join(heeded)} alone")
+    if not options.length:
+        raise ValueError(f"length: got 0, expected 1 or more for {what}")
+
+
 class Tuned(Classifier):
     """What all kinds of visual prompt tuning share: a layer on features that prompts change.
 

@@ -41,11 +41,7 @@ class Linear(Classifier):
         self.head = linear_layer(backbone.width, len(classes), generator)
         self.freeze_all_but(self.head.parameters())
 
-    def forward(self, image: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b c"]:
-        """See :meth:`Classifier.forward`."""
-        return self.read(self.backbone.features(self.backbone.normalise(image)))
-
     def read(self, features: Float[Tensor, "b w"]) -> Float[Tensor, "b c"]:
-        """Logits of the backbone's features."""
+        """See :meth:`Classifier.read`."""
         found: Tensor = self.head(features)
         return found

@@ -80,9 +80,9 @@ class Lora(Classifier):
                 module.train(mode)
         return self
 
-    def forward(self, image: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b c"]:
-        """See :meth:`Classifier.forward`."""
-        found: Tensor = self.head(self.backbone.features(self.backbone.normalise(image)))
+    def read(self, features: Float[Tensor, "b w"]) -> Float[Tensor, "b c"]:
+        """See :meth:`Classifier.read`."""
+        found: Tensor = self.head(features)
         return found
 
 

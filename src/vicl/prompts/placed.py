@@ -8,7 +8,7 @@ Source: Jia et al. 2022, arXiv:2203.12119, and its published code.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import torch
 from jaxtyping import Float
@@ -17,30 +17,11 @@ from torch.nn import functional as F  # noqa: N812
 
 from vicl.prompts.attaching import altered
 from vicl.prompts.backbones.backbone import Backbone
-from vicl.prompts.deep import Tuned, reach, uniform
+from vicl.prompts.deep import Tuned, check_said, reach, uniform
 from vicl.prompts.options import VptOptions
 
-
-def check_placed(options: VptOptions) -> None:
-    """See that nothing is asked that only prompts among tokens have.
-
-    Raises:
-        ValueError: If something is.
-    """
-    usual = VptOptions(
-        length=options.length,
-        placement=options.placement,
-        depth=options.depth,
-        dropout=options.dropout,
-        also=options.also,
-        update=options.update,
-        published=options.published,
-    )
-    if options != usual or not options.length:
-        raise ValueError(
-            f"vpt: with placement={options.placement}, length (1 or more), dropout, also and "
-            "update can be said"
-        )
+_SAID: Final = ("length", "placement", "depth", "dropout", "also", "update", "published")
+"""Of the options those that prompts at the pixels heed, or that change nothing of them."""
 
 
 class PaddedPrompt(Tuned):
@@ -60,7 +41,7 @@ class PaddedPrompt(Tuned):
         *,
         generator: Generator,
     ) -> None:
-        check_placed(options)
+        check_said(options, _SAID, f"placement={options.placement}")
         super().__init__(backbone, classes, options, width=backbone.width, generator=generator)
         wide, side = 2 * options.length, backbone.side
         self.rows = nn.Parameter(torch.rand(1, 3, wide, side + wide, generator=generator))
@@ -117,7 +98,7 @@ class BelowPrompt(Tuned):
         *,
         generator: Generator,
     ) -> None:
-        check_placed(options)
+        check_said(options, _SAID, f"placement={options.placement}")
         super().__init__(backbone, classes, options, width=backbone.width, generator=generator)
         count, stem = options.length, backbone.stem()
         outputs, _, kernel, across = stem.weight.shape

@@ -1,6 +1,6 @@
 """Adversarial reprogramming: a frozen network does another task inside a learned frame.
 
-Sources: Elsayed et al. 2018, arXiv:1806.11146 (tanh); Chen et al. 2023, arXiv:2211.11635 and its
+Sources: Elsayed et al. 2018, arXiv:1806.11146 (tanh); Chen et al. 2022, arXiv:2211.11635 and its
 published code (sigmoid, label maps by counts).
 """
 

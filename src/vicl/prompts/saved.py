@@ -22,7 +22,7 @@ from torch import Generator, Tensor
 from vicl.files import display
 from vicl.files.faults import said
 from vicl.images import ImageLike, to_levels
-from vicl.models.devices import Device, pick_device
+from vicl.models.devices import Device
 from vicl.prompts.backbones.backbone import Backbone, Reading
 from vicl.prompts.backbones.registry import load_backbone
 from vicl.prompts.classifier import Classifier
@@ -161,8 +161,7 @@ def load_classifier(
 
     Args:
         folder: That `vicl tune` saved, or that of its run.
-        backbone: Where the backbone is, or itself; None: where it was when this was learned. One
-            that is given itself may be changed by the method.
+        backbone: Where the backbone is, or itself; None: where it was when this was learned.
         device: Where it runs; heeded where the backbone is not given itself.
 
     Returns:
@@ -282,4 +281,4 @@ def untuned(
     """
     net = load_backbone(backbone, device=device)
     made = chosen.make(net, classes, options, Generator().manual_seed(0))
-    return made.to(pick_device(device)).eval()
+    return made.to(net.mean.device).eval()

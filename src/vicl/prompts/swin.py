@@ -9,7 +9,7 @@ Source: Jia et al. 2022, arXiv:2203.12119, and its published code.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import torch
 from jaxtyping import Float
@@ -17,10 +17,13 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from vicl.prompts.backbones.transformers import SwinBackbone
-from vicl.prompts.deep import Tuned, reach, uniform
+from vicl.prompts.deep import Tuned, check_said, reach, uniform
 from vicl.prompts.options import VptOptions
 
 Grid = tuple[int, int]
+
+_SAID: Final = ("length", "depth", "dropout", "also", "update", "published")
+"""Of the options those that prompts in windows heed."""
 
 
 class SwinPrompt(Tuned):
@@ -50,19 +53,7 @@ class SwinPrompt(Tuned):
         *,
         generator: Generator,
     ) -> None:
-        usual = VptOptions(
-            length=options.length,
-            depth=options.depth,
-            dropout=options.dropout,
-            also=options.also,
-            update=options.update,
-            published=options.published,
-        )
-        if options != usual or not options.length:
-            raise ValueError(
-                "vpt: of a Swin's prompts, length (1 or more), depth, dropout, also, update and "
-                "published can be said, and the placements pad and below"
-            )
+        check_said(options, _SAID, "a prompt in a Swin")
         super().__init__(backbone, classes, options, width=backbone.width, generator=generator)
         if not hasattr(backbone.stages[0].blocks[0].attention, "q_proj"):
             raise ValueError(

@@ -57,8 +57,8 @@ class TextPrompt(WordedClassifier):
         self.freeze_all_but([self.context])
 
     def read(self, features: Float[Tensor, "b w"]) -> Float[Tensor, "b c"]:
-        """See :meth:`WordedClassifier.read`."""
-        return self.reader.similarity(features, self.text_features())
+        """See :meth:`Classifier.read`."""
+        return self.reader.similarity(features, self.read_once(self.text_features))
 
     def text_features(self) -> Float[Tensor, "c w"]:
         """Features of the classes' texts, not normalised."""

@@ -92,10 +92,7 @@ class UnifiedPrompt(WordedClassifier):
         reader = self.reader
         tokens = reader.embed(reader.normalise(image))
         first, patches = tokens[:, : reader.prefix], tokens[:, reader.prefix :]
-        tokens = reader.enter(torch.cat([first, prompts.expand(len(image), -1, -1), patches], 1))
-        for index in range(reader.depth):
-            tokens = reader.layer(index, tokens)
-        return reader.read(tokens)
+        return reader.through(torch.cat([first, prompts.expand(len(image), -1, -1), patches], 1))
 
     def _again(self, classes: Sequence[str]) -> WordedClassifier:
         text, image = self.counts

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -14,18 +16,27 @@ from vicl.prompts.classifier import Classifier
 class WordedClassifier(Classifier):
     """A classifier over a backbone that reads words."""
 
+    _texts: tuple[tuple[Any, ...], Tensor] | None = None
+
     @property
     def reader(self) -> WordedBackbone:
         """The backbone."""
         return worded(self.backbone)
 
-    def forward(self, image: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b c"]:
-        """See :meth:`Classifier.forward`."""
-        return self.read(self.backbone.features(self.backbone.normalise(image)))
+    def read_once(self, read: Callable[[], Float[Tensor, "c w"]]) -> Float[Tensor, "c w"]:
+        """Features of texts, which are the same for all images.
 
-    def read(self, features: Float[Tensor, "b w"]) -> Float[Tensor, "b c"]:
-        """Logits of the backbone's features."""
-        raise NotImplementedError
+        Where no gradient is wanted they are read anew only after what is learned has changed.
+        """
+        learned = [weight for weight in self.parameters() if weight.requires_grad]
+        if self.training or torch.is_grad_enabled() or any(w.is_inference() for w in learned):
+            return read()
+        # A tensor's version counts what was done to it in place: a step, a state that is loaded.
+        versions = [weight._version for weight in learned]
+        now = (self.backbone.mean.device, *versions)
+        if self._texts is None or self._texts[0] != now:
+            self._texts = now, read()
+        return self._texts[1]
 
     def with_classes(self, classes: Sequence[str]) -> WordedClassifier:
         """The same, with what it learned, for other classes.

@@ -48,7 +48,7 @@ class ZeroShot(WordedClassifier):
         self.freeze_all_but([])
 
     def read(self, features: Float[Tensor, "b w"]) -> Float[Tensor, "b c"]:
-        """See :meth:`WordedClassifier.read`."""
+        """See :meth:`Classifier.read`."""
         found: Tensor = self.words(features)
         return found
 

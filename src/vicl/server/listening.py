@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import socket
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from vicl.files import reason
 
-LOOP: Final = "asyncio"
-"""Python's own event loop, also where uvloop is installed: that one leaves a connection open whose
-request is refused before it is read."""
+if TYPE_CHECKING:
+    import uvicorn
 
 _ANY: Final = ("0.0.0.0", "::")
+
+
+def configured(app: Any, **settings: Any) -> uvicorn.Config:
+    """How uvicorn serves an app: on Python's own event loop, also where uvloop is installed.
+
+    That one leaves a connection open whose request is refused before it is read.
+
+    Args:
+        app: An ASGI application.
+        settings: Of `uvicorn.Config`.
+    """
+    import uvicorn
+
+    return uvicorn.Config(app, loop="asyncio", **settings)
 
 
 def bind(host: str, port: int) -> socket.socket:

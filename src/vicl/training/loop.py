@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from vicl.files.progress import progress
@@ -29,6 +27,9 @@ from vicl.training.checkpoints import (
 from vicl.training.job import Job, Look, Round, Seat, Trained
 from vicl.training.optimisation import AveragedWeights, lr_at, make_optimiser, peak_lr
 from vicl.training.parallel import (
+    Accelerator,
+    DistributedDataParallelKwargs,
+    gather_object,
     load_whole_optimiser_state,
     load_whole_state,
     shard,

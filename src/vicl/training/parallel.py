@@ -2,6 +2,9 @@
 
 Data parallelism (DDP) is accelerate's.  Fully sharded data parallelism is PyTorch's `fully_shard`,
 block by block, since accelerate offers none on a CPU, where the tests run it.
+
+The rest of training takes accelerate's names from here, so that one place says what to install
+where it is absent.
 """
 
 from __future__ import annotations
@@ -29,10 +32,12 @@ from vicl.training.checkpoints import TrainingError
 from vicl.training.settings import Precision
 
 try:
-    from accelerate import Accelerator
+    from accelerate import Accelerator as Accelerator
+    from accelerate import DistributedDataParallelKwargs as DistributedDataParallelKwargs
     from accelerate.state import AcceleratorState
     from accelerate.tracking import get_available_trackers
     from accelerate.utils import ProjectConfiguration
+    from accelerate.utils import gather_object as gather_object
 except ImportError as error:
     raise TrainingError('training needs accelerate: pip install "vicl[train]"') from error
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
 from vicl.files import display, reason, write_atomic
 from vicl.files.machine import peak_memory
 from vicl.files.progress import Advance
 from vicl.training.checkpoints import TrainingError
+from vicl.training.parallel import Accelerator
 
 LOG = "log.jsonl"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -99,7 +98,7 @@ def encode(classifier: Classifier, pictures: Pictures, *, batch: int = BATCH) ->
 
 
 @torch.inference_mode()
-def ask_encoded(classifier: Any, encoded: Encoded) -> Answers:
+def ask_encoded(classifier: Classifier, encoded: Encoded) -> Answers:
     """Ask about images whose features are there."""
     classifier.eval()
     found = classifier.read(encoded.features.to(device_of(classifier)))

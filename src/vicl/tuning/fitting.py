@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -42,7 +41,7 @@ class Task:
     Attributes:
         method: The method;
         options: of it.
-        backbone: Frozen, on its device; it is changed by methods that learn in it.
+        backbone: Frozen, on its device; methods that learn in it take a copy.
         data: The images.
         seed: Of everything random.
         encoded: Features that were computed before, by split; shared by all runs.
@@ -55,13 +54,9 @@ class Task:
     seed: int
     encoded: dict[str, Encoded] = field(default_factory=dict)
 
-    def make(self, *, spare: bool = False) -> Classifier:
-        """A fresh classifier.
-
-        Args:
-            spare: Leave the task's own backbone as it is, for further runs.
-        """
-        backbone = copy.deepcopy(self.backbone) if spare else self.backbone
+    def make(self) -> Classifier:
+        """A fresh classifier."""
+        backbone = self.backbone
         torch.manual_seed(self.seed)  # of dropout and the like; the loop keeps it over a stop
         generator = Generator().manual_seed(self.seed)
         made = self.method.make(backbone, self.data.classes, self.options, generator)
@@ -89,21 +84,20 @@ class Fitted:
     broken: tuple[str, ...]
 
 
-def fit_task(task: Task, settings: TuneSettings, folder: Path, *, spare: bool = False) -> Fitted:
+def fit_task(task: Task, settings: TuneSettings, folder: Path) -> Fitted:
     """Train once, or go on with it where the folder has checkpoints.
 
     Args:
         task: What is learned.
         settings: How.
         folder: Of the run.
-        spare: See :meth:`Task.make`.
 
     Raises:
         TrainingError: As :func:`vicl.training.loop.fit`.
         DataError: If no image of a class can be read.
         KeyboardInterrupt: After Ctrl-C, once a checkpoint is saved.
     """
-    classifier = task.make(spare=spare)
+    classifier = task.make()
     classifier.reading = reading_of(classifier, stretch=settings.stretch)
     run = _Run(task, settings, folder, classifier)
     learned = trainable_parameters(classifier)

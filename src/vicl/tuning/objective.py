@@ -49,8 +49,7 @@ class TuneObjective(Objective):
         """
         given, labels, step = batch
         self._prepare(self.epoch(int(step)))
-        reading: Any = self.model
-        logits = reading.read(given) if self.encoded else self.model(given)
+        logits = self.model.read(given) if self.encoded else self.model(given)
         loss = F.cross_entropy(logits.float(), labels)
         penalty = self.model.penalty()
         right = (logits.detach().argmax(1) == labels).float().mean()

@@ -42,7 +42,7 @@ _COOP: Final = {
     "batch": 32,
     "augment": "resized-crop",
 }
-"""Source: Zhou et al. 2022, arXiv:2109.01134, published code."""
+"""Source: Zhou et al. 2021, arXiv:2109.01134, published code."""
 
 _PIXEL: Final = {
     "optimiser": "sgd",

@@ -33,7 +33,7 @@ KEPT: Final = 1 << 29
 """Bytes of decoded images that are kept: small sets are read once, large ones every time."""
 
 _RESIZED: Final = Augmentation(scale=(0.08, 1.0))
-"""Source: Zhou et al. 2022, arXiv:2109.01134, published code."""
+"""Source: Zhou et al. 2021, arXiv:2109.01134, published code."""
 
 _MARGIN: Final = 256 / 224
 """Side that a random part is cut from, where the backbone says none."""

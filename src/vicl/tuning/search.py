@@ -166,7 +166,7 @@ def _try(task: Task, settings: TuneSettings, folder: Path) -> Trial:
     begun = time.perf_counter()
     values = {"lr": settings.lr, "weight_decay": settings.weight_decay}
     try:
-        fitted = fit_task(task, settings, folder, spare=True)
+        fitted = fit_task(task, settings, folder)
     except TrainingError as error:
         if not str(error).startswith("loss:"):
             raise

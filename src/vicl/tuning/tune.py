@@ -86,7 +86,7 @@ def tune(
     Args:
         method: One of :data:`vicl.prompts.methods.METHODS`.
         output: The run's folder; the saved prompt is `prompt` in it.
-        backbone: As `load_backbone` takes it; or itself, which the method may change.
+        backbone: As `load_backbone` takes it; or itself, which stays as it is.
         data: The images' folder; see :func:`vicl.tuning.data.open_data`.
         overrides: "key=value" each: options of the method, settings of the training.
         shots: Images of each class to learn from; None: all.

@@ -19,7 +19,7 @@ import uvicorn
 from tests.server.service.malformed import KINDS, file, form, made, word
 from tests.server.service.serving import Served, files, png, refused, scene, serving, words
 
-from vicl.server.listening import LOOP
+from vicl.server.listening import configured
 from vicl.server.service.app import create_service_app
 from vicl.server.service.running import Protocol
 from vicl.server.service.service import Service
@@ -58,13 +58,8 @@ def test_four_hundred(served: Served, first: int) -> None:
 @contextlib.contextmanager
 def listening(service: Service, protocol: type[Protocol] = Protocol) -> Iterator[int]:
     """The service on a real socket; gives its port."""
-    config = uvicorn.Config(
-        create_service_app(service),
-        http=protocol,
-        loop=LOOP,
-        log_config=None,
-        access_log=False,
-        ws="none",
+    config = configured(
+        create_service_app(service), http=protocol, ws="none", log_config=None, access_log=False
     )
     server = uvicorn.Server(config)
     with socket.socket() as bound:

@@ -151,7 +151,11 @@ class TokenBackbone(Backbone):
 
     def features(self, pixels: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b w"]:
         """See :meth:`Backbone.features`."""
-        tokens = self.enter(self.embed(pixels))
+        return self.through(self.embed(pixels))
+
+    def through(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b w"]:
+        """Features of tokens as :meth:`embed` gives them, others among them or not."""
+        tokens = self.enter(tokens)
         for index in range(self.depth):
             tokens = self.layer(index, tokens)
         return self.read(tokens)

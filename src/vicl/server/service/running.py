@@ -23,7 +23,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from vicl.server.listening import LOOP
+from vicl.server.listening import configured
 from vicl.server.problems import problem
 from vicl.server.service.app import create_service_app
 from vicl.server.service.metrics import FOLDER
@@ -134,10 +134,9 @@ def run_here(
     except BaseException:
         service.end()
         raise
-    config = uvicorn.Config(
+    config = configured(
         create_service_app(service),
         http=Protocol,
-        loop=LOOP,
         ws="none",
         lifespan="on",
         log_config=None,
