@@ -12,10 +12,11 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from tests.tuning.toys import Toy, ToyBackbone, squares, toy, toy_backbone
+from tests.tuning.toys import SIDE, Toy, ToyBackbone, squares, toy, toy_backbone
 
 from vicl.metrics import bootstrap_interval
 from vicl.prompts import methods
+from vicl.prompts.backbones.backbone import Reading
 from vicl.prompts.saved import load_classifier
 from vicl.training.checkpoints import CheckpointFolder, TrainingError
 from vicl.training.report import read_log
@@ -85,6 +86,20 @@ def test_all_that_a_method_may_do(toy: ToyBackbone, data: Path, tmp_path: Path) 
     assert set(load_file(tuned.folder / "model.safetensors")) == {
         *("prompt", "head.weight", "head.bias", "counted"),
     }
+
+
+def test_the_backbone_may_see_another_side(toy: ToyBackbone, data: Path, tmp_path: Path) -> None:
+    """Saved with it, and loaded onto a backbone at its own side, which stays at that."""
+    out = tmp_path / "out"
+    made = run("toy", toy, data, out, overrides=(*QUICK, "side=16")).fitted.classifier
+    assert (made.backbone.side, made.reading, toy.side) == (16, Reading(18, 16), SIDE)
+    assert made.backbone is not toy
+    assert all(a is b for a, b in zip(made.backbone.parameters(), toy.parameters(), strict=True))
+    again = load_classifier(out)
+    assert (again.backbone.side, again.reading) == (16, Reading(18, 16))
+    assert again.state_dict()["prompt"].shape[-1] == 16
+    with pytest.raises(SettingsError, match=r"--set side: got 10 pixels, but toy takes multiples"):
+        run("toy", toy, data, tmp_path / "wrong", overrides=(*QUICK, "side=10"))
 
 
 class StoppedError(Exception):

@@ -31,7 +31,7 @@ class ToyBackbone(Backbone):
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
         self.source, self.width, self.labels = "toy", 6, 5
-        self.reading = Reading(9, SIDE)
+        self.reading, self.step = Reading(9, SIDE), 4
         generator = Generator().manual_seed(seed)
         self.mix = nn.Linear(12, self.width)
         self.own = nn.Linear(self.width, self.labels)
@@ -75,7 +75,7 @@ class Toy(Classifier):
         self, backbone: Backbone, classes: Sequence[str], options: ToyOptions, generator: Generator
     ) -> None:
         super().__init__(backbone, classes)
-        self.prompt = nn.Parameter(torch.zeros(3, SIDE, SIDE))
+        self.prompt = nn.Parameter(torch.zeros(3, backbone.side, backbone.side))
         self.head = linear_layer(backbone.width, len(classes), generator)
         self.register_buffer("counted", torch.zeros(len(classes), dtype=torch.long))
         self.scale = options.scale

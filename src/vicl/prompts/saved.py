@@ -60,6 +60,7 @@ class Described(BaseModel):
         backbone_hash: SHA-256, in hex, of its weights; None where it has no file of them.
         resize, crop, filter: How images are read; see
             :class:`vicl.prompts.backbones.backbone.Reading`.
+        side: Of the images that the backbone sees, in pixels; None: its own.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -71,6 +72,7 @@ class Described(BaseModel):
     resize: int | None = Field(ge=1, le=4096)
     crop: int = Field(ge=1, le=4096)
     filter: Literal["bilinear", "bicubic"]
+    side: int | None = Field(default=None, ge=1, le=4096)
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ def save_classifier(
         resize=reading.resize,
         crop=reading.crop,
         filter=reading.filter,
+        side=backbone.side,
     )
     manifest = Manifest(
         format=FORMAT_VERSION, model=KIND, architecture=described.model_dump(mode="json")
@@ -187,6 +190,8 @@ def load_classifier(
         chosen = method(described.method)
         options = chosen.options.model_validate(described.options)
         generator = Generator().manual_seed(0)
+        if described.side is not None:
+            backbone = backbone.at(described.side)
         made = chosen.make(backbone, described.classes, options, generator)
     except ModelError:
         raise

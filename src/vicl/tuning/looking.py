@@ -54,7 +54,7 @@ class Patience:
 
     def enough(self) -> bool:
         """Whether to end."""
-        return self.since > self.looks
+        return self.since >= self.looks
 
 
 def look_of(answers: Answers, sheet: Image.Image | None = None) -> Look:

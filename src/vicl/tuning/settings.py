@@ -49,6 +49,8 @@ class TuneSettings(Part):
         epochs: Times that every image is seen.
         batch: Images of a step; all where there are fewer.
         augment: What is random about the images.
+        side: Of the images that the backbone sees, in pixels; None: its own.  Half of it costs
+            about a quarter.
         stretch: Bring images to the side whatever their shape, so that nothing is cut off.
         keep: What is saved: what did best on the validation images, or what came last.
         patience: Share of the run without a lower validation loss after which it ends; 1: never.
@@ -75,6 +77,7 @@ class TuneSettings(Part):
     epochs: Many = 100
     batch: Many = 128
     augment: Augment = "none"
+    side: int | None = Field(default=None, ge=1, le=4096)
     stretch: bool = False
     keep: Literal["best", "last"] = "best"
     patience: float = Field(default=0.3, gt=0, le=1)

@@ -33,7 +33,7 @@ from vicl.tuning.pictures import write_pictures
 from vicl.tuning.reading import Pictures
 from vicl.tuning.scores import Scored, score
 from vicl.tuning.search import Trial, search
-from vicl.tuning.settings import Budget, TuneSettings, settle
+from vicl.tuning.settings import Budget, SettingsError, TuneSettings, settle
 
 SETTINGS: Final = "tune.yaml"
 SCORES: Final = "scores.json"
@@ -106,6 +106,11 @@ def tune(
     options, settings = settle(chosen, overrides, shots=shots)
     images = open_data(data, seed=seed, shots=shots)
     net = load_backbone(backbone, device=device) if isinstance(backbone, str) else backbone
+    if settings.side is not None:
+        try:
+            net = net.at(settings.side)
+        except ValueError as error:
+            raise SettingsError(f"--set {error}") from error
     described = {
         "method": chosen.name,
         "options": options.model_dump(mode="json"),

@@ -74,6 +74,22 @@ def test_each_gives_the_features_of_the_library(kind: str, tmp_path: Path) -> No
         assert backbone.stem().in_channels == 3
 
 
+@pytest.mark.parametrize("kind", THEIRS)
+def test_each_takes_images_of_another_side(kind: str, tmp_path: Path) -> None:
+    write(kind, tmp_path / kind)
+    backbone = load_backbone(str(tmp_path / kind), device="cpu")
+    wider = backbone.at(2 * SIDE)
+    assert (wider.side, backbone.side) == (2 * SIDE, SIDE)
+    pixels = torch.randn(1, 3, wider.side, wider.side)
+    with torch.no_grad():
+        features = wider.features(pixels)
+        torch.testing.assert_close(features, backbone.features(pixels))
+        if isinstance(wider, TokenBackbone):  # as where prompts come in between
+            torch.testing.assert_close(wider.through(wider.embed(pixels)), features)
+    with pytest.raises(ValueError, match=f"side: got {SIDE + 1} pixels, but .* takes multiples of"):
+        backbone.at(SIDE + 1)
+
+
 def test_every_weight_of_its_own_moves_the_features(tmp_path: Path) -> None:
     for kind in ("vit", "dinov2-registers-classifies", "swin", "siglip", "resnet"):
         write(kind, tmp_path / kind)

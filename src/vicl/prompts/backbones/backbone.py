@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -35,6 +36,7 @@ class Backbone(nn.Module):
         reading: How images are brought to its size.
         width: Numbers in its features.
         labels: Labels of its own classifier, such as ImageNet's 1,000; 0 without one.
+        step: Sides of images that it takes are multiples of this; 0: it takes its own side alone.
         mean: Of red, green and blue in [0, 1], (3, 1, 1), for the normalisation;
         deviation: likewise.
     """
@@ -44,6 +46,7 @@ class Backbone(nn.Module):
     reading: Reading
     width: int
     labels: int = 0
+    step: int = 0
     mean: Tensor
     deviation: Tensor
 
@@ -56,6 +59,26 @@ class Backbone(nn.Module):
     def side(self) -> int:
         """Side of the square images that it takes, in pixels."""
         return self.reading.crop
+
+    def at(self, side: int) -> Backbone:
+        """This backbone, the same weights, for images of another side.
+
+        Args:
+            side: Of the square images, in pixels.
+
+        Raises:
+            ValueError: If it takes no images of that side.
+        """
+        if side == self.side:
+            return self
+        if not self.step or side % self.step:
+            fits = f"multiples of {self.step}" if self.step else f"images of {self.side} alone"
+            raise ValueError(f"side: got {side} pixels, but {self.source} takes {fits}")
+        was = self.reading
+        resize = None if was.resize is None else round(was.resize * side / was.crop)
+        other = copy.copy(self)
+        other.reading = replace(was, resize=resize, crop=side)
+        return other
 
     def normalise(self, image: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 3 s s"]:
         """Pixels as the network takes them, of images in [0, 1]."""

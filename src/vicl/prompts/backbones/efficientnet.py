@@ -12,6 +12,9 @@ from vicl.prompts.backbones.backbone import Backbone, Reading
 
 _READINGS: Final = {0: Reading(256, 224, "bicubic"), 2: Reading(288, 256, "bicubic")}
 
+_STEP: Final = 32
+"""Pixels of one place of its last features."""
+
 
 class EfficientNetBackbone(Backbone):
     """EfficientNet-Lite0 or 2 with its ImageNet classifier.
@@ -27,7 +30,7 @@ class EfficientNetBackbone(Backbone):
         super().__init__()
         self.net = EfficientNetLite(variant)
         self.source, self.weights_hash = self.net.name, self.net.weights_hash
-        self.reading = _READINGS[variant]
+        self.reading, self.step = _READINGS[variant], _STEP
         self.width, self.labels = self.net.head.out_channels, self.net.classifier.out_features
         self.colours((127 / 255,) * 3, (128 / 255,) * 3)
 

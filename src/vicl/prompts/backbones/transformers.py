@@ -213,7 +213,7 @@ class Convolutions(_Wrapped):
 
     def __init__(self, net: nn.Module, kind: Kind, source: str) -> None:
         super().__init__(net, kind, source)
-        self.width = int(self.body.config.hidden_sizes[-1])
+        self.width, self.step = int(self.body.config.hidden_sizes[-1]), 32
 
     def features(self, pixels: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b w"]:
         """See :meth:`Backbone.features`."""
@@ -234,6 +234,7 @@ class SwinBackbone(_Wrapped):
         super().__init__(net, kind, source)
         config = self.body.config
         self.width = int(config.embed_dim * 2 ** (len(config.depths) - 1))
+        self.step = int(config.patch_size) * 2 ** (len(config.depths) - 1)
 
     def features(self, pixels: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b w"]:
         """See :meth:`Backbone.features`: the mean over places."""
@@ -270,7 +271,7 @@ class TransformersTokens(_Wrapped, TokenBackbone):
         config = self.body.config
         self.depth, self.dim = int(config.num_hidden_layers), int(config.hidden_size)
         patch = config.patch_size
-        self.patch = int(patch[0] if isinstance(patch, list | tuple) else patch)
+        self.patch = self.step = int(patch[0] if isinstance(patch, list | tuple) else patch)
         self.prefix = kind.prefix + int(getattr(config, "num_register_tokens", 0) or 0)
         self.width = self.dim * (2 if self._both else 1)
 
