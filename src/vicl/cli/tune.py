@@ -67,6 +67,10 @@ if TYPE_CHECKING:
         "BUDGET",
         "Seek lr and weight_decay on the validation images: so many runs, or a time as 10m.",
     ),
+    flag(
+        "--base-to-new",
+        "Learn half of the classes; test on those, and on the others by their names alone.",
+    ),
     SEED,
     flag("--resume", "Go on with the run in DIR."),
     DEVICE,
@@ -80,6 +84,7 @@ def tune(
     overrides: tuple[str, ...],
     shots: int | None,
     search: str | None,
+    base_to_new: bool,
     seed: int,
     resume: bool,
     device: Device,
@@ -117,6 +122,7 @@ def tune(
             seed=seed,
             resume=resume,
             budget=None if search is None else read_budget(search),
+            base_to_new=base_to_new,
             device=device,
         )
     for line in tuned.broken:
@@ -126,4 +132,8 @@ def tune(
         click.echo(f"of {len(tuned.trials)} runs the best in validation: {told}", err=True)
     click.echo(display(tuned.folder))
     click.echo(f"use it: vicl classify PHOTOS --prompt {display(tuned.folder)}", err=True)
+    if tuned.new is not None and tuned.base_to_new is not None:
+        new, both = tuned.new.accuracy, tuned.base_to_new.harmonic
+        click.echo(f"classes not learned: accuracy {new} on {new.n} test images")
+        click.echo(f"harmonic mean {both:.3f}")
     click.echo(f"accuracy {tuned.accuracy} on {tuned.accuracy.n} test images")

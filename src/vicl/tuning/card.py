@@ -9,6 +9,7 @@ import yaml
 
 from vicl.files import display
 from vicl.tuning.fitting import Fitted
+from vicl.tuning.protocols import BaseToNew
 from vicl.tuning.scores import Scored, cell
 from vicl.tuning.search import Trial
 from vicl.tuning.settings import TuneSettings
@@ -22,6 +23,7 @@ def card_of(
     settings: TuneSettings,
     fitted: Fitted,
     scored: Scored,
+    new: Scored | None,
     trials: Sequence[Trial],
     broken: Sequence[str],
     notes: Sequence[str],
@@ -33,6 +35,7 @@ def card_of(
         settings: Of the run, as a search left them.
         fitted: The run.
         scored: On the test images.
+        new: On those of classes that were not learned.
         trials: Of a search.
         broken: Images that could not be read.
         notes: Of the data.
@@ -42,6 +45,13 @@ def card_of(
     classes = ", ".join(cell(name) for name in scored.classes[:_CLASSES])
     more = len(scored.classes) - _CLASSES
     accuracy = f"- Accuracy on {scored.accuracy.n} test images: {scored.accuracy} (95% interval)"
+    new_classes = []
+    if new is not None:
+        both = BaseToNew(scored.accuracy.mean, new.accuracy.mean)
+        new_classes = [
+            f"- Accuracy on {new.accuracy.n} test images of {len(new.classes)} classes that were "
+            f"not learned, among those: {new.accuracy}; harmonic mean of both: {both.harmonic:.3f}"
+        ]
     lines = [
         "---",
         "library_name: vicl",
@@ -52,6 +62,7 @@ def card_of(
         "`vicl classify PHOTOS --prompt FOLDER`, or `vicl.classify(image, FOLDER)`.",
         "",
         accuracy,
+        *new_classes,
         f"- Mean per-class accuracy: {scored.balanced}; expected calibration error: "
         f"{scored.calibration}",
         f"- Classes ({len(scored.classes)}): {classes}{f' and {more} more' if more > 0 else ''}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -50,6 +50,24 @@ class ClassData:
     val: tuple[Labelled, ...]
     test: tuple[Labelled, ...]
     notes: tuple[str, ...] = ()
+
+    def only(self, classes: Sequence[str]) -> ClassData:
+        """Some of the classes with their images, as if there were no others."""
+        labels = {self.classes.index(name): place for place, name in enumerate(classes)}
+
+        def kept(items: Sequence[Labelled]) -> tuple[Labelled, ...]:
+            return tuple(
+                Labelled(item.path, labels[item.label]) for item in items if item.label in labels
+            )
+
+        return replace(
+            self,
+            classes=tuple(classes),
+            train=kept(self.train),
+            val=kept(self.val),
+            test=kept(self.test),
+            notes=(*self.notes, f"of {len(self.classes)} classes {len(classes)} are learned"),
+        )
 
 
 def open_data(root: Path, *, seed: int = 0, shots: int | None = None) -> ClassData:

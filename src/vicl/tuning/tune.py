@@ -23,13 +23,16 @@ from vicl.prompts.backbones.backbone import Backbone
 from vicl.prompts.backbones.registry import load_backbone
 from vicl.prompts.methods import method as named_method
 from vicl.prompts.saved import PROMPT, save_classifier
+from vicl.prompts.worded import WordedClassifier
 from vicl.training.checkpoints import TrainingError
-from vicl.tuning.answers import ask, pictures_for
+from vicl.tuning.answers import Answers, ask, pictures_for
 from vicl.tuning.card import card_of
-from vicl.tuning.data import open_data
+from vicl.tuning.data import ClassData, open_data
 from vicl.tuning.fitting import Fitted, Task, fit_task
+from vicl.tuning.layouts import DataError
 from vicl.tuning.looking import answered_sheet
 from vicl.tuning.pictures import write_pictures
+from vicl.tuning.protocols import BaseToNew, base_and_new
 from vicl.tuning.reading import Pictures
 from vicl.tuning.scores import Scored, score
 from vicl.tuning.search import Trial, search
@@ -49,6 +52,8 @@ class Tuned:
     Attributes:
         folder: Of the saved prompt.
         scored: On the test images.
+        new: On those of classes that were not learned, of which only the names were told; None
+            where all were learned.
         fitted: The run whose prompt it is.
         settings: Of that run.
         trials: Of a search.
@@ -57,6 +62,7 @@ class Tuned:
 
     folder: Path
     scored: Scored
+    new: Scored | None
     fitted: Fitted
     settings: TuneSettings
     trials: tuple[Trial, ...]
@@ -66,6 +72,13 @@ class Tuned:
     def accuracy(self) -> Interval:
         """On the test images."""
         return self.scored.accuracy
+
+    @property
+    def base_to_new(self) -> BaseToNew | None:
+        """Accuracies over classes that were learned and others; None where all were learned."""
+        if self.new is None:
+            return None
+        return BaseToNew(self.accuracy.mean, self.new.accuracy.mean)
 
 
 def tune(
@@ -79,6 +92,7 @@ def tune(
     seed: int = 0,
     resume: bool = False,
     budget: Budget | None = None,
+    base_to_new: bool = False,
     device: Device = "auto",
 ) -> Tuned:
     """Learn a prompt, test it once, and save it.
@@ -93,6 +107,8 @@ def tune(
         seed: Of everything random.
         resume: Go on with the run in `output`.
         budget: Seek learning rate and weight decay on the validation images first.
+        base_to_new: Learn half of the classes, and test on those and on the others, each by
+            themselves; see :func:`vicl.tuning.protocols.base_and_new`.
         device: Where it runs; heeded where the backbone is not given itself.
 
     Raises:
@@ -104,13 +120,11 @@ def tune(
     """
     chosen = named_method(method)
     options, settings = settle(chosen, overrides, shots=shots)
-    images = open_data(data, seed=seed, shots=shots)
+    images, others = open_data(data, seed=seed, shots=shots), None
+    if base_to_new:
+        images, others = _halves(images)
     net = load_backbone(backbone, device=device) if isinstance(backbone, str) else backbone
-    if settings.side is not None:
-        try:
-            net = net.at(settings.side)
-        except ValueError as error:
-            raise SettingsError(f"--set {error}") from error
+    net = _at(net, settings.side)
     described = {
         "method": chosen.name,
         "options": options.model_dump(mode="json"),
@@ -124,8 +138,10 @@ def tune(
         "seed": seed,
         "search": None if budget is None else dataclasses.asdict(budget),
     }
-    prepare_run(output, described, resume=resume)
     task = Task(chosen, options, net, images, seed)
+    if others is not None:
+        _check_names(task, others.classes)
+    prepare_run(output, described, resume=resume)
     trials: tuple[Trial, ...] = ()
     if budget is not None:
         given = frozenset(text.partition("=")[0] for text in overrides)
@@ -134,23 +150,76 @@ def tune(
     classifier = fitted.classifier
     tested = pictures_for(classifier, images.test, workers=settings.workers)
     answers = ask(classifier, tested)
-    scored = score(
-        answers.scores.numpy(),
-        answers.labels.numpy(),
-        images.classes,
-        broken=len(answers.broken),
-        seed=seed,
-    )
+    scored = _scored(answers, images.classes, seed)
     broken = (*fitted.broken, *answers.broken)
+    new = None
+    if others is not None and isinstance(classifier, WordedClassifier):
+        asked = classifier.with_classes(others.classes).eval()
+        told = ask(asked, pictures_for(asked, others.test, workers=settings.workers))
+        new, broken = _scored(told, others.classes, seed), (*broken, *told.broken)
     for line in broken:
         _log.warning("skipped: %s", line)
     folder = output / PROMPT
-    card = card_of(described, settings, fitted, scored, trials, broken, images.notes)
+    card = card_of(described, settings, fitted, scored, new, trials, broken, images.notes)
     save_classifier(classifier, folder, method=chosen, options=options, card=card, overwrite=True)
-    write_atomic(output / SCORES, (json.dumps(scored.to_json(), indent=1) + "\n").encode())
+    plain = scored.to_json() | ({} if new is None else {"new_classes": new.to_json()})
+    write_atomic(output / SCORES, (json.dumps(plain, indent=1) + "\n").encode())
     write_pictures(output / "pictures", classifier, _some(tested), scored.confusion)
     save_image(answered_sheet(tested, answers), output / "pictures" / "answers.png")
-    return Tuned(folder, scored, fitted, settings, trials, broken)
+    return Tuned(folder, scored, new, fitted, settings, trials, broken)
+
+
+def _halves(images: ClassData) -> tuple[ClassData, ClassData]:
+    """Images of the classes that are learned, and of the others.
+
+    Raises:
+        DataError: If there are too few classes.
+    """
+    try:
+        base, new = base_and_new(images.classes)
+    except ValueError as error:
+        raise DataError(f"{display(images.root)}: {error}") from error
+    return images.only(base), images.only(new)
+
+
+def _at(backbone: Backbone, side: int | None) -> Backbone:
+    """The backbone for images of a side; None: its own.
+
+    Raises:
+        SettingsError: If it takes none of that side.
+    """
+    try:
+        return backbone if side is None else backbone.at(side)
+    except ValueError as error:
+        raise SettingsError(f"--set {error}") from error
+
+
+def _check_names(task: Task, classes: Sequence[str]) -> None:
+    """See that what is learned can be asked about classes by their names.
+
+    Raises:
+        SettingsError: If it cannot.
+    """
+    made = task.make()
+    if not isinstance(made, WordedClassifier):
+        raise SettingsError(
+            f"base-to-new: {task.method.name} reads no names of classes, so that it can only tell "
+            "apart what it has learned; take coop, cocoop or upt"
+        )
+    try:
+        made.with_classes(classes)
+    except ValueError as error:
+        raise SettingsError(f"base-to-new: {error}") from error
+
+
+def _scored(answers: Answers, classes: Sequence[str], seed: int) -> Scored:
+    return score(
+        answers.scores.numpy(),
+        answers.labels.numpy(),
+        classes,
+        broken=len(answers.broken),
+        seed=seed,
+    )
 
 
 def _some(pictures: Pictures) -> Tensor | None:
