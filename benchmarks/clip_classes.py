@@ -216,15 +216,10 @@ def main() -> None:
     parser.add_argument("--test", type=int, default=25)
     parser.add_argument("--seed", type=int, default=0)
     told = parser.parse_args()
-    names = held_out()
-    half = -(-len(names) // 2)
     counts = {"train": told.train, "val": told.val, "test": told.test}
-    for part, some in (("all", names), ("base", names[:half]), ("new", names[half:])):
-        write_classes(told.out / part, counts, classes=some, seed=told.seed)
-        print(f"{told.out / part}: {len(some)} classes, photographs")
-    for domain in DOMAINS[1:]:
-        write_classes(told.out / domain, {"test": told.test}, domain=domain, seed=told.seed)
-        print(f"{told.out / domain}: {len(names)} classes, test alone")
+    for domain in DOMAINS:
+        write_classes(told.out / domain, counts, domain=domain, seed=told.seed)
+        print(f"{told.out / domain}: {len(held_out())} classes")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 import learned_data
 from vicl.files import write_atomic
+from vicl.metrics import Interval
 from vicl.prompts.backbones.backbone import Backbone
 from vicl.prompts.backbones.registry import load_backbone
 from vicl.prompts.methods import METHODS
@@ -39,7 +40,9 @@ from vicl.tuning.tune import tune
 _IMAGES: Final = 32
 """That random weights are scaled by."""
 
-_KEY: Final = ("method", "data", "shots", "backbone", "random", "set", "search", "seed")
+_KEY: Final = (
+    *("method", "data", "shots", "backbone", "random", "set", "search", "seed", "base_to_new"),
+)
 
 
 def randomised(backbone: Backbone, images: Tensor, seed: int = 0) -> Backbone:
@@ -96,12 +99,15 @@ def measure(cell: dict[str, Any], data: Path, device: Any) -> dict[str, Any]:
             shots=shots,
             seed=cell["seed"],
             budget=None if cell["search"] is None else read_budget(cell["search"]),
+            base_to_new=cell["base_to_new"],
         )
-    accuracy, val = tuned.accuracy, tuned.fitted.val
+    val, new, both = tuned.fitted.val, tuned.new, tuned.base_to_new
     return cell | {
-        "accuracy": [round(v, 4) for v in (accuracy.mean, accuracy.low, accuracy.high)],
+        "accuracy": _plain(tuned.accuracy),
+        "new_classes": None if new is None else _plain(new.accuracy),
+        "harmonic_mean": None if both is None else round(both.harmonic, 4),
         "validation": None if val is None else round(val.figures["accuracy"], 4),
-        "images": accuracy.n,
+        "images": tuned.accuracy.n,
         "learned": tuned.fitted.learned,
         "epochs": round(tuned.fitted.epochs, 1),
         "lr": tuned.settings.lr,
@@ -112,21 +118,32 @@ def measure(cell: dict[str, Any], data: Path, device: Any) -> dict[str, Any]:
     }
 
 
+def _plain(found: Interval) -> list[float]:
+    return [round(value, 4) for value in (found.mean, found.low, found.high)]
+
+
 def table(cells: Sequence[dict[str, Any]]) -> str:
     """All cells as one table of Markdown."""
     lines = [
-        "| data | shots | method | backbone | accuracy [95%] | learned | seconds |",
-        "|---|---|---|---|---|---|---|",
+        "| data | shots | method | backbone | accuracy [95%] | new classes | learned | seconds |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for one in sorted(cells, key=lambda c: (c["data"], c["method"], c["random"], str(c["shots"]))):
-        mean, low, high = one["accuracy"]
         words = [one["method"], *one["set"], *([] if one["search"] is None else ["searched"])]
         net = f"{one['backbone']}{' (random)' if one['random'] else ''}"
         lines.append(
             f"| {one['data']} | {one['shots']} | {' '.join(words)} | {net} | "
-            f"{mean:.3f} [{low:.3f}, {high:.3f}] | {one['learned']:,} | {one['seconds']:.0f} |"
+            f"{_told(one['accuracy'])} | {_told(one['new_classes'])} | {one['learned']:,} | "
+            f"{one['seconds']:.0f} |"
         )
     return "\n".join(lines)
+
+
+def _told(found: Sequence[float] | None) -> str:
+    if found is None:
+        return ""
+    mean, low, high = found
+    return f"{mean:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _read(file: Path) -> list[dict[str, Any]]:
@@ -150,6 +167,7 @@ def main() -> None:
     parser.add_argument("--random", action="store_true", help="with random weights")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--search", help="runs, or a time such as 10m")
+    parser.add_argument("--base-to-new", action="store_true", help="as for vicl tune")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--work", type=Path, default=Path("out/learned-data"))
@@ -168,7 +186,8 @@ def main() -> None:
         for method in given.methods:
             for shots in given.shots:
                 values = (method, data, shots, given.backbone, given.random, given.set)
-                cell = dict(zip(_KEY, (*values, given.search, given.seed), strict=True))
+                more = (given.search, given.seed, given.base_to_new)
+                cell = dict(zip(_KEY, (*values, *more), strict=True))
                 if any(all(c[k] == cell[k] for k in _KEY) for c in _read(given.json)):
                     continue
                 done = measure(cell, place, given.device)
