@@ -65,4 +65,7 @@ def test_the_table_has_a_line_a_cell() -> None:
         **{"new_classes": [0.25, 0.2, 0.3], "learned": 12810, "seconds": 3.2},
     }
     last = table([cell]).splitlines()[-1]
-    assert last == "| digits | 4 | linear lr=1 | b (random) | 0.500 [0.400, 0.600] | 0.250 [0.200, 0.300] | 12,810 | 3 |"
+    assert last == (
+        "| digits | 4 | linear lr=1 | b (random) | 0.500 [0.400, 0.600] | 0.250 [0.200, 0.300] "
+        "| 12,810 | 3 |"
+    )
