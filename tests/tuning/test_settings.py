@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
 import pytest
 from tests.tuning.toys import TOY, ToyBackbone, toy
 
@@ -17,6 +20,7 @@ from vicl.tuning.settings import (
 )
 
 __all__ = ["toy"]
+MANUAL = Path(__file__).parents[2] / "docs/learned-prompts.md"
 
 
 def test_options_and_settings_are_told_apart() -> None:
@@ -89,6 +93,23 @@ def test_every_image_has_its_epochs() -> None:
     pace = Pace(images=10, batch=4, epochs=3)
     assert pace.steps == 8
     assert [pace.epoch(step) for step in range(8)] == [0, 0, 0, 1, 1, 2, 2, 2]
+
+
+def test_what_learns_pixels_takes_steps_where_images_are_few() -> None:
+    found = {one.name: published(one.name, {}).get("least_steps", 1) for one in METHODS}
+    assert {name for name, steps in found.items() if steps == 10} == {"pixel", "reprogram"}
+    assert set(found.values()) == {1, 10}
+
+
+def test_the_manual_has_a_command_for_every_method() -> None:
+    lines = [line.split() for line in MANUAL.read_text("utf-8").splitlines()]
+    shown = set()
+    for words in (shlex.split(" ".join(line)) for line in lines if line[:2] == ["vicl", "tune"]):
+        given = [words[at + 1] for at, word in enumerate(words) if word == "--set"]
+        settle(method(words[2]), given)
+        if any(word.startswith("hub:") for word in words):
+            shown.add(words[2])
+    assert shown == {one.name for one in METHODS}
 
 
 def test_grids_hold_what_was_published() -> None:

@@ -167,6 +167,15 @@ def test_it_ends_where_validation_gets_no_better(
     assert tuned.fitted.val.figures["loss"] == pytest.approx(min(losses), rel=1e-4)
 
 
+def test_a_step_has_as_many_fewer_images_as_an_epoch_needs_steps(
+    toy: ToyBackbone, data: Path, tmp_path: Path
+) -> None:
+    overrides = ("epochs=2", "batch=100", "least_steps=5", "patience=1")
+    run("linear", toy, data, tmp_path / "out", overrides=overrides)
+    steps = [line["step"] for line in read_log(tmp_path / "out")]
+    assert max(steps) == 12  # of 18 images, three a step
+
+
 def test_patience_follows_from_the_log(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text(
         "".join(f'{{"step": {s}, "held_out_loss": {v}}}\n' for s, v in enumerate((3, 2, 4, 5)))

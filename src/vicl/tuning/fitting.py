@@ -135,7 +135,8 @@ class _Run:
         if self.encodes:
             self.encoded = self._encoded("refit" if settings.refit else "train", self.train)
         count = len(self.train) if self.encoded is None else len(self.encoded.labels)
-        self.pace = Pace(count, min(settings.batch, count), settings.epochs)
+        batch = min(settings.batch, max(1, count // settings.least_steps))
+        self.pace = Pace(count, batch, settings.epochs)
         self.val: Pictures | None = None
         self.answer: Callable[[Classifier], Answers] | None = None
         if data.val and not settings.refit:

@@ -48,6 +48,7 @@ class TuneSettings(Part):
         warmup_limit: Share of the run that the warm-up takes at most; 1 where `warmup` is given.
         epochs: Times that every image is seen.
         batch: Images of a step; all where there are fewer.
+        least_steps: Of an epoch; where images are few, a step has as many fewer.
         augment: What is random about the images.
         side: Of the images that the backbone sees, in pixels; None: its own.  Half of it costs
             about a quarter.
@@ -76,6 +77,7 @@ class TuneSettings(Part):
     every: Many = 2
     epochs: Many = 100
     batch: Many = 128
+    least_steps: Many = 1
     augment: Augment = "none"
     side: int | None = Field(default=None, ge=1, le=4096)
     stretch: bool = False
