@@ -2,7 +2,8 @@
 
 Each cell is one `vicl tune`: its accuracy on the test images with the 95% interval, the numbers
 that were learned, and the seconds of training. Cells are added to a JSON file as they are done,
-those that it has already are left out, and the table of all is printed at the end:
+those that it has already are left out, one that was stopped goes on from its last checkpoint, and
+the table of all is printed at the end. Each run's folder, with its pictures, stays (`--runs`):
 
     python benchmarks/learned_prompts.py --methods linear --data digits,squares --shots 4,16,all
     python benchmarks/learned_prompts.py --methods reprogram --data squares --shots all \
@@ -16,8 +17,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 import time
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -80,8 +81,8 @@ def randomised(backbone: Backbone, images: Tensor, seed: int = 0) -> Backbone:
     return backbone
 
 
-def measure(cell: dict[str, Any], data: Path, device: Any) -> dict[str, Any]:
-    """Tune once; gives the cell with what came of it."""
+def measure(cell: dict[str, Any], data: Path, device: Any, runs: Path) -> dict[str, Any]:
+    """Tune once, or go on with a run that was stopped; gives the cell with what came of it."""
     shots = None if cell["shots"] == "all" else int(cell["shots"])
     backbone = load_backbone(cell["backbone"], device=device)
     if cell["random"]:
@@ -89,18 +90,20 @@ def measure(cell: dict[str, Any], data: Path, device: Any) -> dict[str, Any]:
         pixels = [bring(open_rgb(item), backbone.reading) for item in some]
         randomised(backbone, torch.stack(pixels).float() / 255, cell["seed"])
     begun = time.perf_counter()
-    with tempfile.TemporaryDirectory() as place:
-        tuned = tune(
-            cell["method"],
-            Path(place) / "run",
-            backbone=backbone,
-            data=data,
-            overrides=cell["set"],
-            shots=shots,
-            seed=cell["seed"],
-            budget=None if cell["search"] is None else read_budget(cell["search"]),
-            base_to_new=cell["base_to_new"],
-        )
+    name = zlib.crc32(json.dumps(cell, sort_keys=True).encode())
+    output = runs / f"{cell['data']}-{cell['method']}-{name:08x}"
+    tuned = tune(
+        cell["method"],
+        output,
+        backbone=backbone,
+        data=data,
+        overrides=cell["set"],
+        shots=shots,
+        seed=cell["seed"],
+        resume=output.exists(),
+        budget=None if cell["search"] is None else read_budget(cell["search"]),
+        base_to_new=cell["base_to_new"],
+    )
     val, new, both = tuned.fitted.val, tuned.new, tuned.base_to_new
     return cell | {
         "accuracy": _plain(tuned.accuracy),
@@ -115,6 +118,7 @@ def measure(cell: dict[str, Any], data: Path, device: Any) -> dict[str, Any]:
         "trials": len(tuned.trials),
         "seconds": round(tuned.fitted.seconds, 1),
         "seconds_in_all": round(time.perf_counter() - begun, 1),
+        "folder": str(output),
     }
 
 
@@ -171,6 +175,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--work", type=Path, default=Path("out/learned-data"))
+    parser.add_argument("--runs", type=Path, default=Path("out/learned-prompts"))
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--json", type=Path, default=Path("out/learned-prompts.json"))
     given = parser.parse_args()
@@ -190,7 +195,7 @@ def main() -> None:
                 cell = dict(zip(_KEY, (*values, *more), strict=True))
                 if any(all(c[k] == cell[k] for k in _KEY) for c in _read(given.json)):
                     continue
-                done = measure(cell, place, given.device)
+                done = measure(cell, place, given.device, given.runs)
                 text = json.dumps([*_read(given.json), done], indent=1) + "\n"
                 write_atomic(given.json, text.encode())
     print(table(_read(given.json)))
