@@ -214,6 +214,7 @@ def test_small_floats_are_left_out(tmp_path: Path) -> None:
         assert checkpoint.data.keys() == {"a"}
 
 
+@pytest.mark.slow
 def test_any_byte_may_be_wrong(tmp_path: Path) -> None:
     """Changing bytes anywhere gives a checkpoint or a CheckpointError, never anything else."""
     rng, opened = np.random.default_rng(0), 0

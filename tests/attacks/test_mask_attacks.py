@@ -62,6 +62,7 @@ def test_any_palette_image_is_read_or_refused(
     assert read.labels.shape == (4, 5)
 
 
+@pytest.mark.slow
 @FUZZ
 @given(st.recursive(st.floats() | st.integers() | st.text(max_size=3), st.lists, max_leaves=20))
 def test_any_list_is_boxes_a_mask_or_refused(annotation: Any) -> None:

@@ -201,6 +201,7 @@ def refused_as(said: list[str]) -> Iterator[None]:
         raise
 
 
+@pytest.mark.slow
 def test_every_lie_gets_a_line_in_plain_words(good: Path, tmp_path: Path) -> None:
     settings = PromptSettings(layout=Layout.grid(1), sampling=Sampling(), tile=64)
     classes = [{"name": "a", "key": 3}, {"name": "b", "key": [1, 2, 3]}]

@@ -108,6 +108,7 @@ def test_ctrl_c_during_an_import_waits_for_its_end(work: Path) -> None:
     assert Path("whole.txt").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [("models",), ("evaluate", "--help"), (*COPY, "q", "--json")])
 def test_a_reader_that_leaves_is_no_error(work: Path, arguments: tuple[str, ...]) -> None:
     with process(*arguments) as running:

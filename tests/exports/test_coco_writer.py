@@ -79,6 +79,7 @@ def test_a_kill_at_any_byte_loses_no_finished_image(tmp_path: Path) -> None:
         assert not writer.partial.exists()
 
 
+@pytest.mark.slow
 def test_a_killed_process_keeps_what_it_added(tmp_path: Path) -> None:
     script = """
 import os, sys

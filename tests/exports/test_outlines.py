@@ -145,6 +145,7 @@ def test_no_point_is_farther_off_than_the_tolerance() -> None:
     assert smaller
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["noise", "holes", "comb"])
 def test_the_work_of_simplifying_grows_as_the_points_do(
     shape: str, monkeypatch: pytest.MonkeyPatch
@@ -184,6 +185,7 @@ def test_nothing_has_no_outline() -> None:
     assert trace(np.zeros((3, 4), dtype=np.int64)) == []
 
 
+@pytest.mark.slow
 def test_holes_that_hang_on_holes_are_put_together_once() -> None:
     # One below another: each hangs on the one above it, and its path would be copied with each.
     height = 40_001

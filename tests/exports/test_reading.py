@@ -71,7 +71,9 @@ def coco(path: Path, *annotations: Annotation, style: CocoStyle, instances: Inst
     return path
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40
+)
 @given(MASKS)
 def test_what_is_written_reads_back_exactly(tmp_path: Path, mask: NDArray[np.uint8]) -> None:
     annotation = Annotation("a.png", mask.shape, NAMES, mask=mask)

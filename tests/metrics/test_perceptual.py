@@ -232,6 +232,7 @@ def _lpips(state: dict[str, Tensor], heads: list[Tensor], images: list[Tensor]) 
     return total
 
 
+@pytest.mark.slow
 def test_lpips_is_the_published_computation(
     tmp_path: Path, alex: dict[str, Tensor], alex_heads: dict[str, Tensor]
 ) -> None:

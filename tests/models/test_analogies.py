@@ -280,6 +280,7 @@ def test_no_object_in_any_example_is_none_in_the_answer() -> None:
     assert answer.image.max() == 0
 
 
+@pytest.mark.slow
 def test_samples_differ_and_are_ranked() -> None:
     image, mask = scene(0)
     for prompt in (

@@ -59,6 +59,7 @@ def test_confidence_stays_in_another_light(light: float) -> None:
     assert lit.mean() > plain.mean() - 0.1
 
 
+@pytest.mark.slow
 def test_noise_is_strange_though_each_of_its_colours_was_shown() -> None:
     # In a photograph of many colours something is near each pixel of noise.
     image, mask = photo("astronaut", 192), torch.zeros(3, 192, 192)

@@ -183,6 +183,7 @@ def test_files_of_other_things(tmp_path: Path, data: Any, message: str) -> None:
         convert(save(data, tmp_path / "x.pth"), tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_wrong_architectures(tmp_path: Path) -> None:
     source = save(published(tiny_model()), tmp_path / "x.pth")
     with pytest.raises(ModelError, match=r"width of 16, which no published model has.*--heads"):

@@ -238,6 +238,7 @@ def test_lists_that_lie(
     assert server.asked == []
 
 
+@pytest.mark.slow
 def test_models_and_doctor_show_what_is_here(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -158,6 +158,7 @@ def test_starting_from_a_model(tmp_path: Path) -> None:
         build_model(recipe(tmp_path, "unet", start=str(first)))
 
 
+@pytest.mark.slow
 def test_how_it_draws_is_no_part_of_the_architecture(tmp_path: Path) -> None:
     first = train(recipe(tmp_path, "mae-vqgan"), tmp_path / "first", device="cpu")
     other = recipe(tmp_path, "mae-vqgan", start=str(first))

@@ -86,6 +86,7 @@ def test_what_reads_no_names_is_refused_before_it_runs(clip: Path, tmp_path: Pat
         tune("coop", tmp_path / "no", backbone=net, data=few, overrides=QUICK, base_to_new=True)
 
 
+@pytest.mark.slow
 def test_the_command_says_both_and_their_mean(clip: Path, tmp_path: Path) -> None:
     data = noisy(tmp_path / "data", 4)
     given = ["tune", "coop", "--backbone", str(clip), "--data", str(data), "-o"]

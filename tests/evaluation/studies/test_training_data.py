@@ -123,6 +123,7 @@ def test_the_budget_is_as_asked_whatever_the_recipe_says(
     assert (cut.evaluation.every, cut.checkpoints.every) == (3, 3)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_there_is_gone_on_with(tmp_path: Path) -> None:
     def trained() -> list[str | None]:
         found = train_recipes([recipe(tmp_path)], DATA, tmp_path / "runs", steps=1, device="cpu")

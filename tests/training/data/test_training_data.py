@@ -309,6 +309,7 @@ def test_a_share_of_a_folder_is_held_out(folder: Path) -> None:
     assert data.describe()[-1] == f"held out: {len(shown)} images, {len(shown)} of them looked at"
 
 
+@pytest.mark.slow
 def test_held_out_sources_never_train(folder: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(folder)

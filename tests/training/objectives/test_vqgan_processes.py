@@ -72,6 +72,7 @@ def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
         assert torch.allclose(first[f"g.{name}"], gradient, atol=1e-3 * scale + 1e-9), name
 
 
+@pytest.mark.slow
 # How gradients of 1x1 convolutions lie in memory depends on the processor; it costs time only.
 @pytest.mark.filterwarnings("ignore:Grad strides do not match bucket view strides:UserWarning")
 def test_wrapped_for_several_processes(tmp_path: Path) -> None:

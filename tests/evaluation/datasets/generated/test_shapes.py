@@ -205,6 +205,7 @@ def test_copy_scores_what_plain_python_says(change: str) -> None:
     assert statistics["color_blind_iou"](whole)[0] == pytest.approx(totals[1] / 2)
 
 
+@pytest.mark.slow
 def test_copy_of_one_example_overlaps_somewhere() -> None:
     """One example's output is a whole shape, so that the comparison above is of more than zeros."""
     scorer, study = scorer_for("shapes"), ShapesStudy("size+color")

@@ -68,6 +68,7 @@ def _is_of_the_paper(before: Scene, after: Scene) -> bool:
     return green_to_blue or to_square or to_two_thirds
 
 
+@pytest.mark.slow
 def test_draws_hold_nothing_of_the_paper() -> None:
     source = SyntheticFigures(seed=11)
     seen: dict[str, int] = {}
