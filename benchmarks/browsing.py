@@ -125,7 +125,7 @@ def items(page: Any) -> list[dict[str, Any]]:
 
 
 def answered(page: Any) -> None:
-    """Wait until every image that is no example and was not judged is answered by the prompt.
+    """Wait until every image that was not judged is answered by the prompt, examples too.
 
     It is given up where none has come for as long as is waited for anything.
     """
@@ -134,7 +134,7 @@ def answered(page: Any) -> None:
         now = sum(
             one["stale"] or not one["answer_revision"]
             for one in items(page)
-            if not one["example"] and one["status"] == "open"
+            if one["status"] == "open"
         )
         if not now:
             return
