@@ -80,6 +80,7 @@ def test_verdicts_and_ways_to_look(page: Any, serve: Serve, tmp_path: Path) -> N
     shown(page)
     assert page.evaluate("document.documentElement.dataset.theme") == theme
     assert page.locator(".badge.accepted").count() == 1
+    until(page, "/^\\d answered$/.test(document.getElementById('progress-text').textContent)")
 
 
 def test_an_empty_folder_a_sample_and_dropped_files(
