@@ -263,12 +263,13 @@ class Desk:
     def teach(self, image: str) -> None:
         """Wait for the answers by the open image, an example.
 
-        Where nothing is marked its own answer counts, too, and is another by then.
+        Where nothing is marked its own answer counts, which comes first, and is another by then.
         """
         for _ in range(MOST_LOOKS):
-            self.wait(answered)
+            self.wait(partial(answered, image=image))
             if not self.correct(image, ground=True):
                 break
+        self.wait(answered)
 
     def tell(self, image: str, said: str) -> None:
         """Say on the error stream how far it is: a set of long outlines takes a while."""
