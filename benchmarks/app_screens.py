@@ -37,7 +37,7 @@ def main() -> None:
     given = options.parse_args()
     home = Path(vicl.__file__).parent / "photos"
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "photos"
+        folder = Path(place) / "Dandelions"  # the page's header says it
         folder.mkdir()
         for name in PHOTOS:
             shutil.copy(home / name, folder / name)
@@ -47,7 +47,7 @@ def main() -> None:
                 picture = answer_shown(page, paint=scheme == "light")
                 picture.save(given.out / f"app-{scheme}.jpg", quality=82)
                 print(given.out / f"app-{scheme}.jpg")
-        old = Path(place) / "old"
+        old = Path(place) / "Old photographs"
         old.mkdir()
         for name in GRAY:
             Image.open(home / name).convert("L").save(old / name)

@@ -124,8 +124,8 @@ def items(page: Any) -> list[dict[str, Any]]:
     return found
 
 
-def answered(page: Any) -> None:
-    """Wait until every image that is no example and was not judged is answered by the prompt.
+def answered(page: Any, image: str | None = None) -> None:
+    """Wait until every image that was not judged, or one of them, is answered by the prompt.
 
     It is given up where none has come for as long as is waited for anything.
     """
@@ -134,7 +134,7 @@ def answered(page: Any) -> None:
         now = sum(
             one["stale"] or not one["answer_revision"]
             for one in items(page)
-            if not one["example"] and one["status"] == "open"
+            if one["status"] == "open" and image in (None, one["id"])
         )
         if not now:
             return

@@ -70,13 +70,13 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
     return int((one & other).sum()) / union if union else 1.0
 
 
-def pieces(mask: np.ndarray) -> list[np.ndarray]:
-    """Connected parts, the largest first."""
+def pieces(mask: np.ndarray, most: int | None = None) -> list[np.ndarray]:
+    """Connected parts, the largest first, `most` of them."""
     from scipy import ndimage
 
     labels, count = ndimage.label(mask)
     sizes = np.bincount(labels.ravel())[1:]
-    return [labels == 1 + number for number in np.argsort(-sizes)[:count]]
+    return [labels == 1 + number for number in np.argsort(-sizes)[:count][:most]]
 
 
 def outlined(truth: np.ndarray, bar: float, scale: float, *, ground: bool) -> Plan:
@@ -174,11 +174,25 @@ def played(marks: Marks, plan: Plan, size: int) -> Marks:
 
 
 def corrected(
-    answer: np.ndarray, truth: np.ndarray, bar: float, scale: float, size: int
+    answer: np.ndarray,
+    truth: np.ndarray,
+    bar: float,
+    scale: float,
+    size: int,
+    *,
+    most: float = math.inf,
 ) -> Plan | None:
     """Brush strokes in the largest errors until the bar is reached; None: not by so many.
 
-    Each is the stroke that brings most a second, of a few brushes over the three largest errors.
+    Each is the stroke that brings most a second, of a few brushes over the largest errors.
+
+    Args:
+        answer: Boolean mask that is wrong.
+        truth: Boolean mask.
+        bar: Overlap that is enough.
+        scale: Pixels of the screen a pixel of the image.
+        size: Of the brush, before.
+        most: Seconds, over which there is a better way: None then, too.
     """
     now, acts, klass, strokes = answer.copy(), [Act("key", "b")], 1, 0
     reached = overlap(now, truth)
@@ -186,9 +200,10 @@ def corrected(
         best: tuple[float, np.ndarray, list[Act], int, int] | None = None
         for wanted in (1, 0):
             error = (truth & ~now) if wanted else (now & ~truth)
-            for piece in pieces(error)[:2]:
+            for piece in pieces(error, 2):
+                depth = _deepest(piece)[2]
                 for share in (0.5, 0.8, 1.1):
-                    steps, brush = sized(size, 2 * share * _deepest(piece)[2])
+                    steps, brush = sized(size, 2 * share * depth)
                     path = _path(piece, brush / 2)
                     trial = np.where(now, np.uint8(1), np.uint8(0))
                     draw(trial, _stroke("brush", path, wanted, brush))
@@ -204,6 +219,8 @@ def corrected(
         acts += tried
         strokes += 1
         reached = overlap(now, truth)
+        if sum(act.seconds(scale) for act in acts) + LOOK * strokes > most:
+            return None
     if klass != 1:
         acts.append(Act("key", "1"))
     return Plan(tuple(acts), reached, looks=strokes, size=size)
@@ -228,11 +245,18 @@ def _grown(size: int, steps: int) -> int:
 
 def _deepest(piece: np.ndarray) -> tuple[int, int, float]:
     """The place farthest from the edge (row, column), and how far."""
+    depth, top, left = _depth(piece)
+    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+    return int(y) + top, int(x) + left, float(depth[y, x])
+
+
+def _depth(piece: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """How far from its edge a piece's pixels are, in its bounding box; the box's top and left."""
     from scipy import ndimage
 
-    depth = ndimage.distance_transform_edt(np.pad(piece, 1))[1:-1, 1:-1]
-    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-    return int(y), int(x), float(depth[y, x])
+    ((rows, columns),) = ndimage.find_objects(piece.astype(np.uint8))
+    depth = ndimage.distance_transform_edt(np.pad(piece[rows, columns], 1))[1:-1, 1:-1]
+    return depth, rows.start, columns.start
 
 
 def _path(piece: np.ndarray, radius: float) -> list[Point]:
@@ -241,7 +265,7 @@ def _path(piece: np.ndarray, radius: float) -> list[Point]:
     from skimage.graph import MCP_Geometric
     from skimage.measure import approximate_polygon
 
-    depth = ndimage.distance_transform_edt(np.pad(piece, 1))[1:-1, 1:-1]
+    depth, top, left = _depth(piece)
     labels, _ = ndimage.label(depth >= min(0.8 * radius, float(depth.max())))
     start = np.unravel_index(int(depth.argmax()), depth.shape)
     costs = np.where(labels == labels[start], 1 / np.maximum(depth, 0.5), np.inf)
@@ -252,7 +276,7 @@ def _path(piece: np.ndarray, radius: float) -> list[Point]:
         way = ways.traceback(end)
         start = end
     kept = approximate_polygon(np.array(way), 1.0) if len(way) > 2 else np.array(way)  # type: ignore[no-untyped-call]
-    return [(float(x) + 0.5, float(y) + 0.5) for y, x in kept]
+    return [(float(x) + left + 0.5, float(y) + top + 0.5) for y, x in kept]
 
 
 def _stroke(tool: str, points: Sequence[Point], value: int, size: float = 40) -> Stroke:

@@ -25,13 +25,16 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import math
 import shutil
+import sys
 import tempfile
 import time
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +71,10 @@ from vicl.server.marks import Marks
 SIZE = (1440, 900)
 MOST_LOOKS = 6
 FILMED = ("dandelion_1", "dandelion_2", "dandelion_3", "meadow_1", "meadow_2")
+SORTED = """fetch('/v1/images?sort=unsure&offset=0&limit=1000').then(reply => reply.json()).then(
+    all => [...document.querySelectorAll('.tile')].every((tile, place) =>
+        tile.dataset.id === all.items[place].id))"""
+"""The least sure come first in the page."""
 Truths = dict[str, np.ndarray]
 
 
@@ -235,14 +242,15 @@ class Desk:
         """Mark the open image until it is good, looking again after each try.
 
         Returns:
-            How it began: by strokes over its answer, or anew by hand.
+            How it began: by strokes over its answer, or anew by hand; empty: it was good.
         """
         truth, scale, said = self.truth(image), self.scale(image), ""
         for _ in range(MOST_LOOKS):
             if overlap(seen := self.seen(image), truth) >= self.bar:
                 break
-            strokes = corrected(seen, truth, self.bar, scale, self.person.size)
             whole = None if said else outlined(truth, self.bar, scale, ground=ground)
+            most = math.inf if whole is None else whole.seconds(scale)
+            strokes = corrected(seen, truth, self.bar, scale, self.person.size, most=most)
             plans = [plan for plan in (strokes, whole) if plan is not None]
             if not plans:
                 break
@@ -251,6 +259,27 @@ class Desk:
             self.do(plan, image)
             self.person.look()
         return said
+
+    def teach(self, image: str) -> None:
+        """Wait for the answers by the open image, an example.
+
+        Where nothing is marked its own answer counts, which comes first, and is another by then.
+        """
+        for _ in range(MOST_LOOKS):
+            self.wait(partial(answered, image=image))
+            if not self.correct(image, ground=True):
+                break
+        self.wait(answered)
+
+    def tell(self, image: str, said: str) -> None:
+        """Say on the error stream how far it is: a set of long outlines takes a while."""
+        person = self.person
+        print(
+            f"{self.ids[image]}: {said}; {person.gestures} gestures, {person.seconds:.0f} s, "
+            f"waited {self.waited:.0f} s",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def export(self) -> Truths:
         """Take COCO out of what is accepted; masks by file name."""
@@ -283,6 +312,7 @@ def by_hand(desk: Desk) -> str:
         person.key("m")
         desk.page.wait_for_selector("#example[aria-pressed=false]")
         _accept(desk, image)
+        desk.tell(image, "by hand")
     return ""
 
 
@@ -295,10 +325,11 @@ def with_loop(desk: Desk, film: Callable[[str], None] = lambda said: None) -> st
     person.look()
     desk.correct(image, ground=True)
     film("It is an example; the others are answered")
-    desk.wait(answered)
+    desk.teach(image)
     for _ in range(2):  # the list, and its entry; its popup is no part of the page
         person.count("clicks", POINT + 2 * BUTTON)
     desk.page.select_option("#sort", "unsure")
+    desk.wait(partial(until, expression=SORTED))
     _accept(desk, image)
     examples, good, began = 1, 0, Counter[str]()
     for _ in range(len(desk.ids) - 1):
@@ -306,19 +337,22 @@ def with_loop(desk: Desk, film: Callable[[str], None] = lambda said: None) -> st
             break
         image = desk.now()
         person.look()
+        how = "good"
         if overlap(desk.seen(image), desk.truth(image)) >= desk.bar:
             good += 1
             film("Good as it is: A accepts it")
         else:
             film("Wrong: corrected in place")
-            began[desk.correct(image, ground=True)] += 1
+            how = desk.correct(image, ground=True)
+            began[how] += 1
             if examples < desk.examples:
                 examples += 1
                 person.key("m")
                 desk.page.wait_for_selector(f".tile[data-id='{image}'] .badge.example")
                 film("M makes it an example; what is open is answered anew")
-                desk.wait(answered)
+                desk.teach(image)
         _accept(desk, image)
+        desk.tell(image, how)
     film("Every image is judged: export")
     return f"{examples} examples; {good} good as answered, {dict(began)}"
 

@@ -56,6 +56,9 @@ def test_verdicts_and_ways_to_look(page: Any, serve: Serve, tmp_path: Path) -> N
     paint_example(page)
     answered(page, 4)
     page.select_option("#sort", "unsure")
+    order = [one["id"] for one in get(page, "/images?sort=unsure")["items"]]
+    shown_order = "[...document.querySelectorAll('.tile')].map(one => one.dataset.id).join()"
+    until(page, f"order => {shown_order} === order", ",".join(order))
     page.keyboard.press("j")
     for key, badge in (("s", "skipped"), ("x", "rejected"), ("n", "nothing"), ("a", "accepted")):
         one = open_id(page)
@@ -77,6 +80,7 @@ def test_verdicts_and_ways_to_look(page: Any, serve: Serve, tmp_path: Path) -> N
     shown(page)
     assert page.evaluate("document.documentElement.dataset.theme") == theme
     assert page.locator(".badge.accepted").count() == 1
+    until(page, "/^\\d answered$/.test(document.getElementById('progress-text').textContent)")
 
 
 def test_an_empty_folder_a_sample_and_dropped_files(

@@ -70,6 +70,10 @@ def test_all_images_are_answered_the_open_one_first(
     answers = [one["id"] for one in news if one["kind"] == "answer"]
     assert answers[0] == last
     assert len(set(answers)) == 3
+    told = next(one for one in news if one["kind"] == "answer")
+    listed = {one["id"]: one for one in page.client.get("/v1/images").json()["items"]}[last]
+    assert told["revision"] == listed["answer_revision"]
+    assert (told["confidence"], told["presence"]) == (listed["confidence"], listed["presence"])
     assert [one for one in news if one["kind"] == "error"] == []
     mask = page.answer(last)
     assert mask.dtype == np.uint8

@@ -227,7 +227,13 @@ class Answering:
                 "error", id=image, detail=f"The engine failed ({type(error).__name__}: {error})."
             )
         else:
-            self.events.tell("answer", id=image, revision=facts.prompt_revision)
+            self.events.tell(
+                "answer",
+                id=image,
+                revision=facts.prompt_revision,
+                confidence=facts.confidence,
+                presence=facts.presence,
+            )
         left = (time.monotonic() - started) / number * (total - number)
         self.events.tell("progress", done=number, total=total, seconds_left=round(left, 1))
 

@@ -6,7 +6,7 @@ import { answerPicture, pen, values } from './pixels.js';
 import { boxing, colourOf, painting, state, watch } from './state.js';
 
 /** @typedef {import('./types').Item} Item */
-/** @typedef {{item: Item, button: HTMLButtonElement, image: HTMLImageElement | null, overlay: HTMLCanvasElement, drawn: string | null, near: boolean}} Tile */
+/** @typedef {{item: Item, button: HTMLButtonElement, image: HTMLImageElement | null, overlay: HTMLCanvasElement, drawn: string | null, near: boolean, says: string}} Tile */
 
 const STATUS = { accepted: 'accepted', skipped: 'skipped', rejected: 'rejected', nothing: 'nothing here', open: '' };
 
@@ -43,7 +43,11 @@ export function gallery(open, broke) {
       const tile = tiles.get(item.id) ?? add(item);
       if (tile.item !== item) dress(tile, item);
       const entry = /** @type {HTMLElement} */ (tile.button.parentElement);
-      if (list.children[place] !== entry) list.insertBefore(entry, list.children[place] ?? null);
+      const there = list.children[place] ?? null;
+      if (there === entry) return;
+      // What goes down is moved itself, not all that it passes.
+      if (there?.nextElementSibling === entry) list.append(there);
+      else list.insertBefore(entry, there);
     });
     at('count').textContent = state.items.length ? String(state.items.length) : '';
   });
@@ -56,7 +60,7 @@ export function gallery(open, broke) {
   /** @param {Item} item @returns {Tile} */
   function add(item) {
     const button = make('button', { type: 'button', class: 'tile', 'data-id': item.id, onclick: () => open(item.id), 'aria-current': item.id === state.open });
-    const tile = { item: /** @type {any} */ (null), button, image: /** @type {HTMLImageElement | null} */ (null), overlay: make('canvas', { 'aria-hidden': 'true' }), drawn: null, near: false };
+    const tile = { item: /** @type {any} */ (null), button, image: /** @type {HTMLImageElement | null} */ (null), overlay: make('canvas', { 'aria-hidden': 'true' }), drawn: null, near: false, says: '' };
     tiles.set(item.id, tile);
     list.append(make('li', {}, button));
     dress(tile, item);
@@ -69,20 +73,29 @@ export function gallery(open, broke) {
 /** @param {Tile} tile @param {Item} item */
 function dress(tile, item) {
   tile.item = item;
+  clothe(tile, item);
+  if (item.answer_revision === null && tile.drawn) {
+    tile.drawn = null;
+    tile.overlay.width = 0;
+  }
+  if (tile.near) load(tile);
+}
+
+/** What a tile says, written anew only where it says something else. @param {Tile} tile @param {Item} item */
+function clothe(tile, item) {
   const badge = item.example ? ['example', 'example'] : STATUS[item.status] ? [item.status, STATUS[item.status]] : null;
   const sure = item.confidence !== null && !item.example ? percent(item.confidence) : '';
+  const title = item.broken ? item.broken : `${item.name}, ${item.width} × ${item.height}, ${megabytes(item.bytes)}`;
+  const says = JSON.stringify([title, item.name, badge, sure]);
+  if (tile.says === says) return;
+  tile.says = says;
   tile.image = item.broken ? null : tile.image ?? make('img', { alt: '', decoding: 'async' });
   tile.button.replaceChildren(
     make('span', { class: 'view' }, tile.image, tile.overlay, item.broken ? make('span', { class: 'why' }, item.broken) : null),
     make('span', { class: 'under' }, make('span', { class: 'clip' }, item.name), make('span', { class: 'gap' }),
       badge ? make('span', { class: `badge ${badge[0]}` }, badge[1]) : make('span', { class: 'quiet' }, sure)),
   );
-  tile.button.title = item.broken ? item.broken : `${item.name}, ${item.width} × ${item.height}, ${megabytes(item.bytes)}`;
-  if (item.answer_revision === null && tile.drawn) {
-    tile.drawn = null;
-    tile.overlay.width = 0;
-  }
-  if (tile.near) load(tile);
+  tile.button.title = title;
 }
 
 /** @param {number} bytes */

@@ -17,7 +17,7 @@ export function loop(judge) {
   at('verdicts').replaceChildren(...VERDICTS.map(([status, title, key]) =>
     make('button', { type: 'button', 'data-status': status, onclick: () => judge(status) }, title, make('kbd', {}, key.toUpperCase()))));
   watch(['items', 'open', 'facts', 'project'], showImage);
-  watch(['progress', 'project'], showProgress);
+  watch(['progress', 'project', 'items'], showProgress);
   watch(['score'], showScore);
   watch(['items'], () => {
     const accepted = state.items.filter((item) => item.status === 'accepted').length;
@@ -63,8 +63,17 @@ function showProgress() {
   const busy = !!progress && progress.done < progress.total;
   at('cancel').hidden = at('progress').hidden = !busy;
   if (progress) at('progress').value = progress.total ? progress.done / progress.total : 1;
-  at('progress-text').textContent = !progress ? (hinting() ? 'Dab a colour where you know it; it spreads. M makes the result an example for the other images.' : 'Mark one image; the others are answered.') : !busy ? `${progress.total} answered` :
-    `${progress.done} of ${progress.total}${progress.seconds ? `, ${span(progress.seconds)} left` : ''}`;
+  const line = progressLine();
+  if (at('progress-text').textContent !== line) at('progress-text').textContent = line;
+}
+
+function progressLine() {
+  const { progress } = state;
+  if (progress && progress.done < progress.total) return `${progress.done} of ${progress.total}${progress.seconds ? `, ${span(progress.seconds)} left` : ''}`;
+  // A page that is opened again has heard of no round, but there are answers.
+  const answered = progress?.total ?? state.items.filter((item) => item.answer_revision !== null && !item.stale).length;
+  if (progress || answered) return `${answered} answered`;
+  return hinting() ? 'Dab a colour where you know it; it spreads. M makes the result an example for the other images.' : 'Mark one image; the others are answered.';
 }
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */

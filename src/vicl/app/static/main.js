@@ -128,7 +128,7 @@ addEventListener('keydown', (event) => {
 
 /** Read the project and its images anew, keep the open one open, and have answered what waits. */
 async function reload() {
-  const [project, items] = await Promise.all([api.project(), api.images(state.sort)]);
+  const [project, items] = await Promise.all([api.project(), list()]);
   update({ project });
   takeItems(items);
   const first = items.find((item) => !item.broken);
@@ -151,7 +151,17 @@ async function showEmpty() {
     make('h3', {}, 'Or begin with a sample'), make('div', { class: 'samples' }, ...(await sampleButtons(reload)))));
 }
 
-/** Items again, not more often than once in a while however many answers come. */
+/** Answers that came while the list was on its way, which may be older. @type {Map<string, Partial<Item>>} */
+const heard = new Map();
+
+/** All items as they are now. */
+async function list() {
+  heard.clear();
+  const items = await api.images(state.sort);
+  return items.map((item) => ({ ...item, ...heard.get(item.id) }));
+}
+
+/** Items again, not more often than once in a while. */
 const refresh = (() => {
   let due = false;
   return () => {
@@ -159,7 +169,7 @@ const refresh = (() => {
     due = true;
     setTimeout(async () => {
       due = false;
-      await attempt(async () => takeItems(await api.images(state.sort)));
+      await attempt(async () => takeItems(await list()));
     }, 600);
   };
 })();
@@ -167,12 +177,15 @@ const refresh = (() => {
 /** @param {any} event */
 function hear(event) {
   if (event.kind === 'answer') {
-    if (event.id === state.open) {
-      updateItem({ id: event.id, stale: false, answer_revision: event.revision });
-      void marks.loadAnswer();
-    }
-    refresh();
+    const { id, revision, confidence, presence } = event;
+    const change = { stale: false, answer_revision: revision, confidence, presence };
+    heard.set(id, change);
+    updateItem({ id, ...change });
+    if (id === state.open) void marks.loadAnswer();
+    if (state.sort === 'unsure') refresh();
   } else if (event.kind === 'progress') {
+    // The list itself is asked for twice a round, not once an answer: how old the others' answers are, files that came or broke.
+    if (event.done === 1 || event.done === event.total) refresh();
     update({ progress: event.total ? { done: event.done, total: event.total, seconds: event.seconds_left ?? null } : null });
   } else if (event.kind === 'project') {
     if (event.revision !== state.project?.revision) void attempt(async () => update({ project: await api.project() }));
@@ -195,7 +208,7 @@ function wire() {
   at('look').addEventListener('change', () => update({ look: at('look').value }));
   at('sort').addEventListener('change', () => attempt(async () => {
     state.sort = at('sort').value;
-    takeItems(await api.images(state.sort));
+    takeItems(await list());
   }));
   at('task').addEventListener('change', () => changeProject({ task: at('task').value }).then(reload));
   at('engine').addEventListener('change', async () => {
