@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.attacks.test_image_attacks import gif, png
 
@@ -222,7 +222,6 @@ VALUES = st.recursive(
 
 
 @pytest.mark.slow
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.fixed_dictionaries({"label": VALUES, "points": VALUES, "shape_type": VALUES}), VALUES)
 def test_any_values_in_a_shape(tmp_path: Path, shape: Any, height: Any) -> None:
     document = {"shapes": [shape], "imageHeight": height, "imageWidth": 30, "imagePath": height}
@@ -231,7 +230,6 @@ def test_any_values_in_a_shape(tmp_path: Path, shape: Any, height: Any) -> None:
     attempt(written(tmp_path / "bad.json", coco({"segmentation": shape["points"]}, height=height)))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes(tmp_path: Path, data: bytes) -> None:
     for suffix in ("json", "txt", "xml"):

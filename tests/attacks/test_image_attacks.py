@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -375,9 +375,7 @@ def damage(data: bytes, edits: list[tuple[str, int, bytes]]) -> bytes:
     return data
 
 
-@settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=400)
 @given(st.sampled_from(SEEDS), st.lists(EDIT, min_size=1, max_size=6), st.booleans())
 def test_damaged_at_random_is_a_picture_or_an_image_error(
     tmp_path: Path, seed: bytes, edits: list[tuple[str, int, bytes]], mend: bool

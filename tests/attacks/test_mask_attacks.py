@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
@@ -24,10 +24,8 @@ CLASSES = st.sampled_from(
 )
 DTYPES = st.sampled_from(["?", "u1", "i1", "u2", ">i2", "i4", "u8", "f2", "f4", "f8", "c8", "U2"])
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5)
-FUZZ = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-@FUZZ
 @given(DTYPES.flatmap(lambda kind: hnp.arrays(kind, SHAPES)), CLASSES)
 def test_any_array_is_read_or_refused(array: np.ndarray, classes: Any) -> None:
     try:
@@ -39,7 +37,6 @@ def test_any_array_is_read_or_refused(array: np.ndarray, classes: Any) -> None:
     assert not (read.void & (read.labels > 0)).any()
 
 
-@FUZZ
 @given(
     hnp.arrays(np.uint8, (4, 5)),
     st.binary(max_size=768).map(lambda data: data[: len(data) // 3 * 3]),
@@ -63,7 +60,6 @@ def test_any_palette_image_is_read_or_refused(
 
 
 @pytest.mark.slow
-@FUZZ
 @given(st.recursive(st.floats() | st.integers() | st.text(max_size=3), st.lists, max_leaves=20))
 def test_any_list_is_boxes_a_mask_or_refused(annotation: Any) -> None:
     for task in ("detection", "segmentation"):
@@ -71,7 +67,6 @@ def test_any_list_is_boxes_a_mask_or_refused(annotation: Any) -> None:
             get_task(task).draw(Example(np.zeros((9, 9, 3), np.uint8), annotation))
 
 
-@FUZZ
 @given(st.text(alphabet='a",=#1f ', max_size=30))
 def test_any_text_is_classes_or_refused(text: str) -> None:
     try:

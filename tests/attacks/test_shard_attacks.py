@@ -11,7 +11,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from tests.training.shards import image_bytes, write_tar
@@ -207,7 +207,7 @@ def test_bombs_take_no_memory(tmp_path: Path, kind: str) -> None:
     assert int(done.stdout) < 30_000  # KiB
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100)
 @given(
     cut=st.integers(0, 4000),
     flips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=12),

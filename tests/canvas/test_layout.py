@@ -138,7 +138,7 @@ def test_golden_arrangements(shared: Path) -> None:
 
 
 @given(layouts())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_goes_into_a_cell_comes_out(layout: Layout) -> None:
     prompt = prompt_for(layout)
     canvas = layout.compose(prompt)
@@ -153,7 +153,7 @@ def test_what_goes_into_a_cell_comes_out(layout: Layout) -> None:
 
 
 @given(layouts())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_hole_is_whole_patches_and_hides_nothing(layout: Layout) -> None:
     hole = layout.compose(prompt_for(layout)).hole
     p = layout.patch_size
@@ -165,7 +165,7 @@ def test_the_hole_is_whole_patches_and_hides_nothing(layout: Layout) -> None:
 
 
 @given(layouts(), st.integers(1, 8))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_arrangements_keep_sizes_and_count(layout: Layout, number: int) -> None:
     other = layout.arranged(number)
     assert sorted(sorted(c.size) for c in other.cells) == sorted(
@@ -237,7 +237,7 @@ def nearest(values: Tensor, part: Rect) -> Tensor:
     st.tuples(st.integers(1, 300), st.integers(1, 300)),
     st.sampled_from(["stretch", "pad", "crop"]),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_placement_is_inside_both_and_keeps_the_aspect(size: tuple[int, int], fit: Fit) -> None:
     placement = place(size, (111, 111), fit)
     assert Rect(0, 0, *size).holds(placement.image)

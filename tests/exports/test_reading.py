@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -71,9 +71,7 @@ def coco(path: Path, *annotations: Annotation, style: CocoStyle, instances: Inst
     return path
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40
-)
+@settings(max_examples=40)
 @given(MASKS)
 def test_what_is_written_reads_back_exactly(tmp_path: Path, mask: NDArray[np.uint8]) -> None:
     annotation = Annotation("a.png", mask.shape, NAMES, mask=mask)

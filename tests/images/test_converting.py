@@ -154,7 +154,7 @@ def test_to_pil_rounds_to_the_nearest_level_and_inverts_to_tensor() -> None:
     assert levels.tolist() == [0, 0, 1, 254, 255, 255, 0, 255]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.tuples(*[st.integers(1, 40)] * 4), st.sampled_from(list(FILTERS)), st.integers(0, 2**32 - 1)
 )
@@ -206,7 +206,7 @@ def test_resize_map_by_hand() -> None:
     assert resize_map(torch.tensor([[0.0, 8.0]]), (1, 4)).tolist() == [[0.0, 2.0, 6.0, 8.0]]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.tuples(*[st.integers(1, 12)] * 4), st.sampled_from(["bilinear", "bicubic"]))
 def test_resize_map_stays_within_the_inputs_range(
     sizes: tuple[int, int, int, int], filter: Any

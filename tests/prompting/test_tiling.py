@@ -22,7 +22,7 @@ sides = st.integers(1, 500)
 
 
 @given(st.tuples(sides, sides), st.integers(16, 200))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_tiles_cover_every_pixel_and_overlap(size: tuple[int, int], tile: int) -> None:
     seen = torch.zeros(size, dtype=torch.int)
     places = tiles(size, tile)
@@ -36,7 +36,7 @@ def test_tiles_cover_every_pixel_and_overlap(size: tuple[int, int], tile: int) -
 
 
 @given(st.tuples(st.integers(1, 120), st.integers(1, 120)), st.integers(16, 60))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_blending_tiles_of_an_image_gives_the_image(size: tuple[int, int], tile: int) -> None:
     image = picture(*size)
     places = tiles(size, tile)

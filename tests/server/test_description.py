@@ -62,7 +62,6 @@ def test_no_request_breaks_the_server(busy: Page, monkeypatch: pytest.MonkeyPatc
         @given(case=operation.as_strategy(), image=st.sampled_from(images), known=st.booleans())
         @settings(
             max_examples=40,
-            deadline=None,
             database=None,
             derandomize=True,
             phases=[Phase.generate],

@@ -6,7 +6,7 @@ from collections import deque
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -48,7 +48,6 @@ def test_components_by_hand() -> None:
 
 
 @given(MASKS)
-@settings(deadline=None)
 def test_components_match_a_flood_fill(mask: NDArray[np.bool_]) -> None:
     expected = flood_components(mask)
     least = SPECK * max(map(len, expected), default=0)

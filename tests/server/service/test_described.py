@@ -58,7 +58,6 @@ def test_what_the_description_allows_is_never_a_fault_of_the_server(served: Serv
             max_examples={"/v1/predict": 300}.get(
                 operation.path, 40 if operation.method == "post" else 10
             ),
-            deadline=None,
             phases=[Phase.explicit, Phase.generate],
             suppress_health_check=[*HealthCheck],
             database=None,
