@@ -114,6 +114,25 @@ def loss_of(made: Classifier, image: torch.Tensor) -> torch.Tensor:
     return loss if extra is None else loss + extra
 
 
+@pytest.mark.parametrize("name", ["full", "partial", "bias", "adapter", "lora"])
+def test_what_moves_features_says_nothing_at_first(name: str, tmp_path: Path) -> None:
+    """The first step moves the last layer alone: a random one would spoil the features."""
+    if name == "lora":
+        pytest.importorskip("peft")
+    backbone = load_backbone(str(kept("vit", tmp_path)), device="cpu")
+    row = method(name)
+    made = row.make(backbone, ("a", "b", "c"), row.options(), torch.Generator().manual_seed(0))
+    logits = made(torch.rand(2, 3, backbone.side, backbone.side))
+    assert torch.equal(logits, torch.zeros(2, 3))
+    torch.nn.functional.cross_entropy(logits, torch.tensor([0, 2])).backward()
+    moved = {
+        key
+        for key, weight in made.named_parameters()
+        if weight.grad is not None and weight.grad.any()
+    }
+    assert moved == {"head.weight", "head.bias"}
+
+
 def test_every_method_is_here() -> None:
     assert {name for name, _, _ in QUICK} | WORDED == {one.name for one in METHODS}
 

@@ -114,7 +114,7 @@ def tuned(**options: Any) -> Callable[[TokenBackbone], Classifier]:
 
 
 def partial(layers: int) -> Callable[[TokenBackbone], Classifier]:
-    return lambda backbone: Partial(backbone, CLASSES, layers=layers, generator=generator())
+    return lambda backbone: Partial(backbone, CLASSES, layers=layers)
 
 
 DEEP = {"depth": "deep"}
@@ -128,8 +128,8 @@ CASES: dict[str, Callable[[Any], Classifier]] = {
     "partial-1": partial(1),
     "partial-2": partial(2),
     "partial-4": partial(4),
-    "tinytl-bias": lambda backbone: Bias(backbone, CLASSES, generator=generator()),
-    "end2end": lambda backbone: Full(backbone, CLASSES, generator=generator()),
+    "tinytl-bias": lambda backbone: Bias(backbone, CLASSES),
+    "end2end": lambda backbone: Full(backbone, CLASSES),
     "cls": tuned(length=0, also="class-token"),
     "prompt+bias": tuned(also="bias"),
     "cls+prompt": tuned(also="class-token"),

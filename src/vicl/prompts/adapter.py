@@ -16,7 +16,7 @@ from torch.nn import functional as F  # noqa: N812
 from vicl.prompts.attaching import Change, altered
 from vicl.prompts.backbones.backbone import Backbone
 from vicl.prompts.classifier import Classifier
-from vicl.prompts.linear import linear_layer
+from vicl.prompts.linear import linear_layer, silent_layer
 
 
 class Bottleneck(nn.Module):
@@ -45,7 +45,8 @@ class Adapter(Classifier):
         backbone: Frozen.
         classes: Names, in the order of the answers.
         reduction: A bottleneck is so many times narrower.
-        published: Both of its matrices start at 0, so that nothing but a bias ever moves.
+        published: Both of its matrices start at 0, so that nothing but a bias ever moves; and the
+            last layer at random.
         generator: For first weights.
 
     Raises:
@@ -67,7 +68,10 @@ class Adapter(Classifier):
             Bottleneck(width, max(1, width // reduction), published=published, generator=generator)
             for width in widths
         )
-        self.head = linear_layer(backbone.width, len(classes), generator)
+        width, count = backbone.width, len(classes)
+        self.head = (
+            linear_layer(width, count, generator) if published else silent_layer(width, count)
+        )
         self.freeze_all_but([*self.adapters.parameters(), *self.head.parameters()])
 
     def _mlps(self) -> list[nn.Module]:

@@ -25,6 +25,18 @@ def linear_layer(width: int, classes: int, generator: Generator) -> nn.Linear:
     return layer
 
 
+def silent_layer(width: int, classes: int) -> nn.Linear:
+    """A last layer of zeros, for what learns in the backbone.
+
+    Its first gradient moves itself alone. That of :func:`linear_layer`, as VPT's code has it there
+    too, is so large for few classes that it spoils the features before it has learned anything.
+    """
+    layer = nn.Linear(width, classes)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 class Linear(Classifier):
     """A linear layer on frozen features.
 

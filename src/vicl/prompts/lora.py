@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 
 from vicl.prompts.backbones.backbone import Backbone
 from vicl.prompts.classifier import Classifier
-from vicl.prompts.linear import linear_layer
+from vicl.prompts.linear import silent_layer
 from vicl.storage.folder import ModelError
 
 _ASKED: Final = frozenset({"q_proj", "v_proj", "query", "value", "qkv"})
@@ -69,7 +69,7 @@ class Lora(Classifier):
                 drawn = torch.empty(first.shape).uniform_(-most, most, generator=generator)
                 first.copy_(drawn)
                 learned += [first, second]
-        self.head = linear_layer(backbone.width, len(classes), generator)
+        self.head = silent_layer(backbone.width, len(classes))
         self.freeze_all_but([*learned, *self.head.parameters()])
 
     def train(self, mode: bool = True) -> Lora:

@@ -87,17 +87,17 @@ def _mlp(
 
 
 def _partial(
-    backbone: Backbone, classes: Sequence[str], options: PartialOptions, generator: Generator
+    backbone: Backbone, classes: Sequence[str], options: PartialOptions, _: Generator
 ) -> Any:
     from vicl.prompts.parts import Partial
 
-    return Partial(backbone, classes, layers=options.layers, generator=generator)
+    return Partial(backbone, classes, layers=options.layers)
 
 
-def _full(backbone: Backbone, classes: Sequence[str], _: Options, generator: Generator) -> Any:
+def _full(backbone: Backbone, classes: Sequence[str], _: Options, __: Generator) -> Any:
     from vicl.prompts.parts import Full
 
-    return Full(backbone, classes, generator=generator)
+    return Full(backbone, classes)
 
 
 def _side(
@@ -109,10 +109,10 @@ def _side(
     return SideTune(backbone, classes, weights=weights, generator=generator)
 
 
-def _bias(backbone: Backbone, classes: Sequence[str], _: Options, generator: Generator) -> Any:
+def _bias(backbone: Backbone, classes: Sequence[str], _: Options, __: Generator) -> Any:
     from vicl.prompts.parts import Bias
 
-    return Bias(backbone, classes, generator=generator)
+    return Bias(backbone, classes)
 
 
 def _adapter(

@@ -11,11 +11,11 @@ import copy
 from collections.abc import Iterable, Sequence
 
 from jaxtyping import Float
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from vicl.prompts.backbones.backbone import Backbone
 from vicl.prompts.classifier import Classifier
-from vicl.prompts.linear import linear_layer
+from vicl.prompts.linear import silent_layer
 
 
 def biases(backbone: Backbone) -> list[nn.Parameter]:
@@ -35,12 +35,11 @@ class PartLearned(Classifier):
     Args:
         backbone: Copied.
         classes: Names, in the order of the answers.
-        generator: For the layer's first weights.
     """
 
-    def __init__(self, backbone: Backbone, classes: Sequence[str], *, generator: Generator) -> None:
+    def __init__(self, backbone: Backbone, classes: Sequence[str]) -> None:
         super().__init__(copy.deepcopy(backbone), classes)
-        self.head = linear_layer(backbone.width, len(classes), generator)
+        self.head = silent_layer(backbone.width, len(classes))
         self.freeze_all_but([*self.chosen(), *self.head.parameters()])
 
     def chosen(self) -> Iterable[nn.Parameter]:
@@ -78,20 +77,17 @@ class Partial(PartLearned):
         backbone: Copied.
         classes: Names, in the order of the answers.
         layers: How many.
-        generator: For the layer's first weights.
 
     Raises:
         ValueError: If it has fewer.
     """
 
-    def __init__(
-        self, backbone: Backbone, classes: Sequence[str], *, layers: int, generator: Generator
-    ) -> None:
+    def __init__(self, backbone: Backbone, classes: Sequence[str], *, layers: int) -> None:
         there = len(backbone.blocks())
         if layers > there:
             raise ValueError(f"layers: got {layers}, expected at most the backbone's {there}")
         self.layers = layers
-        super().__init__(backbone, classes, generator=generator)
+        super().__init__(backbone, classes)
 
     def chosen(self) -> Iterable[nn.Parameter]:
         """See :meth:`PartLearned.chosen`."""
