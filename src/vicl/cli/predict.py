@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vicl.cli.choosing import CHOOSING, check_choosing, classes_of, selector_of
 from vicl.cli.failing import failing, tell
 from vicl.cli.inputs import find_queries
 from vicl.cli.many import MANY, answer_shards, asking, check_many
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
         "vicl predict --example dog.jpg dog_mask.png --task segmentation --save-prompt dog.vicl",
         "vicl predict photos --prompt dog.vicl --format coco -o dogs.json",
         "vicl predict photos --prompt dog.vicl --format coco -o dogs.json --skip-existing",
+        "# every query by the three images of a pool that are most like it",
+        "vicl predict photos --pool labelled --examples 3 --task segmentation -o masks/",
         "# what files a list names, to JSON lines",
         "find photos -name '*.jpg' -print0 | vicl predict - --prompt dog.vicl --json",
     )
@@ -79,6 +82,7 @@ if TYPE_CHECKING:
         nargs=2,
         multiple=True,
     ),
+    *CHOOSING,
     choice(
         "--task",
         ("image", "segmentation", "detection", "edges", "colorization"),
@@ -185,7 +189,8 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
             return answer_shards(arguments, prompter, given)
         if not queries:
             return 0
-        sheet = AnswerSheet(prompter.passes[0], limit_pixels=given["limit_pixels"])
+        shown = prompter.passes[0] if prompter.passes else ()
+        sheet = AnswerSheet(shown, limit_pixels=given["limit_pixels"])
         taking = taking_of(given)
 
         def take(query: Query, answer: Answer) -> str:
@@ -217,11 +222,12 @@ def _check(arguments: Sequence[str], given: Mapping[str, Any]) -> None:
         raise click.UsageError(
             "got an empty name, as of a variable that is not set; . is the folder one is in"
         )
-    shown = bool(given["examples"] or given["marked"] or given["clicked"])
+    check_choosing(given)
+    shown = bool(given["examples"] or given["marked"] or given["clicked"] or given["pool"])
     if shown == (given["prompt"] is not None):
         raise click.UsageError(
             "give --example IN OUT, --box IN X0,Y0,X1,Y1 or --example-click IN X,Y (one or more), "
-            "or --prompt F.vicl"
+            "--pool POOL, or --prompt F.vicl"
         )
     if given["prompt"] is not None and any(
         given[option] for option in ("task", "classes", "palette", "boxes")
@@ -272,9 +278,9 @@ def _prompter(given: Mapping[str, Any]) -> VisualPrompter:
         )
     return VisualPrompter(
         given["model"],
-        _examples(given),
+        _examples(given) if given["pool"] is None else selector_of(given),
         given["task"] or ("segmentation" if given["clicked"] else "image"),
-        classes=given["classes"],
+        classes=classes_of(given),
         palette=given["palette"],
         boxes=given["boxes"] or "largest",
         **how,

@@ -1,0 +1,114 @@
+"""`vicl index`, and `vicl predict --pool`: what a person types, and what comes of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from tests.cli.test_cli import vicl
+from tests.selection.encoders import labelled, mask, plain
+
+INDEX = ("index", "pool", "--encoder", "handmade")
+PREDICT = ("predict", "--pool", "pool", "--task", "segmentation", "--model", "copy", "--json")
+
+
+@pytest.fixture(autouse=True)
+def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    plain(tmp_path / "q/a.png", (250, 30, 30))
+    plain(tmp_path / "q/b.png", (30, 30, 250))
+    return labelled(tmp_path / "pool")
+
+
+def shown(result: Result) -> dict[str, list[str]]:
+    assert result.exit_code == 0, result.stderr
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    return {Path(r["query"]).stem: [Path(file).stem for file in r["examples"]] for r in rows}
+
+
+def test_index_encodes_what_is_new() -> None:
+    first = vicl(*INDEX)
+    assert first.exit_code == 0, first.stderr
+    assert first.stderr.endswith("pool.index: 5 images: 5 new\n")
+    plain(Path("pool/images/new.png"), (5, 5, 5))
+    assert vicl("index", "pool").stderr.endswith("pool.index: 6 images: 5 kept, 1 new\n")
+
+
+def test_every_query_gets_its_nearest_examples() -> None:
+    vicl(*INDEX)
+    result = vicl(*PREDICT, "q", "-o", "answers/")
+    assert shown(result) == {"a": ["red"], "b": ["blue"]}
+    assert "pool.index: 5 images: 5 kept" in result.stderr
+    assert Path("answers/a.png").exists()
+    again = vicl(*PREDICT, "q", "-o", "answers/", "--skip-existing")
+    assert "2 skipped" in again.stderr
+    more = vicl(*PREDICT, "q", "--examples", "2", "-o", "answers/", "--skip-existing")
+    assert more.exit_code == 2
+    assert "answers" in more.stderr
+
+
+def test_at_random_without_an_index() -> None:
+    random = (*PREDICT, "q", "--select", "random", "--examples", "2")
+    one = shown(vicl(*random))
+    assert one == shown(vicl(*random)) == shown(vicl(*random, "--workers", "1"))
+    assert all(len(set(names)) == 2 for names in one.values())
+    assert not Path("pool.index").exists()
+
+
+def test_only_what_shows_the_class() -> None:
+    mask(Path("pool/masks/blue.png"), 2)
+    mask(Path("pool/masks/lime.png"), 2)
+    vicl(*INDEX, "--index", "kept/here")
+    asked = (*PREDICT, "q", "--index", "kept/here", "--classes", "leaf=2")
+    assert {name for names in shown(vicl(*asked)).values() for name in names} <= {"blue", "lime"}
+    none = vicl(*PREDICT, "q", "--index", "kept/here", "--classes", "leaf=9")
+    assert "none of its 5 images shows leaf" in none.stderr
+
+
+def test_a_pool_of_files_names_its_classes_or_one() -> None:
+    line = "{} 0.5 0.5 0.4 0.4\n"
+    for number, name in enumerate(("a", "b")):
+        plain(Path(f"yolo/images/{name}.png"), (90 * number, 9, 9))
+        Path("yolo/labels").mkdir(exist_ok=True)
+        Path(f"yolo/labels/{name}.txt").write_text(line.format(number))
+    Path("yolo/labels/classes.txt").write_text("cat\ndog\n")
+    asked = ("predict", "q/a.png", "--pool", "yolo", "--select", "random", "--task", "detection")
+    named = vicl(*asked, "--model", "copy", "--json", "--classes", "dog")
+    assert shown(named) == {"a": ["b"]}
+    both = vicl(*asked, "--model", "copy", "--count")
+    assert "cat" in both.stdout
+    assert "dog" in both.stdout
+    one = vicl(*asked, "--model", "copy", "--count", "--any-class")
+    assert "object" in one.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--example", "a", "b", "--pool", "pool"), "--example does not go with --pool"),
+        (("--prompt", "a.vicl", "--pool", "pool"), "--prompt does not go with --pool"),
+        (("--save-prompt", "a.vicl", "--pool", "pool"), "--save-prompt does not go with --pool"),
+        (("--expected-score", "--pool", "pool"), "--expected-score does not go with --pool"),
+        (("--example", "a", "b", "--select", "random"), "--select goes with --pool"),
+        (("--example", "a", "b", "--examples", "2"), "--examples goes with --pool"),
+        (("--example", "a", "b", "--any-class"), "--any-class goes with --pool"),
+        (("--pool", "pool", "--any-class", "--classes", "a,b"), "name one or none"),
+        (("--pool", "pool", "--select", "random", "--index", "x"), "--index does not go with"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(options: tuple[str, ...], message: str) -> None:
+    result = vicl("predict", "q", *options, "-o", "answers/")
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_answers_never_replace_the_pool() -> None:
+    result = vicl(*PREDICT, "q", "--select", "random", "-o", "pool/masks/red.png", "--overwrite")
+    assert result.exit_code == 2
+    before = Path("pool/images/red.png").read_bytes()
+    plain(Path("other/red.png"), (1, 1, 1))
+    result = vicl(*PREDICT, "other", "--select", "random", "-o", "pool/images/", "--overwrite")
+    assert result.exit_code == 2
+    assert Path("pool/images/red.png").read_bytes() == before
