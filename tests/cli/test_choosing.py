@@ -84,6 +84,37 @@ def test_a_pool_of_files_names_its_classes_or_one() -> None:
     assert "object" in one.stdout
 
 
+def test_the_same_examples_for_all() -> None:
+    vicl(*INDEX)
+    for select in ("diverse", "best-of"):
+        result = vicl(*PREDICT, "q", "--select", select, "--examples", "2")
+        found = shown(result)
+        assert found["a"] == found["b"]
+        assert len(found["a"]) == 2
+    assert "best of 8 tries: " in result.stderr
+
+
+def test_learning_then_choosing_by_it() -> None:
+    vicl(*INDEX)
+    learned = (*PREDICT, "q", "--select", "learned")
+    assert "nothing was learned on this index yet" in vicl(*learned).stderr
+    learning = ("index", "pool", "--learn", "--task", "segmentation", "--model", "copy")
+    result = vicl(*learning, "--queries", "3", "--candidates", "2")
+    assert result.exit_code == 0, result.stderr
+    assert "learned from 3 images with 2 examples each" in result.stderr
+    assert set(shown(vicl(*learned))) == {"a", "b"}
+    refused = vicl("index", "pool", "--queries", "3")
+    assert refused.exit_code == 2
+    assert "--queries goes with --learn" in refused.stderr
+
+
+def test_which_images_to_label_next() -> None:
+    plain(Path("pool/images/new.png"), (5, 5, 5))
+    plain(Path("pool/images/old.png"), (250, 25, 20))
+    result = vicl(*INDEX, "--next", "1")
+    assert result.stdout == "pool/images/new.png\n"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -13,6 +13,7 @@ from vicl.files import check_writable, display
 from vicl.files.progress import progress
 
 if TYPE_CHECKING:
+    from vicl.prompting.prompter import VisualPrompter
     from vicl.selection.index import Index, Looking
     from vicl.selection.pool import Pool
     from vicl.selection.selectors import Selector
@@ -20,10 +21,20 @@ if TYPE_CHECKING:
 ENCODER: Final = "efficientnet-lite2"
 """What indexes are of unless somebody says otherwise."""
 
+TRIES: Final = 8
+"""Sets of examples that --select best-of tries."""
+
 INDEX = path(
     "--index",
     "DIR",
     "Where the pool's index is kept.  [default: POOL.index, beside the pool]",
+)
+
+SAME_CLASS = click.Option(
+    ["--same-class/--any-class"],
+    default=None,
+    help="Choose among those that show a class of --classes, or among all and take whatever they "
+    "show for one class.  [default: same-class]",
 )
 
 CHOOSING = (
@@ -33,14 +44,14 @@ CHOOSING = (
         "Choose each query's examples from a folder of images with masks/ or annotations, a COCO "
         "file or a list (.csv).",
     ),
-    choice("--select", ("nearest", "random"), "How they are chosen.  [default: nearest]"),
-    number("--examples shots", 1, "How many are chosen, of each class.  [default: 1]", metavar="N"),
-    click.Option(
-        ["--same-class/--any-class"],
-        default=None,
-        help="Choose among those that show a class of --classes, or among all and take whatever "
-        "they show for one class.  [default: same-class]",
+    choice(
+        "--select",
+        ("nearest", "random", "diverse", "best-of", "learned"),
+        "The images most like the query; at random; the same for all queries, that cover the pool "
+        "or answer its other images best; or as `vicl index --learn` learned.  [default: nearest]",
     ),
+    number("--examples shots", 1, "How many are chosen, of each class.  [default: 1]", metavar="N"),
+    SAME_CLASS,
     INDEX,
 )
 """The options; all but the first go with it."""
@@ -60,12 +71,22 @@ def check_choosing(given: Mapping[str, Any]) -> None:
     for name, option in _OWN_EXAMPLES.items():
         if given[name]:
             raise click.UsageError(f"{option} does not go with --pool: {_WHY}")
-    if given["index"] is not None and given["select"] == "random":
-        raise click.UsageError("--index does not go with --select random, which needs none")
+    if given["index"] is not None and given["select"] in _NO_INDEX:
+        raise click.UsageError(f"--index does not go with --select {given['select']}: none is used")
+    check_classes(given)
+
+
+def check_classes(given: Mapping[str, Any]) -> None:
+    """Refuse several classes where all are taken for one.
+
+    Raises:
+        click.UsageError: If there are.
+    """
     if given["same_class"] is False and len(_classes(given)) > 1:
         raise click.UsageError("--any-class takes what is marked for one class; name one or none")
 
 
+_NO_INDEX: Final = ("random", "best-of")
 _WHY = "it brings the examples, each query's own"
 _NEEDS_POOL: Final = {
     "select": "--select",
@@ -84,15 +105,49 @@ _OWN_EXAMPLES: Final = {
 
 
 def selector_of(given: Mapping[str, Any]) -> Selector:
-    """What chooses examples, as the options say."""
+    """What chooses examples, as the options say; "best-of" is chosen by :func:`settle`."""
+    from vicl.selection.fixed import diverse
+    from vicl.selection.learned import learned_index
     from vicl.selection.pool import open_pool
     from vicl.selection.selectors import Nearest, Random
 
-    pool, shots = open_pool(given["pool"]), given["shots"] or 1
-    if given["select"] == "random":
-        return Random(_asked(pool, given), shots, given["seed"] or 0)
+    pool, shots, seed = open_pool(given["pool"]), given["shots"] or 1, given["seed"] or 0
+    if given["select"] in _NO_INDEX:
+        return Random(asked(pool, given), shots, seed)
     index = opened_index(pool, given)
-    return Nearest(index.only(_asked(index.pool, given)), shots)
+    index = index.only(asked(index.pool, given))
+    if given["select"] == "diverse":
+        return diverse(index, shots, seed=seed)
+    return Nearest(
+        learned_index(index, place_of(given)) if given["select"] == "learned" else index, shots
+    )
+
+
+def settle(prompter: VisualPrompter, given: Mapping[str, Any]) -> None:
+    """Choose the examples that answer other images of the pool best, where that is asked for."""
+    if given["select"] != "best-of" or prompter.selector is None:
+        return
+    from vicl.selection.fixed import best_of
+
+    with progress("trying examples", total=TRIES) as advance:
+        prompter.selector = found = best_of(
+            prompter.selector.pool,
+            prompter.score,
+            prompter.selector.examples,
+            tries=TRIES,
+            seed=given["seed"] or 0,
+            advance=lambda: advance(),
+        )
+    names = ", ".join(display(str(entry.image)) for entry in found.order[: found.examples])
+    click.echo(f"best of {TRIES} tries: {names}", err=True)
+
+
+def place_of(given: Mapping[str, Any]) -> Path:
+    """Where a pool's index is."""
+    from vicl.selection.index_folder import index_folder
+
+    place: Path = given["index"] or index_folder(given["pool"])
+    return place
 
 
 def opened_index(
@@ -108,9 +163,9 @@ def opened_index(
         click.UsageError: If there is none, and none can be made there.
     """
     from vicl.loading import load_encoder
-    from vicl.selection.index_folder import index_folder, index_pool, made_by
+    from vicl.selection.index_folder import index_pool, made_by
 
-    place: Path = given["index"] or index_folder(given["pool"])
+    place = place_of(given)
     try:
         check_writable(place)
     except ValueError as error:
@@ -135,7 +190,7 @@ def classes_of(given: Mapping[str, Any]) -> Any:
     return given["classes"] or ("object" if given["same_class"] is False else None)
 
 
-def _asked(pool: Pool, given: Mapping[str, Any]) -> Pool:
+def asked(pool: Pool, given: Mapping[str, Any]) -> Pool:
     """The images that may be examples."""
     if given["same_class"] is False:
         return pool.as_one(next(iter(_classes(given)), "object"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vicl.cli.choosing import CHOOSING, check_choosing, classes_of, selector_of
+from vicl.cli.choosing import CHOOSING, check_choosing, classes_of, selector_of, settle
 from vicl.cli.failing import failing, tell
 from vicl.cli.inputs import find_queries
 from vicl.cli.many import MANY, answer_shards, asking, check_many
@@ -276,7 +276,7 @@ def _prompter(given: Mapping[str, Any]) -> VisualPrompter:
         return VisualPrompter.load(
             given["prompt"], model=given["model"], any_model=given["any_model"], **how
         )
-    return VisualPrompter(
+    prompter = VisualPrompter(
         given["model"],
         _examples(given) if given["pool"] is None else selector_of(given),
         given["task"] or ("segmentation" if given["clicked"] else "image"),
@@ -285,6 +285,8 @@ def _prompter(given: Mapping[str, Any]) -> VisualPrompter:
         boxes=given["boxes"] or "largest",
         **how,
     )
+    settle(prompter, given)
+    return prompter
 
 
 def _examples(given: Mapping[str, Any]) -> list[tuple[Any, Any]]:

@@ -29,7 +29,6 @@ from vicl.images import (
     ImageLike,
     brief,
     open_shrunk,
-    resize,
     to_pil,
     to_tensor,
 )
@@ -40,7 +39,7 @@ from vicl.prompting.annotated import named_classes, painted, pool_classes, with_
 from vicl.prompting.asking import as_engine, best_model, taken_apart
 from vicl.prompting.batching import AT_ONCE, FAULTS, answers, unbroken
 from vicl.prompting.depth import at_white, open_query, white_of
-from vicl.prompting.expected import ExpectedScore
+from vicl.prompting.expected import ExpectedScore, left_out
 from vicl.prompting.prompt_file import SavedPrompt, describe_prompt, load_prompt, save_prompt
 from vicl.prompting.queries import OnError, counted, handle, in_folder
 from vicl.prompting.settings import PromptSettings
@@ -206,20 +205,29 @@ class VisualPrompter:
         if self._expected is None:
             engines = (self._engine, as_engine(load_model("copy"), PromptSettings(), local=False))
             values, copied = (
-                tuple(self._left_out(engine, i, check) for i in range(count)) for engine in engines
+                tuple(self._left_out(engine, self.passes, i, check) for i in range(count))
+                for engine in engines
             )
             self._expected = ExpectedScore(self.task.metric, values, copied)
         return self._expected
 
-    def _left_out(self, engine: InContextModel, index: int, check: Callable[[], None]) -> float:
-        """How well an engine answers one example by the others."""
+    def score(self, examples: Sequence[Example], truth: Example) -> float:
+        """Answer an example as a query by others, and compare with its own annotation as drawn.
+
+        In the task's metric; more is better.
+        """
+        shown = (truth, *examples)
+        return self._left_out(self._engine, self._draw(shown, self._white(shown)), 0)
+
+    def _left_out(
+        self,
+        engine: InContextModel,
+        passes: Passes,
+        index: int,
+        check: Callable[[], None] = lambda: None,
+    ) -> float:
         check()
-        query = to_tensor(self.passes[0][index].input)
-        size = (query.shape[1], query.shape[2])
-        truths = [resize(to_tensor(drawn[index].output), size) for drawn in self.passes]
-        prompts = [Prompt(drawn[:index] + drawn[index + 1 :], query) for drawn in self.passes]
-        filled = unbroken(self._ask(engine, prompts))
-        return self.task.score([one.image for one in filled], truths)
+        return left_out(passes, index, self.task, lambda prompts: self._ask(engine, prompts))
 
     def canvas(self, query: ImageLike, answer: Answer) -> Image.Image:
         """Draw a query and its answer beside the examples, as one grid.

@@ -41,6 +41,7 @@ class Index:
         encoder: Whose they are; queries are encoded by it.
         looking: What is compared.
         project: Applied to features before they are compared, and to a query's; None: as they are.
+        head_hash: Of the weights of that.
         limit_pixels: Of images.
     """
 
@@ -49,6 +50,7 @@ class Index:
     encoder: Encoder
     looking: Looking = "whole"
     project: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
+    head_hash: str | None = None
     limit_pixels: int = DEFAULT_LIMIT_PIXELS
 
     def __repr__(self) -> str:

@@ -55,25 +55,43 @@ def choose(selector: Selector, query: ImageLike) -> tuple[Example, ...]:
         PoolError: If there are too few.
         ValueError: If the query, or an example's annotation, cannot be read.
     """
-    asked = selector.pool.asked
-    lacking = dict.fromkeys(range(len(asked or "1")), selector.examples)
-    taken, found = {own_file(query)} - {None}, list[Entry]()
-    for entry in selector.ranked(query):
+    taken = {own_file(query)} - {None}
+    found = first_fitting(selector.ranked(query), selector.pool, selector.examples, taken=taken)
+    return tuple(entry.example() for entry in found)
+
+
+def first_fitting(
+    ranked: Iterable[Entry], pool: Pool, examples: int, *, taken: Iterable[str | None] = ()
+) -> list[Entry]:
+    """The first entries that show each class that the pool is asked for so many times.
+
+    Args:
+        ranked: Best first.
+        pool: What they are of.
+        examples: So many of each class.
+        taken: Files that are passed over (:func:`vicl.selection.pool.own_file`).
+
+    Raises:
+        PoolError: If there are too few.
+    """
+    asked, found, seen = pool.asked, list[Entry](), set(taken)
+    lacking = dict.fromkeys(range(len(asked or "1")), examples)
+    for entry in ranked:
         own = own_file(entry.image)
         shown = (entry.among(asked) if asked else frozenset({0})) & lacking.keys()
-        if own in taken or not shown:
+        if own in seen or not shown:
             continue
         found.append(entry)
-        taken |= {own} - {None}
+        seen |= {own} - {None}
         lacking = {key: count - (key in shown) for key, count in lacking.items()}
         lacking = {key: count for key, count in lacking.items() if count}
         if not lacking:
-            return tuple(entry.example() for entry in found)
-    count = selector.examples - next(iter(lacking.values()))
-    of = f" of {asked.names[next(iter(lacking))]!r}" if asked else ""
+            return found
+    first = next(iter(lacking))
+    of = f" of {asked.names[first]!r}" if asked else ""
     raise PoolError(
-        f"{selector.pool.name}: has {count} images{of} beside the query, expected "
-        f"{selector.examples}, as many as are to be examples; ask for fewer"
+        f"{pool.name}: has {examples - lacking[first]} images{of} beside the query, expected "
+        f"{examples}, as many as are to be examples; ask for fewer"
     )
 
 
@@ -92,7 +110,7 @@ class Random:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check(self.examples)
+        check_examples(self.examples)
 
     def ranked(self, query: ImageLike) -> Iterable[Entry]:
         """See :meth:`Selector.ranked`."""
@@ -120,7 +138,7 @@ class Nearest:
     examples: int = 1
 
     def __post_init__(self) -> None:
-        _check(self.examples)
+        check_examples(self.examples)
 
     @property
     def pool(self) -> Pool:
@@ -139,39 +157,19 @@ class Nearest:
     def describe(self) -> dict[str, Any]:
         """See :meth:`Selector.describe`."""
         encoder = self.index.encoder
-        how = {"encoder": encoder.name, "weights": encoder.weights_hash}
-        return {"select": "nearest", "examples": self.examples, **how, "of": self.index.looking}
+        return {
+            "select": "nearest" if self.index.head_hash is None else "learned",
+            "examples": self.examples,
+            "encoder": [encoder.name, encoder.weights_hash, self.index.looking],
+            "head": self.index.head_hash,
+        }
 
 
-@dataclass(frozen=True, eq=False)
-class Fixed:
-    """Gives every query the same examples, but for its own image.
+def check_examples(examples: int) -> None:
+    """Refuse fewer than one.
 
-    Attributes:
-        pool: What was chosen from.
-        order: Entries, best first: one more than `examples`, where a query may be one of them.
-        examples: How many are chosen.
-        select: How they were chosen, in a word.
+    Raises:
+        ValueError: If there are.
     """
-
-    pool: Pool
-    order: tuple[Entry, ...]
-    examples: int = 1
-    select: str = "fixed"
-
-    def __post_init__(self) -> None:
-        _check(self.examples)
-
-    def ranked(self, query: ImageLike) -> Iterable[Entry]:
-        """See :meth:`Selector.ranked`."""
-        return self.order
-
-    def describe(self) -> dict[str, Any]:
-        """See :meth:`Selector.describe`."""
-        chosen = [str(entry.image) for entry in self.order if entry.file is not None]
-        return {"select": self.select, "examples": self.examples, "order": chosen}
-
-
-def _check(examples: int) -> None:
     if examples < 1:
         raise ValueError(f"examples: got {examples}, expected at least 1")
