@@ -371,7 +371,7 @@ def _list(path: Path) -> list[Entry]:
     for number, row in enumerate(rows[1:], start=2):
         if not row:
             continue
-        if len(row) != 2 or not row[0].strip():
+        if len(row) != 2 or not row[0].strip() or "\0" in "".join(row):
             raise PoolError(
                 f"{display(path)}, line {number}: got {row}, expected an image and its annotation"
             )
