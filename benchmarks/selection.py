@@ -140,9 +140,8 @@ def _answers(given: argparse.Namespace) -> Table:
     found: dict[str, list[float]] = {"random": [], "nearest": [], "nearest, any class": []}
     for episode in dataset.episodes(given.episodes, seed=given.seed):
         peers = [i for i in dataset.pool if i.class_name == episode.query.class_name]
-        shown = (episode.examples[0], _like(index, episode.query, peers, dataset))
-        shown += (_like(index, episode.query, dataset.pool, dataset),)
-        for values, item in zip(found.values(), shown, strict=True):
+        like = [_like(index, episode.query, some, dataset) for some in (peers, dataset.pool)]
+        for values, item in zip(found.values(), (episode.examples[0], *like), strict=True):
             values.append(_iou(model, dataset, replace(episode, examples=(item,))))
     title = f"IoU, {given.source}, {len(kept)} photographs, {model.name}, {given.encoder}"
     return compared(title, found, "random")

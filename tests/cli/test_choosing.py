@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from PIL import Image
 from tests.cli.test_cli import vicl
 from tests.selection.encoders import labelled, mask, plain
 
@@ -82,6 +83,14 @@ def test_a_pool_of_files_names_its_classes_or_one() -> None:
     assert "dog" in both.stdout
     one = vicl(*asked, "--model", "copy", "--count", "--any-class")
     assert "object" in one.stdout
+
+
+def test_masks_without_a_task_are_told_of() -> None:
+    noise = Image.effect_noise((24, 24), 90).convert("RGB")
+    for file in Path("pool/images").iterdir():
+        noise.save(file)
+    asked = ("predict", "q", "--pool", "pool", "--select", "random", "--model", "copy", "--json")
+    assert "looks like a mask: --task segmentation" in vicl(*asked).stderr
 
 
 def test_the_same_examples_for_all() -> None:

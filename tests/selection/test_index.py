@@ -97,6 +97,17 @@ def test_a_part_has_its_own_rows(tmp_path: Path) -> None:
         index.only(open_pool([("elsewhere.png", "mask.png")]))
 
 
+def test_an_image_may_be_listed_with_several_annotations(tmp_path: Path) -> None:
+    root, place = labelled(tmp_path / "p"), tmp_path / "p.index"
+    mask(root / "masks/other.png", 2)
+    image = root / "images/red.png"
+    pairs = [(image, root / "masks/red.png"), (image, root / "masks/other.png")]
+    index, changes = index_pool(open_pool(pairs), Mean(), place)
+    assert changes == Changes(new=1)
+    assert [entry.shows for entry in index.pool.entries] == [frozenset({255}), frozenset({2})]
+    assert torch.equal(index.features[0], index.features[1])
+
+
 def test_a_broken_image_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     root, place = labelled(tmp_path / "p"), tmp_path / "p.index"
     (root / "images/red.png").write_bytes(b"broken")

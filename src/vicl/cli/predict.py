@@ -170,7 +170,7 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
     listed = [] if shards else arguments
     queries = find_queries(listed, out=given["output"], all_frames=given["all_frames"])
     prompter = _prompter(given)
-    _hint(given)
+    _hint(prompter, given)
     if given["count"] and not prompter.task.classes:
         raise click.UsageError(f"--count counts masks and boxes; {prompter.task.name} has neither")
     with open_outputs(queries, prompter, given) as writer:
@@ -249,16 +249,19 @@ def _check(arguments: Sequence[str], given: Mapping[str, Any]) -> None:
     check_outputs(given)
 
 
-def _hint(given: Mapping[str, Any]) -> None:
+def _hint(prompter: VisualPrompter, given: Mapping[str, Any]) -> None:
     """Say so where the examples' outputs look like masks, and nobody said what they are."""
-    if given["task"] is not None or not given["examples"]:
+    pairs = list(given["examples"])
+    if prompter.selector is not None:
+        pairs = [entry.files for entry in prompter.selector.pool.entries[:1]]
+    if given["task"] is not None or not pairs or len(pairs[0]) != 2:
         return
     from vicl.images import open_image, to_rgb
 
-    def is_flat(path: str) -> bool:
+    def is_flat(path: str | Path) -> bool:
         return to_rgb(open_image(path, limit_pixels=given["limit_pixels"])).getcolors(8) is not None
 
-    shown, output = given["examples"][0]
+    shown, output = pairs[0]
     if is_flat(output) and not is_flat(shown):
         click.echo(
             f"{display(output)}: looks like a mask: --task segmentation answers masks, --task "

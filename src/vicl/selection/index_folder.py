@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -136,7 +136,8 @@ def index_pool(
     ):
         log.warning("%s: is of another encoder; all images are encoded anew", display(place))
         old = None
-    kept, left, changes = _compared(pool, old, place)
+    by_name = {_key(entry, place): entry for entry in pool.entries}
+    kept, left, changes = _compared(by_name, old)
     advance(len(kept))
     if left or changes.gone or old is None or any(row != was for was, row, *_ in kept):
         done = _write(place, old, kept, left, encoder, looking, limit_pixels, advance)
@@ -144,7 +145,12 @@ def index_pool(
         changes = replace(changes, broken=len(left) - len(done))
     manifest = _manifest(place)
     assert manifest is not None
-    return _opened(place, manifest, pool, encoder, limit_pixels), changes
+    entries = tuple(replace(by_name[row.image], noted=_noted(row)) for row in manifest.rows)
+    features = torch.from_numpy(_mapped(place / manifest.features, manifest))
+    found = replace(pool, entries=entries)
+    index = Index(found, features, encoder, looking, limit_pixels=limit_pixels)
+    # A list may name an image several times, each time with something else marked.
+    return (index if len(by_name) == len(pool) else index.only(pool)), changes
 
 
 _Kept = tuple[_Row, _Row, int]
@@ -152,15 +158,15 @@ _Kept = tuple[_Row, _Row, int]
 
 
 def _compared(
-    pool: Pool, old: _Manifest | None, place: Path
+    by_name: Mapping[str, Entry], old: _Manifest | None
 ) -> tuple[list[_Kept], list[Entry], Changes]:
     """Which images keep their rows, and which are to be encoded."""
     before = {} if old is None else {row.image: (row, at) for at, row in enumerate(old.rows)}
     kept: list[_Kept] = []
     left: list[Entry] = []
     new = changed = 0
-    for entry in pool.entries:
-        was, at = before.pop(_key(entry, place), (None, 0))
+    for name, entry in by_name.items():
+        was, at = before.pop(name, (None, 0))
         now = None if was is None else _still(entry, was)
         if was is not None and now is not None:
             kept.append((was, now, at))
@@ -262,9 +268,10 @@ def _row(entry: Entry, place: Path) -> _Row:
 
 def _marks(entry: Entry) -> tuple[int, int] | None:
     """Size and time of an annotation's file."""
-    if len(entry.files) < 2 or not entry.files[1].is_file():
+    files = entry.files
+    if len(files) < 2 or not files[1].is_file():
         return None
-    status = entry.files[1].stat()
+    status = files[1].stat()
     return status.st_size, status.st_mtime_ns
 
 
@@ -282,24 +289,6 @@ def _shown(entry: Entry) -> tuple[str | int, ...] | None:
 def _key(entry: Entry, place: Path) -> str:
     """How the index calls an image: from its own folder, so that both may move together."""
     return "" if entry.file is None else os.path.relpath(entry.file, place)
-
-
-def _opened(
-    place: Path,
-    manifest: _Manifest,
-    pool: Pool,
-    encoder: Encoder,
-    limit_pixels: int,
-) -> Index:
-    by_name = {_key(entry, place): entry for entry in pool.entries}
-    entries = tuple(
-        replace(by_name[row.image], noted=_noted(row)) if row.image in by_name else None
-        for row in manifest.rows
-    )
-    assert None not in entries  # it has just been compared with the pool
-    features = torch.from_numpy(_mapped(place / manifest.features, manifest))
-    found = replace(pool, entries=tuple(entry for entry in entries if entry is not None))
-    return Index(found, features, encoder, manifest.looking, limit_pixels=limit_pixels)
 
 
 def _noted(row: _Row) -> Shown:

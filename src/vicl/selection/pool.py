@@ -101,15 +101,15 @@ class Entry:
     @property
     def file(self) -> Path | None:
         """The image's file, where it is one."""
-        return Path(self.image) if isinstance(self.image, str | os.PathLike) else None
+        return _as_path(self.image)
 
     @property
     def files(self) -> tuple[Path, ...]:
         """What it is read from."""
         marked = self.annotation
         marked = marked.file if isinstance(marked, CocoPart) else marked
-        both = (self.image, marked)
-        return tuple(Path(one) for one in both if isinstance(one, str | os.PathLike))
+        both = (_as_path(self.image), _as_path(marked))
+        return tuple(file for file in both if file is not None)
 
     @cached_property
     def shows(self) -> Shown:
@@ -291,6 +291,12 @@ def own_file(image: ImageLike) -> str | None:
     return os.path.realpath(image) if isinstance(image, str | os.PathLike) else None
 
 
+def _as_path(value: Any) -> Path | None:
+    if isinstance(value, Path):  # most are, and to make one anew takes a while
+        return value
+    return Path(value) if isinstance(value, str | os.PathLike) else None
+
+
 def _folder(root: Path) -> list[Entry]:
     """A folder's images, with what lies in a folder beside them or beside each."""
     images = next((root / name for name in _IMAGES if (root / name).is_dir()), root)
@@ -303,14 +309,19 @@ def _folder(root: Path) -> list[Entry]:
     marked: dict[str, Path] = {}
     for folder in beside if images != root else [root]:
         for file in sorted(_annotations(folder, pictures=images != root)):
-            key = file.relative_to(folder).with_suffix("").as_posix()
+            key = _stem(file, folder)
             if key in marked:
                 raise PoolError(
                     f"{display(file)}: {display(marked[key])} has the same name; keep one of them"
                 )
             marked[key] = file
     found = find_images(images)
-    return [Entry(f, marked.get(f.relative_to(images).with_suffix("").as_posix())) for f in found]
+    return [Entry(file, marked.get(_stem(file, images))) for file in found]
+
+
+def _stem(file: Path, folder: Path) -> str:
+    """A file's place in a folder without its ending."""
+    return os.path.splitext(os.fspath(file)[len(os.fspath(folder)) :].lstrip(os.sep))[0]  # noqa: PTH122
 
 
 def _annotations(folder: Path, *, pictures: bool) -> list[Path]:
