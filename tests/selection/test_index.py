@@ -84,9 +84,11 @@ def test_what_masks_show_is_noted_and_noted_anew(tmp_path: Path) -> None:
     index, _ = index_pool(open_pool(root), Mean(), place)
     assert {entry.noted for entry in index.pool.entries} == {frozenset({255})}
     mask(root / "masks/red.png", 3)
+    (features,) = place.glob("*.npy")
     index, changes = index_pool(open_pool(root), Mean(), place)
     assert changes == Changes(kept=5)
     assert [e.file.stem for e in index.only(index.pool.showing("a=3")).pool.entries] == ["red"]
+    assert features.exists()
 
 
 def test_a_part_has_its_own_rows(tmp_path: Path) -> None:

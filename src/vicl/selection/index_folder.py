@@ -206,6 +206,11 @@ def _write(
     advance: Callable[[int], object],
 ) -> list[_Row]:
     """Write an index of rows that are kept and images that are encoded; gives the new rows."""
+    rows = tuple(row for _, row, _ in kept)
+    if old is not None and not left and [at for *_, at in kept] == [*range(len(old.rows))]:
+        same = old.model_copy(update={"rows": rows})  # times or annotations are others
+        write_atomic(place / _NAME, same.model_dump_json().encode())
+        return []
     name = f"features-{secrets.token_hex(8)}.npy"
     before = None if old is None else _mapped(place / old.features, old)
     done: list[_Row] = []
@@ -235,7 +240,7 @@ def _write(
             looking=looking,
             channels=channels,
             features=name,
-            rows=(*(row for _, row, _ in kept), *done),
+            rows=(*rows, *done),
         )
         write_atomic(place / _NAME, manifest.model_dump_json().encode())
     for file in place.glob("features-*.npy"):
