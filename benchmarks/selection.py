@@ -5,9 +5,8 @@
 
 The first searches an index of random unit vectors that is mapped from its file, a query at a time,
 as `vicl predict --pool` does; the reference path sorts NumPy's cosines. The encoding of the query
-is not counted. The second answers photographs by one example of their class: drawn at random, or
-nearest by the encoder, among so many photographs of the source, or nearest whatever its class is,
-marked as its own class.
+is not counted. The second answers photographs by examples of their class: drawn at random, or
+nearest by the encoder, among so many photographs of the source. Copy of the nearest is the floor.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="dataset folder: measure answers instead")
     parser.add_argument("--source", default="ccp")
     parser.add_argument("--episodes", type=int, default=40)
+    parser.add_argument("--examples", type=int, default=1, help="of each answer")
     parser.add_argument("--images", type=int, default=200, help="in the pool, drawn by the seed")
     parser.add_argument("--encoder", default="efficientnet-lite2")
     parser.add_argument("--model", default="matching")
@@ -132,28 +133,34 @@ def _answers(given: argparse.Namespace) -> Table:
         dataset,
         pool=tuple(item for item in dataset.pool if item.image in kept),
         queries=tuple(item for item in dataset.queries if item.image in kept),
-    ).for_examples(1)
+    ).for_examples(given.examples)
     entries = tuple(Entry(dataset.root / name, name) for name in sorted(kept))
     index = encode_pool(Pool(given.source, entries), load_encoder(given.encoder))
-    model = load_model(given.model)
+    model, copy = load_model(given.model), load_model("copy")
     assert isinstance(model, InContextModel)
-    found: dict[str, list[float]] = {"random": [], "nearest": [], "nearest, any class": []}
-    for episode in dataset.episodes(given.episodes, seed=given.seed):
+    assert isinstance(copy, InContextModel)
+    names = ("random", "nearest", "nearest, copied")
+    found: dict[str, list[float]] = {name: [] for name in names}
+    for episode in dataset.episodes(given.episodes, seed=given.seed, examples=given.examples):
         peers = [i for i in dataset.pool if i.class_name == episode.query.class_name]
-        like = [_like(index, episode.query, some, dataset) for some in (peers, dataset.pool)]
-        for values, item in zip(found.values(), (episode.examples[0], *like), strict=True):
-            values.append(_iou(model, dataset, replace(episode, examples=(item,))))
+        shown = _like(index, episode.query, peers, dataset, given.examples)
+        like = replace(episode, examples=shown)
+        asked = ((model, episode), (model, like), (copy, like))
+        for values, (engine, one) in zip(found.values(), asked, strict=True):
+            values.append(_iou(engine, dataset, one))
     title = f"IoU, {given.source}, {len(kept)} photographs, {model.name}, {given.encoder}"
     return compared(title, found, "random")
 
 
-def _like(index: Index, query: Item, items: Sequence[Item], dataset: ItemDataset) -> Item:
-    """The item whose image is nearest; of several the last, as published."""
-    by_image = {item.image: item for item in items}
+def _like(
+    index: Index, query: Item, items: Sequence[Item], dataset: ItemDataset, examples: int
+) -> tuple[Item, ...]:
+    """The items of a class whose images are nearest."""
+    by_image = {item.image: item for item in items if item.image != query.image}
     entries = tuple(e for e in index.pool.entries if e.annotation in by_image)
-    nearest = Nearest(index.only(replace(index.pool, entries=entries)))
+    nearest = Nearest(index.only(replace(index.pool, entries=entries)), examples)
     ranked = (str(entry.annotation) for entry in nearest.ranked(dataset.root / query.image))
-    return by_image[next(name for name in ranked if name != query.image)]
+    return tuple(by_image[name] for name in islice(ranked, examples))
 
 
 def _iou(model: InContextModel, dataset: ItemDataset, episode: Episode) -> float:
