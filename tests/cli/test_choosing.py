@@ -122,6 +122,7 @@ def test_learning_then_choosing_by_it() -> None:
 
 
 def test_which_images_to_label_next() -> None:
+    assert vicl(*INDEX, "--next", "1").stderr.endswith("every image is labelled\n")
     plain(Path("pool/images/new.png"), (5, 5, 5))
     plain(Path("pool/images/old.png"), (250, 25, 20))
     result = vicl(*INDEX, "--next", "1")

@@ -98,8 +98,11 @@ def index(pool: Path, **given: Any) -> None:
             open_pool(pool), given, encoder=given["encoder"], looking=given["compare"]
         )
         if given["next_"] is not None:
-            for entry in next_to_label(found, given["next_"], seed=given["seed"]):
+            wanted = next_to_label(found, given["next_"], seed=given["seed"])
+            for entry in wanted:
                 click.echo(display(str(entry.image)))
+            if not wanted:
+                click.echo("every image is labelled", err=True)
         if given["learn"]:
             _learn(found, given)
 
