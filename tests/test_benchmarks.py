@@ -66,6 +66,17 @@ def test_startup() -> None:
 
 
 @pytest.mark.slow
+def test_selection(shared: Path) -> None:
+    done = run("selection.py", "--rows", "300", "--queries", "2")
+    assert done.returncode == 0, done.stderr
+    assert "mapped, exact" in done.stdout
+    few = ("--episodes", "1", "--images", "12", "--model", "copy", "--encoder", "handmade")
+    done = run("selection.py", "--data", shared / "data", *few)
+    assert done.returncode == 0, done.stderr
+    assert "nearest, copied" in done.stdout
+
+
+@pytest.mark.slow
 def test_resolution(shared: Path) -> None:
     done = run("resolution.py", "--data", shared / "data", "--count", "1", "--engine", "identity")
     assert done.returncode == 0, done.stderr

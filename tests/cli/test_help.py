@@ -77,6 +77,10 @@ def test_the_examples_of_predict_work(tmp_path: Path, monkeypatch: pytest.Monkey
     Image.fromarray(classes).save("dog_classes.png")
     for name in ("cat.jpg", "photos/a.jpg", "photos/b.jpg"):
         save_image(to_pil(scene(3)[0]), name)
+    for number in range(4):
+        shown, marked = scene(number)
+        save_image(to_pil(shown), f"labelled/images/{number}.png")
+        save_image(Image.fromarray(marked), f"labelled/masks/{number}.png")
     for line in lines(("predict",)):
         listed = "photos/a.jpg\0photos/b.jpg\0" if "|" in line else None
         result = vicl(*called(line), stdin=listed)

@@ -296,7 +296,7 @@ def test_progress_shows_and_changes_nothing(folder: Path, monkeypatch: pytest.Mo
         assert (what, total) == ("answering", 7)
         yield moved.append
 
-    monkeypatch.setattr("vicl.prompting.prompter.bar", counted)
+    monkeypatch.setattr("vicl.prompting.queries.bar", counted)
     prompter = VisualPrompter("copy", [scene(1)], "segmentation")
     shown = [answer.index for answer in prompter.map(folder, progress=True)]
     assert shown == [answer.index for answer in prompter.map(folder)] == [0, 1, 2, 4, 5, 6]

@@ -55,6 +55,12 @@ def test_weights_are_views_of_the_memory_and_aligned() -> None:
     assert not found.weight.any()
 
 
+def test_what_is_small_leaves_something_to_map() -> None:
+    found, memory = there_and_back({"answer": 42})
+    assert found == {"answer": 42}
+    assert len(memory)
+
+
 def test_read_only_memory_is_read() -> None:
     stream = io.BytesIO()
     packed = pack(torch.arange(5), stream)

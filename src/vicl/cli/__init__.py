@@ -33,6 +33,7 @@ def _commands() -> tuple[click.Command, ...]:
     from vicl.cli.export import export
     from vicl.cli.figures import figures
     from vicl.cli.generate import generate
+    from vicl.cli.index import index
     from vicl.cli.models import models
     from vicl.cli.predict import predict
     from vicl.cli.segment import segment
@@ -42,7 +43,7 @@ def _commands() -> tuple[click.Command, ...]:
 
     return (
         *(predict, segment, colorize, app, serve, ask, classify, demo, train, tune, evaluate),
-        *(figures, generate, models, download, convert, export, doctor),
+        *(index, figures, generate, models, download, convert, export, doctor),
     )
 
 

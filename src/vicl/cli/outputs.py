@@ -72,6 +72,8 @@ def open_outputs(
         *(Path(image) for image, _ in (*given["marked"], *given["clicked"])),
     ]
     sources += [given["prompt"]] if given["prompt"] is not None else []
+    if prompter.selector is not None:
+        sources += [file for entry in prompter.selector.pool.entries for file in entry.files]
     others = [file for file in (given["save_prompt"], given["contact_sheet"]) if file is not None]
     if given["output"] is None or not queries:
         check_places(dict.fromkeys(queries, ()), inputs=sources, others=others)

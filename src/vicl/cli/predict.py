@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vicl.cli.choosing import CHOOSING, check_choosing, classes_of, selector_of, settle
 from vicl.cli.failing import failing, tell
 from vicl.cli.inputs import find_queries
 from vicl.cli.many import MANY, answer_shards, asking, check_many
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
         "vicl predict --example dog.jpg dog_mask.png --task segmentation --save-prompt dog.vicl",
         "vicl predict photos --prompt dog.vicl --format coco -o dogs.json",
         "vicl predict photos --prompt dog.vicl --format coco -o dogs.json --skip-existing",
+        "# every query by the three images of a pool that are most like it",
+        "vicl predict photos --pool labelled --examples 3 --task segmentation -o masks/",
         "# what files a list names, to JSON lines",
         "find photos -name '*.jpg' -print0 | vicl predict - --prompt dog.vicl --json",
     )
@@ -79,6 +82,7 @@ if TYPE_CHECKING:
         nargs=2,
         multiple=True,
     ),
+    *CHOOSING,
     choice(
         "--task",
         ("image", "segmentation", "detection", "edges", "colorization"),
@@ -166,7 +170,7 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
     listed = [] if shards else arguments
     queries = find_queries(listed, out=given["output"], all_frames=given["all_frames"])
     prompter = _prompter(given)
-    _hint(given)
+    _hint(prompter, given)
     if given["count"] and not prompter.task.classes:
         raise click.UsageError(f"--count counts masks and boxes; {prompter.task.name} has neither")
     with open_outputs(queries, prompter, given) as writer:
@@ -185,7 +189,8 @@ def _run(arguments: Sequence[str], given: Mapping[str, Any]) -> int:
             return answer_shards(arguments, prompter, given)
         if not queries:
             return 0
-        sheet = AnswerSheet(prompter.passes[0], limit_pixels=given["limit_pixels"])
+        shown = prompter.passes[0] if prompter.passes else ()
+        sheet = AnswerSheet(shown, limit_pixels=given["limit_pixels"])
         taking = taking_of(given)
 
         def take(query: Query, answer: Answer) -> str:
@@ -217,11 +222,12 @@ def _check(arguments: Sequence[str], given: Mapping[str, Any]) -> None:
         raise click.UsageError(
             "got an empty name, as of a variable that is not set; . is the folder one is in"
         )
-    shown = bool(given["examples"] or given["marked"] or given["clicked"])
+    check_choosing(given)
+    shown = bool(given["examples"] or given["marked"] or given["clicked"] or given["pool"])
     if shown == (given["prompt"] is not None):
         raise click.UsageError(
             "give --example IN OUT, --box IN X0,Y0,X1,Y1 or --example-click IN X,Y (one or more), "
-            "or --prompt F.vicl"
+            "--pool POOL, or --prompt F.vicl"
         )
     if given["prompt"] is not None and any(
         given[option] for option in ("task", "classes", "palette", "boxes")
@@ -243,16 +249,19 @@ def _check(arguments: Sequence[str], given: Mapping[str, Any]) -> None:
     check_outputs(given)
 
 
-def _hint(given: Mapping[str, Any]) -> None:
+def _hint(prompter: VisualPrompter, given: Mapping[str, Any]) -> None:
     """Say so where the examples' outputs look like masks, and nobody said what they are."""
-    if given["task"] is not None or not given["examples"]:
+    pairs = list(given["examples"])
+    if prompter.selector is not None:
+        pairs = [entry.files for entry in prompter.selector.pool.entries[:1]]
+    if given["task"] is not None or not pairs or len(pairs[0]) != 2:
         return
     from vicl.images import open_image, to_rgb
 
-    def is_flat(path: str) -> bool:
+    def is_flat(path: str | Path) -> bool:
         return to_rgb(open_image(path, limit_pixels=given["limit_pixels"])).getcolors(8) is not None
 
-    shown, output = given["examples"][0]
+    shown, output = pairs[0]
     if is_flat(output) and not is_flat(shown):
         click.echo(
             f"{display(output)}: looks like a mask: --task segmentation answers masks, --task "
@@ -270,15 +279,17 @@ def _prompter(given: Mapping[str, Any]) -> VisualPrompter:
         return VisualPrompter.load(
             given["prompt"], model=given["model"], any_model=given["any_model"], **how
         )
-    return VisualPrompter(
+    prompter = VisualPrompter(
         given["model"],
-        _examples(given),
+        _examples(given) if given["pool"] is None else selector_of(given),
         given["task"] or ("segmentation" if given["clicked"] else "image"),
-        classes=given["classes"],
+        classes=classes_of(given),
         palette=given["palette"],
         boxes=given["boxes"] or "largest",
         **how,
     )
+    settle(prompter, given)
+    return prompter
 
 
 def _examples(given: Mapping[str, Any]) -> list[tuple[Any, Any]]:

@@ -78,6 +78,7 @@ class Answer:
         alternatives: Further answers, best first, where `samples` asked for them.
         index: Which query it answers, counted from 0.
         source: The query's file, where it was one.
+        examples: Files of its examples, where each query has examples of its own.
     """
 
     drawn: Image.Image
@@ -95,6 +96,7 @@ class Answer:
     alternatives: tuple[Answer, ...] = ()
     index: int = 0
     source: Path | None = None
+    examples: tuple[Path, ...] = ()
 
     def __repr__(self) -> str:
         return brief_fields(self)
@@ -175,6 +177,8 @@ def as_row(query: Query, answer: Answer, written: Path | None) -> dict[str, Any]
             }
             for region in find_regions(as_annotation("query", answer))
         ]
+    if answer.examples:
+        row["examples"] = [str(file) for file in answer.examples]
     if answer.alternatives:
         row["alternatives"] = len(answer.alternatives)
     return row

@@ -16,6 +16,7 @@ from vicl.exports.reading import is_annotation_file, read_shapes
 from vicl.exports.shapes import Shapes, paint
 from vicl.images import size_of
 from vicl.prompt import Example
+from vicl.selection.pool import Pool
 from vicl.tasks import TASKS, DetectionTask, MarkedTask, Task
 from vicl.tasks.classes import Classes, ClassesLike
 from vicl.tasks.labels import Labels, MaskError
@@ -65,6 +66,12 @@ def named_classes(
             "--classes name=value,...)"
         )
     return names or None
+
+
+def pool_classes(pool: Pool, task: str | Task, classes: ClassesLike) -> ClassesLike:
+    """The classes of a task whose examples come from a pool: as the user or else its files say."""
+    marked = isinstance(task, str) and task in TASKS and issubclass(TASKS[task], MarkedTask)
+    return pool.classes if classes is None and marked else classes
 
 
 def painted(examples: Iterable[Example], task: Task, *, limit_pixels: int) -> tuple[Example, ...]:

@@ -6,10 +6,9 @@ the answer to the query's size and reads it.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import reduce
 from itertools import islice
@@ -25,36 +24,32 @@ from vicl.canvas.layout import Layout
 from vicl.engine import Filled, InContextModel, Inpainter, PartialModel
 from vicl.exports.answers import Answer, as_annotation
 from vicl.exports.overlay import overlay
-from vicl.files.progress import progress as bar
 from vicl.images import (
     DEFAULT_LIMIT_PIXELS,
     ImageLike,
     brief,
-    find_images,
     open_shrunk,
-    resize,
     to_pil,
     to_tensor,
 )
 from vicl.loading import load_model
 from vicl.models.devices import pick_dtype
 from vicl.prompt import Example, ExampleLike, Prompt, as_examples
-from vicl.prompting.annotated import named_classes, painted, with_shapes
+from vicl.prompting.annotated import named_classes, painted, pool_classes, with_shapes
 from vicl.prompting.asking import as_engine, best_model, taken_apart
 from vicl.prompting.batching import AT_ONCE, FAULTS, answers, unbroken
 from vicl.prompting.depth import at_white, open_query, white_of
-from vicl.prompting.expected import ExpectedScore
+from vicl.prompting.expected import ExpectedScore, left_out
 from vicl.prompting.prompt_file import SavedPrompt, describe_prompt, load_prompt, save_prompt
+from vicl.prompting.queries import OnError, counted, handle, in_folder
 from vicl.prompting.settings import PromptSettings
+from vicl.selection.selectors import Selector, choose
 from vicl.tasks import Boxes, Task, draw_examples, get_task
 from vicl.tasks.masks import ClassesLike
 from vicl.tasks.objects import separate_objects
 from vicl.tasks.segmentation import SegmentationTask
 from vicl.tasks.task import EXAMPLE_SIZE
 
-log = logging.getLogger(__name__)
-
-OnError = Literal["skip", "raise"] | Callable[[Any, Exception], None]
 Passes = tuple[tuple[Example, ...], ...]
 """For each pass of a task, the examples as the engine sees them."""
 
@@ -65,7 +60,8 @@ class VisualPrompter:
     Args:
         model: An engine, an inpainter, or what :func:`vicl.load_model` takes; None picks the
             engine that measured best for the task.
-        examples: (input, output) pairs. May be left out if only :meth:`map_prompts` is used.
+        examples: (input, output) pairs; or what chooses them for each query
+            (:mod:`vicl.selection`). May be left out if only :meth:`map_prompts` is used.
         task: "image", "segmentation", "detection", "edges" or "colorization", or a task object.
         classes: Names of the classes, and what marks them; see
             :meth:`vicl.tasks.masks.Classes.parse`. None: as files of annotations name those that
@@ -82,7 +78,9 @@ class VisualPrompter:
         model: What answers, as it was loaded.
         settings: How it is asked.
         task: How annotations are drawn and read.
-        passes: For each pass of the task, the examples as the engine sees them.
+        passes: For each pass of the task, the examples as the engine sees them; none where each
+            query has its own.
+        selector: What chooses each query's examples; None where all have the same.
 
     Raises:
         ValueError: If an option or an example is wrong; the message says which and what to do.
@@ -93,7 +91,7 @@ class VisualPrompter:
     def __init__(
         self,
         model: str | os.PathLike[str] | InContextModel | Inpainter | None = None,
-        examples: Iterable[ExampleLike] = (),
+        examples: Iterable[ExampleLike] | Selector = (),
         task: str | Task = "image",
         *,
         classes: ClassesLike = None,
@@ -106,9 +104,14 @@ class VisualPrompter:
     ) -> None:
         PromptSettings.of(settings)  # refuses what cannot be before anything is loaded
         pick_dtype(dtype)
-        given = list(examples) if not isinstance(examples, str | Example) else examples
-        shown = with_shapes(as_examples(given)) if given else ()
-        classes = named_classes(shown, task, classes)
+        self.selector = examples if isinstance(examples, Selector) else None
+        shown: tuple[Example, ...] = ()
+        if isinstance(examples, Selector):
+            classes = pool_classes(examples.pool, task, classes)
+        else:
+            given = list(examples) if not isinstance(examples, str | Example) else examples
+            shown = with_shapes(as_examples(given)) if given else ()
+            classes = named_classes(shown, task, classes)
         self.task = get_task(task, classes=classes, palette=palette, boxes=boxes)
         if model is None:
             model = best_model(self.task, device=device, dtype=dtype)
@@ -171,12 +174,13 @@ class VisualPrompter:
             progress: Show how many are answered, and where their number is known how long it will
                 take.
         """
-        if not self.passes:
+        shown = self.selector or self.passes
+        if not shown:
             raise ValueError("examples: none were given; map_prompts takes prompts with their own")
         if isinstance(queries, str | os.PathLike):
-            queries = _folder(queries)
-        found = self._map(((query, self.passes) for query in queries), batch_size, on_error)
-        return _shown(found, queries) if progress else found
+            queries = in_folder(queries)
+        found = self._map(((query, shown) for query in queries), batch_size, on_error)
+        return counted(found, queries) if progress else found
 
     def map_prompts(
         self,
@@ -201,20 +205,29 @@ class VisualPrompter:
         if self._expected is None:
             engines = (self._engine, as_engine(load_model("copy"), PromptSettings(), local=False))
             values, copied = (
-                tuple(self._left_out(engine, i, check) for i in range(count)) for engine in engines
+                tuple(self._left_out(engine, self.passes, i, check) for i in range(count))
+                for engine in engines
             )
             self._expected = ExpectedScore(self.task.metric, values, copied)
         return self._expected
 
-    def _left_out(self, engine: InContextModel, index: int, check: Callable[[], None]) -> float:
-        """How well an engine answers one example by the others."""
+    def score(self, examples: Sequence[Example], truth: Example) -> float:
+        """Answer an example as a query by others, and compare with its own annotation as drawn.
+
+        In the task's metric; more is better.
+        """
+        shown = (truth, *examples)
+        return self._left_out(self._engine, self._draw(shown, self._white(shown)), 0)
+
+    def _left_out(
+        self,
+        engine: InContextModel,
+        passes: Passes,
+        index: int,
+        check: Callable[[], None] = lambda: None,
+    ) -> float:
         check()
-        query = to_tensor(self.passes[0][index].input)
-        size = (query.shape[1], query.shape[2])
-        truths = [resize(to_tensor(drawn[index].output), size) for drawn in self.passes]
-        prompts = [Prompt(drawn[:index] + drawn[index + 1 :], query) for drawn in self.passes]
-        filled = unbroken(self._ask(engine, prompts))
-        return self.task.score([one.image for one in filled], truths)
+        return left_out(passes, index, self.task, lambda prompts: self._ask(engine, prompts))
 
     def canvas(self, query: ImageLike, answer: Answer) -> Image.Image:
         """Draw a query and its answer beside the examples, as one grid.
@@ -225,7 +238,9 @@ class VisualPrompter:
         if answer.canvas is not None:
             return answer.canvas
         side = 448
-        shown = self.passes[0][: Layout.largest((side, side))]
+        own = self.selector and choose(self.selector, query)
+        passes = self._draw(own, self._white(own)) if own else self.passes
+        shown = passes[0][: Layout.largest((side, side))]
         layout = Layout.grid(len(shown), canvas_size=(side, side))
         opened, _ = open_query(query, self.settings.white, self.task, self.limit_pixels, halve=True)
         drawn, _ = open_shrunk(opened, EXAMPLE_SIZE)
@@ -257,10 +272,14 @@ class VisualPrompter:
     def made_by(self) -> dict[str, Any]:
         """What answers depend on beside the query, as plain values, to be kept with answers.
 
-        Task, classes, model, settings, and a hash of the examples: prompters of which these are
-        equal answer alike.
+        Task, classes, model, settings, and a hash of the examples, or of the pool that they are
+        chosen from, and how: prompters of which these are equal answer alike.
         """
-        return describe_prompt(self._saved())
+        found = describe_prompt(self._saved())
+        if self.selector is not None:
+            pool = self.selector.pool.fingerprint
+            found["examples"] = {"pool": pool, **self.selector.describe()}
+        return found
 
     def _saved(self) -> SavedPrompt:
         return SavedPrompt(self.model, self.task, self.passes, self.dtype, self.settings)
@@ -323,12 +342,14 @@ class VisualPrompter:
     def _map(
         self, queries: Iterable[tuple[ImageLike, Any]], batch_size: int, on_error: OnError
     ) -> Iterator[Answer]:
-        """Answer queries, each with drawn passes or with examples of its own."""
-        asked: deque[tuple[int, ImageLike, int]] = deque()
+        """Answer queries, each with drawn passes, examples of its own or what chooses them."""
+        asked: deque[tuple[int, ImageLike, int, tuple[Path, ...]]] = deque()
 
         def prompts() -> Iterator[Prompt]:
             for index, (query, examples) in enumerate(queries):
                 try:
+                    if isinstance(examples, Selector):
+                        examples = choose(examples, query)
                     own = isinstance(examples[0], Example)
                     white = self._white(examples) if own else self.settings.white
                     image, size = open_query(
@@ -336,9 +357,9 @@ class VisualPrompter:
                     )
                     passes = self._draw(examples, white) if own else examples
                 except (ValueError, OSError) as error:
-                    _handle(on_error, query, error)
+                    handle(on_error, query, error)
                     continue
-                asked.append((index, query, len(passes)))
+                asked.append((index, query, len(passes), _files(examples) if own else ()))
                 waiting = deque(Prompt(drawn, image, size) for drawn in passes)
                 del image  # it may be large, and is to live no longer than its prompts
                 while waiting:
@@ -346,13 +367,13 @@ class VisualPrompter:
 
         found = self._ask(self._engine, prompts(), batch_size)
         for first in found:
-            index, query, passes = asked.popleft()
+            index, query, passes, shown = asked.popleft()
             try:
                 filled = unbroken([first, *islice(found, passes - 1)])
                 source = Path(query) if isinstance(query, str | os.PathLike) else None
-                answer = self._read(filled, index, source)
+                answer = replace(self._read(filled, index, source), examples=shown)
             except FAULTS as error:
-                _handle(on_error, query, error)
+                handle(on_error, query, error)
                 continue
             del first, filled
             yield answer
@@ -403,7 +424,7 @@ class VisualPrompter:
 
 def predict(
     query: ImageLike,
-    examples: Iterable[ExampleLike],
+    examples: Iterable[ExampleLike] | Selector,
     task: str | Task = "image",
     *,
     model: str | os.PathLike[str] | InContextModel | Inpainter | None = None,
@@ -413,38 +434,14 @@ def predict(
 
     Args:
         query: The new image.
-        examples: (input, output) pairs, at least one.
+        examples: (input, output) pairs, at least one; or what chooses them.
         task: See :class:`VisualPrompter`, which also says what `options` there are.
         model: An engine; None picks the one that measured best for the task.
         **options: Keyword arguments of :class:`VisualPrompter`.
     """
-    return VisualPrompter(model, as_examples(examples), task, **options).predict(query)
+    shown = examples if isinstance(examples, Selector) else as_examples(examples)
+    return VisualPrompter(model, shown, task, **options).predict(query)
 
 
-def _folder(folder: str | os.PathLike[str]) -> list[Path]:
-    if Path(folder).is_file():
-        raise ValueError(f"queries: got {brief(folder)}, one image; for one use predict(...)")
-    if found := find_images(folder):
-        return found
-    raise ValueError(f"queries: no image files in folder {os.fspath(folder)!r}")
-
-
-def _shown(answers: Iterator[Answer], queries: Iterable[Any]) -> Iterator[Answer]:
-    """Answers as they come, with a bar that moves by them."""
-    total = len(queries) if isinstance(queries, Sized) else None
-    with bar("answering", total=total) as advance:
-        done = 0
-        for answer in answers:
-            # Queries that failed count too: an answer says how many were before it.
-            advance(answer.index + 1 - done)
-            done = answer.index + 1
-            yield answer
-
-
-def _handle(on_error: OnError, query: Any, error: Exception) -> None:
-    if on_error == "raise":
-        raise error
-    if on_error == "skip":
-        log.warning("skipped: %s", error)
-    else:
-        on_error(query, error)
+def _files(examples: Sequence[Example]) -> tuple[Path, ...]:
+    return tuple(Path(e.input) for e in examples if isinstance(e.input, str | os.PathLike))

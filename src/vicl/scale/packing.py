@@ -53,6 +53,8 @@ def pack(value: Any, stream: io.BufferedIOBase) -> Packed:
         at += stream.write(bytes(-at % _ALIGNED))
         cuts.append((at, data.nbytes))
         at += stream.write(data)
+    if not at:  # an empty file cannot be mapped
+        stream.write(b"\0")
     stream.flush()
     return Packed(plain.getvalue(), tuple(cuts))
 

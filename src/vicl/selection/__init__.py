@@ -1,0 +1,1 @@
+"""Selection: pools of examples, and choosing from them for a query."""

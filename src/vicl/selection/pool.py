@@ -1,0 +1,408 @@
+"""What a pool is: images, each with what is marked in it, to choose examples from.
+
+::
+
+    images/a.jpg  masks/a.png     a folder: images/ (or inputs/) and, with the same names, masks/,
+                                  labels/, annotations/ or targets/
+    a.jpg  a.json                 a folder: images with a LabelMe, YOLO or VOC file beside each
+    instances.json                COCO: images beside it, or in images/ there or one folder up
+    list.csv                      columns image, annotation; paths from the list's own folder
+
+An image without an annotation belongs to the pool too: it is never an example, but may be the one
+to label next.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from types import EllipsisType
+from typing import Any, Final
+
+import numpy as np
+
+from vicl.exports.coco_reader import coco_shapes
+from vicl.exports.reading import ANNOTATION_SUFFIXES, is_annotation_file, read_shapes
+from vicl.exports.shapes import Shapes
+from vicl.files import FileError, display
+from vicl.files.bounded import read_bounded
+from vicl.files.faults import said
+from vicl.images import ImageLike, find_images, open_image
+from vicl.prompt import Example, ExampleLike, as_examples
+from vicl.tasks.classes import VOID, Classes, ClassesLike
+
+_IMAGES: Final = ("images", "inputs")
+_ANNOTATIONS: Final = ("masks", "labels", "annotations", "targets")
+_COCO_LIMIT, _LIST_LIMIT = 1 << 29, 1 << 26
+"""Bytes of a COCO file of a whole pool, and of a list."""
+_COLUMNS: Final = ["image", "annotation"]
+
+Shown = frozenset[str | int] | None
+"""What an annotation shows: names, or the values of a mask; None where nobody can say cheaply."""
+
+
+class PoolError(FileError):
+    """A pool that cannot be used; the message names the file, the fault and the remedy."""
+
+
+@dataclass(frozen=True, eq=False)
+class CocoPart:
+    """What a COCO file says of one image, not looked into yet.
+
+    Attributes:
+        file: The COCO file.
+        document: The same with one image.
+    """
+
+    file: Path
+    document: Mapping[str, Any]
+
+    @property
+    def names(self) -> frozenset[str | int]:
+        """The classes of its objects."""
+        names = {c.get("id"): c.get("name") for c in self.document["categories"]}
+        found = (names.get(entry.get("category_id")) for entry in self.document["annotations"])
+        return frozenset(name for name in found if isinstance(name, str))
+
+    def shapes(self) -> Shapes:
+        """Its objects, checked.
+
+        Raises:
+            vicl.exports.ExportError: If one is damaged.
+        """
+        return coco_shapes(self.document, display(self.file), None)
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """An image of a pool.
+
+    Attributes:
+        image: Its file; in a pool made of values any image.
+        annotation: What is marked: a mask's or another tool's file, a part of a COCO file, or
+            whatever an example's output may be. None: it is not labelled.
+        name: The class that everything marked is taken for; None: the annotation's own.
+        noted: What it shows, as an index noted it; ... where none did.
+    """
+
+    image: ImageLike
+    annotation: Any
+    name: str | None = None
+    noted: Shown | EllipsisType = ...
+
+    @property
+    def file(self) -> Path | None:
+        """The image's file, where it is one."""
+        return _as_path(self.image)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What it is read from."""
+        marked = self.annotation
+        marked = marked.file if isinstance(marked, CocoPart) else marked
+        both = (_as_path(self.image), _as_path(marked))
+        return tuple(file for file in both if file is not None)
+
+    @cached_property
+    def shows(self) -> Shown:
+        """The classes that it shows.
+
+        Raises:
+            ValueError: If its annotation cannot be read.
+        """
+        marked = self.annotation
+        if not isinstance(self.noted, EllipsisType):
+            return self.noted
+        if isinstance(marked, CocoPart):
+            return marked.names
+        if isinstance(marked, Shapes):
+            return _names(marked)
+        if is_annotation_file(marked):
+            found = read_shapes(marked, self.image)
+            # Numbers stand for classes that are named elsewhere.
+            return None if found.numbered else _names(found)
+        return _values(marked) if isinstance(marked, str | os.PathLike) else None
+
+    def among(self, classes: Classes) -> frozenset[int]:
+        """Which of some classes it shows, by their places; all where nobody can say.
+
+        Raises:
+            ValueError: If its annotation cannot be read.
+        """
+        shown, every = self.shows, frozenset(range(len(classes)))
+        named = any(isinstance(one, str) for one in shown or ())
+        if shown is None or (classes.colours and not named):
+            return every
+        if len(classes) == 1 and not classes.values and not named:
+            return every if shown else frozenset()  # any value of such a mask is the class
+        keys = classes.keys if classes.values else range(1, len(classes) + 1)
+        each = zip(classes.names, keys, strict=True)
+        return frozenset(at for at, pair in enumerate(each) if not shown.isdisjoint(pair))
+
+    def example(self) -> Example:
+        """It as an example.
+
+        Raises:
+            ValueError: If it is not labelled, or its annotation cannot be read.
+        """
+        marked = self.annotation
+        if marked is None:
+            raise PoolError(f"{self.image}: is not labelled, and so no example")
+        if isinstance(marked, CocoPart):
+            marked = marked.shapes()
+        elif is_annotation_file(marked):
+            marked = read_shapes(marked, self.image)
+        if self.name is not None and isinstance(marked, Shapes):
+            shapes = tuple(
+                s if s.name is None else replace(s, name=self.name) for s in marked.shapes
+            )
+            marked = replace(marked, shapes=shapes, names=(self.name,), numbered=False)
+        return Example(self.image, marked)
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Images to choose examples from.
+
+    Attributes:
+        name: What messages call it.
+        entries: In the order of their names, or as they were listed.
+        asked: The classes of which each is to be shown; None where nobody said.
+    """
+
+    name: str
+    entries: tuple[Entry, ...]
+    asked: Classes | None = None
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __repr__(self) -> str:
+        return f"Pool({self.name!r}, {len(self)} images)"
+
+    @cached_property
+    def labelled(self) -> Pool:
+        """Those that may be examples.
+
+        Raises:
+            PoolError: If there is none.
+        """
+        return self._only((e for e in self.entries if e.annotation is not None), "is labelled")
+
+    @cached_property
+    def classes(self) -> tuple[str, ...] | None:
+        """Names of the classes that are shown: in the files' order if they have one, else sorted.
+
+        None where masks, or numbers, name none.
+        """
+        named = [entry for entry in self.labelled.entries if _has_names(entry.annotation)]
+        if not named:
+            return None
+        if named[0].name is not None:
+            return (named[0].name,)
+        shown = {name for entry in named for name in entry.shows or ()}
+        first = named[0].example().output
+        listed = first.names if isinstance(first, Shapes) and first.ordered else ()
+        ordered = [name for name in listed if name in shown]
+        return (*ordered, *sorted(str(name) for name in shown - set(ordered))) or None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of what its files are called, how large they are and when they were changed."""
+        digest = hashlib.sha256()
+        for entry in self.entries:
+            for file in entry.files:
+                status = file.stat() if file.exists() else None
+                digest.update(repr((os.fspath(file), entry.name)).encode())
+                digest.update(repr(status and (status.st_size, status.st_mtime_ns)).encode())
+        return digest.hexdigest()
+
+    def showing(self, classes: ClassesLike) -> Pool:
+        """Those that show one of the classes, as :meth:`vicl.tasks.classes.Classes.parse` has them.
+
+        Of masks in colours nobody looks: they count as showing it.
+
+        Raises:
+            PoolError: If there is none.
+            ValueError: If an annotation cannot be read.
+        """
+        wanted = Classes.parse(classes)
+        kept = (entry for entry in self.labelled.entries if entry.among(wanted))
+        found = self._only(kept, f"shows {', '.join(wanted.names)}")
+        return replace(found, asked=wanted)
+
+    def as_one(self, name: str = "object") -> Pool:
+        """All that show anything, whatever it is taken for one class.
+
+        Raises:
+            PoolError: If there is none.
+        """
+        kept = (replace(e, name=name) for e in self.labelled.entries if e.shows != frozenset())
+        return self._only(kept, "shows anything")
+
+    def _only(self, entries: Iterable[Entry], what: str) -> Pool:
+        kept = tuple(entries)
+        if not kept:
+            raise PoolError(f"{self.name}: none of its {len(self)} images {what}")
+        return replace(self, entries=kept)
+
+
+def open_pool(source: str | os.PathLike[str] | Iterable[ExampleLike]) -> Pool:
+    """Open a pool; images and annotations are not read yet.
+
+    Args:
+        source: A folder, a COCO file or a list (see the top of this module), or (input, output)
+            pairs.
+
+    Raises:
+        PoolError: If it is none of these, or broken.
+    """
+    if not isinstance(source, str | os.PathLike):
+        pairs = as_examples(source)
+        return Pool("the pool", tuple(Entry(pair.input, pair.output) for pair in pairs))
+    path, name = Path(source), display(source)
+    if path.is_dir():
+        entries = _folder(path)
+    elif path.suffix.lower() == ".json":
+        entries = _coco(path)
+    elif path.suffix.lower() == ".csv":
+        entries = _list(path)
+    else:
+        there = "is of another kind" if path.exists() else "no such file or folder"
+        raise PoolError(
+            f"{name}: {there}; expected a pool: a folder of images with masks/ or annotations, a "
+            "COCO file (.json), or a list (.csv with the columns image, annotation)"
+        )
+    if not entries:
+        raise PoolError(f"{name}: holds no images; expected some, to choose examples from")
+    return Pool(name, tuple(entries))
+
+
+def own_file(image: ImageLike) -> str | None:
+    """By which name an image's file is told from others; None for what is no file."""
+    return os.path.realpath(image) if isinstance(image, str | os.PathLike) else None
+
+
+def _as_path(value: Any) -> Path | None:
+    if isinstance(value, Path):  # most are, and to make one anew takes a while
+        return value
+    return Path(value) if isinstance(value, str | os.PathLike) else None
+
+
+def _folder(root: Path) -> list[Entry]:
+    """A folder's images, with what lies in a folder beside them or beside each."""
+    images = next((root / name for name in _IMAGES if (root / name).is_dir()), root)
+    beside = [root / name for name in _ANNOTATIONS if (root / name).is_dir()]
+    if images != root and not beside:
+        raise PoolError(
+            f"{display(root)}: has {images.name}/ but none of {', '.join(_ANNOTATIONS)} with the "
+            "annotations beside it; make one, or give the folder of images itself"
+        )
+    marked: dict[str, Path] = {}
+    for folder in beside if images != root else [root]:
+        for file in sorted(_annotations(folder, pictures=images != root)):
+            key = _stem(file, folder)
+            if key in marked:
+                raise PoolError(
+                    f"{display(file)}: {display(marked[key])} has the same name; keep one of them"
+                )
+            marked[key] = file
+    found = find_images(images)
+    return [Entry(file, marked.get(_stem(file, images))) for file in found]
+
+
+def _stem(file: Path, folder: Path) -> str:
+    """A file's place in a folder without its ending."""
+    return os.path.splitext(os.fspath(file)[len(os.fspath(folder)) :].lstrip(os.sep))[0]  # noqa: PTH122
+
+
+def _annotations(folder: Path, *, pictures: bool) -> list[Path]:
+    """Files of annotations below a folder; `pictures`: masks too."""
+    files = (p for p in folder.rglob("*") if p.suffix.lower() in ANNOTATION_SUFFIXES)
+    listed = {"classes.txt", "data.txt"}  # of YOLO: names, not an image's objects
+    plain = [file for file in files if file.is_file() and file.name not in listed]
+    return [*plain, *(find_images(folder) if pictures else ())]
+
+
+def _coco(path: Path) -> list[Entry]:
+    name = display(path)
+    try:
+        document = json.loads(read_bounded(path, _COCO_LIMIT, PoolError))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, PoolError):
+            raise
+        raise PoolError(f"{name}: is no JSON, or is cut off ({said(error)})") from error
+    parts = [document.get(k) if isinstance(document, dict) else None for k in _COCO]
+    if not all(isinstance(part, list) and all(isinstance(e, dict) for e in part) for part in parts):
+        raise PoolError(f"{name}: is no COCO file; expected lists of {', '.join(_COCO)}")
+    images, annotations, categories = (part or [] for part in parts)
+    by_image: defaultdict[Any, list[Any]] = defaultdict(list)
+    for entry in annotations:
+        by_image[_plain(entry.get("image_id"))].append(entry)
+    entries = []
+    for record in images:
+        part = {"images": [record], "annotations": by_image[_plain(record.get("id"))]}
+        file = _coco_image(path, record.get("file_name"))
+        entries.append(Entry(file, CocoPart(path, {**part, "categories": categories})))
+    return entries
+
+
+_COCO: Final = ("images", "annotations", "categories")
+
+
+def _plain(key: Any) -> Any:
+    return key if isinstance(key, int | str) else None
+
+
+def _coco_image(path: Path, file_name: Any) -> Path:
+    """Where an image of a COCO file is; where it is nowhere, where it was looked for first."""
+    if not isinstance(file_name, str) or not file_name or "\0" in file_name:
+        raise PoolError(f"{display(path)}: an image has no file_name; expected its file's name")
+    places = [path.parent, path.parent / "images", path.parent.parent / "images"]
+    return next((p / file_name for p in places if (p / file_name).is_file()), places[0] / file_name)
+
+
+def _list(path: Path) -> list[Entry]:
+    try:
+        text = read_bounded(path, _LIST_LIMIT, PoolError).decode("utf-8-sig")
+        rows = list(csv.reader(io.StringIO(text, newline="")))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise PoolError(f"{display(path)}: is no list ({said(error)})") from error
+    if not rows or [cell.strip() for cell in rows[0]] != _COLUMNS:
+        raise PoolError(f"{display(path)}: got {rows[:1]}, expected the columns image,annotation")
+    entries = []
+    for number, row in enumerate(rows[1:], start=2):
+        if not row:
+            continue
+        if len(row) != 2 or not row[0].strip() or "\0" in "".join(row):
+            raise PoolError(
+                f"{display(path)}, line {number}: got {row}, expected an image and its annotation"
+            )
+        image, marked = (cell.strip() for cell in row)
+        entries.append(Entry(path.parent / image, path.parent / marked if marked else None))
+    return entries
+
+
+def _names(shapes: Shapes) -> frozenset[str | int]:
+    return frozenset(shape.name for shape in shapes.shapes if shape.name is not None)
+
+
+def _values(mask: str | os.PathLike[str]) -> Shown:
+    """The values of a mask that has values; None of one in colours."""
+    image = open_image(mask)
+    if image.mode not in ("1", "L", "P"):
+        return None
+    counts = np.bincount(np.asarray(image).astype(np.uint8).ravel(), minlength=VOID + 1)
+    return frozenset(int(value) for value in np.flatnonzero(counts) if value)
+
+
+def _has_names(annotation: Any) -> bool:
+    return isinstance(annotation, CocoPart | Shapes) or is_annotation_file(annotation)
