@@ -86,6 +86,8 @@ def test_shared_prompts_are_counted_once(backbones: Any) -> None:
     assert trainable_parameters(ours) == 3 * 32 + 2 * 33
     assert trainable_parameters(theirs) == 3 * 3 * 32 + 2 * 33
     pixels = torch.randn(1, 3, SIDE, SIDE)
+    with torch.no_grad():
+        theirs.prompt.copy_(ours.prompt)
     assert torch.equal(ours.features(pixels), theirs.features(pixels))
     for tokens in entering(ours, pixels):
         assert torch.equal(tokens[0, 1:4], ours.prompt[0])

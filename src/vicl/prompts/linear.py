@@ -26,10 +26,11 @@ def linear_layer(width: int, classes: int, generator: Generator) -> nn.Linear:
 
 
 def silent_layer(width: int, classes: int) -> nn.Linear:
-    """A last layer of zeros, for what learns in the backbone.
+    """A last layer of zeros, for what changes the features below it.
 
     Its first gradient moves itself alone. That of :func:`linear_layer`, as VPT's code has it there
-    too, is so large for few classes that it spoils the features before it has learned anything.
+    too, is so large for few classes, or for long features, that it spoils what is below before it
+    has learned anything.
     """
     layer = nn.Linear(width, classes)
     nn.init.zeros_(layer.weight)

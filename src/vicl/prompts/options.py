@@ -111,7 +111,7 @@ class VptOptions(Options):
         update: The prompts are learned; else they stay as they were drawn, a control.
         published: With the faults that change numbers: in a shallow Swin images of a batch mix;
             `reverse` overwrites the first patches instead of adding prompts; `shared` counts
-            vectors that nothing uses.
+            vectors that nothing uses; the last layer begins at random, not at 0.
     """
 
     length: Annotated[int, Field(ge=0, le=10_000)] = 10

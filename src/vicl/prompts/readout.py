@@ -12,7 +12,7 @@ from vicl.prompts.backbones.backbone import Backbone
 from vicl.prompts.backbones.worded import WordedBackbone
 from vicl.prompts.classifier import Batches, Classifier
 from vicl.prompts.labels import LabelMap, count
-from vicl.prompts.linear import linear_layer
+from vicl.prompts.linear import silent_layer
 from vicl.prompts.options import ReadoutOptions
 from vicl.prompts.zero_shot import WordReadout
 
@@ -46,9 +46,9 @@ class Readout(nn.Module):
 class ByLayer(Readout):
     """A linear layer on the features, which is learned."""
 
-    def __init__(self, width: int, classes: int, generator: Generator) -> None:
+    def __init__(self, width: int, classes: int) -> None:
         super().__init__()
-        self.head = linear_layer(width, classes, generator)
+        self.head = silent_layer(width, classes)
 
     def forward(self, backbone: Backbone, pixels: Float[Tensor, "b 3 s s"]) -> Tensor:
         """See :meth:`Readout.forward`."""
@@ -135,7 +135,7 @@ def make_readout(
     if kind == "words":
         return ByWords(WordReadout(backbone, classes))
     if kind == "linear":
-        return ByLayer(backbone.width, len(classes), generator)
+        return ByLayer(backbone.width, len(classes))
     if not backbone.labels:
         raise ValueError(
             f"readout: {backbone.source} has no classifier of its own, whose labels could be taken "

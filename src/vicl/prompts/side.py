@@ -21,7 +21,7 @@ from torch.nn import functional as F  # noqa: N812
 from vicl.files import display
 from vicl.prompts.backbones.backbone import Backbone
 from vicl.prompts.classifier import Classifier
-from vicl.prompts.linear import linear_layer
+from vicl.prompts.linear import silent_layer
 from vicl.storage.checkpoints import TensorRef, open_checkpoint
 from vicl.storage.folder import ModelError
 
@@ -123,7 +123,7 @@ class SideTune(Classifier):
             most = WIDTH**-0.5
             self.project.weight.uniform_(-most, most, generator=generator)
         self.mix = nn.Parameter(torch.zeros(1))
-        self.head = linear_layer(backbone.width, len(classes), generator)
+        self.head = silent_layer(backbone.width, len(classes))
         learned = [self.mix, *self.net.parameters(), *self.project.parameters()]
         self.freeze_all_but([*learned, *self.head.parameters()])
 
