@@ -37,6 +37,16 @@ def test_any_array_is_read_or_refused(array: np.ndarray, classes: Any) -> None:
     assert not (read.void & (read.labels > 0)).any()
 
 
+@pytest.mark.parametrize("shape", [(2, 3), (3, 2, 4), (4, 3, 1), ()])
+@pytest.mark.parametrize("kind", ["U2", "S1", "c8", "O", "M8[s]"])
+def test_an_array_of_other_things_than_numbers_is_refused(
+    kind: str, shape: tuple[int, ...]
+) -> None:
+    array = np.zeros(shape, kind)
+    with pytest.raises(MaskError, match=rf"type {array.dtype}".replace("[", r"\[")):
+        read_labels(array, Classes.parse(["a", "b", "c"]))
+
+
 @given(
     hnp.arrays(np.uint8, (4, 5)),
     st.binary(max_size=768).map(lambda data: data[: len(data) // 3 * 3]),

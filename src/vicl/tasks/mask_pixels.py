@@ -16,6 +16,9 @@ from vicl.images import open_image
 from vicl.images.modes import stored_levels
 from vicl.tasks.labels import MaskError, levels
 
+_NUMBERS = "biuf"
+"""Kinds of NumPy's types that a mask may have: truth values, integers, floats."""
+
 _EXPECTED = (
     "expected a path, a PIL image, an (h, w) array or tensor of bool, integers or floats in "
     "[0, 1], a list of such rows, or (h, w, 3) of uint8"
@@ -58,7 +61,7 @@ def as_array(mask: Any, where: str) -> np.ndarray | Image.Image | str | os.PathL
         array = (mask.float() if mask.is_floating_point() else mask).numpy()
     elif isinstance(mask, Sequence) and not isinstance(mask, bytes):
         rows = [np.asarray(row.detach().cpu() if isinstance(row, Tensor) else row) for row in mask]
-        if len({row.shape for row in rows}) != 1 or rows[0].dtype.kind not in "biuf":
+        if len({row.shape for row in rows}) != 1 or rows[0].dtype.kind not in _NUMBERS:
             raise MaskError(
                 f"{where}: got a list of {len(rows)} that are not rows of numbers of one length, "
                 f"{_EXPECTED}"
@@ -68,6 +71,10 @@ def as_array(mask: Any, where: str) -> np.ndarray | Image.Image | str | os.PathL
         array = np.asarray(mask)
     else:
         raise MaskError(f"{where}: got {type(mask).__name__}, {_EXPECTED}")
+    if array.dtype.kind not in _NUMBERS:
+        raise MaskError(
+            f"{where}: got an array of shape {array.shape} and type {array.dtype}, {_EXPECTED}"
+        )
     while array.ndim > 2 and array.shape[0] == 1 and not _is_picture(array):
         array = array[0]
     return array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
@@ -93,7 +100,7 @@ def read_pixels(
         mask = _channels_last(mask, where)
     if _is_picture(mask):
         return Pixels(colours=mask)
-    if mask.ndim == 2 and mask.size and mask.dtype.kind in "biuf":
+    if mask.ndim == 2 and mask.size:
         return _numbers(mask, where)
     raise MaskError(
         f"{where}: got an array of shape {mask.shape} and type {mask.dtype}, {_EXPECTED}"
