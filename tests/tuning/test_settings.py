@@ -99,6 +99,8 @@ def test_what_learns_pixels_takes_steps_where_images_are_few() -> None:
     found = {one.name: published(one.name, {}).get("least_steps", 1) for one in METHODS}
     assert {name for name, steps in found.items() if steps == 10} == {"pixel", "reprogram"}
     assert set(found.values()) == {1, 10}
+    told = settle(method("pixel"), ["batch=64"])[1]
+    assert (told.batch, told.least_steps) == (64, 1)
 
 
 def test_the_manual_has_a_command_for_every_method() -> None:

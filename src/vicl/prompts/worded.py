@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -16,7 +15,7 @@ from vicl.prompts.classifier import Classifier
 class WordedClassifier(Classifier):
     """A classifier over a backbone that reads words."""
 
-    _texts: tuple[tuple[Any, ...], Tensor] | None = None
+    _texts: tuple[list[Tensor], Tensor] | None = None
 
     @property
     def reader(self) -> WordedBackbone:
@@ -28,14 +27,12 @@ class WordedClassifier(Classifier):
 
         Where no gradient is wanted they are read anew only after what is learned has changed.
         """
-        learned = [weight for weight in self.parameters() if weight.requires_grad]
-        if self.training or torch.is_grad_enabled() or any(w.is_inference() for w in learned):
+        if self.training or torch.is_grad_enabled():
             return read()
-        # A tensor's version counts what was done to it in place: a step, a state that is loaded.
-        versions = [weight._version for weight in learned]
-        now = (self.backbone.mean.device, *versions)
-        if self._texts is None or self._texts[0] != now:
-            self._texts = now, read()
+        learned = [weight.detach() for weight in self.parameters() if weight.requires_grad]
+        # By value: a fused optimiser's step does not count up a tensor's version.
+        if self._texts is None or not all(map(_same, learned, self._texts[0])):
+            self._texts = [weight.clone() for weight in learned], read()
         return self._texts[1]
 
     def with_classes(self, classes: Sequence[str]) -> WordedClassifier:
@@ -56,3 +53,7 @@ class WordedClassifier(Classifier):
     def _again(self, classes: Sequence[str]) -> WordedClassifier:
         """One with the same options, which has learned nothing."""
         raise NotImplementedError
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return one.device == other.device and torch.equal(one, other)

@@ -66,7 +66,7 @@ class ClassData:
             train=kept(self.train),
             val=kept(self.val),
             test=kept(self.test),
-            notes=(*self.notes, f"of {len(self.classes)} classes {len(classes)} are learned"),
+            notes=(*self.notes, f"{len(classes)} of {len(self.classes)} classes"),
         )
 
 

@@ -176,6 +176,8 @@ def settle(
             raise SettingsError(_unknown(key, method))
     if "warmup" in training:
         training.setdefault("warmup_limit", 1.0)
+    if "batch" in training:
+        training.setdefault("least_steps", 1)
     defaults = published(method.name, options, shots=shots)
     return (
         _checked(method.options, options, options),
