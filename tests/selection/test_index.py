@@ -14,6 +14,7 @@ from tests.selection.encoders import COLOURS, Mean, labelled, mask, plain
 from torch import Tensor
 
 from vicl.engine import Features
+from vicl.files import TEMPORARY_PREFIX
 from vicl.selection.index import encode_pool
 from vicl.selection.index_folder import Changes, index_folder, index_pool, made_by
 from vicl.selection.pool import PoolError, open_pool
@@ -140,6 +141,29 @@ def test_what_was_encoded_before_ctrl_c_is_kept(tmp_path: Path) -> None:
     index, changes = index_pool(open_pool(tmp_path / "p"), encoder, tmp_path / "p.index")
     assert changes == Changes(kept=16, new=4)
     assert len(index.features) == 20
+
+
+class Fails(Mean):
+    def encode(self, image: Tensor) -> Features:
+        raise KeyboardInterrupt
+
+
+def test_a_first_run_that_encoded_nothing_leaves_nothing(tmp_path: Path) -> None:
+    pool, place = open_pool(labelled(tmp_path / "p")), tmp_path / "p.index"
+    with pytest.raises(KeyboardInterrupt):
+        index_pool(pool, Fails(), place)
+    assert files(place) == []
+    (place / f"features-{'0' * 16}.npy").write_bytes(b"of a run that was killed")
+    (place / f"{TEMPORARY_PREFIX}{'0' * 16}.tmp").touch()
+    assert index_pool(pool, Mean(), place)[1] == Changes(new=5)
+
+
+def test_another_encoder_that_encodes_nothing_leaves_the_index(tmp_path: Path) -> None:
+    pool, place = open_pool(labelled(tmp_path / "p")), tmp_path / "p.index"
+    index_pool(pool, Mean(), place)
+    with pytest.raises(KeyboardInterrupt):
+        index_pool(pool, Fails(name="other"), place)
+    assert index_pool(pool, Mean(), place)[1] == Changes(kept=5)
 
 
 def test_a_broken_index_is_refused(tmp_path: Path) -> None:

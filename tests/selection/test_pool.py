@@ -36,6 +36,15 @@ def test_a_folder_with_a_file_beside_each_image(tmp_path: Path) -> None:
     assert names(pool.labelled) == ["a"]
 
 
+def test_the_folder_that_one_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("cat", "bat", "rat"):
+        plain(tmp_path / f"{name}.png", (9, 9, 200))
+    (tmp_path / "cat.txt").write_text("1 0.5 0.5 0.2 0.2\n")
+    monkeypatch.chdir(tmp_path)
+    for source in (".", "./", tmp_path):
+        assert names(open_pool(source).labelled) == ["cat"]
+
+
 def coco(root: Path) -> Path:
     for name in ("one", "two", "three"):
         plain(root / "images" / f"{name}.png", (200, 9, 9))

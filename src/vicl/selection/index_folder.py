@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +24,15 @@ from numpy.lib import format as npy
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vicl.engine import Encoder
-from vicl.files import FileError, display, hash_file, open_atomic, reason, write_atomic
+from vicl.files import (
+    TEMPORARY_PREFIX,
+    FileError,
+    display,
+    hash_file,
+    open_atomic,
+    reason,
+    write_atomic,
+)
 from vicl.files.bounded import read_bounded
 from vicl.files.faults import said
 from vicl.images import DEFAULT_LIMIT_PIXELS
@@ -33,6 +42,9 @@ from vicl.selection.pool import Entry, Pool, PoolError, Shown
 log = logging.getLogger(__name__)
 
 _NAME, _LIMIT = "index.json", 1 << 29
+_LEFT = re.compile(
+    rf"features-[0-9a-f]{{16}}\.npy|{re.escape(TEMPORARY_PREFIX)}[0-9a-f]{{16}}\.tmp"
+)
 
 
 class _Row(BaseModel):
@@ -243,9 +255,11 @@ def _write(
             rows=(*rows, *done),
         )
         write_atomic(place / _NAME, manifest.model_dump_json().encode())
-    for file in place.glob("features-*.npy"):
-        if file.name != (name if kept or done or old is None else old.features):
-            file.unlink(missing_ok=True)
+        for file in place.glob("features-*.npy"):  # only now does nothing name the others
+            if file.name != name:
+                file.unlink(missing_ok=True)
+    else:
+        (place / name).unlink(missing_ok=True)
     if stopped is not None:
         raise stopped
     return done
@@ -303,7 +317,7 @@ def _noted(row: _Row) -> Shown:
 def _manifest(place: Path) -> _Manifest | None:
     file = place / _NAME
     if not file.is_file():
-        if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        if place.exists() and (not place.is_dir() or not all(map(_is_left, place.iterdir()))):
             raise PoolError(
                 f"{display(place)}: is there and no index; give another place with --index, or "
                 "remove it"
@@ -316,6 +330,11 @@ def _manifest(place: Path) -> _Manifest | None:
             f"{display(file)}: is no index that this vicl reads ({said(error)}); remove "
             f"{display(place)}, and index the pool anew"
         ) from error
+
+
+def _is_left(file: Path) -> bool:
+    """Whether it is what a first run leaves that was ended before it named its features."""
+    return bool(_LEFT.fullmatch(file.name))
 
 
 def _mapped(file: Path, manifest: _Manifest) -> Float[np.ndarray, "n d"]:

@@ -321,7 +321,8 @@ def _folder(root: Path) -> list[Entry]:
 
 def _stem(file: Path, folder: Path) -> str:
     """A file's place in a folder without its ending."""
-    return os.path.splitext(os.fspath(file)[len(os.fspath(folder)) :].lstrip(os.sep))[0]  # noqa: PTH122
+    start = len(os.fspath(folder)) if folder.parts else 0  # Path(".") / "a.jpg" is "a.jpg"
+    return os.path.splitext(os.fspath(file)[start:].lstrip(os.sep))[0]  # noqa: PTH122
 
 
 def _annotations(folder: Path, *, pictures: bool) -> list[Path]:
