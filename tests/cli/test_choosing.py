@@ -116,6 +116,9 @@ def test_learning_then_choosing_by_it() -> None:
     assert result.exit_code == 0, result.stderr
     assert "learned from 3 images with 2 examples each" in result.stderr
     assert set(shown(vicl(*learned))) == {"a", "b"}
+    places = vicl(*learning, "--compare", "places")
+    assert places.exit_code == 2
+    assert "--learn learns from whole images" in places.stderr
     refused = vicl("index", "pool", "--queries", "3")
     assert refused.exit_code == 2
     assert "--queries goes with --learn" in refused.stderr

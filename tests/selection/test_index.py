@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,30 @@ def test_a_broken_image_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFix
         index_pool(open_pool(root), Mean(), place)
 
 
+def test_a_name_that_is_not_utf_8_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root, place = labelled(tmp_path / "p"), tmp_path / "p.index"
+    odd = plain(root / "images/odd.png", (9, 9, 9))
+    try:
+        odd.rename(root / "images" / os.fsdecode(b"odd\xff.png"))
+    except OSError:
+        pytest.skip("the file system takes no such names")
+    for changes in (Changes(new=5, broken=1), Changes(kept=5, broken=1)):
+        index, found = index_pool(open_pool(root), Mean(), place)
+        assert found == changes
+        assert len(index.pool) == 5
+    assert "is not UTF-8" in caplog.text
+
+
+def test_a_part_of_a_pool_of_values_has_its_own_rows() -> None:
+    pairs = [(torch.full((3, 24, 24), x), np.ones((24, 24), bool)) for x in (0.2, 0.5, 0.9)]
+    dark = torch.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1]]).float()
+    index = replace(encode_pool(open_pool(pairs), Mean()), features=dark)
+    some = index.only(replace(index.pool, entries=index.pool.entries[1:2]))
+    assert some.features.tolist() == [[0, 1, 0]]
+
+
 class Stops(Mean):
     def encode(self, image: Tensor) -> Features:
         if self.seen:
@@ -178,6 +203,10 @@ def test_a_broken_index_is_refused(tmp_path: Path) -> None:
             index_pool(pool, Mean(), place)
     np.save(rows, np.zeros((5, 3), object), allow_pickle=True)
     with pytest.raises(PoolError, match="index the pool anew"):
+        index_pool(pool, Mean(), place)
+    with rows.open("wb") as stream:
+        np.savez(stream, np.zeros((5, 3), np.float32))
+    with pytest.raises(PoolError, match=r"is no array of NumPy; .* index the pool anew"):
         index_pool(pool, Mean(), place)
     rows.write_bytes(whole)
     outside = manifest.replace(rows.name, "../../etc/passwd")

@@ -148,13 +148,14 @@ def index_pool(
     ):
         log.warning("%s: is of another encoder; all images are encoded anew", display(place))
         old = None
-    by_name = {_key(entry, place): entry for entry in pool.entries}
+    by_name, unnamed = _by_name(pool, place)
     kept, left, changes = _compared(by_name, old)
     advance(len(kept))
     if left or changes.gone or old is None or any(row != was for was, row, *_ in kept):
         done = _write(place, old, kept, left, encoder, looking, limit_pixels, advance)
         check_any(pool, len(kept) + len(done))
         changes = replace(changes, broken=len(left) - len(done))
+    changes = replace(changes, broken=changes.broken + unnamed)
     manifest = _manifest(place)
     assert manifest is not None
     entries = tuple(replace(by_name[row.image], noted=_noted(row)) for row in manifest.rows)
@@ -162,11 +163,29 @@ def index_pool(
     found = replace(pool, entries=entries)
     index = Index(found, features, encoder, looking, limit_pixels=limit_pixels)
     # A list may name an image several times, each time with something else marked.
-    return (index if len(by_name) == len(pool) else index.only(pool)), changes
+    return (index if len(by_name) == len(pool) - unnamed else index.only(pool)), changes
 
 
 _Kept = tuple[_Row, _Row, int]
 """A row as it was, as it is now, and its place in the old features."""
+
+
+def _by_name(pool: Pool, place: Path) -> tuple[dict[str, Entry], int]:
+    """Images by what the index calls them; and how many it cannot call, since JSON is UTF-8."""
+    found: dict[str, Entry] = {}
+    unnamed = 0
+    for entry in pool.entries:
+        key = _key(entry, place)
+        if key.isascii() or _is_text(key):
+            found[key] = entry
+            continue
+        unnamed += 1
+        log.warning("left out of the index: %s: its name is not UTF-8; rename it", display(key))
+    return found, unnamed
+
+
+def _is_text(name: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in name)
 
 
 def _compared(
@@ -341,12 +360,14 @@ def _mapped(file: Path, manifest: _Manifest) -> Float[np.ndarray, "n d"]:
     """The rows, mapped; privately, so that nothing can write to the file."""
     again = "remove the index's folder, and index the pool anew"
     try:
-        rows: np.ndarray = np.load(file, mmap_mode="c", allow_pickle=False)
+        rows: Any = np.load(file, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise PoolError(f"{display(file)}: cannot be read ({reason(error)}); {again}") from error
+    if not isinstance(rows, np.ndarray):  # a zip, whatever it is called
+        raise PoolError(f"{display(file)}: is no array of NumPy; {again}")
     if rows.dtype != np.dtype("<f4") or rows.shape != (len(manifest.rows), manifest.channels):
         raise PoolError(
             f"{display(file)}: got {rows.dtype} {rows.shape}, expected float32 "
             f"{(len(manifest.rows), manifest.channels)}; {again}"
         )
-    return rows
+    return np.asanyarray(rows)

@@ -18,6 +18,7 @@ import csv
 import hashlib
 import io
 import json
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -38,6 +39,8 @@ from vicl.files.faults import said
 from vicl.images import ImageLike, find_images, open_image
 from vicl.prompt import Example, ExampleLike, as_examples
 from vicl.tasks.classes import VOID, Classes, ClassesLike
+
+log = logging.getLogger(__name__)
 
 _IMAGES: Final = ("images", "inputs")
 _ANNOTATIONS: Final = ("masks", "labels", "annotations", "targets")
@@ -68,8 +71,9 @@ class CocoPart:
     @property
     def names(self) -> frozenset[str | int]:
         """The classes of its objects."""
-        names = {c.get("id"): c.get("name") for c in self.document["categories"]}
-        found = (names.get(entry.get("category_id")) for entry in self.document["annotations"])
+        names = {_plain(c.get("id")): c.get("name") for c in self.document["categories"]}
+        marked = self.document["annotations"]
+        found = (names.get(_plain(entry.get("category_id"))) for entry in marked)
         return frozenset(name for name in found if isinstance(name, str))
 
     def shapes(self) -> Shapes:
@@ -198,19 +202,37 @@ class Pool:
         return self._only((e for e in self.entries if e.annotation is not None), "is labelled")
 
     @cached_property
+    def readable(self) -> Pool:
+        """The labelled ones of which can be read what they show; the others are logged.
+
+        Raises:
+            PoolError: If there is none.
+        """
+
+        def is_read(entry: Entry) -> bool:
+            try:
+                entry.shows  # noqa: B018 - looked at for its errors; it is kept
+            except (ValueError, OSError) as error:
+                log.warning("an annotation that cannot be read, and is never an example: %s", error)
+                return False
+            return True
+
+        kept = (entry for entry in self.labelled.entries if is_read(entry))
+        return self._only(kept, "has an annotation that can be read")
+
+    @cached_property
     def classes(self) -> tuple[str, ...] | None:
         """Names of the classes that are shown: in the files' order if they have one, else sorted.
 
         None where masks, or numbers, name none.
         """
-        named = [entry for entry in self.labelled.entries if _has_names(entry.annotation)]
-        if not named:
+        if not any(_has_names(entry.annotation) for entry in self.labelled.entries):
             return None
-        if named[0].name is not None:
+        named = [entry for entry in self.readable.entries if _has_names(entry.annotation)]
+        if named and named[0].name is not None:
             return (named[0].name,)
         shown = {name for entry in named for name in entry.shows or ()}
-        first = named[0].example().output
-        listed = first.names if isinstance(first, Shapes) and first.ordered else ()
+        listed = next((found for e in named if (found := _listed(e)) is not None), ())
         ordered = [name for name in listed if name in shown]
         return (*ordered, *sorted(str(name) for name in shown - set(ordered))) or None
 
@@ -232,10 +254,9 @@ class Pool:
 
         Raises:
             PoolError: If there is none.
-            ValueError: If an annotation cannot be read.
         """
         wanted = Classes.parse(classes)
-        kept = (entry for entry in self.labelled.entries if entry.among(wanted))
+        kept = (entry for entry in self.readable.entries if entry.among(wanted))
         found = self._only(kept, f"shows {', '.join(wanted.names)}")
         return replace(found, asked=wanted)
 
@@ -245,7 +266,7 @@ class Pool:
         Raises:
             PoolError: If there is none.
         """
-        kept = (replace(e, name=name) for e in self.labelled.entries if e.shows != frozenset())
+        kept = (replace(e, name=name) for e in self.readable.entries if e.shows != frozenset())
         return self._only(kept, "shows anything")
 
     def _only(self, entries: Iterable[Entry], what: str) -> Pool:
@@ -291,6 +312,12 @@ def own_file(image: ImageLike) -> str | None:
     return os.path.realpath(image) if isinstance(image, str | os.PathLike) else None
 
 
+def key_of(image: ImageLike) -> str | int:
+    """By what an image is told from others: its file, or which value it is."""
+    own = own_file(image)
+    return id(image) if own is None else own
+
+
 def _as_path(value: Any) -> Path | None:
     if isinstance(value, Path):  # most are, and to make one anew takes a while
         return value
@@ -306,6 +333,11 @@ def _folder(root: Path) -> list[Entry]:
             f"{display(root)}: has {images.name}/ but none of {', '.join(_ANNOTATIONS)} with the "
             "annotations beside it; make one, or give the folder of images itself"
         )
+    if images == root and beside and any(file.parent == root for file in find_images(root)):
+        raise PoolError(
+            f"{display(root)}: has {beside[0].name}/ but its images lie beside that; expected them "
+            f"in {display(root / _IMAGES[0])}: move them there"
+        )
     marked: dict[str, Path] = {}
     for folder in beside if images != root else [root]:
         for file in sorted(_annotations(folder, pictures=images != root)):
@@ -315,8 +347,18 @@ def _folder(root: Path) -> list[Entry]:
                     f"{display(file)}: {display(marked[key])} has the same name; keep one of them"
                 )
             marked[key] = file
-    found = find_images(images)
-    return [Entry(file, marked.get(_stem(file, images))) for file in found]
+    owners: dict[str, Path] = {}
+    entries = []
+    for file in find_images(images):
+        key = _stem(file, images)
+        if key in marked and key in owners:
+            raise PoolError(
+                f"{display(file)}: {display(owners[key])} has the same name, and "
+                f"{display(marked[key])} is of one of them; rename the other"
+            )
+        owners[key] = file
+        entries.append(Entry(file, marked.get(key)))
+    return entries
 
 
 def _stem(file: Path, folder: Path) -> str:
@@ -352,6 +394,8 @@ def _coco(path: Path) -> list[Entry]:
     for record in images:
         part = {"images": [record], "annotations": by_image[_plain(record.get("id"))]}
         file = _coco_image(path, record.get("file_name"))
+        if file is None:
+            continue
         entries.append(Entry(file, CocoPart(path, {**part, "categories": categories})))
     return entries
 
@@ -363,12 +407,30 @@ def _plain(key: Any) -> Any:
     return key if isinstance(key, int | str) else None
 
 
-def _coco_image(path: Path, file_name: Any) -> Path:
-    """Where an image of a COCO file is; where it is nowhere, where it was looked for first."""
+def _coco_image(path: Path, file_name: Any) -> Path | None:
+    """Where an image of a COCO file is; where it is nowhere, where it was looked for first.
+
+    None if that would be outside: such a record is left out, which is logged.
+    """
     if not isinstance(file_name, str) or not file_name or "\0" in file_name:
         raise PoolError(f"{display(path)}: an image has no file_name; expected its file's name")
+    if Path(file_name).is_absolute() or ".." in Path(file_name).parts:
+        log.warning(
+            "%s: left out: %s: expected a file_name below its own folder, neither absolute nor "
+            "with ..; a list (.csv) may name any file",
+            display(path),
+            display(file_name),
+        )
+        return None
     places = [path.parent, path.parent / "images", path.parent.parent / "images"]
-    return next((p / file_name for p in places if (p / file_name).is_file()), places[0] / file_name)
+    return next((p / file_name for p in places if _is_there(p / file_name)), places[0] / file_name)
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except (OSError, ValueError):  # a name that is too long, or that no file system takes
+        return False
 
 
 def _list(path: Path) -> list[Entry]:
@@ -403,6 +465,15 @@ def _values(mask: str | os.PathLike[str]) -> Shown:
         return None
     counts = np.bincount(np.asarray(image).astype(np.uint8).ravel(), minlength=VOID + 1)
     return frozenset(int(value) for value in np.flatnonzero(counts) if value)
+
+
+def _listed(entry: Entry) -> tuple[str, ...] | None:
+    """The classes that an annotation's own file lists, in its order; None if it is damaged."""
+    try:
+        found = entry.example().output
+    except (ValueError, OSError):
+        return None
+    return found.names if isinstance(found, Shapes) and found.ordered else ()
 
 
 def _has_names(annotation: Any) -> bool:
