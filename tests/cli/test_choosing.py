@@ -97,6 +97,23 @@ def test_masks_without_a_task_are_told_of() -> None:
     assert "looks like a mask: --task segmentation" in vicl(*asked).stderr
 
 
+def test_annotations_need_a_task() -> None:
+    plain(Path("yolo/a.png"), (90, 9, 9))
+    Path("yolo/a.txt").write_text("0 0.5 0.5 0.4 0.4\n")
+    asked = ("predict", "q", "--pool", "yolo", "--select", "random", "--model", "copy", "--json")
+    result = vicl(*asked)
+    assert result.exit_code == 2
+    assert "give --task segmentation or --task detection" in result.stderr
+
+
+def test_a_broken_first_mask_ends_nothing() -> None:
+    Path("pool/masks/blue.png").write_bytes(b"broken")
+    asked = ("predict", "q", "--pool", "pool", "--select", "random", "--model", "copy", "--json")
+    assert "answered" in vicl(*asked).stderr
+    segmenting = (*asked, "--task", "segmentation", "--classes", "a=255")
+    assert vicl(*segmenting).exit_code == 0
+
+
 def test_the_same_examples_for_all() -> None:
     vicl(*INDEX)
     for select in ("diverse", "best-of"):

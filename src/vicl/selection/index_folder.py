@@ -36,6 +36,7 @@ from vicl.files import (
 from vicl.files.bounded import read_bounded
 from vicl.files.faults import said
 from vicl.images import DEFAULT_LIMIT_PIXELS
+from vicl.selection.entry import is_there
 from vicl.selection.index import Index, Looking, check_any, encoded
 from vicl.selection.pool import Entry, Pool, PoolError, Shown
 
@@ -307,7 +308,7 @@ def _row(entry: Entry, place: Path) -> _Row:
 def _marks(entry: Entry) -> tuple[int, int] | None:
     """Size and time of an annotation's file."""
     files = entry.files
-    if len(files) < 2 or not files[1].is_file():
+    if len(files) < 2 or not is_there(files[1]):
         return None
     status = files[1].stat()
     return status.st_size, status.st_mtime_ns

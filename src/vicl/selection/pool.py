@@ -21,24 +21,27 @@ import json
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from types import EllipsisType
 from typing import Any, Final
 
-import numpy as np
-
-from vicl.exports.coco_reader import coco_shapes
-from vicl.exports.reading import ANNOTATION_SUFFIXES, is_annotation_file, read_shapes
+from vicl.exports.reading import ANNOTATION_SUFFIXES
 from vicl.exports.shapes import Shapes
-from vicl.files import FileError, display
+from vicl.files import display
 from vicl.files.bounded import read_bounded
 from vicl.files.faults import said
-from vicl.images import ImageLike, find_images, open_image
-from vicl.prompt import Example, ExampleLike, as_examples
-from vicl.tasks.classes import VOID, Classes, ClassesLike
+from vicl.images import find_images
+from vicl.prompt import ExampleLike, as_examples
+from vicl.selection.entry import CocoPart as CocoPart
+from vicl.selection.entry import Entry as Entry
+from vicl.selection.entry import PoolError as PoolError
+from vicl.selection.entry import Shown as Shown
+from vicl.selection.entry import is_there, plain_id
+from vicl.selection.entry import key_of as key_of
+from vicl.selection.entry import own_file as own_file
+from vicl.tasks.classes import Classes, ClassesLike
 
 log = logging.getLogger(__name__)
 
@@ -47,129 +50,6 @@ _ANNOTATIONS: Final = ("masks", "labels", "annotations", "targets")
 _COCO_LIMIT, _LIST_LIMIT = 1 << 29, 1 << 26
 """Bytes of a COCO file of a whole pool, and of a list."""
 _COLUMNS: Final = ["image", "annotation"]
-
-Shown = frozenset[str | int] | None
-"""What an annotation shows: names, or the values of a mask; None where nobody can say cheaply."""
-
-
-class PoolError(FileError):
-    """A pool that cannot be used; the message names the file, the fault and the remedy."""
-
-
-@dataclass(frozen=True, eq=False)
-class CocoPart:
-    """What a COCO file says of one image, not looked into yet.
-
-    Attributes:
-        file: The COCO file.
-        document: The same with one image.
-    """
-
-    file: Path
-    document: Mapping[str, Any]
-
-    @property
-    def names(self) -> frozenset[str | int]:
-        """The classes of its objects."""
-        names = {_plain(c.get("id")): c.get("name") for c in self.document["categories"]}
-        marked = self.document["annotations"]
-        found = (names.get(_plain(entry.get("category_id"))) for entry in marked)
-        return frozenset(name for name in found if isinstance(name, str))
-
-    def shapes(self) -> Shapes:
-        """Its objects, checked.
-
-        Raises:
-            vicl.exports.ExportError: If one is damaged.
-        """
-        return coco_shapes(self.document, display(self.file), None)
-
-
-@dataclass(frozen=True, eq=False)
-class Entry:
-    """An image of a pool.
-
-    Attributes:
-        image: Its file; in a pool made of values any image.
-        annotation: What is marked: a mask's or another tool's file, a part of a COCO file, or
-            whatever an example's output may be. None: it is not labelled.
-        name: The class that everything marked is taken for; None: the annotation's own.
-        noted: What it shows, as an index noted it; ... where none did.
-    """
-
-    image: ImageLike
-    annotation: Any
-    name: str | None = None
-    noted: Shown | EllipsisType = ...
-
-    @property
-    def file(self) -> Path | None:
-        """The image's file, where it is one."""
-        return _as_path(self.image)
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """What it is read from."""
-        marked = self.annotation
-        marked = marked.file if isinstance(marked, CocoPart) else marked
-        both = (_as_path(self.image), _as_path(marked))
-        return tuple(file for file in both if file is not None)
-
-    @cached_property
-    def shows(self) -> Shown:
-        """The classes that it shows.
-
-        Raises:
-            ValueError: If its annotation cannot be read.
-        """
-        marked = self.annotation
-        if not isinstance(self.noted, EllipsisType):
-            return self.noted
-        if isinstance(marked, CocoPart):
-            return marked.names
-        if isinstance(marked, Shapes):
-            return _names(marked)
-        if is_annotation_file(marked):
-            found = read_shapes(marked, self.image)
-            # Numbers stand for classes that are named elsewhere.
-            return None if found.numbered else _names(found)
-        return _values(marked) if isinstance(marked, str | os.PathLike) else None
-
-    def among(self, classes: Classes) -> frozenset[int]:
-        """Which of some classes it shows, by their places; all where nobody can say.
-
-        Raises:
-            ValueError: If its annotation cannot be read.
-        """
-        shown, every = self.shows, frozenset(range(len(classes)))
-        named = any(isinstance(one, str) for one in shown or ())
-        if shown is None or (classes.colours and not named):
-            return every
-        if len(classes) == 1 and not classes.values and not named:
-            return every if shown else frozenset()  # any value of such a mask is the class
-        keys = classes.keys if classes.values else range(1, len(classes) + 1)
-        each = zip(classes.names, keys, strict=True)
-        return frozenset(at for at, pair in enumerate(each) if not shown.isdisjoint(pair))
-
-    def example(self) -> Example:
-        """It as an example.
-
-        Raises:
-            ValueError: If it is not labelled, or its annotation cannot be read.
-        """
-        marked = self.annotation
-        if marked is None:
-            raise PoolError(f"{self.image}: is not labelled, and so no example")
-        if isinstance(marked, CocoPart):
-            marked = marked.shapes()
-        elif is_annotation_file(marked):
-            marked = read_shapes(marked, self.image)
-        if self.name is not None and isinstance(marked, Shapes):
-            shapes = tuple(
-                s if s.name is None else replace(s, name=self.name) for s in marked.shapes
-            )
-            marked = replace(marked, shapes=shapes, names=(self.name,), numbered=False)
-        return Example(self.image, marked)
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,9 +106,9 @@ class Pool:
 
         None where masks, or numbers, name none.
         """
-        if not any(_has_names(entry.annotation) for entry in self.labelled.entries):
+        if not any(entry.is_annotated for entry in self.labelled.entries):
             return None
-        named = [entry for entry in self.readable.entries if _has_names(entry.annotation)]
+        named = [entry for entry in self.readable.entries if entry.is_annotated]
         if named and named[0].name is not None:
             return (named[0].name,)
         shown = {name for entry in named for name in entry.shows or ()}
@@ -242,7 +122,7 @@ class Pool:
         digest = hashlib.sha256()
         for entry in self.entries:
             for file in entry.files:
-                status = file.stat() if file.exists() else None
+                status = file.stat() if is_there(file) else None
                 digest.update(repr((os.fspath(file), entry.name)).encode())
                 digest.update(repr(status and (status.st_size, status.st_mtime_ns)).encode())
         return digest.hexdigest()
@@ -305,23 +185,6 @@ def open_pool(source: str | os.PathLike[str] | Iterable[ExampleLike]) -> Pool:
     if not entries:
         raise PoolError(f"{name}: holds no images; expected some, to choose examples from")
     return Pool(name, tuple(entries))
-
-
-def own_file(image: ImageLike) -> str | None:
-    """By which name an image's file is told from others; None for what is no file."""
-    return os.path.realpath(image) if isinstance(image, str | os.PathLike) else None
-
-
-def key_of(image: ImageLike) -> str | int:
-    """By what an image is told from others: its file, or which value it is."""
-    own = own_file(image)
-    return id(image) if own is None else own
-
-
-def _as_path(value: Any) -> Path | None:
-    if isinstance(value, Path):  # most are, and to make one anew takes a while
-        return value
-    return Path(value) if isinstance(value, str | os.PathLike) else None
 
 
 def _folder(root: Path) -> list[Entry]:
@@ -389,10 +252,10 @@ def _coco(path: Path) -> list[Entry]:
     images, annotations, categories = (part or [] for part in parts)
     by_image: defaultdict[Any, list[Any]] = defaultdict(list)
     for entry in annotations:
-        by_image[_plain(entry.get("image_id"))].append(entry)
+        by_image[plain_id(entry.get("image_id"))].append(entry)
     entries = []
     for record in images:
-        part = {"images": [record], "annotations": by_image[_plain(record.get("id"))]}
+        part = {"images": [record], "annotations": by_image[plain_id(record.get("id"))]}
         file = _coco_image(path, record.get("file_name"))
         if file is None:
             continue
@@ -401,10 +264,6 @@ def _coco(path: Path) -> list[Entry]:
 
 
 _COCO: Final = ("images", "annotations", "categories")
-
-
-def _plain(key: Any) -> Any:
-    return key if isinstance(key, int | str) else None
 
 
 def _coco_image(path: Path, file_name: Any) -> Path | None:
@@ -423,14 +282,7 @@ def _coco_image(path: Path, file_name: Any) -> Path | None:
         )
         return None
     places = [path.parent, path.parent / "images", path.parent.parent / "images"]
-    return next((p / file_name for p in places if _is_there(p / file_name)), places[0] / file_name)
-
-
-def _is_there(file: Path) -> bool:
-    try:
-        return file.is_file()
-    except (OSError, ValueError):  # a name that is too long, or that no file system takes
-        return False
+    return next((p / file_name for p in places if is_there(p / file_name)), places[0] / file_name)
 
 
 def _list(path: Path) -> list[Entry]:
@@ -454,19 +306,6 @@ def _list(path: Path) -> list[Entry]:
     return entries
 
 
-def _names(shapes: Shapes) -> frozenset[str | int]:
-    return frozenset(shape.name for shape in shapes.shapes if shape.name is not None)
-
-
-def _values(mask: str | os.PathLike[str]) -> Shown:
-    """The values of a mask that has values; None of one in colours."""
-    image = open_image(mask)
-    if image.mode not in ("1", "L", "P"):
-        return None
-    counts = np.bincount(np.asarray(image).astype(np.uint8).ravel(), minlength=VOID + 1)
-    return frozenset(int(value) for value in np.flatnonzero(counts) if value)
-
-
 def _listed(entry: Entry) -> tuple[str, ...] | None:
     """The classes that an annotation's own file lists, in its order; None if it is damaged."""
     try:
@@ -474,7 +313,3 @@ def _listed(entry: Entry) -> tuple[str, ...] | None:
     except (ValueError, OSError):
         return None
     return found.names if isinstance(found, Shapes) and found.ordered else ()
-
-
-def _has_names(annotation: Any) -> bool:
-    return isinstance(annotation, CocoPart | Shapes) or is_annotation_file(annotation)
