@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -189,6 +191,25 @@ def test_another_encoder_that_encodes_nothing_leaves_the_index(tmp_path: Path) -
     with pytest.raises(KeyboardInterrupt):
         index_pool(pool, Fails(name="other"), place)
     assert index_pool(pool, Mean(), place)[1] == Changes(kept=5)
+
+
+def test_two_that_index_at_once_wait_for_one_another(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool, place = open_pool(labelled(tmp_path / "p")), tmp_path / "p.index"
+    place.mkdir()
+    handle = os.open(place, os.O_RDONLY)  # as another process has it
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with ThreadPoolExecutor(1) as executor:
+        try:
+            waiting = executor.submit(index_pool, pool, Mean(), place)
+            with pytest.raises(TimeoutError):
+                waiting.result(0.5)
+            assert files(place) == []
+        finally:
+            os.close(handle)
+        assert waiting.result(30)[1] == Changes(new=5)
+    assert "another process indexes it" in caplog.text
 
 
 def test_a_broken_index_is_refused(tmp_path: Path) -> None:

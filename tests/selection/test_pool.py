@@ -117,6 +117,8 @@ def test_images_and_masks_whose_pairs_nobody_can_tell(tmp_path: Path) -> None:
     mask(plain(tmp_path / "p/a.png", (1, 2, 3)).parent / "masks/a.png")
     with pytest.raises(PoolError, match=r"lie beside that; expected them in .*images"):
         open_pool(tmp_path / "p")
+    (tmp_path / "p/a.txt").write_text("1 0.5 0.5 0.2 0.2\n")  # masks/ may be anything then
+    assert names(open_pool(tmp_path / "p").labelled) == ["a"]
     root = labelled(tmp_path / "q")
     plain(root / "images/red.jpg", (1, 2, 3))
     with pytest.raises(PoolError, match=r"red\.png: .*red\.jpg has the same name"):

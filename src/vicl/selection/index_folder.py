@@ -8,11 +8,13 @@ reader sees an old index or a new one. Images that did not change are not encode
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import logging
 import os
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -142,6 +144,44 @@ def index_pool(
         FileError: If it cannot be written.
     """
     place = Path(folder)
+    _manifest(place)  # refuses a folder of something else before anything is done with it
+    with _locked(place):
+        return _updated(pool, encoder, place, looking, limit_pixels, advance)
+
+
+@contextlib.contextmanager
+def _locked(place: Path) -> Iterator[None]:
+    """Keep other processes from the folder: two that index at once delete each other's features."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        handle = os.open(place, os.O_RDONLY)  # the folder itself: nothing is left in it
+    except OSError as error:
+        raise FileError(
+            f"{display(place)}: cannot be made or opened ({reason(error)}); check the permissions, "
+            "or give another place with --index"
+        ) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.warning("%s: another process indexes it; waiting for that", display(place))
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError:
+            pass  # file systems without locks
+        yield
+    finally:
+        os.close(handle)
+
+
+def _updated(
+    pool: Pool,
+    encoder: Encoder,
+    place: Path,
+    looking: Looking,
+    limit_pixels: int,
+    advance: Callable[[int], object],
+) -> tuple[Index, Changes]:
+    """See :func:`index_pool`."""
     old = _manifest(place)
     if old is not None and (old.encoder, old.weights_hash, old.looking) != (
         *(encoder.name, encoder.weights_hash),

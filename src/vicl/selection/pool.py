@@ -196,11 +196,6 @@ def _folder(root: Path) -> list[Entry]:
             f"{display(root)}: has {images.name}/ but none of {', '.join(_ANNOTATIONS)} with the "
             "annotations beside it; make one, or give the folder of images itself"
         )
-    if images == root and beside and any(file.parent == root for file in find_images(root)):
-        raise PoolError(
-            f"{display(root)}: has {beside[0].name}/ but its images lie beside that; expected them "
-            f"in {display(root / _IMAGES[0])}: move them there"
-        )
     marked: dict[str, Path] = {}
     for folder in beside if images != root else [root]:
         for file in sorted(_annotations(folder, pictures=images != root)):
@@ -221,6 +216,13 @@ def _folder(root: Path) -> list[Entry]:
             )
         owners[key] = file
         entries.append(Entry(file, marked.get(key)))
+    own = [entry for entry in entries if entry.file is not None and entry.file.parent == root]
+    # Where there are files beside them, such a folder may be of something else.
+    if images == root and beside and own and all(entry.annotation is None for entry in own):
+        raise PoolError(
+            f"{display(root)}: has {beside[0].name}/ but its images lie beside that; expected them "
+            f"in {display(root / _IMAGES[0])}: move them there"
+        )
     return entries
 
 
