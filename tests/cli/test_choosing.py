@@ -97,6 +97,23 @@ def test_masks_without_a_task_are_told_of() -> None:
     assert "looks like a mask: --task segmentation" in vicl(*asked).stderr
 
 
+def test_annotations_need_a_task() -> None:
+    plain(Path("yolo/a.png"), (90, 9, 9))
+    Path("yolo/a.txt").write_text("0 0.5 0.5 0.4 0.4\n")
+    asked = ("predict", "q", "--pool", "yolo", "--select", "random", "--model", "copy", "--json")
+    result = vicl(*asked)
+    assert result.exit_code == 2
+    assert "give --task segmentation or --task detection" in result.stderr
+
+
+def test_a_broken_first_mask_ends_nothing() -> None:
+    Path("pool/masks/blue.png").write_bytes(b"broken")
+    asked = ("predict", "q", "--pool", "pool", "--select", "random", "--model", "copy", "--json")
+    assert "answered" in vicl(*asked).stderr
+    segmenting = (*asked, "--task", "segmentation", "--classes", "a=255")
+    assert vicl(*segmenting).exit_code == 0
+
+
 def test_the_same_examples_for_all() -> None:
     vicl(*INDEX)
     for select in ("diverse", "best-of"):
@@ -116,6 +133,9 @@ def test_learning_then_choosing_by_it() -> None:
     assert result.exit_code == 0, result.stderr
     assert "learned from 3 images with 2 examples each" in result.stderr
     assert set(shown(vicl(*learned))) == {"a", "b"}
+    places = vicl(*learning, "--compare", "places")
+    assert places.exit_code == 2
+    assert "--learn learns from whole images" in places.stderr
     refused = vicl("index", "pool", "--queries", "3")
     assert refused.exit_code == 2
     assert "--queries goes with --learn" in refused.stderr

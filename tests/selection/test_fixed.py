@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tests.selection.encoders import COLOURS, Mean, labelled, plain
@@ -73,6 +74,18 @@ def test_best_of_keeps_what_answers_others_best(tmp_path: Path) -> None:
     assert all(example != truth for example, truth in asked)
     with pytest.raises(PoolError, match="too few to leave one out"):
         best_of(pool, score, examples=5)
+
+
+def test_best_of_values_asks_none_by_itself() -> None:
+    pairs = [(torch.full((3, 8, 8), x), np.ones((8, 8), bool)) for x in (0.2, 0.5, 0.9)]
+    asked: list[bool] = []
+
+    def score(examples: Sequence[Example], truth: Example) -> float:
+        asked.append(any(example.input is truth.input for example in examples))
+        return 0
+
+    best_of(open_pool(pairs), score, tries=3)
+    assert asked == [False] * 6
 
 
 def test_a_prompter_scores_examples(tmp_path: Path) -> None:

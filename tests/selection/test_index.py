@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import pickle
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,7 @@ from tests.selection.encoders import COLOURS, Mean, labelled, mask, plain
 from torch import Tensor
 
 from vicl.engine import Features
+from vicl.files import TEMPORARY_PREFIX
 from vicl.selection.index import encode_pool
 from vicl.selection.index_folder import Changes, index_folder, index_pool, made_by
 from vicl.selection.pool import PoolError, open_pool
@@ -124,6 +128,30 @@ def test_a_broken_image_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFix
         index_pool(open_pool(root), Mean(), place)
 
 
+def test_a_name_that_is_not_utf_8_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root, place = labelled(tmp_path / "p"), tmp_path / "p.index"
+    odd = plain(root / "images/odd.png", (9, 9, 9))
+    try:
+        odd.rename(root / "images" / os.fsdecode(b"odd\xff.png"))
+    except OSError:
+        pytest.skip("the file system takes no such names")
+    for changes in (Changes(new=5, broken=1), Changes(kept=5, broken=1)):
+        index, found = index_pool(open_pool(root), Mean(), place)
+        assert found == changes
+        assert len(index.pool) == 5
+    assert "is not UTF-8" in caplog.text
+
+
+def test_a_part_of_a_pool_of_values_has_its_own_rows() -> None:
+    pairs = [(torch.full((3, 24, 24), x), np.ones((24, 24), bool)) for x in (0.2, 0.5, 0.9)]
+    dark = torch.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1]]).float()
+    index = replace(encode_pool(open_pool(pairs), Mean()), features=dark)
+    some = index.only(replace(index.pool, entries=index.pool.entries[1:2]))
+    assert some.features.tolist() == [[0, 1, 0]]
+
+
 class Stops(Mean):
     def encode(self, image: Tensor) -> Features:
         if self.seen:
@@ -142,6 +170,48 @@ def test_what_was_encoded_before_ctrl_c_is_kept(tmp_path: Path) -> None:
     assert len(index.features) == 20
 
 
+class Fails(Mean):
+    def encode(self, image: Tensor) -> Features:
+        raise KeyboardInterrupt
+
+
+def test_a_first_run_that_encoded_nothing_leaves_nothing(tmp_path: Path) -> None:
+    pool, place = open_pool(labelled(tmp_path / "p")), tmp_path / "p.index"
+    with pytest.raises(KeyboardInterrupt):
+        index_pool(pool, Fails(), place)
+    assert files(place) == []
+    (place / f"features-{'0' * 16}.npy").write_bytes(b"of a run that was killed")
+    (place / f"{TEMPORARY_PREFIX}{'0' * 16}.tmp").touch()
+    assert index_pool(pool, Mean(), place)[1] == Changes(new=5)
+
+
+def test_another_encoder_that_encodes_nothing_leaves_the_index(tmp_path: Path) -> None:
+    pool, place = open_pool(labelled(tmp_path / "p")), tmp_path / "p.index"
+    index_pool(pool, Mean(), place)
+    with pytest.raises(KeyboardInterrupt):
+        index_pool(pool, Fails(name="other"), place)
+    assert index_pool(pool, Mean(), place)[1] == Changes(kept=5)
+
+
+def test_two_that_index_at_once_wait_for_one_another(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool, place = open_pool(labelled(tmp_path / "p")), tmp_path / "p.index"
+    place.mkdir()
+    handle = os.open(place, os.O_RDONLY)  # as another process has it
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with ThreadPoolExecutor(1) as executor:
+        try:
+            waiting = executor.submit(index_pool, pool, Mean(), place)
+            with pytest.raises(TimeoutError):
+                waiting.result(0.5)
+            assert files(place) == []
+        finally:
+            os.close(handle)
+        assert waiting.result(30)[1] == Changes(new=5)
+    assert "another process indexes it" in caplog.text
+
+
 def test_a_broken_index_is_refused(tmp_path: Path) -> None:
     pool, place = open_pool(labelled(tmp_path / "p")), tmp_path / "p.index"
     index_pool(pool, Mean(), place)
@@ -154,6 +224,10 @@ def test_a_broken_index_is_refused(tmp_path: Path) -> None:
             index_pool(pool, Mean(), place)
     np.save(rows, np.zeros((5, 3), object), allow_pickle=True)
     with pytest.raises(PoolError, match="index the pool anew"):
+        index_pool(pool, Mean(), place)
+    with rows.open("wb") as stream:
+        np.savez(stream, np.zeros((5, 3), np.float32))
+    with pytest.raises(PoolError, match=r"is no array of NumPy; .* index the pool anew"):
         index_pool(pool, Mean(), place)
     rows.write_bytes(whole)
     outside = manifest.replace(rows.name, "../../etc/passwd")

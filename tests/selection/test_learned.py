@@ -147,6 +147,20 @@ def test_scores_are_kept_and_a_head_is_saved(tmp_path: Path) -> None:
     assert Nearest(learned).describe()["select"] == "learned"
 
 
+def test_values_are_told_apart_and_their_scores_are_not_kept(tmp_path: Path) -> None:
+    pairs = [(torch.full((3, 8, 8), x), np.ones((8, 8), bool)) for x in (0.2, 0.5, 0.9)]
+    index = encode_pool(open_pool(pairs), Mean())
+    lessons = measure(index, far, tmp_path, made_by={}, candidates=2)
+    assert all(x.query not in (*x.best, *x.worst) and x.best != x.worst for x in lessons)
+    assert len((tmp_path / "scores.jsonl").read_text().splitlines()) == 1
+
+
+def test_places_are_too_many_to_learn_from(tmp_path: Path) -> None:
+    index = encode_pool(open_pool(labelled(tmp_path)), Mean(), looking="places")
+    with pytest.raises(PoolError, match="--compare whole"):
+        measure(index, far, tmp_path, made_by={})
+
+
 def test_a_broken_head_is_refused(tmp_path: Path) -> None:
     index, folder = index_of(tmp_path / "p"), tmp_path / "p.index"
     lessons = [Lesson(0, (1,), (2,))]

@@ -36,6 +36,15 @@ def test_a_folder_with_a_file_beside_each_image(tmp_path: Path) -> None:
     assert names(pool.labelled) == ["a"]
 
 
+def test_the_folder_that_one_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("cat", "bat", "rat"):
+        plain(tmp_path / f"{name}.png", (9, 9, 200))
+    (tmp_path / "cat.txt").write_text("1 0.5 0.5 0.2 0.2\n")
+    monkeypatch.chdir(tmp_path)
+    for source in (".", "./", tmp_path):
+        assert names(open_pool(source).labelled) == ["cat"]
+
+
 def coco(root: Path) -> Path:
     for name in ("one", "two", "three"):
         plain(root / "images" / f"{name}.png", (200, 9, 9))
@@ -67,6 +76,53 @@ def test_a_coco_file_is_read_an_image_at_a_time(tmp_path: Path) -> None:
     shapes = pool.entries[1].example().output
     assert isinstance(shapes, Shapes)
     assert [shape.name for shape in shapes.shapes] == ["cat"]
+
+
+def test_damaged_annotations_are_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a", "b", "c"):
+        plain(tmp_path / f"{name}.png", (9, 9, 200))
+        (tmp_path / f"{name}.txt").write_text("1 0.5 0.5 0.2 0.2\n")
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    (tmp_path / "a.txt").write_text("what\n")
+    pool = open_pool(tmp_path)
+    assert pool.classes == open_pool(tmp_path).classes
+    assert names(pool.readable) == ["b", "c"]
+    assert caplog.text.count("never an example") == 2  # once of each pool
+
+
+def test_damage_in_a_coco_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = coco(tmp_path)
+    document = json.loads(file.read_text())
+    document["annotations"][0]["category_id"] = {}
+    file.write_text(json.dumps(document))
+    assert open_pool(file).classes == ("cat",)
+    document["categories"][0]["id"] = []
+    file.write_text(json.dumps(document))
+    with pytest.raises(PoolError, match="has an annotation that can be read"):
+        open_pool(file).classes  # noqa: B018
+    assert "expected one for each" in caplog.text
+    for name in ("/etc/one.png", "../one.png", "a/../../one.png"):
+        document["images"][0]["file_name"] = name
+        file.write_text(json.dumps(document))
+        assert names(open_pool(file)) == ["two", "three"]
+    document["images"][0]["file_name"] = "x" * 3000
+    file.write_text(json.dumps(document))
+    assert len(open_pool(file)) == 3
+    assert open_pool(file).fingerprint
+
+
+def test_images_and_masks_whose_pairs_nobody_can_tell(tmp_path: Path) -> None:
+    mask(plain(tmp_path / "p/a.png", (1, 2, 3)).parent / "masks/a.png")
+    with pytest.raises(PoolError, match=r"lie beside that; expected them in .*images"):
+        open_pool(tmp_path / "p")
+    (tmp_path / "p/a.txt").write_text("1 0.5 0.5 0.2 0.2\n")  # masks/ may be anything then
+    assert names(open_pool(tmp_path / "p").labelled) == ["a"]
+    root = labelled(tmp_path / "q")
+    plain(root / "images/red.jpg", (1, 2, 3))
+    with pytest.raises(PoolError, match=r"red\.png: .*red\.jpg has the same name"):
+        open_pool(root)
 
 
 def test_whatever_is_marked_is_taken_for_one_class(tmp_path: Path) -> None:

@@ -88,6 +88,8 @@ def index(pool: Path, **given: Any) -> None:
         wrong = next((name for name in _LEARNING if given[name] is not None), None)
         if wrong is not None:
             raise click.UsageError(f"--{wrong.replace('_', '-')} goes with --learn")
+    if given["learn"] and given["compare"] == "places":
+        raise click.UsageError("--learn learns from whole images: --compare whole, or leave it out")
     check_classes(given)
     stopped = "stopped: what was done is kept; the same command goes on"
     with failing(2, debug=given["debug"], stopped=stopped):

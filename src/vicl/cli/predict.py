@@ -252,17 +252,31 @@ def _check(arguments: Sequence[str], given: Mapping[str, Any]) -> None:
 def _hint(prompter: VisualPrompter, given: Mapping[str, Any]) -> None:
     """Say so where the examples' outputs look like masks, and nobody said what they are."""
     pairs = list(given["examples"])
-    if prompter.selector is not None:
-        pairs = [entry.files for entry in prompter.selector.pool.entries[:1]]
-    if given["task"] is not None or not pairs or len(pairs[0]) != 2:
+    if given["task"] is not None:
         return
-    from vicl.images import open_image, to_rgb
+    if prompter.selector is not None:
+        entries = prompter.selector.pool.entries
+        if any(entry.is_annotated for entry in entries) and prompter.task.name == "image":
+            raise click.UsageError(
+                f"{display(given['pool'])}: holds annotations: give --task segmentation or --task "
+                "detection; without it answers are pictures"
+            )
+        pairs = [entry.files for entry in entries[:1]]
+    if not pairs or len(pairs[0]) != 2:
+        return
+    from vicl.images import ImageError, open_image, to_rgb
 
     def is_flat(path: str | Path) -> bool:
         return to_rgb(open_image(path, limit_pixels=given["limit_pixels"])).getcolors(8) is not None
 
     shown, output = pairs[0]
-    if is_flat(output) and not is_flat(shown):
+    try:
+        masks = is_flat(output) and not is_flat(shown)
+    except (ImageError, OSError):
+        if prompter.selector is None:
+            raise
+        return  # it may never be an example, and a query that it is one for says so
+    if masks:
         click.echo(
             f"{display(output)}: looks like a mask: --task segmentation answers masks, --task "
             "edges lines; without it answers are pictures (--task image says so)",

@@ -14,7 +14,7 @@ from torch import Tensor
 from vicl.images import ImageLike
 from vicl.prompt import Example
 from vicl.selection.index import Index
-from vicl.selection.pool import Entry, Pool, PoolError, own_file
+from vicl.selection.pool import Entry, Pool, PoolError, key_of
 from vicl.selection.selectors import check_examples, first_fitting
 
 _COVERED: Final = 64
@@ -157,8 +157,8 @@ def best_of(
     measured: list[tuple[float, list[Entry]]] = []
     for _ in range(tries):
         tried = first_fitting(shuffled(), pool, examples)
-        own = {own_file(entry.image) for entry in tried}
-        truths = [e.example() for e in asked if own_file(e.image) not in own][:queries]
+        own = {key_of(entry.image) for entry in tried}
+        truths = [e.example() for e in asked if key_of(e.image) not in own][:queries]
         if not truths:
             raise PoolError(f"{pool.name}: has {len(pool)} images, too few to leave one out")
         shown = [entry.example() for entry in tried]

@@ -18,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from vicl.engine import Encoder
 from vicl.images import DEFAULT_LIMIT_PIXELS, ImageError, ImageLike, open_shrunk, resize
-from vicl.selection.pool import Entry, Pool, PoolError, own_file
+from vicl.selection.pool import Entry, Pool, PoolError, key_of
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +76,8 @@ class Index:
         Raises:
             PoolError: If there is none.
         """
-        places = {own_file(entry.image): place for place, entry in enumerate(self.pool.entries)}
-        kept = [(places[key], e) for e in pool.entries if (key := own_file(e.image)) in places]
+        places = {key_of(entry.image): place for place, entry in enumerate(self.pool.entries)}
+        kept = [(places[key], e) for e in pool.entries if (key := key_of(e.image)) in places]
         if not kept:
             raise PoolError(f"{pool.name}: none of its images is in the index")
         chosen = [place for place, _ in kept]

@@ -8,10 +8,13 @@ reader sees an old index or a new one. Images that did not change are not encode
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import logging
 import os
+import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,16 +26,28 @@ from numpy.lib import format as npy
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vicl.engine import Encoder
-from vicl.files import FileError, display, hash_file, open_atomic, reason, write_atomic
+from vicl.files import (
+    TEMPORARY_PREFIX,
+    FileError,
+    display,
+    hash_file,
+    open_atomic,
+    reason,
+    write_atomic,
+)
 from vicl.files.bounded import read_bounded
 from vicl.files.faults import said
 from vicl.images import DEFAULT_LIMIT_PIXELS
+from vicl.selection.entry import is_there
 from vicl.selection.index import Index, Looking, check_any, encoded
 from vicl.selection.pool import Entry, Pool, PoolError, Shown
 
 log = logging.getLogger(__name__)
 
 _NAME, _LIMIT = "index.json", 1 << 29
+_LEFT = re.compile(
+    rf"features-[0-9a-f]{{16}}\.npy|{re.escape(TEMPORARY_PREFIX)}[0-9a-f]{{16}}\.tmp"
+)
 
 
 class _Row(BaseModel):
@@ -129,6 +144,44 @@ def index_pool(
         FileError: If it cannot be written.
     """
     place = Path(folder)
+    _manifest(place)  # refuses a folder of something else before anything is done with it
+    with _locked(place):
+        return _updated(pool, encoder, place, looking, limit_pixels, advance)
+
+
+@contextlib.contextmanager
+def _locked(place: Path) -> Iterator[None]:
+    """Keep other processes from the folder: two that index at once delete each other's features."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        handle = os.open(place, os.O_RDONLY)  # the folder itself: nothing is left in it
+    except OSError as error:
+        raise FileError(
+            f"{display(place)}: cannot be made or opened ({reason(error)}); check the permissions, "
+            "or give another place with --index"
+        ) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.warning("%s: another process indexes it; waiting for that", display(place))
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError:
+            pass  # file systems without locks
+        yield
+    finally:
+        os.close(handle)
+
+
+def _updated(
+    pool: Pool,
+    encoder: Encoder,
+    place: Path,
+    looking: Looking,
+    limit_pixels: int,
+    advance: Callable[[int], object],
+) -> tuple[Index, Changes]:
+    """See :func:`index_pool`."""
     old = _manifest(place)
     if old is not None and (old.encoder, old.weights_hash, old.looking) != (
         *(encoder.name, encoder.weights_hash),
@@ -136,13 +189,14 @@ def index_pool(
     ):
         log.warning("%s: is of another encoder; all images are encoded anew", display(place))
         old = None
-    by_name = {_key(entry, place): entry for entry in pool.entries}
+    by_name, unnamed = _by_name(pool, place)
     kept, left, changes = _compared(by_name, old)
     advance(len(kept))
     if left or changes.gone or old is None or any(row != was for was, row, *_ in kept):
         done = _write(place, old, kept, left, encoder, looking, limit_pixels, advance)
         check_any(pool, len(kept) + len(done))
         changes = replace(changes, broken=len(left) - len(done))
+    changes = replace(changes, broken=changes.broken + unnamed)
     manifest = _manifest(place)
     assert manifest is not None
     entries = tuple(replace(by_name[row.image], noted=_noted(row)) for row in manifest.rows)
@@ -150,11 +204,29 @@ def index_pool(
     found = replace(pool, entries=entries)
     index = Index(found, features, encoder, looking, limit_pixels=limit_pixels)
     # A list may name an image several times, each time with something else marked.
-    return (index if len(by_name) == len(pool) else index.only(pool)), changes
+    return (index if len(by_name) == len(pool) - unnamed else index.only(pool)), changes
 
 
 _Kept = tuple[_Row, _Row, int]
 """A row as it was, as it is now, and its place in the old features."""
+
+
+def _by_name(pool: Pool, place: Path) -> tuple[dict[str, Entry], int]:
+    """Images by what the index calls them; and how many it cannot call, since JSON is UTF-8."""
+    found: dict[str, Entry] = {}
+    unnamed = 0
+    for entry in pool.entries:
+        key = _key(entry, place)
+        if key.isascii() or _is_text(key):
+            found[key] = entry
+            continue
+        unnamed += 1
+        log.warning("left out of the index: %s: its name is not UTF-8; rename it", display(key))
+    return found, unnamed
+
+
+def _is_text(name: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in name)
 
 
 def _compared(
@@ -243,9 +315,11 @@ def _write(
             rows=(*rows, *done),
         )
         write_atomic(place / _NAME, manifest.model_dump_json().encode())
-    for file in place.glob("features-*.npy"):
-        if file.name != (name if kept or done or old is None else old.features):
-            file.unlink(missing_ok=True)
+        for file in place.glob("features-*.npy"):  # only now does nothing name the others
+            if file.name != name:
+                file.unlink(missing_ok=True)
+    else:
+        (place / name).unlink(missing_ok=True)
     if stopped is not None:
         raise stopped
     return done
@@ -274,7 +348,7 @@ def _row(entry: Entry, place: Path) -> _Row:
 def _marks(entry: Entry) -> tuple[int, int] | None:
     """Size and time of an annotation's file."""
     files = entry.files
-    if len(files) < 2 or not files[1].is_file():
+    if len(files) < 2 or not is_there(files[1]):
         return None
     status = files[1].stat()
     return status.st_size, status.st_mtime_ns
@@ -303,7 +377,7 @@ def _noted(row: _Row) -> Shown:
 def _manifest(place: Path) -> _Manifest | None:
     file = place / _NAME
     if not file.is_file():
-        if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        if place.exists() and (not place.is_dir() or not all(map(_is_left, place.iterdir()))):
             raise PoolError(
                 f"{display(place)}: is there and no index; give another place with --index, or "
                 "remove it"
@@ -318,16 +392,23 @@ def _manifest(place: Path) -> _Manifest | None:
         ) from error
 
 
+def _is_left(file: Path) -> bool:
+    """Whether it is what a first run leaves that was ended before it named its features."""
+    return bool(_LEFT.fullmatch(file.name))
+
+
 def _mapped(file: Path, manifest: _Manifest) -> Float[np.ndarray, "n d"]:
     """The rows, mapped; privately, so that nothing can write to the file."""
     again = "remove the index's folder, and index the pool anew"
     try:
-        rows: np.ndarray = np.load(file, mmap_mode="c", allow_pickle=False)
+        rows: Any = np.load(file, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise PoolError(f"{display(file)}: cannot be read ({reason(error)}); {again}") from error
+    if not isinstance(rows, np.ndarray):  # a zip, whatever it is called
+        raise PoolError(f"{display(file)}: is no array of NumPy; {again}")
     if rows.dtype != np.dtype("<f4") or rows.shape != (len(manifest.rows), manifest.channels):
         raise PoolError(
             f"{display(file)}: got {rows.dtype} {rows.shape}, expected float32 "
             f"{(len(manifest.rows), manifest.channels)}; {again}"
         )
-    return rows
+    return np.asanyarray(rows)

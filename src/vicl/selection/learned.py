@@ -31,7 +31,7 @@ from vicl.files.faults import said
 from vicl.files.journal import Journal
 from vicl.selection.fixed import Score
 from vicl.selection.index import Index, Looking
-from vicl.selection.pool import PoolError, own_file
+from vicl.selection.pool import PoolError, key_of
 from vicl.selection.selectors import Nearest
 from vicl.storage.folder import CONFIG, WEIGHTS, fill_from, weights
 
@@ -172,26 +172,32 @@ def measure(
         advance: Is told when one score is there.
 
     Raises:
-        PoolError: If there are fewer than three images.
+        PoolError: If there are fewer than three images, or the index compares places.
     """
+    if index.looking == "places":
+        raise PoolError(
+            f"{index.pool.name}: its index compares places, which are too many numbers to learn "
+            "from; index it with --compare whole"
+        )
     if len(index.pool) < 3:
         raise PoolError(f"{index.pool.name}: has {len(index.pool)} images, expected 3 to learn")
     known, journal = _scores(folder, made_by)
-    rows = {own_file(entry.image): row for row, entry in enumerate(index.pool.entries)}
+    rows = {key_of(entry.image): row for row, entry in enumerate(index.pool.entries)}
     nearest, lessons = Nearest(index), []
     try:
         for query in np.random.default_rng(seed).permutation(len(index.pool))[:queries].tolist():
             entry = index.pool.entries[query]
-            names = dict.fromkeys(own_file(e.image) for e in nearest.ranked(entry.image))
-            tried = [name for name in names if name != own_file(entry.image)][:candidates]
+            names = dict.fromkeys(key_of(e.image) for e in nearest.ranked(entry.image))
+            tried = [name for name in names if name != key_of(entry.image)][:candidates]
             for name in tried:
-                key = (own_file(entry.image), name)
+                key = (key_of(entry.image), name)
                 if key not in known:
                     example = index.pool.entries[rows[name]].example()
                     known[key] = score([example], entry.example())
-                    journal.append({"query": key[0], "example": key[1], "score": known[key]})
+                    if not any(isinstance(one, int) for one in key):  # a value's ends with the run
+                        journal.append({"query": key[0], "example": key[1], "score": known[key]})
                 advance()
-            found = [known[own_file(entry.image), name] for name in tried]
+            found = [known[key_of(entry.image), name] for name in tried]
             best, worst = (
                 tuple(rows[tried[place]] for place in places) for places in best_and_worst(found)
             )
@@ -269,7 +275,7 @@ def learned_index(index: Index, folder: Path) -> Index:
 
 def _scores(
     folder: Path, made_by: dict[str, Any]
-) -> tuple[dict[tuple[str | None, str | None], float], Journal]:
+) -> tuple[dict[tuple[str | int, str | int], float], Journal]:
     """Scores of an earlier run, where it measured the same, and where to put further ones."""
     file = folder / _SCORES
     head = {"made_by": hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()}

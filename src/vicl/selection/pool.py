@@ -18,154 +18,38 @@ import csv
 import hashlib
 import io
 import json
+import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from types import EllipsisType
 from typing import Any, Final
 
-import numpy as np
-
-from vicl.exports.coco_reader import coco_shapes
-from vicl.exports.reading import ANNOTATION_SUFFIXES, is_annotation_file, read_shapes
+from vicl.exports.reading import ANNOTATION_SUFFIXES
 from vicl.exports.shapes import Shapes
-from vicl.files import FileError, display
+from vicl.files import display
 from vicl.files.bounded import read_bounded
 from vicl.files.faults import said
-from vicl.images import ImageLike, find_images, open_image
-from vicl.prompt import Example, ExampleLike, as_examples
-from vicl.tasks.classes import VOID, Classes, ClassesLike
+from vicl.images import find_images
+from vicl.prompt import ExampleLike, as_examples
+from vicl.selection.entry import CocoPart as CocoPart
+from vicl.selection.entry import Entry as Entry
+from vicl.selection.entry import PoolError as PoolError
+from vicl.selection.entry import Shown as Shown
+from vicl.selection.entry import is_there, plain_id
+from vicl.selection.entry import key_of as key_of
+from vicl.selection.entry import own_file as own_file
+from vicl.tasks.classes import Classes, ClassesLike
+
+log = logging.getLogger(__name__)
 
 _IMAGES: Final = ("images", "inputs")
 _ANNOTATIONS: Final = ("masks", "labels", "annotations", "targets")
 _COCO_LIMIT, _LIST_LIMIT = 1 << 29, 1 << 26
 """Bytes of a COCO file of a whole pool, and of a list."""
 _COLUMNS: Final = ["image", "annotation"]
-
-Shown = frozenset[str | int] | None
-"""What an annotation shows: names, or the values of a mask; None where nobody can say cheaply."""
-
-
-class PoolError(FileError):
-    """A pool that cannot be used; the message names the file, the fault and the remedy."""
-
-
-@dataclass(frozen=True, eq=False)
-class CocoPart:
-    """What a COCO file says of one image, not looked into yet.
-
-    Attributes:
-        file: The COCO file.
-        document: The same with one image.
-    """
-
-    file: Path
-    document: Mapping[str, Any]
-
-    @property
-    def names(self) -> frozenset[str | int]:
-        """The classes of its objects."""
-        names = {c.get("id"): c.get("name") for c in self.document["categories"]}
-        found = (names.get(entry.get("category_id")) for entry in self.document["annotations"])
-        return frozenset(name for name in found if isinstance(name, str))
-
-    def shapes(self) -> Shapes:
-        """Its objects, checked.
-
-        Raises:
-            vicl.exports.ExportError: If one is damaged.
-        """
-        return coco_shapes(self.document, display(self.file), None)
-
-
-@dataclass(frozen=True, eq=False)
-class Entry:
-    """An image of a pool.
-
-    Attributes:
-        image: Its file; in a pool made of values any image.
-        annotation: What is marked: a mask's or another tool's file, a part of a COCO file, or
-            whatever an example's output may be. None: it is not labelled.
-        name: The class that everything marked is taken for; None: the annotation's own.
-        noted: What it shows, as an index noted it; ... where none did.
-    """
-
-    image: ImageLike
-    annotation: Any
-    name: str | None = None
-    noted: Shown | EllipsisType = ...
-
-    @property
-    def file(self) -> Path | None:
-        """The image's file, where it is one."""
-        return _as_path(self.image)
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """What it is read from."""
-        marked = self.annotation
-        marked = marked.file if isinstance(marked, CocoPart) else marked
-        both = (_as_path(self.image), _as_path(marked))
-        return tuple(file for file in both if file is not None)
-
-    @cached_property
-    def shows(self) -> Shown:
-        """The classes that it shows.
-
-        Raises:
-            ValueError: If its annotation cannot be read.
-        """
-        marked = self.annotation
-        if not isinstance(self.noted, EllipsisType):
-            return self.noted
-        if isinstance(marked, CocoPart):
-            return marked.names
-        if isinstance(marked, Shapes):
-            return _names(marked)
-        if is_annotation_file(marked):
-            found = read_shapes(marked, self.image)
-            # Numbers stand for classes that are named elsewhere.
-            return None if found.numbered else _names(found)
-        return _values(marked) if isinstance(marked, str | os.PathLike) else None
-
-    def among(self, classes: Classes) -> frozenset[int]:
-        """Which of some classes it shows, by their places; all where nobody can say.
-
-        Raises:
-            ValueError: If its annotation cannot be read.
-        """
-        shown, every = self.shows, frozenset(range(len(classes)))
-        named = any(isinstance(one, str) for one in shown or ())
-        if shown is None or (classes.colours and not named):
-            return every
-        if len(classes) == 1 and not classes.values and not named:
-            return every if shown else frozenset()  # any value of such a mask is the class
-        keys = classes.keys if classes.values else range(1, len(classes) + 1)
-        each = zip(classes.names, keys, strict=True)
-        return frozenset(at for at, pair in enumerate(each) if not shown.isdisjoint(pair))
-
-    def example(self) -> Example:
-        """It as an example.
-
-        Raises:
-            ValueError: If it is not labelled, or its annotation cannot be read.
-        """
-        marked = self.annotation
-        if marked is None:
-            raise PoolError(f"{self.image}: is not labelled, and so no example")
-        if isinstance(marked, CocoPart):
-            marked = marked.shapes()
-        elif is_annotation_file(marked):
-            marked = read_shapes(marked, self.image)
-        if self.name is not None and isinstance(marked, Shapes):
-            shapes = tuple(
-                s if s.name is None else replace(s, name=self.name) for s in marked.shapes
-            )
-            marked = replace(marked, shapes=shapes, names=(self.name,), numbered=False)
-        return Example(self.image, marked)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,19 +82,37 @@ class Pool:
         return self._only((e for e in self.entries if e.annotation is not None), "is labelled")
 
     @cached_property
+    def readable(self) -> Pool:
+        """The labelled ones of which can be read what they show; the others are logged.
+
+        Raises:
+            PoolError: If there is none.
+        """
+
+        def is_read(entry: Entry) -> bool:
+            try:
+                entry.shows  # noqa: B018 - looked at for its errors; it is kept
+            except (ValueError, OSError) as error:
+                log.warning("an annotation that cannot be read, and is never an example: %s", error)
+                return False
+            return True
+
+        kept = (entry for entry in self.labelled.entries if is_read(entry))
+        return self._only(kept, "has an annotation that can be read")
+
+    @cached_property
     def classes(self) -> tuple[str, ...] | None:
         """Names of the classes that are shown: in the files' order if they have one, else sorted.
 
         None where masks, or numbers, name none.
         """
-        named = [entry for entry in self.labelled.entries if _has_names(entry.annotation)]
-        if not named:
+        if not any(entry.is_annotated for entry in self.labelled.entries):
             return None
-        if named[0].name is not None:
+        named = [entry for entry in self.readable.entries if entry.is_annotated]
+        if named and named[0].name is not None:
             return (named[0].name,)
         shown = {name for entry in named for name in entry.shows or ()}
-        first = named[0].example().output
-        listed = first.names if isinstance(first, Shapes) and first.ordered else ()
+        listed = next((found for e in named if (found := _listed(e)) is not None), ())
         ordered = [name for name in listed if name in shown]
         return (*ordered, *sorted(str(name) for name in shown - set(ordered))) or None
 
@@ -220,7 +122,7 @@ class Pool:
         digest = hashlib.sha256()
         for entry in self.entries:
             for file in entry.files:
-                status = file.stat() if file.exists() else None
+                status = file.stat() if is_there(file) else None
                 digest.update(repr((os.fspath(file), entry.name)).encode())
                 digest.update(repr(status and (status.st_size, status.st_mtime_ns)).encode())
         return digest.hexdigest()
@@ -232,10 +134,9 @@ class Pool:
 
         Raises:
             PoolError: If there is none.
-            ValueError: If an annotation cannot be read.
         """
         wanted = Classes.parse(classes)
-        kept = (entry for entry in self.labelled.entries if entry.among(wanted))
+        kept = (entry for entry in self.readable.entries if entry.among(wanted))
         found = self._only(kept, f"shows {', '.join(wanted.names)}")
         return replace(found, asked=wanted)
 
@@ -245,7 +146,7 @@ class Pool:
         Raises:
             PoolError: If there is none.
         """
-        kept = (replace(e, name=name) for e in self.labelled.entries if e.shows != frozenset())
+        kept = (replace(e, name=name) for e in self.readable.entries if e.shows != frozenset())
         return self._only(kept, "shows anything")
 
     def _only(self, entries: Iterable[Entry], what: str) -> Pool:
@@ -286,17 +187,6 @@ def open_pool(source: str | os.PathLike[str] | Iterable[ExampleLike]) -> Pool:
     return Pool(name, tuple(entries))
 
 
-def own_file(image: ImageLike) -> str | None:
-    """By which name an image's file is told from others; None for what is no file."""
-    return os.path.realpath(image) if isinstance(image, str | os.PathLike) else None
-
-
-def _as_path(value: Any) -> Path | None:
-    if isinstance(value, Path):  # most are, and to make one anew takes a while
-        return value
-    return Path(value) if isinstance(value, str | os.PathLike) else None
-
-
 def _folder(root: Path) -> list[Entry]:
     """A folder's images, with what lies in a folder beside them or beside each."""
     images = next((root / name for name in _IMAGES if (root / name).is_dir()), root)
@@ -315,13 +205,31 @@ def _folder(root: Path) -> list[Entry]:
                     f"{display(file)}: {display(marked[key])} has the same name; keep one of them"
                 )
             marked[key] = file
-    found = find_images(images)
-    return [Entry(file, marked.get(_stem(file, images))) for file in found]
+    owners: dict[str, Path] = {}
+    entries = []
+    for file in find_images(images):
+        key = _stem(file, images)
+        if key in marked and key in owners:
+            raise PoolError(
+                f"{display(file)}: {display(owners[key])} has the same name, and "
+                f"{display(marked[key])} is of one of them; rename the other"
+            )
+        owners[key] = file
+        entries.append(Entry(file, marked.get(key)))
+    own = [entry for entry in entries if entry.file is not None and entry.file.parent == root]
+    # Where there are files beside them, such a folder may be of something else.
+    if images == root and beside and own and all(entry.annotation is None for entry in own):
+        raise PoolError(
+            f"{display(root)}: has {beside[0].name}/ but its images lie beside that; expected them "
+            f"in {display(root / _IMAGES[0])}: move them there"
+        )
+    return entries
 
 
 def _stem(file: Path, folder: Path) -> str:
     """A file's place in a folder without its ending."""
-    return os.path.splitext(os.fspath(file)[len(os.fspath(folder)) :].lstrip(os.sep))[0]  # noqa: PTH122
+    start = len(os.fspath(folder)) if folder.parts else 0  # Path(".") / "a.jpg" is "a.jpg"
+    return os.path.splitext(os.fspath(file)[start:].lstrip(os.sep))[0]  # noqa: PTH122
 
 
 def _annotations(folder: Path, *, pictures: bool) -> list[Path]:
@@ -346,11 +254,13 @@ def _coco(path: Path) -> list[Entry]:
     images, annotations, categories = (part or [] for part in parts)
     by_image: defaultdict[Any, list[Any]] = defaultdict(list)
     for entry in annotations:
-        by_image[_plain(entry.get("image_id"))].append(entry)
+        by_image[plain_id(entry.get("image_id"))].append(entry)
     entries = []
     for record in images:
-        part = {"images": [record], "annotations": by_image[_plain(record.get("id"))]}
+        part = {"images": [record], "annotations": by_image[plain_id(record.get("id"))]}
         file = _coco_image(path, record.get("file_name"))
+        if file is None:
+            continue
         entries.append(Entry(file, CocoPart(path, {**part, "categories": categories})))
     return entries
 
@@ -358,16 +268,23 @@ def _coco(path: Path) -> list[Entry]:
 _COCO: Final = ("images", "annotations", "categories")
 
 
-def _plain(key: Any) -> Any:
-    return key if isinstance(key, int | str) else None
+def _coco_image(path: Path, file_name: Any) -> Path | None:
+    """Where an image of a COCO file is; where it is nowhere, where it was looked for first.
 
-
-def _coco_image(path: Path, file_name: Any) -> Path:
-    """Where an image of a COCO file is; where it is nowhere, where it was looked for first."""
+    None if that would be outside: such a record is left out, which is logged.
+    """
     if not isinstance(file_name, str) or not file_name or "\0" in file_name:
         raise PoolError(f"{display(path)}: an image has no file_name; expected its file's name")
+    if Path(file_name).is_absolute() or ".." in Path(file_name).parts:
+        log.warning(
+            "%s: left out: %s: expected a file_name below its own folder, neither absolute nor "
+            "with ..; a list (.csv) may name any file",
+            display(path),
+            display(file_name),
+        )
+        return None
     places = [path.parent, path.parent / "images", path.parent.parent / "images"]
-    return next((p / file_name for p in places if (p / file_name).is_file()), places[0] / file_name)
+    return next((p / file_name for p in places if is_there(p / file_name)), places[0] / file_name)
 
 
 def _list(path: Path) -> list[Entry]:
@@ -391,18 +308,10 @@ def _list(path: Path) -> list[Entry]:
     return entries
 
 
-def _names(shapes: Shapes) -> frozenset[str | int]:
-    return frozenset(shape.name for shape in shapes.shapes if shape.name is not None)
-
-
-def _values(mask: str | os.PathLike[str]) -> Shown:
-    """The values of a mask that has values; None of one in colours."""
-    image = open_image(mask)
-    if image.mode not in ("1", "L", "P"):
+def _listed(entry: Entry) -> tuple[str, ...] | None:
+    """The classes that an annotation's own file lists, in its order; None if it is damaged."""
+    try:
+        found = entry.example().output
+    except (ValueError, OSError):
         return None
-    counts = np.bincount(np.asarray(image).astype(np.uint8).ravel(), minlength=VOID + 1)
-    return frozenset(int(value) for value in np.flatnonzero(counts) if value)
-
-
-def _has_names(annotation: Any) -> bool:
-    return isinstance(annotation, CocoPart | Shapes) or is_annotation_file(annotation)
+    return found.names if isinstance(found, Shapes) and found.ordered else ()

@@ -12,7 +12,7 @@ import torch
 from vicl.images import ImageLike, fingerprint, to_tensor
 from vicl.prompt import Example
 from vicl.selection.index import Index
-from vicl.selection.pool import Entry, Pool, PoolError, own_file
+from vicl.selection.pool import Entry, Pool, PoolError, key_of
 
 
 @runtime_checkable
@@ -55,13 +55,13 @@ def choose(selector: Selector, query: ImageLike) -> tuple[Example, ...]:
         PoolError: If there are too few.
         ValueError: If the query, or an example's annotation, cannot be read.
     """
-    taken = {own_file(query)} - {None}
+    taken = {key_of(query)}
     found = first_fitting(selector.ranked(query), selector.pool, selector.examples, taken=taken)
     return tuple(entry.example() for entry in found)
 
 
 def first_fitting(
-    ranked: Iterable[Entry], pool: Pool, examples: int, *, taken: Iterable[str | None] = ()
+    ranked: Iterable[Entry], pool: Pool, examples: int, *, taken: Iterable[str | int] = ()
 ) -> list[Entry]:
     """The first entries that show each class that the pool is asked for so many times.
 
@@ -69,7 +69,7 @@ def first_fitting(
         ranked: Best first.
         pool: What they are of.
         examples: So many of each class.
-        taken: Files that are passed over (:func:`vicl.selection.pool.own_file`).
+        taken: Images that are passed over (:func:`vicl.selection.pool.key_of`).
 
     Raises:
         PoolError: If there are too few.
@@ -77,12 +77,12 @@ def first_fitting(
     asked, found, seen = pool.asked, list[Entry](), set(taken)
     lacking = dict.fromkeys(range(len(asked or "1")), examples)
     for entry in ranked:
-        own = own_file(entry.image)
+        own = key_of(entry.image)
         shown = (entry.among(asked) if asked else frozenset({0})) & lacking.keys()
         if own in seen or not shown:
             continue
         found.append(entry)
-        seen |= {own} - {None}
+        seen.add(own)
         lacking = {key: count - (key in shown) for key, count in lacking.items()}
         lacking = {key: count for key, count in lacking.items() if count}
         if not lacking:
