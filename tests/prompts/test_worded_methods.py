@@ -13,6 +13,7 @@ from tests.prompts.clips import SIDE, make_clip
 from torch import Generator, Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from vicl.prompts.backbones.backbone import Reading
 from vicl.prompts.backbones.clip import ClipBackbone
 from vicl.prompts.backbones.registry import load_backbone
 from vicl.prompts.backbones.worded import WordedBackbone, worded
@@ -106,6 +107,12 @@ def test_texts_are_read_once_for_many_images(
         found(images())
         found(images())
     assert calls == 7
+
+
+def test_other_classes_are_asked_about_images_that_are_read_alike(backbone: WordedBackbone) -> None:
+    found = made(backbone, "coop")
+    found.reading = Reading(None, SIDE)  # stretched
+    assert found.with_classes(("a", "b")).reading == found.reading
 
 
 @pytest.mark.parametrize("case", LEARNING)

@@ -12,7 +12,7 @@ from tests.selection.encoders import Mean, labelled, mask, plain
 from tests.stand_ins import Bright
 
 import vicl
-from vicl.images import to_tensor
+from vicl.images import ImageError, to_tensor
 from vicl.prompting.prompter import VisualPrompter
 from vicl.selection.index import Index, encode_pool
 from vicl.selection.pool import Entry, Pool, PoolError, open_pool
@@ -74,6 +74,13 @@ def test_random_hangs_on_the_seed_and_the_query_alone(root: Path) -> None:
     assert one != [shown(Random(pool, 2, seed), other) for seed in range(30)]
     assert {name for names in one for name in names} == {"red", "rose", "green", "lime", "blue"}
     assert all(len(set(names)) == 2 for names in one)
+
+
+def test_random_reads_queries_up_to_the_limit_that_is_told(root: Path, tmp_path: Path) -> None:
+    query = plain(tmp_path / "query.png", (240, 30, 30))
+    assert len(shown(Random(open_pool(root)), query)) == 1
+    with pytest.raises(ImageError, match=r"query\.png"):
+        choose(Random(open_pool(root), limit_pixels=10), query)
 
 
 def test_no_examples_are_refused(root: Path) -> None:

@@ -19,6 +19,7 @@ pytest.importorskip("fastapi")
 from tests.server.pages import ANY, Page, open_page
 
 from vicl.engine import Candidates
+from vicl.files import FileError
 from vicl.prompting.prompter import VisualPrompter
 from vicl.segmenters.encoded import EncodedImage
 from vicl.server.events import Events
@@ -434,12 +435,9 @@ def test_a_project_that_cannot_be_written_is_looked_at(
     """Permissions do not bind the tests' user: writing is made to fail."""
 
     def refuse(*_: object, **__: object) -> None:
-        from vicl.files import FileError
-
         raise FileError("strokes.jsonl: cannot be written (permission denied)")
 
-    image = page.id("p1.png")
-    page.stroke(image, 1, [[20, 20]])
+    page.stroke(image := page.id("p1.png"), 1, [[20, 20]])
     monkeypatch.setattr("vicl.files.journal.Journal.append", refuse)
     monkeypatch.setattr("vicl.server.project.write_atomic", refuse)
     assert page.client.get("/v1/project").status_code == 200

@@ -47,7 +47,7 @@ def noisy(folder: Path, classes: int) -> Path:
 def test_others_are_asked_about_among_themselves(clip: Path, tmp_path: Path) -> None:
     data, out = noisy(tmp_path / "data", 5), tmp_path / "out"
     net = load_backbone(str(clip), device="cpu")
-    overrides = (*QUICK, "lr=0.5", "patience=1")
+    overrides = (*QUICK, "lr=0.5", "patience=1", "stretch=true")
     tuned = tune("coop", out, backbone=net, data=data, overrides=overrides, base_to_new=True)
     losses = [line["held_out_loss"] for line in read_log(out) if "held_out_loss" in line]
     assert len(set(losses)) == len(losses) > 2  # each look reads the words as they are by then

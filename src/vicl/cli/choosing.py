@@ -113,7 +113,7 @@ def selector_of(given: Mapping[str, Any]) -> Selector:
 
     pool, shots, seed = open_pool(given["pool"]), given["shots"] or 1, given["seed"] or 0
     if given["select"] in _NO_INDEX:
-        return Random(asked(pool, given), shots, seed)
+        return Random(asked(pool, given), shots, seed, given["limit_pixels"])
     index = opened_index(pool, given)
     index = index.only(asked(index.pool, given))
     if given["select"] == "diverse":

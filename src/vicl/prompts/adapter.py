@@ -16,7 +16,7 @@ from torch.nn import functional as F  # noqa: N812
 from vicl.prompts.attaching import Change, altered
 from vicl.prompts.backbones.backbone import Backbone
 from vicl.prompts.classifier import Classifier
-from vicl.prompts.linear import linear_layer, silent_layer
+from vicl.prompts.linear import last_layer
 
 
 class Bottleneck(nn.Module):
@@ -68,10 +68,7 @@ class Adapter(Classifier):
             Bottleneck(width, max(1, width // reduction), published=published, generator=generator)
             for width in widths
         )
-        width, count = backbone.width, len(classes)
-        self.head = (
-            linear_layer(width, count, generator) if published else silent_layer(width, count)
-        )
+        self.head = last_layer(backbone.width, len(classes), generator, published=published)
         self.freeze_all_but([*self.adapters.parameters(), *self.head.parameters()])
 
     def _mlps(self) -> list[nn.Module]:

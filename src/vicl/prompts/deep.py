@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 
 from vicl.prompts.backbones.backbone import Backbone, TokenBackbone
 from vicl.prompts.classifier import Batches, Classifier
-from vicl.prompts.linear import linear_layer, silent_layer
+from vicl.prompts.linear import last_layer
 from vicl.prompts.options import VptOptions
 from vicl.prompts.parts import biases
 
@@ -82,12 +82,7 @@ class Tuned(Classifier):
         super().__init__(own, classes)
         self.options = options
         self.drop = nn.Dropout(options.dropout)
-        count = len(classes)
-        self.head = (
-            linear_layer(width, count, generator)
-            if options.published
-            else silent_layer(width, count)
-        )
+        self.head = last_layer(width, len(classes), generator, published=options.published)
 
     def features(self, pixels: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b w"]:
         """Features of normalised pixels, as the prompts change them."""

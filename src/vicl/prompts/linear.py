@@ -38,6 +38,11 @@ def silent_layer(width: int, classes: int) -> nn.Linear:
     return layer
 
 
+def last_layer(width: int, classes: int, generator: Generator, *, published: bool) -> nn.Linear:
+    """:func:`linear_layer` where it is to be as published, else :func:`silent_layer`."""
+    return linear_layer(width, classes, generator) if published else silent_layer(width, classes)
+
+
 class Linear(Classifier):
     """A linear layer on frozen features.
 

@@ -167,8 +167,8 @@ class AdapterOptions(Options):
 
     Attributes:
         reduction: It is so many times narrower than a token.
-        published: Both of its matrices start at 0, so that nothing but a bias ever moves; else
-            only the second does.
+        published: Both of its matrices start at 0, so that nothing but a bias ever moves, and the
+            last layer at random; else the second matrix and the last layer start at 0.
     """
 
     reduction: Count = 8

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 
-from vicl.images import ImageLike, fingerprint, to_tensor
+from vicl.images import DEFAULT_LIMIT_PIXELS, ImageLike, fingerprint, to_tensor
 from vicl.prompt import Example
 from vicl.selection.index import Index
 from vicl.selection.pool import Entry, Pool, PoolError, key_of
@@ -103,18 +103,22 @@ class Random:
         pool: Labelled images.
         examples: How many are chosen.
         seed: With the query's pixels it determines the choice, whatever else is asked.
+        limit_pixels: Of queries.
     """
 
     pool: Pool
     examples: int = 1
     seed: int = 0
+    limit_pixels: int = DEFAULT_LIMIT_PIXELS
 
     def __post_init__(self) -> None:
         check_examples(self.examples)
 
     def ranked(self, query: ImageLike) -> Iterable[Entry]:
         """See :meth:`Selector.ranked`."""
-        own = int.from_bytes(fingerprint(to_tensor(query))[:16], "little")
+        own = int.from_bytes(
+            fingerprint(to_tensor(query, limit_pixels=self.limit_pixels))[:16], "little"
+        )
         order = np.random.default_rng([self.seed, own]).permutation(len(self.pool))
         return (self.pool.entries[place] for place in order)
 

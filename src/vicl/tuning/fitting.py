@@ -56,11 +56,10 @@ class Task:
 
     def make(self) -> Classifier:
         """A fresh classifier."""
-        backbone = self.backbone
         torch.manual_seed(self.seed)  # of dropout and the like; the loop keeps it over a stop
         generator = Generator().manual_seed(self.seed)
-        made = self.method.make(backbone, self.data.classes, self.options, generator)
-        return made.to(backbone.mean.device)
+        made = self.method.make(self.backbone, self.data.classes, self.options, generator)
+        return made.to(self.backbone.mean.device)
 
 
 @dataclass(frozen=True, eq=False)

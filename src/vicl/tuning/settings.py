@@ -50,7 +50,7 @@ class TuneSettings(Part):
         batch: Images of a step; all where there are fewer.
         least_steps: Of an epoch; where images are few, a step has as many fewer.
         augment: What is random about the images.
-        side: Of the images that the backbone sees, in pixels; None: its own.  Half of it costs
+        side: Of the images that the backbone sees, in pixels; None: its own. Half of it costs
             about a quarter.
         stretch: Bring images to the side whatever their shape, so that nothing is cut off.
         keep: What is saved: what did best on the validation images, or what came last.
