@@ -154,11 +154,17 @@ async function showEmpty() {
 /** Answers that came while the list was on its way, which may be older. @type {Map<string, Partial<Item>>} */
 const heard = new Map();
 
-/** All items as they are now. */
-async function list() {
+/** The newest question for the items. @type {Promise<Item[]>} */
+let newest = Promise.resolve([]);
+
+/** All items as they are now: whoever asked before somebody else did gets the later answer too. @returns {Promise<Item[]>} */
+function list() {
   heard.clear();
-  const items = await api.images(state.sort);
-  return items.map((item) => ({ ...item, ...heard.get(item.id) }));
+  /** @type {Promise<Item[]>} */
+  const mine = api.images(state.sort).then((items) =>
+    mine === newest ? items.map((item) => ({ ...item, ...heard.get(item.id) })) : newest);
+  newest = mine;
+  return mine;
 }
 
 /** Items again, not more often than once in a while. */
