@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from tests.tuning.toys import SIDE, Toy, ToyBackbone, squares, toy, toy_backbone
+from torch.nn import functional as F  # noqa: N812
 
 from vicl.metrics import bootstrap_interval
 from vicl.prompts import methods
@@ -21,10 +22,10 @@ from vicl.prompts.saved import load_classifier
 from vicl.training.checkpoints import CheckpointFolder, TrainingError
 from vicl.training.report import read_log
 from vicl.tuning import fitting
-from vicl.tuning.answers import ask, pictures_for
+from vicl.tuning.answers import Answers, ask, pictures_for
 from vicl.tuning.data import open_data
 from vicl.tuning.layouts import DataError
-from vicl.tuning.looking import Patience
+from vicl.tuning.looking import Patience, brier_score
 from vicl.tuning.search import Trial, best_of, pairs
 from vicl.tuning.settings import Budget, SettingsError
 from vicl.tuning.tune import Tuned, tune
@@ -174,6 +175,28 @@ def test_a_step_has_as_many_fewer_images_as_an_epoch_needs_steps(
     run("linear", toy, data, tmp_path / "out", overrides=overrides)
     steps = [line["step"] for line in read_log(tmp_path / "out")]
     assert max(steps) == 12  # of 18 images, three a step
+
+
+def test_the_score_of_answers_has_a_bound() -> None:
+    """Surer answers, most of them right, are better than none, which cross-entropy denies."""
+    labels = torch.arange(10) % 5
+    said = F.one_hot((labels + (torch.arange(10) > 7)) % 5, 5).float()  # 8 of 10 right
+    scores = [brier_score(Answers(said * sure, labels, ())) for sure in (0.0, 1.0, 1e4)]
+    assert scores == pytest.approx([0.8, 0.54542, 0.4], abs=1e-5)
+    losses = [float(F.cross_entropy(said * sure, labels)) for sure in (0.0, 1e4)]
+    assert losses[1] > 100 * losses[0]
+
+
+def test_what_learned_is_kept_at_a_rate_that_is_too_high(
+    toy: ToyBackbone, data: Path, tmp_path: Path
+) -> None:
+    """Logits of thousands, and one image of a wrong name: it is the right ones that count."""
+    shutil.copy(data / "val/blue/00.png", data / "val/red/wrong.png")
+    overrides = ("epochs=20", "batch=100", "least_steps=1", "lr=2000", "optimiser=sgd")
+    tuned = run("linear", toy, data, tmp_path / "out", overrides=overrides)
+    made = load_classifier(tuned.folder, device="cpu")
+    assert ask(made, pictures_for(made, open_data(data).val)).logits.abs().max() > 100
+    assert tuned.accuracy.mean == 1.0
 
 
 def test_patience_follows_from_the_log(tmp_path: Path) -> None:

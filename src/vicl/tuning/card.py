@@ -76,7 +76,8 @@ def card_of(
     if fitted.val is not None:
         figures = fitted.val.figures
         lines.append(
-            f"- In validation: accuracy {figures['accuracy']:.3f}, loss {figures['loss']:.3f}"
+            f"- In validation: accuracy {figures['accuracy']:.3f}, "
+            f"Brier score {figures['loss']:.3f}"
         )
     if broken:
         first = "; ".join(display(line)[:200] for line in broken[:_BROKEN])

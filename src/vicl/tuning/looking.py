@@ -29,7 +29,7 @@ _COLUMNS, _ROWS = 6, 3
 
 
 class Patience:
-    """Whether a run goes on: it ends after so many looks without a lower loss.
+    """Whether a run goes on: it ends after so many looks without a lower Brier score.
 
     Args:
         looks: So many.
@@ -57,9 +57,19 @@ class Patience:
         return self.since >= self.looks
 
 
+def brier_score(answers: Answers) -> float:
+    """Mean squared distance of the scores from the truth, in 0 to 2 (Brier 1950).
+
+    A proper score as cross-entropy is, but with a bound: features of great length make great
+    logits, of which a few wrong ones outweigh, in cross-entropy, all that have become right.
+    """
+    truth = F.one_hot(answers.labels, answers.logits.shape[1])
+    return float((answers.scores - truth).square().sum(1).mean())
+
+
 def look_of(answers: Answers, sheet: Image.Image | None = None) -> Look:
-    """What answers say: `loss`, their mean cross-entropy, and `accuracy`."""
-    loss = float(F.cross_entropy(answers.logits, answers.labels))
+    """What answers say: `loss`, their Brier score, and `accuracy`."""
+    loss = brier_score(answers)
     right = answers.right
     return Look({"loss": loss, "accuracy": sum(right) / len(right)}, sheet, len(right))
 

@@ -32,7 +32,7 @@ class Trial(BaseModel):
         lr: The learning rate;
         weight_decay: of the weights that decay.
         accuracy: On the validation images; None where the run ended with no finite loss.
-        loss: Likewise.
+        loss: Their Brier score, likewise.
         epochs: That were run.
         seconds: That it took.
     """

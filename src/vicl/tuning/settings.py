@@ -53,8 +53,10 @@ class TuneSettings(Part):
         side: Of the images that the backbone sees, in pixels; None: its own. Half of it costs
             about a quarter.
         stretch: Bring images to the side whatever their shape, so that nothing is cut off.
-        keep: What is saved: what did best on the validation images, or what came last.
-        patience: Share of the run without a lower validation loss after which it ends; 1: never.
+        keep: What is saved: what did best on the validation images (the lowest Brier score), or
+            what came last.
+        patience: Share of the run without a lower Brier score on the validation images after which
+            it ends; 1: never.
         refit: Learn from the validation images too, and end with the last epoch: VTAB's protocol,
             for settings that were chosen before.
         precision: Of the arithmetic.
