@@ -151,7 +151,13 @@ def until(page: Any, expression: str, arg: Any = None) -> None:
     """Wait until JavaScript is true (Playwright's own way needs `eval`, which the page forbids)."""
     end = time.monotonic() + WAIT
     while not page.evaluate(expression, arg):
-        assert time.monotonic() < end, f"never came true: {expression}"
+        if time.monotonic() >= end:
+            seen = page.evaluate(
+                "[document.readyState, document.querySelector('#stage')?.ariaBusy,"
+                " document.querySelector('#notes')?.textContent,"
+                " performance.getEntriesByType('resource').map((one) => one.name)]"
+            )
+            raise AssertionError(f"never came true: {expression}; the page: {seen}")
         page.wait_for_timeout(50)
 
 

@@ -97,3 +97,13 @@ def test_threads_that_wait_leave_the_processor_to_others(own: str | None, expect
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
     )
     assert done.stdout.split() == [expected, "False"]
+
+
+def test_learning_names_the_extra_that_it_needs(tmp_path: Path) -> None:
+    words = ["tune", "linear", "--backbone", "efficientnet-lite0", "--data", ".", "-o", "run"]
+    code = f"import sys; sys.modules['accelerate'] = None; from vicl.cli import main; main({words})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == 'error: training needs accelerate: pip install "vicl[train]"\n'

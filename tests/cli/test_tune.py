@@ -98,7 +98,7 @@ def test_what_is_wrong_with_tune_is_named(
         (("--classes", "a,b"), "give --prompt DIR, or --classes"),
         (("--prompt", "run", "--classes", "a,b"), "--classes does not go with --prompt"),
         (("--prompt", "run", "--template", "a {}"), "--template does not go with --prompt"),
-        (("--prompt", "nowhere"), "nowhere: is no model folder"),
+        (("--prompt", "nowhere"), "nowhere: is no saved prompt"),
         (("--classes", "a,b", "--backbone", "toy", "--method", "no"), "method: got 'no'"),
     ],
 )

@@ -24,6 +24,7 @@ def made(backbone: ToyBackbone) -> Toy:
     """A classifier as if it had learned."""
     found = TOY.make(backbone, tuple(COLOURS), ToyOptions(), torch.Generator().manual_seed(5))
     assert isinstance(found, Toy)
+    found.temperature = 2.5
     with torch.no_grad():
         found.prompt.uniform_(-0.1, 0.1, generator=torch.Generator().manual_seed(1))
         found.counted.copy_(torch.tensor([4, 5, 6]))
@@ -47,7 +48,7 @@ def test_it_is_loaded_as_it_was(toy: ToyBackbone, folder: Path) -> None:
         assert torch.equal(again.state_dict()[name], value)
     assert (again.counted.dtype, again.scale, again.training) == (torch.long, 0.5, False)
     assert again.classes == tuple(COLOURS)
-    assert again.reading == Reading(9, 8)
+    assert (again.reading, again.temperature) == (Reading(9, 8), 2.5)
 
 
 def test_it_refuses_another_backbone(toy: ToyBackbone, folder: Path) -> None:

@@ -112,7 +112,9 @@ def test_texts_are_read_once_for_many_images(
 def test_other_classes_are_asked_about_images_that_are_read_alike(backbone: WordedBackbone) -> None:
     found = made(backbone, "coop")
     found.reading = Reading(None, SIDE)  # stretched
-    assert found.with_classes(("a", "b")).reading == found.reading
+    found.temperature = 3.0
+    other = found.with_classes(("a", "b"))
+    assert (other.reading, other.temperature) == (found.reading, 3.0)
 
 
 @pytest.mark.parametrize("case", LEARNING)

@@ -18,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812
 from vicl.metrics import bootstrap_interval
 from vicl.prompts import methods
 from vicl.prompts.backbones.backbone import Reading
-from vicl.prompts.saved import load_classifier
+from vicl.prompts.saved import classify, load_classifier
 from vicl.training.checkpoints import CheckpointFolder, TrainingError
 from vicl.training.report import read_log
 from vicl.tuning import fitting
@@ -165,7 +165,10 @@ def test_it_ends_where_validation_gets_no_better(
     assert len(losses) < 40
     assert min(losses) == losses[-6]  # five more, a tenth of the 45 looks, were no better
     assert losses[-1] > 1.01 * min(losses)
-    assert tuned.fitted.val.figures["loss"] == pytest.approx(min(losses), rel=1e-4)
+    kept = tuned.fitted.classifier
+    kept.temperature = 1.0  # as it was while it learned
+    answers = ask(kept, pictures_for(kept, open_data(data).val))
+    assert brier_score(answers) == pytest.approx(min(losses), rel=1e-4)
 
 
 def test_a_step_has_as_many_fewer_images_as_an_epoch_needs_steps(
@@ -181,10 +184,10 @@ def test_the_score_of_answers_has_a_bound() -> None:
     """Surer answers, most of them right, are better than none, which cross-entropy denies."""
     labels = torch.arange(10) % 5
     said = F.one_hot((labels + (torch.arange(10) > 7)) % 5, 5).float()  # 8 of 10 right
-    scores = [brier_score(Answers(said * sure, labels, ())) for sure in (0.0, 1.0, 1e4)]
+    sures = [said * sure for sure in (0.0, 1.0, 1e4)]
+    scores = [brier_score(Answers(sure, sure.softmax(1), labels, ())) for sure in sures]
     assert scores == pytest.approx([0.8, 0.54542, 0.4], abs=1e-5)
-    losses = [float(F.cross_entropy(said * sure, labels)) for sure in (0.0, 1e4)]
-    assert losses[1] > 100 * losses[0]
+    assert F.cross_entropy(sures[2], labels) > 100 * F.cross_entropy(sures[0], labels)
 
 
 def test_what_learned_is_kept_at_a_rate_that_is_too_high(
@@ -195,8 +198,14 @@ def test_what_learned_is_kept_at_a_rate_that_is_too_high(
     overrides = ("epochs=20", "batch=100", "least_steps=1", "lr=2000", "optimiser=sgd")
     tuned = run("linear", toy, data, tmp_path / "out", overrides=overrides)
     made = load_classifier(tuned.folder, device="cpu")
-    assert ask(made, pictures_for(made, open_data(data).val)).logits.abs().max() > 100
+    answers = ask(made, pictures_for(made, open_data(data).val))
+    assert answers.logits.abs().max() > 100
+    assert sum(answers.right) == len(answers.right) - 1 == tuned.accuracy.n - 3
     assert tuned.accuracy.mean == 1.0
+    # Its scores are as sure as one fault in ten allows, wherever it is asked.
+    assert answers.logits.softmax(1).amax(dim=1).mean() > 0.999
+    assert 0.6 < answers.scores.amax(dim=1).mean() < 0.95
+    assert max(classify(data / "val/blue/01.png", made).scores.values()) < 0.98
 
 
 def test_patience_follows_from_the_log(tmp_path: Path) -> None:

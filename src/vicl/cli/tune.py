@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 @click.command(
     epilog=examples(
         "# a linear layer on a network that comes with vicl",
-        "vicl tune linear --backbone efficientnet-lite0 --data flowers -o runs/flowers",
+        "vicl tune linear --backbone efficientnet-lite2 --data flowers -o runs/flowers",
         "# by 16 images of each class, the rate and the decay sought for ten minutes",
-        "vicl tune linear --backbone efficientnet-lite0 --data flowers --shots 16 --search 10m \\",
+        "vicl tune linear --backbone efficientnet-lite2 --data flowers --shots 16 --search 10m \\",
         "    -o runs/flowers-16",
         "# stopped by Ctrl-C, it goes on with --resume; then it is used",
-        "vicl tune linear --backbone efficientnet-lite0 --data flowers -o runs/flowers --resume",
+        "vicl tune linear --backbone efficientnet-lite2 --data flowers -o runs/flowers --resume",
         "vicl classify photos --prompt runs/flowers",
     )
 )
@@ -99,7 +99,6 @@ def tune(
     """
     from vicl.prompts.methods import method as named
     from vicl.tuning.settings import SettingsError, read_budget
-    from vicl.tuning.tune import tune as run
 
     with failing(
         1,
@@ -112,6 +111,8 @@ def tune(
             named(method)
         except ValueError as error:
             raise SettingsError(str(error)) from error
+        from vicl.tuning.tune import tune as run  # here: it says which extra it needs
+
         tuned = run(
             method,
             output,

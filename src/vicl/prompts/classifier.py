@@ -35,6 +35,9 @@ class Classifier(nn.Module):
     reading: Reading | None = None
     """How images were brought to its side when it learned; None: as the backbone says."""
 
+    temperature: float = 1.0
+    """By what logits are divided where they become scores; fitted on validation images."""
+
     whole = False
     """Whether the backbone learns as a whole: in training mode, its running averages kept, too."""
 
@@ -62,6 +65,10 @@ class Classifier(nn.Module):
     def read(self, features: Float[Tensor, "b w"]) -> Float[Tensor, "b c"]:
         """Logits of the classes, of the backbone's features; methods without it have `forward`."""
         raise NotImplementedError
+
+    def scores(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
+        """How likely each class is, in [0, 1]; the classes of an image sum to 1."""
+        return (logits.float() / self.temperature).softmax(dim=1)
 
     def prepare(self, epoch: int, batches: Batches) -> None:
         """Learn by counting, before an epoch (counted from 0); most methods have nothing to do."""

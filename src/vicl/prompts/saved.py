@@ -61,6 +61,7 @@ class Described(BaseModel):
         resize, crop, filter: How images are read; see
             :class:`vicl.prompts.backbones.backbone.Reading`.
         side: Of the images that the backbone sees, in pixels; None: its own.
+        temperature: By what logits are divided where they become scores.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -73,6 +74,7 @@ class Described(BaseModel):
     crop: int = Field(ge=1, le=4096)
     filter: Literal["bilinear", "bicubic"]
     side: int | None = Field(default=None, ge=1, le=4096)
+    temperature: float = Field(default=1.0, ge=1, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ def save_classifier(
         crop=reading.crop,
         filter=reading.filter,
         side=backbone.side,
+        temperature=classifier.temperature,
     )
     manifest = Manifest(
         format=FORMAT_VERSION, model=KIND, architecture=described.model_dump(mode="json")
@@ -142,6 +145,11 @@ def read_description(folder: Path) -> Described:
     Raises:
         ModelError: If it is none, or broken.
     """
+    if not (folder / CONFIG).is_file():
+        raise ModelError(
+            f"{display(folder)}: is no saved prompt, it has no {CONFIG}; give a folder that `vicl "
+            "tune` saved, or that of its run"
+        )
     manifest, name = read_manifest(folder), display(folder / CONFIG)
     if manifest.model != KIND:
         raise ModelError(
@@ -200,6 +208,7 @@ def load_classifier(
     classifier = made.to(backbone.mean.device)
     _fill(classifier, place)
     classifier.reading = Reading(described.resize, described.crop, described.filter)
+    classifier.temperature = described.temperature
     return classifier.eval()
 
 
@@ -269,7 +278,7 @@ def classify_many(
         return []
     batch = torch.stack(list(pixels)).to(device_of(classifier)).float() / 255
     found = []
-    for row in classifier.eval()(batch).float().softmax(1).tolist():
+    for row in classifier.scores(classifier.eval()(batch)).tolist():
         named = dict(zip(classifier.classes, row, strict=True))
         found.append(Classified(max(named, key=named.__getitem__), named))
     return found

@@ -48,7 +48,7 @@ class WordedClassifier(Classifier):
         found.load_state_dict(self.state_dict())
         device = next(self.backbone.parameters()).device
         found.to(device).train(self.training)
-        found.reading = self.reading
+        found.reading, found.temperature = self.reading, self.temperature
         return found
 
     def _again(self, classes: Sequence[str]) -> WordedClassifier:

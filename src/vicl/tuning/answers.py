@@ -23,20 +23,17 @@ class Answers:
 
     Attributes:
         logits: Of those that could be read, on the CPU.
+        scores: How likely each class is, of each of those.
         labels: Their true classes.
         places: Theirs among all that were asked about.
         broken: What was wrong with the others.
     """
 
     logits: Float[Tensor, "n c"]
+    scores: Float[Tensor, "n c"]
     labels: Int[Tensor, " n"]
     places: tuple[int, ...]
     broken: tuple[str, ...] = ()
-
-    @property
-    def scores(self) -> Float[Tensor, "n c"]:
-        """How likely each class is."""
-        return self.logits.softmax(1)
 
     @property
     def right(self) -> list[bool]:
@@ -74,7 +71,9 @@ def ask(classifier: Classifier, pictures: Pictures, *, batch: int = BATCH) -> An
     for those, images in pictures.once(batch):
         logits.append(classifier(images.to(where)).float().cpu())
         places += those
-    return Answers(_whole(logits, pictures), _labels(pictures, places), *_told(pictures, places))
+    found = _whole(logits, pictures)
+    labels = _labels(pictures, places)
+    return Answers(found, classifier.scores(found), labels, *_told(pictures, places))
 
 
 @torch.no_grad()
@@ -101,8 +100,9 @@ def encode(classifier: Classifier, pictures: Pictures, *, batch: int = BATCH) ->
 def ask_encoded(classifier: Classifier, encoded: Encoded) -> Answers:
     """Ask about images whose features are there."""
     classifier.eval()
-    found = classifier.read(encoded.features.to(device_of(classifier)))
-    return Answers(found.float().cpu(), encoded.labels, encoded.places, encoded.broken)
+    found = classifier.read(encoded.features.to(device_of(classifier))).float().cpu()
+    scores = classifier.scores(found)
+    return Answers(found, scores, encoded.labels, encoded.places, encoded.broken)
 
 
 def pictures_for(

@@ -77,7 +77,8 @@ def card_of(
         figures = fitted.val.figures
         lines.append(
             f"- In validation: accuracy {figures['accuracy']:.3f}, "
-            f"Brier score {figures['loss']:.3f}"
+            f"Brier score {figures['loss']:.3f}; there a temperature of "
+            f"{fitted.classifier.temperature:g} was fitted, which scores are softened by"
         )
     if broken:
         first = "; ".join(display(line)[:200] for line in broken[:_BROKEN])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -24,6 +24,7 @@ from vicl.training.parallel import load_whole_state, processes
 from vicl.training.report import read_log
 from vicl.training.settings import BatchSize, Schedule
 from vicl.tuning.answers import Answers, Encoded, ask, ask_encoded, encode
+from vicl.tuning.calibrating import fit_temperature
 from vicl.tuning.data import ClassData, Labelled
 from vicl.tuning.looking import LOOKS, Patience, look_of, looking
 from vicl.tuning.objective import TuneObjective
@@ -111,7 +112,11 @@ def fit_task(task: Task, settings: TuneSettings, folder: Path) -> Fitted:
     if best is not None:
         load_whole_state(run.objective, kept.load(best)["objective"])
     classifier.eval()
-    val = None if run.answer is None else look_of(run.answer(classifier))
+    val = None
+    if run.answer is not None:
+        answers = run.answer(classifier)
+        classifier.temperature = fit_temperature(answers.logits, answers.labels)
+        val = look_of(replace(answers, scores=classifier.scores(answers.logits)))
     # A run that ended early may have gone on for some looks after its last checkpoint.
     steps = max([index.steps[-1], *(line["step"] for line in read_log(folder)[-1:])])
     epochs = steps * run.pace.batch / run.pace.images

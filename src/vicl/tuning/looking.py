@@ -63,7 +63,7 @@ def brier_score(answers: Answers) -> float:
     A proper score as cross-entropy is, but with a bound: features of great length make great
     logits, of which a few wrong ones outweigh, in cross-entropy, all that have become right.
     """
-    truth = F.one_hot(answers.labels, answers.logits.shape[1])
+    truth = F.one_hot(answers.labels, answers.scores.shape[1])
     return float((answers.scores - truth).square().sum(1).mean())
 
 
