@@ -29,6 +29,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser]
 Serve = Callable[..., App]
 
 
+CUT = """[...document.querySelectorAll('#gallery, #gallery *:not(.clip)')]
+    .filter((one) => one.scrollWidth > one.clientWidth + 1)
+    .filter((one) => getComputedStyle(one).overflowX !== 'visible')
+    .map((one) => one.outerHTML)"""
+"""What is cut off at the right, but for names, which end in an ellipsis."""
+
+
 def test_from_paint_to_export(page: Any, serve: Serve, tmp_path: Path) -> None:
     app = serve(folder_of(tmp_path / "photos", 4))
     opened(page, app)
@@ -74,6 +81,7 @@ def test_from_paint_to_export(page: Any, serve: Serve, tmp_path: Path) -> None:
 
 def test_a_broken_picture_says_why(page: Any, serve: Serve, tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "photos", 1)
+    scene(folder / f"a{'_long' * 30}_name.png", 1)
     (folder / "torn.png").write_bytes((folder / "000.png").read_bytes()[:900])
     opened(page, serve(folder))
     assert "torn.png" in page.text_content(".tile .why")
@@ -86,7 +94,8 @@ def test_a_broken_picture_says_why(page: Any, serve: Serve, tmp_path: Path) -> N
     page.wait_for_selector("dialog .problem")
     assert "broken.png" in page.text_content("dialog .problem")
     page.keyboard.press("Escape")
-    until(page, "document.querySelectorAll('.tile img').length === 2")
+    until(page, "document.querySelectorAll('.tile img').length === 3")
+    assert page.evaluate(CUT) == []
 
 
 def test_two_tabs(page: Any, serve: Serve, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_an_export_is_what_vicl_predict_writes(page: Page, tmp_path: Path) -> No
     photos = page.folder
     (photos / "p1.png").rename(tmp_path / "p1.png")
     (photos / "broken.jpg").unlink()
-    (photos / "vicl-project").rename(tmp_path / "project")
+    assert list((photos / "vicl-project").rglob("*.png"))  # which are no photographs
     for name, format in (("masks", "png"), ("coco", "coco"), ("yolo", "yolo")):
         out = tmp_path / name
         more = ["--overlay"] if format == "png" else []

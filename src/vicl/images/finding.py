@@ -28,6 +28,9 @@ OTHER_PICTURES: Final = frozenset((
 # fmt: on
 """Suffixes of pictures that are not read: a folder's are told of, not passed over."""
 
+APP_PROJECT: Final = frozenset({"project.json", "images.json"})
+"""A folder with both is of the app: its pictures are answers and marks, nobody's photographs."""
+
 log = logging.getLogger(__name__)
 
 
@@ -35,8 +38,8 @@ def find_images(folder: str | os.PathLike[str]) -> list[Path]:
     """List the images below a folder.
 
     Args:
-        folder: Searched with its subfolders.  Hidden files and folders (a leading dot) are
-            skipped, links to folders are not followed.
+        folder: Searched with its subfolders.  Hidden files and folders (a leading dot) and the
+            app's projects are skipped, links to folders are not followed.
 
     Returns:
         Sorted paths, each beginning with `folder`, of the files with one of `IMAGE_SUFFIXES`.  The
@@ -56,6 +59,9 @@ def find_images(folder: str | os.PathLike[str]) -> list[Path]:
     others: Counter[str] = Counter()
     try:
         for parent, folders, names in os.walk(folder, onerror=refuse):
+            if APP_PROJECT.issubset(names) and Path(parent) != Path(folder):
+                folders.clear()
+                continue
             folders[:] = [name for name in folders if not name.startswith(".")]
             paths = [Path(parent, name) for name in names if not name.startswith(".")]
             found += [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
