@@ -57,6 +57,15 @@ def test_calibration_against_a_loop() -> None:
     assert (sure.mean, sure.low, sure.high) == (0, 0, 0)
 
 
+def test_an_error_of_calibration_lies_within_its_interval() -> None:
+    """Of a calibrated classifier resampling doubles the error, which only noise makes."""
+    rng = np.random.default_rng(1)
+    confidence = rng.uniform(0.2, 1, 263)
+    right = (rng.random(263) < confidence).astype(float)
+    found = calibration_error(confidence, right)
+    assert 0 <= found.low < found.mean < found.high < 2 * found.mean
+
+
 def test_many_classes_name_their_worst_confusions() -> None:
     classes = [f"class {k}" for k in range(30)]
     labels = np.repeat(np.arange(30), 3)

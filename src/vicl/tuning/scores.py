@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -185,7 +185,8 @@ def calibration_error(
         error: Float[np.ndarray, " r"] = np.abs(sums.reshape(-1, BINS)).sum(1) / draws.shape[1]
         return error
 
-    return bootstrap_statistic(statistic, len(right), resamples=_RESAMPLES, seed=seed)
+    found = bootstrap_statistic(statistic, len(right), resamples=_RESAMPLES, seed=seed, biased=True)
+    return replace(found, low=max(0.0, found.low))
 
 
 def _interval(mean: float, drawn: Float[np.ndarray, " r"], count: int) -> Interval:
