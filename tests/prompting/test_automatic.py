@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,6 @@ from tests.stand_ins import Mirror
 from vicl.engine import InContextModel, Inpainter
 from vicl.models.floors import Copy
 from vicl.prompt import Example
-from vicl.prompting import automatic
 from vicl.prompting.automatic import Candidate, Choice, choose_by_itself
 from vicl.selection.index import encode_pool
 from vicl.selection.pool import open_pool
@@ -111,7 +111,7 @@ def test_one_that_fails_is_told_and_left() -> None:
 def test_the_time_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """A candidate that was not scored to its end is not taken, however good it began."""
     clock = iter(np.arange(0, 1000, 10.0))
-    monkeypatch.setattr(automatic.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     found = chosen(lambda one, k: 0.5 if one.model is None else 1.0)
     assert found.candidate.model is None
     assert [trial.fault for trial in found.trials] == ["the time was up"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
@@ -21,6 +22,7 @@ from vicl.models.registry import ENGINES
 from vicl.prompt import Example
 from vicl.prompting.batching import FAULTS
 from vicl.selection.fixed import Fixed, diverse
+from vicl.selection.pool import Entry
 from vicl.selection.selectors import Nearest, Random, Selector, choose
 from vicl.tasks import Task
 
@@ -48,8 +50,15 @@ _MORE: Final = (3, 5)
 class Prompter(Protocol):
     """What is needed of a :class:`vicl.VisualPrompter`."""
 
-    model: InContextModel | Inpainter
-    task: Task
+    @property
+    def model(self) -> InContextModel | Inpainter:
+        """What answers."""
+        ...
+
+    @property
+    def task(self) -> Task:
+        """How annotations are drawn and read."""
+        ...
 
     def score(self, examples: Sequence[Example], truth: Example) -> float:
         """How well examples answer another one; more is better."""
@@ -235,10 +244,18 @@ def _left_out(
     if isinstance(shown, Selector):
         drawn = np.random.default_rng(seed).permutation(len(shown.pool))[:LEFT_OUT]
         for entry in (shown.pool.entries[place] for place in drawn):
-            yield lambda entry=entry: (choose(shown, entry.image), entry.example())
+            yield partial(_chosen_for, shown, entry)
         return
     for place in range(len(shown) if len(shown) > 1 else 0):
-        yield lambda place=place: ((*shown[:place], *shown[place + 1 :]), shown[place])
+        yield partial(_others, shown, place)
+
+
+def _chosen_for(selector: Selector, entry: Entry) -> tuple[Sequence[Example], Example]:
+    return choose(selector, entry.image), entry.example()
+
+
+def _others(shown: Sequence[Example], place: int) -> tuple[Sequence[Example], Example]:
+    return (*shown[:place], *shown[place + 1 :]), shown[place]
 
 
 def _better(one: Trial, other: Trial, alpha: float) -> bool:
@@ -247,9 +264,8 @@ def _better(one: Trial, other: Trial, alpha: float) -> bool:
     gains = np.array([one.values[place] - other.values[place] for place in both])
     if len(gains) < 2 or gains.mean() <= 0:
         return False
-    if np.ptp(gains) == 0:
-        return len(gains) > 2
-    return bool(stats.ttest_1samp(gains, 0, alternative="greater").pvalue < alpha)
+    error = max(float(gains.std(ddof=1)), 1e-9) / len(gains) ** 0.5
+    return bool(stats.t.sf(gains.mean() / error, len(gains) - 1) < alpha)
 
 
 def _named(candidate: Candidate, prompter: Prompter | None) -> str:
