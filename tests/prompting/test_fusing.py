@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,15 +10,17 @@ from tests.evaluation.studies.toy import Finder, Toy
 from tests.models.kinds import KINDS
 from tests.pictures import picture
 from tests.slowly import mostly_slow
+from tests.stand_ins import Mirror
 
 from vicl.canvas.layout import Layout
-from vicl.engine import InContextModel
+from vicl.canvas.rects import Rect
+from vicl.engine import Filled, InContextModel
 from vicl.images import to_tensor
 from vicl.metrics import iou
 from vicl.models.configs import Asking
 from vicl.prompt import Prompt
 from vicl.prompting.canvas_model import CanvasModel
-from vicl.prompting.fusing import FUSIONS, TOKEN_FUSIONS, fuse_logits
+from vicl.prompting.fusing import FUSIONS, TOKEN_FUSIONS, fuse_logits, pixel_vote
 
 ALL = (1, 2, 3, 4, 5, 6, 7, 8)
 GRID = Layout.grid(1, canvas_size=(64, 64), patch_size=8)
@@ -107,6 +110,56 @@ def test_tokens_are_fused_place_by_place(model: Any, fuse: Any) -> None:
     (answer,) = CanvasModel(model, arrangements=arrangements, fuse=fuse).answer([query])
     assert torch.equal(answer.canvas, drawn)
     assert torch.equal(answer.cell, layouts[0].crop(drawn))
+
+
+@pytest.mark.parametrize(
+    ("shows", "name"), [("mask", "binary"), ("image", "inpaint"), ("edges", "edge")]
+)
+def test_pixels_are_voted_on_as_published(shared: Path, shows: Any, name: str) -> None:
+    """Eight canvases, each filled as one of the golden's predictions, in the golden's order."""
+    golden = np.load(shared / "goldens" / "prompt_self" / "arrangements.npz")
+    votes = torch.from_numpy(golden["pred_cells"]).permute(0, 3, 1, 2)
+    wanted = torch.from_numpy(golden[f"fused_{name}"]).float() / 255
+    wanted = wanted.expand(3, -1, -1) if shows == "edges" else wanted.permute(2, 0, 1)
+    assert torch.equal(pixel_vote(votes, shows), wanted)
+    layout = Layout(
+        (14, 14),
+        1,
+        (Rect(0, 0, 6, 6),),
+        (Rect(0, 8, 6, 6),),
+        Rect(8, 0, 6, 6),
+        Rect(8, 8, 6, 6),
+        hole=Rect(7, 7, 7, 7),
+    )
+    asked = CanvasModel(
+        Voters(votes / 255), layout=layout, arrangements=ALL, fuse="vote", shows=shows
+    )
+    (answer,) = asked.answer([prompt()])
+    assert torch.equal(answer.cell, wanted)
+
+
+def test_votes_are_counted_above_the_published_levels() -> None:
+    """The golden's edges are white throughout, so they do not tell where the line is."""
+    levels = torch.tensor([[102, 127], [102, 127], [103, 128]])[None, :, :, None]  # (1, 3, 2, 1)
+    votes = torch.cat([levels, levels]).byte()
+    assert pixel_vote(votes, "mask")[..., 0].tolist() == [[0, 0], [0, 0], [0, 1]]
+    assert pixel_vote(votes, "edges")[..., 0].tolist() == [[1, 1]] * 3
+    assert pixel_vote(votes.clamp(max=102), "edges").sum() == 0
+
+
+class Voters(Mirror):
+    """Fills each hole of a canvas of cells of 6 px, at 0 and 8, with the next of given cells."""
+
+    def __init__(self, cells: torch.Tensor) -> None:
+        super().__init__(canvas_size=(14, 14), patch_size=1)
+        self.cells = cells
+
+    def inpaint(self, image: torch.Tensor, hole: torch.Tensor, **how: Any) -> Filled:
+        filled = image.clone()
+        for number, (top, left) in enumerate(one.nonzero()[0].tolist() for one in hole):
+            top, left = (side and 8 for side in (top, left))
+            filled[number, :, top : top + 6, left : left + 6] = self.cells[number]
+        return Filled(filled)
 
 
 def test_product_and_scores_choose_alike(model: Any) -> None:

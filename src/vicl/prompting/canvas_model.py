@@ -11,7 +11,7 @@ from vicl.canvas.moves import Move, moves_within
 from vicl.engine import Filled, Inpainter
 from vicl.prompt import Prompt
 from vicl.prompting.batching import AT_ONCE, Chunks, unbroken
-from vicl.prompting.fusing import TOKEN_FUSIONS, fuses_tokens
+from vicl.prompting.fusing import TOKEN_FUSIONS, Shows, fuses_tokens
 from vicl.prompting.settings import PromptSettings
 from vicl.prompting.window import Member, Window
 
@@ -28,11 +28,13 @@ class CanvasModel:
 
     Args:
         inpainter: What fills the hole.
+        shows: What its answers show, by which votes are counted.
         **settings: For inpainters, and `upsampling`: see
             :class:`vicl.prompting.settings.PromptSettings`.
 
     Attributes:
         inpainter: What fills the hole.
+        shows: What its answers show.
         settings: How it is asked.
 
     Raises:
@@ -41,8 +43,8 @@ class CanvasModel:
 
     max_size: int | None = None
 
-    def __init__(self, inpainter: Inpainter, **settings: Any) -> None:
-        self.inpainter = inpainter
+    def __init__(self, inpainter: Inpainter, *, shows: Shows = "image", **settings: Any) -> None:
+        self.inpainter, self.shows = inpainter, shows
         self.settings = PromptSettings.of(settings)
         layout, wanted = self.settings.layout, (inpainter.canvas_size, inpainter.patch_size)
         if layout is not None and wanted != (layout.canvas_size, layout.patch_size):
@@ -108,7 +110,15 @@ class CanvasModel:
         """See :func:`vicl.prompting.batching.answers`."""
         chunks, waiting, moves = Chunks(batch_size), iter(prompts), self.moves()
         while several := list(islice(waiting, batch_size)):
-            window = Window(self.inpainter, self.settings, moves, several, self.members, chunks)
+            window = Window(
+                self.inpainter,
+                self.settings,
+                moves,
+                several,
+                self.members,
+                chunks,
+                shows=self.shows,
+            )
             yield from window.answered(samples, seed)
 
     def grid(self, examples: int) -> Layout:

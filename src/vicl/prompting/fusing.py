@@ -1,33 +1,41 @@
 """Fusing: one answer of what several views of a prompt gave.
 
-Source: Bar et al. 2022, arXiv:2209.00647 (prompt ensembling); arrangements as in Sun et
-al. 2023, arXiv:2304.04748.
+Source: Bar et al. 2022, arXiv:2209.00647 (prompt ensembling); arrangements and the pixel vote as in
+Sun et al. 2023 (prompt-SelF), arXiv:2304.04748.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from vicl.engine import Filled, Inpainter, TokenInpainter
 
 TokenFusion = Literal["probabilities", "logits", "product", "max"]
-Fusion = Literal["answers", "images", TokenFusion]
+Fusion = Literal["answers", "images", "vote", TokenFusion]
 """How views become one answer.
 
 answers: the mean of the views' answers, each at the query's size; views may have cells of any size.
-images: the mean of what stands in the answer's cell.  probabilities: the mean of the tokens'
+images: the mean of what stands in the answer's cell; vote: prompt-SelF's pixel vote on it, see
+:func:`pixel_vote`.  probabilities: the mean of the tokens'
 probabilities; logits: the mean of their scores; product: the product of their probabilities; max:
 the greatest of their probabilities; each token's, then the likeliest token is drawn.  The product
 chooses the same tokens as the mean of the scores, which differ from logarithms of probabilities by
 one number a place; only how sure it is of them differs.
 """
 TOKEN_FUSIONS: tuple[TokenFusion, ...] = get_args(TokenFusion)
-FUSIONS: tuple[Fusion, ...] = ("answers", "images", *TOKEN_FUSIONS)
+FUSIONS: tuple[Fusion, ...] = ("answers", "images", "vote", *TOKEN_FUSIONS)
+
+Shows = Literal["mask", "edges", "image"]
+"""What the answers' pictures show: white on black, lines, or any colours."""
+
+VOTE_OF_MASKS: Final = 127
+VOTE_OF_EDGES: Final = 102
+"""Levels, of 255, above which the mean of the votes is white; prompt-SelF's."""
 
 
 def fuse_logits(logits: Float[Tensor, "m p k"], fuse: TokenFusion) -> Float[Tensor, "p k"]:
@@ -50,6 +58,30 @@ def fuse_logits(logits: Float[Tensor, "m p k"], fuse: TokenFusion) -> Float[Tens
     else:
         mixed = each.amax(dim=0)
     return mixed.log_softmax(dim=-1)
+
+
+def pixel_vote(
+    cells: Float[Tensor, "m 3 h w"] | UInt8[Tensor, "m 3 h w"], shows: Shows
+) -> Float[Tensor, "3 h w"]:
+    """Let the cells of several canvases vote on each pixel, in 8 bits.
+
+    Source: prompt-SelF's published evaluation (Sun et al. 2023, arXiv:2304.04748). Differs: what is
+    black and white here is read by the mean of its channels, there only what is 255 in all three
+    counts; and the truth is made black and white too, whose grey edges count for nothing there.
+
+    Args:
+        cells: In [0, 1], or in levels.
+        shows: Of a mask each channel of the cells' mean is white above :data:`VOTE_OF_MASKS`, else
+            black; of edges a pixel is where any channel is above :data:`VOTE_OF_EDGES`; of an image
+            the mean is rounded, halves to the even level.
+    """
+    levels = cells if cells.dtype == torch.uint8 else cells.mul(255).round().clamp(0, 255)
+    mean = levels.double().mean(dim=0)
+    if shows == "mask":
+        return (mean > VOTE_OF_MASKS).float()
+    if shows == "edges":
+        return (mean > VOTE_OF_EDGES).any(dim=0).float().expand(3, -1, -1).contiguous()
+    return mean.round().div(255).float()
 
 
 def fuses_tokens(inpainter: Inpainter) -> bool:

@@ -22,10 +22,12 @@ from vicl.prompt import Prompt
 from vicl.prompting.batching import Chunks
 from vicl.prompting.fusing import (
     TOKEN_FUSIONS,
+    Shows,
     TokenFusion,
     fuse_logits,
     mean_answer,
     mean_of_given,
+    pixel_vote,
 )
 from vicl.prompting.settings import PromptSettings
 
@@ -93,6 +95,7 @@ class Window:
         prompts: As many as should be held at once.
         plan: Gives a prompt's members; raises a ValueError where it has none.
         chunks: How many canvases go through the inpainter at once.
+        shows: What the answers show.
     """
 
     def __init__(
@@ -103,8 +106,11 @@ class Window:
         prompts: Sequence[Prompt],
         plan: Callable[[Prompt], list[Member]],
         chunks: Chunks,
+        *,
+        shows: Shows,
     ) -> None:
         self._inpainter, self._settings, self._chunks = inpainter, settings, chunks
+        self._shows = shows
         self._moves, self._count = moves, len(prompts)
         self._errors: dict[int, Exception] = {}
         self._members: dict[int, list[Member]] = {}
@@ -216,9 +222,10 @@ class Window:
                     for member, cell in zip(members, means, strict=True)
                 ]
             )
-        image = torch.stack([cell.image for cell in means]).mean(dim=0)
+        pictures = torch.stack([cell.image for cell in means])
+        voted = self._settings.fuse == "vote" and len(means) > 1
         mean = _Cell(
-            image=image,
+            image=pixel_vote(pictures, self._shows) if voted else pictures.mean(dim=0),
             confidence=mean_of_given([cell.confidence for cell in means]),
             log_likelihood=mean_of_given([cell.log_likelihood for cell in means]),
             canvas=means[0].canvas,
