@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,28 @@ def test_tokens_are_fused_place_by_place(model: Any, fuse: Any) -> None:
     (answer,) = CanvasModel(model, arrangements=arrangements, fuse=fuse).answer([query])
     assert torch.equal(answer.canvas, drawn)
     assert torch.equal(answer.cell, layouts[0].crop(drawn))
+
+
+def test_views_weigh_as_the_mean_likelihood_of_their_tokens(model: Any) -> None:
+    """By hand: four views of 4x4 tokens each, every view alone."""
+    arrangements, query = (1, 2, 5, 8), prompt()
+    alone = [
+        CanvasModel(model, layout=GRID.arranged(number)).answer([query])[0]
+        for number in arrangements
+    ]
+    shares = np.array([math.exp(float(one.log_likelihood) / 16) for one in alone])
+    shares /= shares.sum()
+    assert shares.max() > 1.01 * shares.min()
+    (answer,) = CanvasModel(model, arrangements=arrangements, fuse="weighted").answer([query])
+    for name in ("image", "confidence", "cell"):
+        wanted = sum(s * getattr(one, name) for s, one in zip(shares, alone, strict=True))
+        assert torch.allclose(getattr(answer, name), wanted, atol=1e-5), name
+
+
+def test_without_a_likelihood_nothing_can_be_weighted_by_it() -> None:
+    asked = CanvasModel(KINDS["mae"].build(), arrangements=2, fuse="weighted")
+    with pytest.raises(ValueError, match="gives no likelihood of its answers; they can be fused"):
+        asked.answer([prompt()])
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,7 @@ WAYS: list[dict[str, Any]] = [
     {"samples": 3, "sampling": Sampling(0.5, 4, True), "seed": 7},
     {"tile": 24, "upsampling": "bicubic", "arrangements": 2},
     {"fuse": "vote", "arrangements": 3},
+    {"fuse": "weighted", "arrangements": (3, 1)},
 ]
 
 
@@ -106,7 +107,7 @@ WAYS: list[dict[str, Any]] = [
     "way",
     # The costliest are asked with the slow tests.
     [
-        pytest.param(way, marks=[pytest.mark.slow] * (n in (1, 4, 5, 6)))
+        pytest.param(way, marks=[pytest.mark.slow] * (n in (1, 4, 5, 6, 7)))
         for n, way in enumerate(WAYS)
     ],
 )

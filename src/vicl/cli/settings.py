@@ -84,7 +84,7 @@ SETTINGS = (
     ),
     choice(
         "--fuse",
-        ("answers", "images", "vote", "probabilities", "logits", "product", "max"),
+        ("answers", "weighted", "images", "vote", "probabilities", "logits", "product", "max"),
         "How the answers of several canvases become one.  [default: answers]",
     ),
     number(

@@ -11,7 +11,7 @@ from vicl.canvas.moves import Move, moves_within
 from vicl.engine import Filled, Inpainter
 from vicl.prompt import Prompt
 from vicl.prompting.batching import AT_ONCE, Chunks, unbroken
-from vicl.prompting.fusing import TOKEN_FUSIONS, Shows, fuses_tokens
+from vicl.prompting.fusing import ANSWER_FUSIONS, TOKEN_FUSIONS, Shows, fuses_tokens
 from vicl.prompting.settings import PromptSettings
 from vicl.prompting.window import Member, Window
 
@@ -91,7 +91,7 @@ class CanvasModel:
         Raises:
             ValueError: If there are more spins than a patch has pixels along a side.
         """
-        own = self.inpainter.spins if self.settings.fuse == "answers" else 1
+        own = self.inpainter.spins if self.settings.fuse in ANSWER_FUSIONS else 1
         spins = own if self.settings.spins is None else self.settings.spins
         return moves_within(self.inpainter.patch_size, spins=spins)
 
@@ -150,7 +150,7 @@ class CanvasModel:
         """The prompt, or prompts that share out its examples."""
         count, layout = len(prompt.examples), self.settings.layout
         each = self.settings.examples_per_canvas
-        if self.settings.fuse == "answers" and each is None:
+        if self.settings.fuse in ANSWER_FUSIONS and each is None:
             fitting = layout.examples if layout else most_examples(self.inpainter)
             if layout is not None and count % fitting:
                 raise ValueError(

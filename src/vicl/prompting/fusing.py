@@ -16,10 +16,12 @@ from torch import Tensor
 from vicl.engine import Filled, Inpainter, TokenInpainter
 
 TokenFusion = Literal["probabilities", "logits", "product", "max"]
-Fusion = Literal["answers", "images", "vote", TokenFusion]
+Fusion = Literal["answers", "weighted", "images", "vote", TokenFusion]
 """How views become one answer.
 
 answers: the mean of the views' answers, each at the query's size; views may have cells of any size.
+weighted: likewise, each weighing as :func:`likelihood_weights` says, for inpainters that give a
+likelihood.
 images: the mean of what stands in the answer's cell; vote: prompt-SelF's pixel vote on it, see
 :func:`pixel_vote`.  probabilities: the mean of the tokens'
 probabilities; logits: the mean of their scores; product: the product of their probabilities; max:
@@ -28,10 +30,13 @@ chooses the same tokens as the mean of the scores, which differ from logarithms 
 one number a place; only how sure it is of them differs.
 """
 TOKEN_FUSIONS: tuple[TokenFusion, ...] = get_args(TokenFusion)
-FUSIONS: tuple[Fusion, ...] = ("answers", "images", "vote", *TOKEN_FUSIONS)
+FUSIONS: tuple[Fusion, ...] = ("answers", "weighted", "images", "vote", *TOKEN_FUSIONS)
 
 Shows = Literal["mask", "edges", "image"]
 """What the answers' pictures show: white on black, lines, or any colours."""
+
+ANSWER_FUSIONS: tuple[Fusion, ...] = ("answers", "weighted")
+"""Those that fuse at the query's size."""
 
 VOTE_OF_MASKS: Final = 127
 VOTE_OF_EDGES: Final = 102
@@ -89,22 +94,47 @@ def fuses_tokens(inpainter: Inpainter) -> bool:
     return isinstance(inpainter, TokenInpainter) and inpainter.fills_by_scores
 
 
-def mean_answer(answers: Sequence[Filled]) -> Filled:
-    """Average answers at the query's size; their canvas is the first one's."""
+def likelihood_weights(log_likelihoods: Float[Tensor, " m"]) -> Float[Tensor, " m"]:
+    """How much each view counts: exp(l) over the sum of all exp(l), for l its mean log-likelihood.
+
+    That is the geometric mean of the probabilities of its tokens. (The likelihoods themselves,
+    which are products over dozens of tokens, would leave the answer to a single view.)
+
+    Args:
+        log_likelihoods: Of each view, a mean over the places of its hole.
+    """
+    return log_likelihoods.softmax(dim=0)
+
+
+def mean_answer(answers: Sequence[Filled], weights: Float[Tensor, " m"] | None = None) -> Filled:
+    """Average answers at the query's size; their canvas is the first one's.
+
+    Args:
+        answers: At least one.
+        weights: Of each, which sum to 1; None: all weigh alike.
+    """
     if len(answers) == 1:
         return answers[0]
     cells = [answer.cell for answer in answers]
     sizes = {cell.shape for cell in cells if cell is not None}
     return Filled(
-        image=torch.stack([answer.image for answer in answers]).mean(dim=0),
-        confidence=mean_of_given([answer.confidence for answer in answers]),
-        log_likelihood=mean_of_given([answer.log_likelihood for answer in answers]),
-        cell=mean_of_given(cells) if len(sizes) == 1 else None,
+        image=mean_of([answer.image for answer in answers], weights),
+        confidence=mean_of_given([answer.confidence for answer in answers], weights),
+        log_likelihood=mean_of_given([answer.log_likelihood for answer in answers], weights),
+        cell=mean_of_given(cells, weights) if len(sizes) == 1 else None,
         canvas=answers[0].canvas,
     )
 
 
-def mean_of_given(values: Sequence[Tensor | None]) -> Tensor | None:
-    """The mean of tensors of one shape; None unless all are given."""
+def mean_of(values: Sequence[Tensor], weights: Float[Tensor, " m"] | None = None) -> Tensor:
+    """The mean of tensors of one shape; `weights` sum to 1, and None weighs all alike."""
+    stacked = torch.stack([*values])
+    return stacked.mean(dim=0) if weights is None else torch.tensordot(weights, stacked, dims=1)
+
+
+def mean_of_given(
+    values: Sequence[Tensor | None], weights: Float[Tensor, " m"] | None = None
+) -> Tensor | None:
+    """See :func:`mean_of`; None unless all are given."""
     given = [value for value in values if value is not None]
-    return torch.stack(given).mean(dim=0) if len(given) == len(values) else None
+    return mean_of(given, weights) if len(given) == len(values) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,10 +22,12 @@ from vicl.models.tokens import hole_tokens
 from vicl.prompt import Prompt
 from vicl.prompting.batching import Chunks
 from vicl.prompting.fusing import (
+    ANSWER_FUSIONS,
     TOKEN_FUSIONS,
     Shows,
     TokenFusion,
     fuse_logits,
+    likelihood_weights,
     mean_answer,
     mean_of_given,
     pixel_vote,
@@ -198,6 +201,11 @@ class Window:
             generators=None if seed is None else [Generator().manual_seed(seed) for _ in asks],
         )
         sure, likely = filled.confidence, filled.log_likelihood
+        if likely is None and self._settings.fuse == "weighted":
+            raise ValueError(
+                f"fuse: got 'weighted', but {self._inpainter.name} gives no likelihood of its "
+                "answers; they can be fused as 'answers', 'images' or 'vote'"
+            )
         cells = []
         for row, ask in enumerate(asks):
             layout = self._members[ask.owner][ask.member].layout
@@ -215,12 +223,13 @@ class Window:
         """One answer of the cells of all members."""
         members = self._members[owner]
         means = [self._mean_of_moves(moved) for moved in cells]
-        if self._settings.fuse == "answers":
+        if self._settings.fuse in ANSWER_FUSIONS:
             return mean_answer(
                 [
                     self._enlarged(owner, member.layout, cell)
                     for member, cell in zip(members, means, strict=True)
-                ]
+                ],
+                self._weights(owner, means),
             )
         pictures = torch.stack([cell.image for cell in means])
         voted = self._settings.fuse == "vote" and len(means) > 1
@@ -231,6 +240,18 @@ class Window:
             canvas=means[0].canvas,
         )
         return self._enlarged(owner, members[0].layout, mean)
+
+    def _weights(self, owner: int, cells: Sequence[_Cell]) -> Float[Tensor, " m"] | None:
+        """How much the answers of a prompt's members count; None where all count alike."""
+        if self._settings.fuse != "weighted":
+            return None
+        side = self._inpainter.patch_size
+        means = [
+            cell.log_likelihood / (math.prod(member.layout.hole.size) // side**2)
+            for member, cell in zip(self._members[owner], cells, strict=False)
+            if cell.log_likelihood is not None
+        ]
+        return likelihood_weights(torch.stack(means))
 
     def _mean_of_moves(self, cells: Sequence[_Cell]) -> _Cell:
         """The mean of a member's cells, each moved back."""
