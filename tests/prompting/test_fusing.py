@@ -19,9 +19,10 @@ from vicl.engine import Filled, InContextModel
 from vicl.images import to_tensor
 from vicl.metrics import iou
 from vicl.models.configs import Asking
+from vicl.models.tokens import hole_tokens
 from vicl.prompt import Prompt
 from vicl.prompting.canvas_model import CanvasModel
-from vicl.prompting.fusing import FUSIONS, TOKEN_FUSIONS, fuse_logits, pixel_vote
+from vicl.prompting.fusing import FUSIONS, TOKEN_FUSIONS, agreement, fuse_logits, pixel_vote
 
 ALL = (1, 2, 3, 4, 5, 6, 7, 8)
 GRID = Layout.grid(1, canvas_size=(64, 64), patch_size=8)
@@ -127,6 +128,51 @@ def test_views_weigh_as_the_mean_likelihood_of_their_tokens(model: Any) -> None:
     for name in ("image", "confidence", "cell"):
         wanted = sum(s * getattr(one, name) for s, one in zip(shares, alone, strict=True))
         assert torch.allclose(getattr(answer, name), wanted, atol=1e-5), name
+
+
+@pytest.mark.parametrize("fuse", mostly_slow(("answers", "weighted", "vote"), "answers"))
+def test_an_answer_says_what_each_view_was_worth(model: Any, fuse: Any) -> None:
+    """Two examples, a canvas each, in two arrangements: four views."""
+    query, asked = prompt(2), {"fuse": fuse, "examples_per_canvas": 1, "spins": 1}
+    (answer,) = CanvasModel(model, arrangements=(1, 5), shows="mask", **asked).answer([query])
+    assert [(view.examples, view.arrangement) for view in answer.views] == [
+        ((0,), 1),
+        ((0,), 5),
+        ((1,), 1),
+        ((1,), 5),
+    ]
+    for view in answer.views:
+        (alone,) = CanvasModel(model, layout=GRID.arranged(view.arrangement)).answer(
+            [Prompt([query.examples[n] for n in view.examples], query.query)]
+        )
+        assert alone.views == ()
+        assert view.log_likelihood == float(alone.log_likelihood)
+        both = [one.cell.mean(dim=0).numpy() > 0.5 for one in (alone, answer)]
+        assert view.agreement == iou(*both)
+    assert len({view.agreement for view in answer.views}) > 1
+
+
+def test_of_fused_tokens_it_says_how_many_each_view_shares(model: Any) -> None:
+    query = prompt()
+    layouts = [GRID.arranged(number) for number in (1, 2)]
+    own = []
+    for layout in layouts:
+        canvas = layout.compose(query)
+        logits = model.token_logits(canvas.image[None], canvas.hole[None])[0]
+        own.append(logits.log_softmax(-1)[hole_tokens(canvas.hole[None], 8)[0]].detach())
+    fused = sum(own).argmax(-1)
+    (answer,) = CanvasModel(model, arrangements=2, fuse="product").answer([query])
+    for view, scores in zip(answer.views, own, strict=True):
+        assert view.agreement == pytest.approx(float((scores.argmax(-1) == fused).float().mean()))
+        assert view.log_likelihood == pytest.approx(float(scores.amax(-1).sum()), rel=1e-5)
+
+
+def test_pictures_agree_by_their_task() -> None:
+    black, half = torch.zeros(3, 4, 4), torch.zeros(3, 4, 4)
+    half[:, :2] = 0.6
+    assert agreement(black, black, "mask") == 1
+    assert agreement(half, torch.ones(3, 4, 4), "mask") == 0.5
+    assert agreement(half, black, "image") == pytest.approx(0.7)
 
 
 def test_without_a_likelihood_nothing_can_be_weighted_by_it() -> None:

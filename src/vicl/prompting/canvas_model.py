@@ -140,11 +140,17 @@ class CanvasModel:
         Raises:
             ValueError: If its examples cannot be shared out, or do not fit.
         """
-        return [
-            Member(part, layout)
-            for part in self._groups(prompt)
-            for layout in arranged(self.grid(len(part.examples)), self.settings.arrangements)
-        ]
+        found: list[Member] = []
+        shown = iter(range(len(prompt.examples)))
+        for part in self._groups(prompt):
+            count, numbers = len(part.examples), self.settings.arrangements
+            own = tuple(islice(shown, count))
+            layouts = arranged(self.grid(count), numbers)
+            found += [
+                Member(part, layout, own, number)
+                for layout, number in zip(layouts, numbers, strict=True)
+            ]
+        return found
 
     def _groups(self, prompt: Prompt) -> list[Prompt]:
         """The prompt, or prompts that share out its examples."""

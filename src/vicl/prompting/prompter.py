@@ -412,6 +412,7 @@ class VisualPrompter:
             ),
             index=index,
             source=source,
+            views=tuple(f.views for f in filled) if any(f.views for f in filled) else (),
         )
 
     def _objects(self, filled: Sequence[Filled], mask: np.ndarray | None) -> np.ndarray | None:

@@ -15,8 +15,8 @@ from torch import Generator, Tensor
 from vicl.canvas.layout import Canvas, Layout
 from vicl.canvas.moves import Move, mean_of_moved
 from vicl.canvas.rects import Rect
-from vicl.engine import Filled, Inpainter, TokenInpainter, rank, same_picture
-from vicl.images import to_tensor
+from vicl.engine import Filled, Inpainter, TokenInpainter, View, rank, same_picture
+from vicl.images import resize_map, to_tensor
 from vicl.images.upsampling import upsample
 from vicl.models.tokens import hole_tokens
 from vicl.prompt import Prompt
@@ -26,9 +26,11 @@ from vicl.prompting.fusing import (
     TOKEN_FUSIONS,
     Shows,
     TokenFusion,
+    agreement,
     fuse_logits,
     likelihood_weights,
     mean_answer,
+    mean_of,
     mean_of_given,
     pixel_vote,
 )
@@ -48,10 +50,14 @@ class Member:
     Attributes:
         prompt: The share, and the query.
         layout: With as many examples.
+        examples: Which of the whole prompt's they are, counted from 0.
+        arrangement: In which the layout is.
     """
 
     prompt: Prompt
     layout: Layout
+    examples: tuple[int, ...]
+    arrangement: int
 
     def canvases(self, moves: Sequence[Move]) -> Iterator[Canvas]:
         """The canvas of each move; pictures are brought to their cells once."""
@@ -224,22 +230,58 @@ class Window:
         members = self._members[owner]
         means = [self._mean_of_moves(moved) for moved in cells]
         if self._settings.fuse in ANSWER_FUSIONS:
-            return mean_answer(
-                [
-                    self._enlarged(owner, member.layout, cell)
-                    for member, cell in zip(members, means, strict=True)
-                ],
-                self._weights(owner, means),
+            answers = [
+                self._enlarged(owner, member.layout, cell)
+                for member, cell in zip(members, means, strict=True)
+            ]
+            fused = mean_answer(answers, self._weights(owner, means))
+        else:
+            mean = _Cell(
+                image=self._fused_cell(owner, [cell.image for cell in means], means),
+                confidence=mean_of_given([cell.confidence for cell in means]),
+                log_likelihood=mean_of_given([cell.log_likelihood for cell in means]),
+                canvas=means[0].canvas,
             )
-        pictures = torch.stack([cell.image for cell in means])
-        voted = self._settings.fuse == "vote" and len(means) > 1
-        mean = _Cell(
-            image=pixel_vote(pictures, self._shows) if voted else pictures.mean(dim=0),
-            confidence=mean_of_given([cell.confidence for cell in means]),
-            log_likelihood=mean_of_given([cell.log_likelihood for cell in means]),
-            canvas=means[0].canvas,
+            fused = self._enlarged(owner, members[0].layout, mean)
+        likelihoods = [cell.log_likelihood for cell in means]
+        return replace(fused, views=self._views(owner, likelihoods, self._agreements(owner, means)))
+
+    def _fused_cell(
+        self, owner: int, pictures: Sequence[Tensor], cells: Sequence[_Cell]
+    ) -> Float[Tensor, "3 h w"]:
+        """The picture that the pictures of cells, of one size, become."""
+        if self._settings.fuse == "vote" and len(pictures) > 1:
+            return pixel_vote(torch.stack([*pictures]), self._shows)
+        return mean_of(pictures, self._weights(owner, cells))
+
+    def _agreements(self, owner: int, cells: Sequence[_Cell]) -> list[float]:
+        """How far each member's cell agrees with the fused one; all at the first one's size."""
+        if len(cells) == 1:
+            return [1.0]
+        height, width = cells[0].image.shape[1:]
+        pictures = [resize_map(cell.image, (height, width)) for cell in cells]
+        fused = self._fused_cell(owner, pictures, cells)
+        return [agreement(picture, fused, self._shows) for picture in pictures]
+
+    def _views(
+        self,
+        owner: int,
+        log_likelihoods: Sequence[Tensor | None],
+        agreements: Sequence[float],
+    ) -> tuple[View, ...]:
+        """What is told of a prompt's members; nothing of one alone."""
+        members = self._members[owner]
+        if len(members) == 1:
+            return ()
+        return tuple(
+            View(
+                member.examples,
+                member.arrangement,
+                None if likelihood is None else float(likelihood),
+                agreed,
+            )
+            for member, likelihood, agreed in zip(members, log_likelihoods, agreements, strict=True)
         )
-        return self._enlarged(owner, members[0].layout, mean)
 
     def _weights(self, owner: int, cells: Sequence[_Cell]) -> Float[Tensor, " m"] | None:
         """How much the answers of a prompt's members count; None where all count alike."""
@@ -285,11 +327,12 @@ class Window:
 
     def _fused_tokens(self, fuse: TokenFusion) -> Iterator[tuple[int, Filled]]:
         """Draw, on each prompt's first canvas, the tokens that are likeliest by all of them."""
-        chosen = []
-        for members in self._run(self._members, self._moves[:1], self._score).values():
+        chosen, views = [], {}
+        for owner, members in self._run(self._members, self._moves[:1], self._score).items():
             several = [scored for (scored,) in members]
-            fused = fuse_logits(torch.stack([one.logits for one in several]), fuse)  # (p, k)
-            best, inside = fused.max(dim=-1)
+            best, inside, agreements = _fused_scores(several, fuse)
+            likelihoods = [one.logits.log_softmax(-1).amax(-1).sum() for one in several]
+            views[owner] = self._views(owner, likelihoods, agreements)
             tokens = several[0].tokens.clone()
             tokens[several[0].inside] = inside
             chosen.append((several[0].ask, tokens, best))
@@ -297,7 +340,8 @@ class Window:
             if isinstance(canvas, Exception):
                 self._errors[ask.owner] = canvas
             else:
-                yield ask.owner, self._read(ask, best, canvas)
+                answer = self._read(ask, best, canvas)
+                yield ask.owner, replace(answer, views=views[ask.owner])
 
     @torch.no_grad()
     def _score(self, asks: Sequence[_Ask]) -> list[_Scored]:
@@ -334,6 +378,20 @@ class Window:
     def _scorer(self) -> TokenInpainter:
         """The inpainter, which fuses tokens: see `fuses_tokens`."""
         return cast(TokenInpainter, self._inpainter)
+
+
+def _fused_scores(
+    several: Sequence[_Scored], fuse: TokenFusion
+) -> tuple[Float[Tensor, " p"], Int[Tensor, " p"], list[float]]:
+    """The tokens of the hole that are likeliest by several canvases.
+
+    Gives the logarithms of their probabilities, the tokens, and for each canvas the share of the
+    places where it alone would choose the same one.
+    """
+    fused = fuse_logits(torch.stack([one.logits for one in several]), fuse)  # (p, k)
+    best, inside = fused.max(dim=-1)
+    own = [one.logits.argmax(dim=-1) for one in several]
+    return best, inside, [float((tokens == inside).float().mean()) for tokens in own]
 
 
 def _stacked(asks: Sequence[_Ask]) -> tuple[Tensor, Tensor]:
