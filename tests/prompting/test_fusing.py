@@ -175,6 +175,52 @@ def test_pictures_agree_by_their_task() -> None:
     assert agreement(half, black, "image") == pytest.approx(0.7)
 
 
+class Counted(Finder):
+    """Counts the canvases that it is shown."""
+
+    canvases = 0
+
+    def token_logits(self, image: torch.Tensor, hole: torch.Tensor) -> torch.Tensor:
+        self.canvases += len(image)
+        return super().token_logits(image, hole)
+
+
+@pytest.mark.parametrize("fuse", ["answers", "vote", "product"])
+def test_views_are_asked_until_they_agree(fuse: Any) -> None:
+    """And what is answered is what those alone give, whoever else is asked."""
+    toy, finder = Toy(), Counted(noise=0.6)
+    prompts = [toy.load(episode).prompt for episode in toy.episodes(6)]
+    how: dict[str, Any] = {"fuse": fuse, "shows": "mask"}
+    asked = CanvasModel(finder, arrangements=ALL, agree=0.7, **how)
+    answers = asked.answer(prompts)
+    counts = [len(answer.views) for answer in answers]
+    assert finder.canvases == sum(counts)
+    assert min(counts) == 2
+    assert max(counts) > 2
+    for answer, one, count in zip(answers, prompts, counts, strict=True):
+        (alone,) = asked.stream([one], batch_size=1)
+        first, before = (
+            CanvasModel(finder, arrangements=n, **how).answer([one])[0] for n in (count, count - 1)
+        )
+        for other in (alone, first):
+            assert torch.equal(other.image, answer.image)
+            assert other.views == answer.views
+        agreed = min(view.agreement for view in answer.views) >= 0.7
+        assert agreed or count == len(ALL)
+        assert count == 2 or min(view.agreement for view in before.views) < 0.7
+
+
+def test_further_answers_are_drawn_by_the_views_that_were_asked(model: Any) -> None:
+    how: dict[str, Any] = {"fuse": "images", "shows": "mask"}
+    few, two = (
+        CanvasModel(model, **given, **how).answer([prompt()], samples=2)[0]
+        for given in ({"arrangements": ALL, "agree": 0.01}, {"arrangements": 2})
+    )
+    assert len(few.views) == 2
+    for one, other in zip((few, *few.alternatives), (two, *two.alternatives), strict=True):
+        assert torch.equal(one.image, other.image)
+
+
 def test_without_a_likelihood_nothing_can_be_weighted_by_it() -> None:
     asked = CanvasModel(KINDS["mae"].build(), arrangements=2, fuse="weighted")
     with pytest.raises(ValueError, match="gives no likelihood of its answers; they can be fused"):

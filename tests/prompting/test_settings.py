@@ -40,6 +40,8 @@ QUERY = picture(44, 40, seed=30)
         ({"arrangements": 0}, "arrangements: got"),
         ({"arrangements": 9}, "arrangements: got"),
         ({"fuse": "votes"}, "fuse: got 'votes', expected 'answers'"),
+        ({"agree": 0}, "agree: got 0"),
+        ({"agree": 1.5}, "agree: got 1.5"),
         ({"examples_per_canvas": 0}, "examples_per_canvas: got 0"),
     ],
 )
@@ -99,7 +101,7 @@ WAYS: list[dict[str, Any]] = [
     {"samples": 3, "sampling": Sampling(0.5, 4, True), "seed": 7},
     {"tile": 24, "upsampling": "bicubic", "arrangements": 2},
     {"fuse": "vote", "arrangements": 3},
-    {"fuse": "weighted", "arrangements": (3, 1)},
+    {"fuse": "weighted", "arrangements": (3, 1), "agree": 0.9},
 ]
 
 

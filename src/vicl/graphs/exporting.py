@@ -226,6 +226,7 @@ def _check_settings(prompter: VisualPrompter) -> None:
         "instances": settings.instances,
         "tile": isinstance(settings.tile, int),
         "fuse": settings.fuse not in ("answers", "images"),
+        "agree": settings.agree is not None,
         "fit": settings.fit != "stretch"
         or (settings.layout is not None and settings.layout.fit != "stretch"),
         "palette": bool(getattr(prompter.task, "palette", False)),

@@ -43,6 +43,10 @@ DRAWS_PER_SAMPLE = 4
 itself is taken to have no more."""
 
 
+FIRST_VIEWS = 2
+"""How many views are asked before it is looked whether they agree."""
+
+
 @dataclass(frozen=True, eq=False)
 class Member:
     """A share of a prompt's examples on one layout: a view for each of the moves.
@@ -140,11 +144,11 @@ class Window:
         for owner in range(self._count):
             yield self._errors[owner] if owner in self._errors else rank(found[owner])
 
-    def _asks(self, owners: Iterable[int], moves: Sequence[Move]) -> Iterator[_Ask]:
-        """The canvases of prompts, composed when they are asked for."""
+    def _asks(self, owners: Iterable[int], moves: Sequence[Move], numbers: slice) -> Iterator[_Ask]:
+        """The canvases of some members of prompts, composed when they are asked for."""
         for owner in owners:
             try:
-                for number, member in enumerate(self._members[owner]):
+                for number, member in [*enumerate(self._members[owner])][numbers]:
                     for move, canvas in enumerate(member.canvases(moves)):
                         yield _Ask(owner, number, move, canvas)
             except (ValueError, OSError) as error:
@@ -155,7 +159,7 @@ class Window:
 
         These are compared with the likeliest answer without a move, not with a mean over moves.
         """
-        likeliest = self._run(self._members, self._moves, self._fill)
+        likeliest = self._asked(self._moves, self._fill, self._agreements)
         found = {owner: [self._fused(owner, cells)] for owner, cells in likeliest.items()}
         if samples == 1:
             return found
@@ -176,25 +180,62 @@ class Window:
                     still[owner].append(answer)
         return {owner: [found[owner][0], *still[owner][1:]] for owner in found}
 
+    def _asked(
+        self,
+        moves: Sequence[Move],
+        function: Callable[[Sequence[_Ask]], list[R]],
+        agreements: Callable[[int, list[list[R]]], list[float]],
+    ) -> dict[int, list[list[R]]]:
+        """Ask for all prompts, of each all members; where `agree` is set, until they agree.
+
+        Those that are not asked are no members any more.
+
+        Args:
+            moves: See :meth:`_run`.
+            function: See :meth:`_run`.
+            agreements: Of a prompt's results so far with what is fused of them, one a member.
+        """
+        agree = self._settings.agree
+        if agree is None:
+            return self._run(self._members, moves, function)
+        found: dict[int, list[list[R]]] = {}
+        undecided, asked = [*self._members], 0
+        while undecided:
+            upto = max(FIRST_VIEWS, asked + 1)
+            for owner, results in self._run(undecided, moves, function, slice(asked, upto)).items():
+                found.setdefault(owner, []).extend(results)
+            asked = upto
+            undecided = [
+                owner
+                for owner in undecided
+                if owner not in self._errors
+                and asked < len(self._members[owner])
+                and min(agreements(owner, found[owner])) < agree
+            ]
+        whole = {owner: several for owner, several in found.items() if owner not in self._errors}
+        self._members |= {o: self._members[o][: len(several)] for o, several in whole.items()}
+        return whole
+
     def _run(
         self,
         owners: Iterable[int],
         moves: Sequence[Move],
         function: Callable[[Sequence[_Ask]], list[R]],
+        numbers: slice = slice(None),
     ) -> dict[int, list[list[R]]]:
         """What a function makes of the canvases of prompts: of each, of each member, of each move.
 
-        A prompt of which one canvas fails has its error instead.
+        A prompt of which one canvas fails has its error instead; `numbers` are those of the members
+        that are asked.
         """
-        found: dict[int, list[list[R]]] = {}
-        asks = self._asks([owner for owner in owners if owner not in self._errors], moves)
+        found: dict[int, dict[int, list[R]]] = {}
+        asks = self._asks([o for o in owners if o not in self._errors], moves, numbers)
         for ask, result in self._chunks.run(asks, function):
             if isinstance(result, Exception):
                 self._errors.setdefault(ask.owner, result)
             elif ask.owner not in self._errors:
-                members = found.setdefault(ask.owner, [[] for _ in self._members[ask.owner]])
-                members[ask.member].append(result)
-        return {owner: results for owner, results in found.items() if owner not in self._errors}
+                found.setdefault(ask.owner, {}).setdefault(ask.member, []).append(result)
+        return {o: [*several.values()] for o, several in found.items() if o not in self._errors}
 
     def _fill(self, asks: Sequence[_Ask], *, seed: int | None = None) -> list[_Cell]:
         """Fill some canvases, at random where there is a seed, and keep what is needed of them."""
@@ -244,7 +285,8 @@ class Window:
             )
             fused = self._enlarged(owner, members[0].layout, mean)
         likelihoods = [cell.log_likelihood for cell in means]
-        return replace(fused, views=self._views(owner, likelihoods, self._agreements(owner, means)))
+        agreements = self._agreements(owner, cells)
+        return replace(fused, views=self._views(owner, likelihoods, agreements))
 
     def _fused_cell(
         self, owner: int, pictures: Sequence[Tensor], cells: Sequence[_Cell]
@@ -254,13 +296,14 @@ class Window:
             return pixel_vote(torch.stack([*pictures]), self._shows)
         return mean_of(pictures, self._weights(owner, cells))
 
-    def _agreements(self, owner: int, cells: Sequence[_Cell]) -> list[float]:
+    def _agreements(self, owner: int, cells: Sequence[Sequence[_Cell]]) -> list[float]:
         """How far each member's cell agrees with the fused one; all at the first one's size."""
         if len(cells) == 1:
             return [1.0]
-        height, width = cells[0].image.shape[1:]
-        pictures = [resize_map(cell.image, (height, width)) for cell in cells]
-        fused = self._fused_cell(owner, pictures, cells)
+        means = [self._mean_of_moves(moved) for moved in cells]
+        height, width = means[0].image.shape[1:]
+        pictures = [resize_map(cell.image, (height, width)) for cell in means]
+        fused = self._fused_cell(owner, pictures, means)
         return [agreement(picture, fused, self._shows) for picture in pictures]
 
     def _views(
@@ -328,7 +371,12 @@ class Window:
     def _fused_tokens(self, fuse: TokenFusion) -> Iterator[tuple[int, Filled]]:
         """Draw, on each prompt's first canvas, the tokens that are likeliest by all of them."""
         chosen, views = [], {}
-        for owner, members in self._run(self._members, self._moves[:1], self._score).items():
+
+        def agreements_of(_: int, members: Sequence[Sequence[_Scored]]) -> list[float]:
+            return _fused_scores([scored for (scored,) in members], fuse)[2]
+
+        asked = self._asked(self._moves[:1], self._score, agreements_of)
+        for owner, members in asked.items():
             several = [scored for (scored,) in members]
             best, inside, agreements = _fused_scores(several, fuse)
             likelihoods = [one.logits.log_softmax(-1).amax(-1).sum() for one in several]
