@@ -21,6 +21,25 @@ from vicl.prompt import Example, Prompt
 from vicl.prompt import MaskPrompt as MaskPrompt
 
 
+@dataclass(frozen=True)
+class View:
+    """One of several ways in which a prompt was asked, and what came of it.
+
+    Attributes:
+        examples: Which of the prompt's examples it showed, counted from 0.
+        arrangement: Of the grid (:data:`vicl.canvas.arrangements.ARRANGEMENTS`).
+        log_likelihood: Of its answer, comparable among views on grids of one size; None if the
+            engine has none.
+        agreement: With the fused answer, in [0, 1]: see :func:`vicl.prompting.fusing.agreement`;
+            where tokens are fused, the share of the hole's tokens that are the fused ones.
+    """
+
+    examples: tuple[int, ...]
+    arrangement: int
+    log_likelihood: float | None
+    agreement: float
+
+
 @dataclass(frozen=True, eq=False)
 class Filled:
     """What an engine gives back: a batch of canvases, or the answer to one prompt.
@@ -41,6 +60,7 @@ class Filled:
             the engine's own weighing of misses and inventions; None if it cannot say.
         objects: Numbers of separate objects, from 1; 0 is none of them. None if the engine does not
             tell them apart, or was not asked to.
+        views: Those that were asked, where there are several and they were fused by the engine.
     """
 
     image: Float[Tensor, "*b 3 h w"]
@@ -51,6 +71,7 @@ class Filled:
     alternatives: tuple[Filled, ...] = ()
     presence: float | None = None
     objects: Int[Tensor, "h w"] | None = None
+    views: tuple[View, ...] = ()
 
     def __repr__(self) -> str:
         return brief_fields(self)

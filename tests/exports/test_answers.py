@@ -11,6 +11,7 @@ from PIL import Image
 from tests.pictures import picture
 
 import vicl
+from vicl.engine import View
 from vicl.exports.answers import Answer, AnswerSheet, Query, as_annotation, as_row
 from vicl.images import open_image, save_image, to_pil
 from vicl.prompt import Example
@@ -53,6 +54,23 @@ def test_a_row_of_a_mask() -> None:
         "area": {"leaf": 0.0, "stem": 0.5},
         "alternatives": 1,
     }
+
+
+def test_a_row_of_several_views_says_which_example_helped() -> None:
+    views = (View((0,), 1, -3.5, 0.75), View((1,), 1, None, 0.123456))
+    told = [
+        {"examples": [0], "arrangement": 1, "likelihood": -3.5, "agreement": 0.75},
+        {"examples": [1], "arrangement": 1, "likelihood": None, "agreement": 0.1235},
+    ]
+    row = as_row(LEAF, Answer(GREY, views=(views,)), None)
+    assert json.loads(json.dumps(row))["views"] == told
+    classes = ("leaf", "stem")
+    row = as_row(LEAF, Answer(GREY, classes=classes, views=(views, views[:1])), None)
+    assert row["views"] == [
+        {"class": "leaf", **told[0]},
+        {"class": "leaf", **told[1]},
+        {"class": "stem", **told[0]},
+    ]
 
 
 def test_a_row_of_boxes_and_one_of_a_picture() -> None:

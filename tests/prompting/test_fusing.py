@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,15 +11,18 @@ from tests.evaluation.studies.toy import Finder, Toy
 from tests.models.kinds import KINDS
 from tests.pictures import picture
 from tests.slowly import mostly_slow
+from tests.stand_ins import Mirror
 
 from vicl.canvas.layout import Layout
-from vicl.engine import InContextModel
+from vicl.canvas.rects import Rect
+from vicl.engine import Filled, InContextModel
 from vicl.images import to_tensor
 from vicl.metrics import iou
 from vicl.models.configs import Asking
+from vicl.models.tokens import hole_tokens
 from vicl.prompt import Prompt
 from vicl.prompting.canvas_model import CanvasModel
-from vicl.prompting.fusing import FUSIONS, TOKEN_FUSIONS, fuse_logits
+from vicl.prompting.fusing import FUSIONS, TOKEN_FUSIONS, agreement, fuse_logits, pixel_vote
 
 ALL = (1, 2, 3, 4, 5, 6, 7, 8)
 GRID = Layout.grid(1, canvas_size=(64, 64), patch_size=8)
@@ -107,6 +112,169 @@ def test_tokens_are_fused_place_by_place(model: Any, fuse: Any) -> None:
     (answer,) = CanvasModel(model, arrangements=arrangements, fuse=fuse).answer([query])
     assert torch.equal(answer.canvas, drawn)
     assert torch.equal(answer.cell, layouts[0].crop(drawn))
+
+
+def test_views_weigh_as_the_mean_likelihood_of_their_tokens(model: Any) -> None:
+    """By hand: four views of 4x4 tokens each, every view alone."""
+    arrangements, query = (1, 2, 5, 8), prompt()
+    alone = [
+        CanvasModel(model, layout=GRID.arranged(number)).answer([query])[0]
+        for number in arrangements
+    ]
+    shares = np.array([math.exp(float(one.log_likelihood) / 16) for one in alone])
+    shares /= shares.sum()
+    assert shares.max() > 1.01 * shares.min()
+    (answer,) = CanvasModel(model, arrangements=arrangements, fuse="weighted").answer([query])
+    for name in ("image", "confidence", "cell"):
+        wanted = sum(s * getattr(one, name) for s, one in zip(shares, alone, strict=True))
+        assert torch.allclose(getattr(answer, name), wanted, atol=1e-5), name
+
+
+@pytest.mark.parametrize("fuse", mostly_slow(("answers", "weighted", "vote"), "answers"))
+def test_an_answer_says_what_each_view_was_worth(model: Any, fuse: Any) -> None:
+    """Two examples, a canvas each, in two arrangements: four views."""
+    query, asked = prompt(2), {"fuse": fuse, "examples_per_canvas": 1, "spins": 1}
+    (answer,) = CanvasModel(model, arrangements=(1, 5), shows="mask", **asked).answer([query])
+    assert [(view.examples, view.arrangement) for view in answer.views] == [
+        ((0,), 1),
+        ((0,), 5),
+        ((1,), 1),
+        ((1,), 5),
+    ]
+    for view in answer.views:
+        (alone,) = CanvasModel(model, layout=GRID.arranged(view.arrangement)).answer(
+            [Prompt([query.examples[n] for n in view.examples], query.query)]
+        )
+        assert alone.views == ()
+        assert view.log_likelihood == float(alone.log_likelihood)
+        both = [one.cell.mean(dim=0).numpy() > 0.5 for one in (alone, answer)]
+        assert view.agreement == iou(*both)
+    assert len({view.agreement for view in answer.views}) > 1
+
+
+def test_of_fused_tokens_it_says_how_many_each_view_shares(model: Any) -> None:
+    query = prompt()
+    layouts = [GRID.arranged(number) for number in (1, 2)]
+    own = []
+    for layout in layouts:
+        canvas = layout.compose(query)
+        logits = model.token_logits(canvas.image[None], canvas.hole[None])[0]
+        own.append(logits.log_softmax(-1)[hole_tokens(canvas.hole[None], 8)[0]].detach())
+    fused = sum(own).argmax(-1)
+    (answer,) = CanvasModel(model, arrangements=2, fuse="product").answer([query])
+    for view, scores in zip(answer.views, own, strict=True):
+        assert view.agreement == pytest.approx(float((scores.argmax(-1) == fused).float().mean()))
+        assert view.log_likelihood == pytest.approx(float(scores.amax(-1).sum()), rel=1e-5)
+
+
+def test_pictures_agree_by_their_task() -> None:
+    black, half = torch.zeros(3, 4, 4), torch.zeros(3, 4, 4)
+    half[:, :2] = 0.6
+    assert agreement(black, black, "mask") == 1
+    assert agreement(half, torch.ones(3, 4, 4), "mask") == 0.5
+    assert agreement(half, black, "image") == pytest.approx(0.7)
+
+
+class Counted(Finder):
+    """Counts the canvases that it is shown."""
+
+    canvases = 0
+
+    def token_logits(self, image: torch.Tensor, hole: torch.Tensor) -> torch.Tensor:
+        self.canvases += len(image)
+        return super().token_logits(image, hole)
+
+
+@pytest.mark.parametrize("fuse", ["answers", "vote", "product"])
+def test_views_are_asked_until_they_agree(fuse: Any) -> None:
+    """And what is answered is what those alone give, whoever else is asked."""
+    toy, finder = Toy(), Counted(noise=0.6)
+    prompts = [toy.load(episode).prompt for episode in toy.episodes(6)]
+    how: dict[str, Any] = {"fuse": fuse, "shows": "mask"}
+    asked = CanvasModel(finder, arrangements=ALL, agree=0.7, **how)
+    answers = asked.answer(prompts)
+    counts = [len(answer.views) for answer in answers]
+    assert finder.canvases == sum(counts)
+    assert min(counts) == 2
+    assert max(counts) > 2
+    for answer, one, count in zip(answers, prompts, counts, strict=True):
+        (alone,) = asked.stream([one], batch_size=1)
+        first, before = (
+            CanvasModel(finder, arrangements=n, **how).answer([one])[0] for n in (count, count - 1)
+        )
+        for other in (alone, first):
+            assert torch.equal(other.image, answer.image)
+            assert other.views == answer.views
+        agreed = min(view.agreement for view in answer.views) >= 0.7
+        assert agreed or count == len(ALL)
+        assert count == 2 or min(view.agreement for view in before.views) < 0.7
+
+
+def test_further_answers_are_drawn_by_the_views_that_were_asked(model: Any) -> None:
+    how: dict[str, Any] = {"fuse": "images", "shows": "mask"}
+    few, two = (
+        CanvasModel(model, **given, **how).answer([prompt()], samples=2)[0]
+        for given in ({"arrangements": ALL, "agree": 0.01}, {"arrangements": 2})
+    )
+    assert len(few.views) == 2
+    for one, other in zip((few, *few.alternatives), (two, *two.alternatives), strict=True):
+        assert torch.equal(one.image, other.image)
+
+
+def test_without_a_likelihood_nothing_can_be_weighted_by_it() -> None:
+    asked = CanvasModel(KINDS["mae"].build(), arrangements=2, fuse="weighted")
+    with pytest.raises(ValueError, match="gives no likelihood of its answers; they can be fused"):
+        asked.answer([prompt()])
+
+
+@pytest.mark.parametrize(
+    ("shows", "name"), [("mask", "binary"), ("image", "inpaint"), ("edges", "edge")]
+)
+def test_pixels_are_voted_on_as_published(shared: Path, shows: Any, name: str) -> None:
+    """Eight canvases, each filled as one of the golden's predictions, in the golden's order."""
+    golden = np.load(shared / "goldens" / "prompt_self" / "arrangements.npz")
+    votes = torch.from_numpy(golden["pred_cells"]).permute(0, 3, 1, 2)
+    wanted = torch.from_numpy(golden[f"fused_{name}"]).float() / 255
+    wanted = wanted.expand(3, -1, -1) if shows == "edges" else wanted.permute(2, 0, 1)
+    assert torch.equal(pixel_vote(votes, shows), wanted)
+    layout = Layout(
+        (14, 14),
+        1,
+        (Rect(0, 0, 6, 6),),
+        (Rect(0, 8, 6, 6),),
+        Rect(8, 0, 6, 6),
+        Rect(8, 8, 6, 6),
+        hole=Rect(7, 7, 7, 7),
+    )
+    asked = CanvasModel(
+        Voters(votes / 255), layout=layout, arrangements=ALL, fuse="vote", shows=shows
+    )
+    (answer,) = asked.answer([prompt()])
+    assert torch.equal(answer.cell, wanted)
+
+
+def test_votes_are_counted_above_the_published_levels() -> None:
+    """The golden's edges are white throughout, so they do not tell where the line is."""
+    levels = torch.tensor([[102, 127], [102, 127], [103, 128]])[None, :, :, None]  # (1, 3, 2, 1)
+    votes = torch.cat([levels, levels]).byte()
+    assert pixel_vote(votes, "mask")[..., 0].tolist() == [[0, 0], [0, 0], [0, 1]]
+    assert pixel_vote(votes, "edges")[..., 0].tolist() == [[1, 1]] * 3
+    assert pixel_vote(votes.clamp(max=102), "edges").sum() == 0
+
+
+class Voters(Mirror):
+    """Fills each hole of a canvas of cells of 6 px, at 0 and 8, with the next of given cells."""
+
+    def __init__(self, cells: torch.Tensor) -> None:
+        super().__init__(canvas_size=(14, 14), patch_size=1)
+        self.cells = cells
+
+    def inpaint(self, image: torch.Tensor, hole: torch.Tensor, **how: Any) -> Filled:
+        filled = image.clone()
+        for number, (top, left) in enumerate(one.nonzero()[0].tolist() for one in hole):
+            top, left = (side and 8 for side in (top, left))
+            filled[number, :, top : top + 6, left : left + 6] = self.cells[number]
+        return Filled(filled)
 
 
 def test_product_and_scores_choose_alike(model: Any) -> None:

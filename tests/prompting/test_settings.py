@@ -14,10 +14,12 @@ from tests.stand_ins import Bright, Mirror
 from vicl.canvas.layout import Layout
 from vicl.engine import Filled, Sampling
 from vicl.models.configs import Asking
+from vicl.prompting.asking import shown_by
 from vicl.prompting.canvas_model import CanvasModel
 from vicl.prompting.prompt_file import PromptFileError
 from vicl.prompting.prompter import VisualPrompter
 from vicl.prompting.settings import PromptSettings
+from vicl.tasks import get_task
 
 PAIRS = [(picture(40, 50, seed=i), picture(40, 50, seed=i + 9)) for i in range(2)]
 QUERY = picture(44, 40, seed=30)
@@ -38,6 +40,8 @@ QUERY = picture(44, 40, seed=30)
         ({"arrangements": 0}, "arrangements: got"),
         ({"arrangements": 9}, "arrangements: got"),
         ({"fuse": "votes"}, "fuse: got 'votes', expected 'answers'"),
+        ({"agree": 0}, "agree: got 0"),
+        ({"agree": 1.5}, "agree: got 1.5"),
         ({"examples_per_canvas": 0}, "examples_per_canvas: got 0"),
     ],
 )
@@ -75,6 +79,20 @@ def test_engines_without_a_canvas_refuse_what_would_change_nothing() -> None:
         VisualPrompter("copy", PAIRS, arrangements=8, fuse="images")
 
 
+@pytest.mark.parametrize(
+    ("task", "palette", "shows"),
+    [
+        ("segmentation", False, "mask"),
+        ("segmentation", True, "image"),
+        ("detection", False, "mask"),
+        ("edges", False, "edges"),
+        ("colorization", False, "image"),
+    ],
+)
+def test_votes_are_counted_as_the_task_reads_them(task: str, palette: bool, shows: str) -> None:
+    assert shown_by(get_task(task, palette=palette)) == shows
+
+
 WAYS: list[dict[str, Any]] = [
     {"arrangements": 8, "fuse": "probabilities"},
     {"arrangements": (2, 5), "fuse": "images", "spins": 2},
@@ -82,13 +100,18 @@ WAYS: list[dict[str, Any]] = [
     {"layout": Layout.grid(1, canvas_size=(64, 64), patch_size=8, fit="pad").arranged(8)},
     {"samples": 3, "sampling": Sampling(0.5, 4, True), "seed": 7},
     {"tile": 24, "upsampling": "bicubic", "arrangements": 2},
+    {"fuse": "vote", "arrangements": 3},
+    {"fuse": "weighted", "arrangements": (3, 1), "agree": 0.9},
 ]
 
 
 @pytest.mark.parametrize(
     "way",
     # The costliest are asked with the slow tests.
-    [pytest.param(way, marks=[pytest.mark.slow] * (n in (1, 4, 5))) for n, way in enumerate(WAYS)],
+    [
+        pytest.param(way, marks=[pytest.mark.slow] * (n in (1, 4, 5, 6, 7)))
+        for n, way in enumerate(WAYS)
+    ],
 )
 def test_a_prompt_file_answers_as_the_prompter_that_saved_it(
     way: dict[str, Any], tmp_path: Path

@@ -84,8 +84,15 @@ SETTINGS = (
     ),
     choice(
         "--fuse",
-        ("answers", "images", "probabilities", "logits", "product", "max"),
+        ("answers", "weighted", "images", "vote", "probabilities", "logits", "product", "max"),
         "How the answers of several canvases become one.  [default: answers]",
+    ),
+    click.Option(
+        ["--agree"],
+        type=click.FloatRange(min=0, max=1, min_open=True),
+        metavar="SHARE",
+        help="Ask no more canvases once two or more all agree so much with the answer fused of "
+        "them: the IoU of masks, 1 less the mean difference of pictures.  [default: ask all]",
     ),
     number(
         "--spins",

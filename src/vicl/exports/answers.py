@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
+from vicl.engine import View
 from vicl.exports.annotation import Annotation
 from vicl.exports.regions import find_regions
 from vicl.exports.sheets import contact_sheet
@@ -79,6 +80,9 @@ class Answer:
         index: Which query it answers, counted from 0.
         source: The query's file, where it was one.
         examples: Files of its examples, where each query has examples of its own.
+        views: For each pass of the task, the views that were fused: which examples and which
+            arrangement each showed, how likely its answer is and how far it agrees with the fused
+            one. Empty where there was one view, and of tiles.
     """
 
     drawn: Image.Image
@@ -97,6 +101,7 @@ class Answer:
     index: int = 0
     source: Path | None = None
     examples: tuple[Path, ...] = ()
+    views: tuple[tuple[View, ...], ...] = ()
 
     def __repr__(self) -> str:
         return brief_fields(self)
@@ -179,9 +184,27 @@ def as_row(query: Query, answer: Answer, written: Path | None) -> dict[str, Any]
         ]
     if answer.examples:
         row["examples"] = [str(file) for file in answer.examples]
+    if answer.views:
+        row["views"] = _told(answer)
     if answer.alternatives:
         row["alternatives"] = len(answer.alternatives)
     return row
+
+
+def _told(answer: Answer) -> list[dict[str, Any]]:
+    """The views of all passes, with their class where each class has a pass."""
+    several = len(answer.views) > 1
+    return [
+        ({"class": answer.classes[number]} if several else {})
+        | {
+            "examples": [*view.examples],
+            "arrangement": view.arrangement,
+            "likelihood": view.log_likelihood,
+            "agreement": round(view.agreement, 4),
+        }
+        for number, views in enumerate(answer.views)
+        for view in views
+    ]
 
 
 class AnswerSheet:

@@ -178,7 +178,7 @@ def _graph(prompter: VisualPrompter) -> tuple[nn.Module, tuple[str, ...]]:
     _check_settings(prompter)
     model, settings, task = prompter.model, prompter.settings, prompter.task
     prompts = [Prompt(drawn, drawn[0].input) for drawn in prompter.passes]
-    engine = as_engine(model, settings, local=task.is_local).model
+    engine = as_engine(model, settings, task).model
     if isinstance(engine, Matching):
         encoder = engine.encoder.encoder
         if not isinstance(encoder, nn.Module) or encoder.name != engine.head.config.encoder:
@@ -226,6 +226,7 @@ def _check_settings(prompter: VisualPrompter) -> None:
         "instances": settings.instances,
         "tile": isinstance(settings.tile, int),
         "fuse": settings.fuse not in ("answers", "images"),
+        "agree": settings.agree is not None,
         "fit": settings.fit != "stretch"
         or (settings.layout is not None and settings.layout.fit != "stretch"),
         "palette": bool(getattr(prompter.task, "palette", False)),

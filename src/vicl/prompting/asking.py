@@ -9,22 +9,24 @@ from vicl.engine import InContextModel, Inpainter, PartialModel
 from vicl.loading import BEST_FOR_TASK, load_model
 from vicl.models.devices import Device
 from vicl.prompting.canvas_model import CanvasModel
+from vicl.prompting.fusing import Shows
 from vicl.prompting.settings import PromptSettings
 from vicl.prompting.tiling import LargeQueries
-from vicl.tasks import Task
+from vicl.tasks import MarkedTask, SegmentationTask, Task
+from vicl.tasks.image import EdgesTask
 
 log = logging.getLogger(__name__)
 
 
 def as_engine(
-    model: InContextModel | Inpainter, settings: PromptSettings, *, local: bool
+    model: InContextModel | Inpainter, settings: PromptSettings, task: Task
 ) -> LargeQueries:
     """Make a model ready to answer: an inpainter on its canvases, large queries in tiles.
 
     Args:
         model: As :func:`vicl.load_model` gives it.
         settings: How it is asked.
-        local: Whether a part of a photograph can be answered without seeing the rest.
+        task: What the answers are read as.
 
     Raises:
         ValueError: If a setting does not suit the model.
@@ -32,14 +34,15 @@ def as_engine(
     engine: InContextModel
     canvas = settings.of_canvas()
     if isinstance(model, Inpainter):
-        engine = CanvasModel(model, upsampling=settings.upsampling, **canvas)
+        how = {"upsampling": settings.upsampling, **canvas}
+        engine = CanvasModel(model, shows=shown_by(task), **how)
     elif canvas:
         raise ValueError(
             f"{', '.join(canvas)}: {model.name} has no canvas, so this would change nothing"
         )
     elif isinstance(model, PartialModel):
         engine = model.asked(
-            min_presence=settings.min_presence, objects=settings.instances, masks=not local
+            min_presence=settings.min_presence, objects=settings.instances, masks=not task.is_local
         )
     else:
         engine = model
@@ -49,9 +52,17 @@ def as_engine(
             "nothing; the engine matching can"
         )
     tile = settings.tile if isinstance(settings.tile, int) else None
-    if settings.tile == "auto" and local and settings.samples == 1:
+    if settings.tile == "auto" and task.is_local and settings.samples == 1:
         tile = engine.max_size
     return LargeQueries(engine, tile, settings.upsampling)
+
+
+def shown_by(task: Task) -> Shows:
+    """What a task's answers show; masks that are drawn by a palette are images."""
+    if isinstance(task, EdgesTask):
+        return "edges"
+    coloured = isinstance(task, SegmentationTask) and task.palette
+    return "mask" if isinstance(task, MarkedTask) and not coloured else "image"
 
 
 def taken_apart(

@@ -11,7 +11,7 @@ from vicl.canvas.moves import Move, moves_within
 from vicl.engine import Filled, Inpainter
 from vicl.prompt import Prompt
 from vicl.prompting.batching import AT_ONCE, Chunks, unbroken
-from vicl.prompting.fusing import TOKEN_FUSIONS, fuses_tokens
+from vicl.prompting.fusing import ANSWER_FUSIONS, TOKEN_FUSIONS, Shows, fuses_tokens
 from vicl.prompting.settings import PromptSettings
 from vicl.prompting.window import Member, Window
 
@@ -28,11 +28,13 @@ class CanvasModel:
 
     Args:
         inpainter: What fills the hole.
+        shows: What its answers show, by which votes are counted.
         **settings: For inpainters, and `upsampling`: see
             :class:`vicl.prompting.settings.PromptSettings`.
 
     Attributes:
         inpainter: What fills the hole.
+        shows: What its answers show.
         settings: How it is asked.
 
     Raises:
@@ -41,8 +43,8 @@ class CanvasModel:
 
     max_size: int | None = None
 
-    def __init__(self, inpainter: Inpainter, **settings: Any) -> None:
-        self.inpainter = inpainter
+    def __init__(self, inpainter: Inpainter, *, shows: Shows = "image", **settings: Any) -> None:
+        self.inpainter, self.shows = inpainter, shows
         self.settings = PromptSettings.of(settings)
         layout, wanted = self.settings.layout, (inpainter.canvas_size, inpainter.patch_size)
         if layout is not None and wanted != (layout.canvas_size, layout.patch_size):
@@ -89,7 +91,7 @@ class CanvasModel:
         Raises:
             ValueError: If there are more spins than a patch has pixels along a side.
         """
-        own = self.inpainter.spins if self.settings.fuse == "answers" else 1
+        own = self.inpainter.spins if self.settings.fuse in ANSWER_FUSIONS else 1
         spins = own if self.settings.spins is None else self.settings.spins
         return moves_within(self.inpainter.patch_size, spins=spins)
 
@@ -108,7 +110,15 @@ class CanvasModel:
         """See :func:`vicl.prompting.batching.answers`."""
         chunks, waiting, moves = Chunks(batch_size), iter(prompts), self.moves()
         while several := list(islice(waiting, batch_size)):
-            window = Window(self.inpainter, self.settings, moves, several, self.members, chunks)
+            window = Window(
+                self.inpainter,
+                self.settings,
+                moves,
+                several,
+                self.members,
+                chunks,
+                shows=self.shows,
+            )
             yield from window.answered(samples, seed)
 
     def grid(self, examples: int) -> Layout:
@@ -130,17 +140,23 @@ class CanvasModel:
         Raises:
             ValueError: If its examples cannot be shared out, or do not fit.
         """
-        return [
-            Member(part, layout)
-            for part in self._groups(prompt)
-            for layout in arranged(self.grid(len(part.examples)), self.settings.arrangements)
-        ]
+        found: list[Member] = []
+        shown = iter(range(len(prompt.examples)))
+        for part in self._groups(prompt):
+            count, numbers = len(part.examples), self.settings.arrangements
+            own = tuple(islice(shown, count))
+            layouts = arranged(self.grid(count), numbers)
+            found += [
+                Member(part, layout, own, number)
+                for layout, number in zip(layouts, numbers, strict=True)
+            ]
+        return found
 
     def _groups(self, prompt: Prompt) -> list[Prompt]:
         """The prompt, or prompts that share out its examples."""
         count, layout = len(prompt.examples), self.settings.layout
         each = self.settings.examples_per_canvas
-        if self.settings.fuse == "answers" and each is None:
+        if self.settings.fuse in ANSWER_FUSIONS and each is None:
             fitting = layout.examples if layout else most_examples(self.inpainter)
             if layout is not None and count % fitting:
                 raise ValueError(

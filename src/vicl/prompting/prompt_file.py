@@ -38,9 +38,10 @@ from vicl.tasks.palette import Colour
 
 log = logging.getLogger(__name__)
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Since 2: arrangements, fuse, examples_per_canvas; how an inpainter wants to be asked. Since 3:
-which boxes detection reads, the white of deep images."""
+which boxes detection reads, the white of deep images. Since 4: the fusions vote and weighted,
+agree."""
 _MANIFEST = "prompt.json"
 _MANIFEST_LIMIT = 1 << 20
 _IMAGE_LIMIT = 1 << 28

@@ -121,7 +121,7 @@ class VisualPrompter:
         if isinstance(self.task, SegmentationTask) and isinstance(self.model, PartialModel):
             self.task = replace(self.task, unknown=True)
         self.settings = PromptSettings.of({**own, **settings})
-        self._engine = as_engine(self.model, self.settings, local=self.task.is_local)
+        self._engine = as_engine(self.model, self.settings, self.task)
         self.dtype = "float32" if dtype == "auto" else dtype
         self.limit_pixels = limit_pixels
         self.passes: Passes = ()
@@ -203,7 +203,7 @@ class VisualPrompter:
         if count < 2:
             return None
         if self._expected is None:
-            engines = (self._engine, as_engine(load_model("copy"), PromptSettings(), local=False))
+            engines = (self._engine, as_engine(load_model("copy"), PromptSettings(), self.task))
             values, copied = (
                 tuple(self._left_out(engine, self.passes, i, check) for i in range(count))
                 for engine in engines
@@ -412,6 +412,7 @@ class VisualPrompter:
             ),
             index=index,
             source=source,
+            views=tuple(f.views for f in filled) if any(f.views for f in filled) else (),
         )
 
     def _objects(self, filled: Sequence[Filled], mask: np.ndarray | None) -> np.ndarray | None:

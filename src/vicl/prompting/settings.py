@@ -62,6 +62,9 @@ class PromptSettings(BaseModel):
             (:mod:`vicl.canvas.arrangements`) a prompt is asked, the answer being drawn on the
             canvas of the first; a number n is the first n of them.
         fuse: For inpainters: how the views become one; see :data:`vicl.prompting.fusing.Fusion`.
+        agree: For inpainters: ask no more views of a prompt once its answers so far all agree with
+            their fused answer at least so much, in (0, 1] (see :class:`vicl.engine.View`): two
+            views are asked, then one at a time. None: all are asked.
         examples_per_canvas: For inpainters: how many of a prompt's examples stand on a canvas, the
             others on canvases of their own. None: as many as fit, shared out; where cells are
             fused, evenly.
@@ -81,6 +84,7 @@ class PromptSettings(BaseModel):
     spins: int | None = Field(default=None, ge=1, le=64)
     arrangements: Annotated[tuple[int, ...], BeforeValidator(_first)] = (1,)
     fuse: Fusion = "answers"
+    agree: float | None = Field(default=None, gt=0, le=1)
     examples_per_canvas: int | None = Field(default=None, ge=1, le=1024)
 
     @model_validator(mode="after")

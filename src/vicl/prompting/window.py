@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,18 +15,24 @@ from torch import Generator, Tensor
 from vicl.canvas.layout import Canvas, Layout
 from vicl.canvas.moves import Move, mean_of_moved
 from vicl.canvas.rects import Rect
-from vicl.engine import Filled, Inpainter, TokenInpainter, rank, same_picture
-from vicl.images import to_tensor
+from vicl.engine import Filled, Inpainter, TokenInpainter, View, rank, same_picture
+from vicl.images import resize_map, to_tensor
 from vicl.images.upsampling import upsample
 from vicl.models.tokens import hole_tokens
 from vicl.prompt import Prompt
 from vicl.prompting.batching import Chunks
 from vicl.prompting.fusing import (
+    ANSWER_FUSIONS,
     TOKEN_FUSIONS,
+    Shows,
     TokenFusion,
+    agreement,
     fuse_logits,
+    likelihood_weights,
     mean_answer,
+    mean_of,
     mean_of_given,
+    pixel_vote,
 )
 from vicl.prompting.settings import PromptSettings
 
@@ -36,6 +43,10 @@ DRAWS_PER_SAMPLE = 4
 itself is taken to have no more."""
 
 
+FIRST_VIEWS = 2
+"""How many views are asked before it is looked whether they agree."""
+
+
 @dataclass(frozen=True, eq=False)
 class Member:
     """A share of a prompt's examples on one layout: a view for each of the moves.
@@ -43,10 +54,14 @@ class Member:
     Attributes:
         prompt: The share, and the query.
         layout: With as many examples.
+        examples: Which of the whole prompt's they are, counted from 0.
+        arrangement: In which the layout is.
     """
 
     prompt: Prompt
     layout: Layout
+    examples: tuple[int, ...]
+    arrangement: int
 
     def canvases(self, moves: Sequence[Move]) -> Iterator[Canvas]:
         """The canvas of each move; pictures are brought to their cells once."""
@@ -93,6 +108,7 @@ class Window:
         prompts: As many as should be held at once.
         plan: Gives a prompt's members; raises a ValueError where it has none.
         chunks: How many canvases go through the inpainter at once.
+        shows: What the answers show.
     """
 
     def __init__(
@@ -103,8 +119,11 @@ class Window:
         prompts: Sequence[Prompt],
         plan: Callable[[Prompt], list[Member]],
         chunks: Chunks,
+        *,
+        shows: Shows,
     ) -> None:
         self._inpainter, self._settings, self._chunks = inpainter, settings, chunks
+        self._shows = shows
         self._moves, self._count = moves, len(prompts)
         self._errors: dict[int, Exception] = {}
         self._members: dict[int, list[Member]] = {}
@@ -125,11 +144,11 @@ class Window:
         for owner in range(self._count):
             yield self._errors[owner] if owner in self._errors else rank(found[owner])
 
-    def _asks(self, owners: Iterable[int], moves: Sequence[Move]) -> Iterator[_Ask]:
-        """The canvases of prompts, composed when they are asked for."""
+    def _asks(self, owners: Iterable[int], moves: Sequence[Move], numbers: slice) -> Iterator[_Ask]:
+        """The canvases of some members of prompts, composed when they are asked for."""
         for owner in owners:
             try:
-                for number, member in enumerate(self._members[owner]):
+                for number, member in [*enumerate(self._members[owner])][numbers]:
                     for move, canvas in enumerate(member.canvases(moves)):
                         yield _Ask(owner, number, move, canvas)
             except (ValueError, OSError) as error:
@@ -140,7 +159,7 @@ class Window:
 
         These are compared with the likeliest answer without a move, not with a mean over moves.
         """
-        likeliest = self._run(self._members, self._moves, self._fill)
+        likeliest = self._asked(self._moves, self._fill, self._agreements)
         found = {owner: [self._fused(owner, cells)] for owner, cells in likeliest.items()}
         if samples == 1:
             return found
@@ -161,25 +180,62 @@ class Window:
                     still[owner].append(answer)
         return {owner: [found[owner][0], *still[owner][1:]] for owner in found}
 
+    def _asked(
+        self,
+        moves: Sequence[Move],
+        function: Callable[[Sequence[_Ask]], list[R]],
+        agreements: Callable[[int, list[list[R]]], list[float]],
+    ) -> dict[int, list[list[R]]]:
+        """Ask for all prompts, of each all members; where `agree` is set, until they agree.
+
+        Those that are not asked are no members any more.
+
+        Args:
+            moves: See :meth:`_run`.
+            function: See :meth:`_run`.
+            agreements: Of a prompt's results so far with what is fused of them, one a member.
+        """
+        agree = self._settings.agree
+        if agree is None:
+            return self._run(self._members, moves, function)
+        found: dict[int, list[list[R]]] = {}
+        undecided, asked = [*self._members], 0
+        while undecided:
+            upto = max(FIRST_VIEWS, asked + 1)
+            for owner, results in self._run(undecided, moves, function, slice(asked, upto)).items():
+                found.setdefault(owner, []).extend(results)
+            asked = upto
+            undecided = [
+                owner
+                for owner in undecided
+                if owner not in self._errors
+                and asked < len(self._members[owner])
+                and min(agreements(owner, found[owner])) < agree
+            ]
+        whole = {owner: several for owner, several in found.items() if owner not in self._errors}
+        self._members |= {o: self._members[o][: len(several)] for o, several in whole.items()}
+        return whole
+
     def _run(
         self,
         owners: Iterable[int],
         moves: Sequence[Move],
         function: Callable[[Sequence[_Ask]], list[R]],
+        numbers: slice = slice(None),
     ) -> dict[int, list[list[R]]]:
         """What a function makes of the canvases of prompts: of each, of each member, of each move.
 
-        A prompt of which one canvas fails has its error instead.
+        A prompt of which one canvas fails has its error instead; `numbers` are those of the members
+        that are asked.
         """
-        found: dict[int, list[list[R]]] = {}
-        asks = self._asks([owner for owner in owners if owner not in self._errors], moves)
+        found: dict[int, dict[int, list[R]]] = {}
+        asks = self._asks([o for o in owners if o not in self._errors], moves, numbers)
         for ask, result in self._chunks.run(asks, function):
             if isinstance(result, Exception):
                 self._errors.setdefault(ask.owner, result)
             elif ask.owner not in self._errors:
-                members = found.setdefault(ask.owner, [[] for _ in self._members[ask.owner]])
-                members[ask.member].append(result)
-        return {owner: results for owner, results in found.items() if owner not in self._errors}
+                found.setdefault(ask.owner, {}).setdefault(ask.member, []).append(result)
+        return {o: [*several.values()] for o, several in found.items() if o not in self._errors}
 
     def _fill(self, asks: Sequence[_Ask], *, seed: int | None = None) -> list[_Cell]:
         """Fill some canvases, at random where there is a seed, and keep what is needed of them."""
@@ -192,6 +248,11 @@ class Window:
             generators=None if seed is None else [Generator().manual_seed(seed) for _ in asks],
         )
         sure, likely = filled.confidence, filled.log_likelihood
+        if likely is None and self._settings.fuse == "weighted":
+            raise ValueError(
+                f"fuse: got 'weighted', but {self._inpainter.name} gives no likelihood of its "
+                "answers; they can be fused as 'answers', 'images' or 'vote'"
+            )
         cells = []
         for row, ask in enumerate(asks):
             layout = self._members[ask.owner][ask.member].layout
@@ -209,21 +270,73 @@ class Window:
         """One answer of the cells of all members."""
         members = self._members[owner]
         means = [self._mean_of_moves(moved) for moved in cells]
-        if self._settings.fuse == "answers":
-            return mean_answer(
-                [
-                    self._enlarged(owner, member.layout, cell)
-                    for member, cell in zip(members, means, strict=True)
-                ]
+        if self._settings.fuse in ANSWER_FUSIONS:
+            answers = [
+                self._enlarged(owner, member.layout, cell)
+                for member, cell in zip(members, means, strict=True)
+            ]
+            fused = mean_answer(answers, self._weights(owner, means))
+        else:
+            mean = _Cell(
+                image=self._fused_cell(owner, [cell.image for cell in means], means),
+                confidence=mean_of_given([cell.confidence for cell in means]),
+                log_likelihood=mean_of_given([cell.log_likelihood for cell in means]),
+                canvas=means[0].canvas,
             )
-        image = torch.stack([cell.image for cell in means]).mean(dim=0)
-        mean = _Cell(
-            image=image,
-            confidence=mean_of_given([cell.confidence for cell in means]),
-            log_likelihood=mean_of_given([cell.log_likelihood for cell in means]),
-            canvas=means[0].canvas,
+            fused = self._enlarged(owner, members[0].layout, mean)
+        likelihoods = [cell.log_likelihood for cell in means]
+        agreements = self._agreements(owner, cells)
+        return replace(fused, views=self._views(owner, likelihoods, agreements))
+
+    def _fused_cell(
+        self, owner: int, pictures: Sequence[Tensor], cells: Sequence[_Cell]
+    ) -> Float[Tensor, "3 h w"]:
+        """The picture that the pictures of cells, of one size, become."""
+        if self._settings.fuse == "vote" and len(pictures) > 1:
+            return pixel_vote(torch.stack([*pictures]), self._shows)
+        return mean_of(pictures, self._weights(owner, cells))
+
+    def _agreements(self, owner: int, cells: Sequence[Sequence[_Cell]]) -> list[float]:
+        """How far each member's cell agrees with the fused one; all at the first one's size."""
+        if len(cells) == 1:
+            return [1.0]
+        means = [self._mean_of_moves(moved) for moved in cells]
+        height, width = means[0].image.shape[1:]
+        pictures = [resize_map(cell.image, (height, width)) for cell in means]
+        fused = self._fused_cell(owner, pictures, means)
+        return [agreement(picture, fused, self._shows) for picture in pictures]
+
+    def _views(
+        self,
+        owner: int,
+        log_likelihoods: Sequence[Tensor | None],
+        agreements: Sequence[float],
+    ) -> tuple[View, ...]:
+        """What is told of a prompt's members; nothing of one alone."""
+        members = self._members[owner]
+        if len(members) == 1:
+            return ()
+        return tuple(
+            View(
+                member.examples,
+                member.arrangement,
+                None if likelihood is None else float(likelihood),
+                agreed,
+            )
+            for member, likelihood, agreed in zip(members, log_likelihoods, agreements, strict=True)
         )
-        return self._enlarged(owner, members[0].layout, mean)
+
+    def _weights(self, owner: int, cells: Sequence[_Cell]) -> Float[Tensor, " m"] | None:
+        """How much the answers of a prompt's members count; None where all count alike."""
+        if self._settings.fuse != "weighted":
+            return None
+        side = self._inpainter.patch_size
+        means = [
+            cell.log_likelihood / (math.prod(member.layout.hole.size) // side**2)
+            for member, cell in zip(self._members[owner], cells, strict=False)
+            if cell.log_likelihood is not None
+        ]
+        return likelihood_weights(torch.stack(means))
 
     def _mean_of_moves(self, cells: Sequence[_Cell]) -> _Cell:
         """The mean of a member's cells, each moved back."""
@@ -257,11 +370,17 @@ class Window:
 
     def _fused_tokens(self, fuse: TokenFusion) -> Iterator[tuple[int, Filled]]:
         """Draw, on each prompt's first canvas, the tokens that are likeliest by all of them."""
-        chosen = []
-        for members in self._run(self._members, self._moves[:1], self._score).values():
+        chosen, views = [], {}
+
+        def agreements_of(_: int, members: Sequence[Sequence[_Scored]]) -> list[float]:
+            return _fused_scores([scored for (scored,) in members], fuse)[2]
+
+        asked = self._asked(self._moves[:1], self._score, agreements_of)
+        for owner, members in asked.items():
             several = [scored for (scored,) in members]
-            fused = fuse_logits(torch.stack([one.logits for one in several]), fuse)  # (p, k)
-            best, inside = fused.max(dim=-1)
+            best, inside, agreements = _fused_scores(several, fuse)
+            likelihoods = [one.logits.log_softmax(-1).amax(-1).sum() for one in several]
+            views[owner] = self._views(owner, likelihoods, agreements)
             tokens = several[0].tokens.clone()
             tokens[several[0].inside] = inside
             chosen.append((several[0].ask, tokens, best))
@@ -269,7 +388,8 @@ class Window:
             if isinstance(canvas, Exception):
                 self._errors[ask.owner] = canvas
             else:
-                yield ask.owner, self._read(ask, best, canvas)
+                answer = self._read(ask, best, canvas)
+                yield ask.owner, replace(answer, views=views[ask.owner])
 
     @torch.no_grad()
     def _score(self, asks: Sequence[_Ask]) -> list[_Scored]:
@@ -306,6 +426,20 @@ class Window:
     def _scorer(self) -> TokenInpainter:
         """The inpainter, which fuses tokens: see `fuses_tokens`."""
         return cast(TokenInpainter, self._inpainter)
+
+
+def _fused_scores(
+    several: Sequence[_Scored], fuse: TokenFusion
+) -> tuple[Float[Tensor, " p"], Int[Tensor, " p"], list[float]]:
+    """The tokens of the hole that are likeliest by several canvases.
+
+    Gives the logarithms of their probabilities, the tokens, and for each canvas the share of the
+    places where it alone would choose the same one.
+    """
+    fused = fuse_logits(torch.stack([one.logits for one in several]), fuse)  # (p, k)
+    best, inside = fused.max(dim=-1)
+    own = [one.logits.argmax(dim=-1) for one in several]
+    return best, inside, [float((tokens == inside).float().mean()) for tokens in own]
 
 
 def _stacked(asks: Sequence[_Ask]) -> tuple[Tensor, Tensor]:

@@ -135,7 +135,7 @@ def _most(given: Given) -> StudyTable:
 
 @_command(
     "ensembling",
-    "Several canvases, one answer: over arrangements and over examples, fused in five ways; "
+    "Several canvases, one answer: over arrangements and over examples, fused in seven ways; "
     "for models with a canvas.",
     MODELS,
     _examples(5, least=2),

@@ -101,7 +101,7 @@ def as_engine(
             layout = layout or _grid(model, even_share(model, examples), fit=fit)
             layout = replace(layout, resampling="bilinear")
         settings = PromptSettings(layout=layout, fit=fit)
-    return asking.as_engine(model, settings, local=get_task(task).is_local)
+    return asking.as_engine(model, settings, get_task(task))
 
 
 def with_floors(engines: Mapping[str, InContextModel]) -> dict[str, InContextModel]:
