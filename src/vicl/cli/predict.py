@@ -103,6 +103,7 @@ if TYPE_CHECKING:
     text("--model", "NAME|FOLDER", "The engine; `vicl models` lists them."),
     path("--prompt", "F.vicl", "Take examples, task and engine from a prompt file."),
     flag("--any-model", "With --prompt: accept another model or weights."),
+    path("--border", "DIR", "Add a border to the pictures that `vicl tune border` learned."),
     path("--save-prompt", "F.vicl", "Save the prompt for other images."),
     flag(
         "--expected-score",
@@ -288,7 +289,7 @@ def _prompter(given: Mapping[str, Any]) -> VisualPrompter:
     from vicl.prompting.prompter import VisualPrompter
 
     how = settings_of({str(option.name): given[str(option.name)] for option in SETTINGS})
-    how |= {"device": given["device"], "limit_pixels": given["limit_pixels"]}
+    how |= {name: given[name] for name in ("device", "limit_pixels", "border")}
     if given["prompt"] is not None:
         return VisualPrompter.load(
             given["prompt"], model=given["model"], any_model=given["any_model"], **how

@@ -8,6 +8,7 @@ from vicl.encoders.packaged import MissingWeightsError
 from vicl.engine import InContextModel, Inpainter, PartialModel
 from vicl.loading import BEST_FOR_TASK, load_model
 from vicl.models.devices import Device
+from vicl.prompting.border import Border
 from vicl.prompting.canvas_model import CanvasModel
 from vicl.prompting.settings import PromptSettings
 from vicl.prompting.tiling import LargeQueries
@@ -17,7 +18,11 @@ log = logging.getLogger(__name__)
 
 
 def as_engine(
-    model: InContextModel | Inpainter, settings: PromptSettings, *, local: bool
+    model: InContextModel | Inpainter,
+    settings: PromptSettings,
+    *,
+    local: bool,
+    border: Border | None = None,
 ) -> LargeQueries:
     """Make a model ready to answer: an inpainter on its canvases, large queries in tiles.
 
@@ -25,14 +30,17 @@ def as_engine(
         model: As :func:`vicl.load_model` gives it.
         settings: How it is asked.
         local: Whether a part of a photograph can be answered without seeing the rest.
+        border: That is added to the canvases.
 
     Raises:
-        ValueError: If a setting does not suit the model.
+        ValueError: If a setting does not suit the model, or the border is another's.
     """
     engine: InContextModel
     canvas = settings.of_canvas()
+    if border is not None:
+        border.told.check("border", model)
     if isinstance(model, Inpainter):
-        engine = CanvasModel(model, upsampling=settings.upsampling, **canvas)
+        engine = CanvasModel(model, border=border, upsampling=settings.upsampling, **canvas)
     elif canvas:
         raise ValueError(
             f"{', '.join(canvas)}: {model.name} has no canvas, so this would change nothing"

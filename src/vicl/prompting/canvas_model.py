@@ -11,6 +11,7 @@ from vicl.canvas.moves import Move, moves_within
 from vicl.engine import Filled, Inpainter
 from vicl.prompt import Prompt
 from vicl.prompting.batching import AT_ONCE, Chunks, unbroken
+from vicl.prompting.border import Border
 from vicl.prompting.fusing import TOKEN_FUSIONS, fuses_tokens
 from vicl.prompting.settings import PromptSettings
 from vicl.prompting.window import Member, Window
@@ -28,11 +29,13 @@ class CanvasModel:
 
     Args:
         inpainter: What fills the hole.
+        border: That is added to its canvases.
         **settings: For inpainters, and `upsampling`: see
             :class:`vicl.prompting.settings.PromptSettings`.
 
     Attributes:
         inpainter: What fills the hole.
+        border: That is added to its canvases; None adds none.
         settings: How it is asked.
 
     Raises:
@@ -41,8 +44,10 @@ class CanvasModel:
 
     max_size: int | None = None
 
-    def __init__(self, inpainter: Inpainter, **settings: Any) -> None:
-        self.inpainter = inpainter
+    def __init__(
+        self, inpainter: Inpainter, *, border: Border | None = None, **settings: Any
+    ) -> None:
+        self.inpainter, self.border = inpainter, border
         self.settings = PromptSettings.of(settings)
         layout, wanted = self.settings.layout, (inpainter.canvas_size, inpainter.patch_size)
         if layout is not None and wanted != (layout.canvas_size, layout.patch_size):
@@ -131,7 +136,7 @@ class CanvasModel:
             ValueError: If its examples cannot be shared out, or do not fit.
         """
         return [
-            Member(part, layout)
+            Member(part, layout, self.border)
             for part in self._groups(prompt)
             for layout in arranged(self.grid(len(part.examples)), self.settings.arrangements)
         ]

@@ -32,15 +32,17 @@ from vicl.loading import load_model
 from vicl.models.inpainter import LearnedInpainter
 from vicl.models.registry import ENGINES
 from vicl.prompt import Example
+from vicl.prompting.border import BORDER, Border, read_border
+from vicl.prompting.learned import LIMIT, LearnedError
 from vicl.prompting.settings import PromptSettings
 from vicl.tasks import TASKS, Boxes, DetectionTask, MarkedTask, SegmentationTask, Task, get_task
 from vicl.tasks.palette import Colour
 
 log = logging.getLogger(__name__)
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Since 2: arrangements, fuse, examples_per_canvas; how an inpainter wants to be asked. Since 3:
-which boxes detection reads, the white of deep images."""
+which boxes detection reads, the white of deep images. Since 4: a learned border."""
 _MANIFEST = "prompt.json"
 _MANIFEST_LIMIT = 1 << 20
 _IMAGE_LIMIT = 1 << 28
@@ -60,7 +62,11 @@ class _Class(BaseModel):
 
 
 class _Manifest(BaseModel):
-    """`prompt.json`; the zip holds `inputs/N.png` and `outputs/PASS/N.png` for N below examples."""
+    """`prompt.json`.
+
+    The zip holds `inputs/N.png` and `outputs/PASS/N.png` for N below `examples`, and with a
+    `border` its file.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     format: Literal["vicl prompt"]
@@ -75,6 +81,7 @@ class _Manifest(BaseModel):
     dtype: Literal["float32", "bfloat16"]
     settings: PromptSettings
     asking: dict[str, int | float | str | None] | None = None
+    border: bool = False
     versions: dict[str, str] = Field(max_length=100)
 
 
@@ -88,6 +95,7 @@ class SavedPrompt:
         passes: For each pass of the task, the examples as the engine sees them, in 8 bits.
         dtype: Of the engine's weights and arithmetic.
         settings: How it is asked.
+        border: That is added to its canvases.
     """
 
     engine: InContextModel | Inpainter
@@ -95,6 +103,7 @@ class SavedPrompt:
     passes: tuple[tuple[Example, ...], ...]
     dtype: str
     settings: PromptSettings
+    border: Border | None = None
 
 
 def save_prompt(prompt: SavedPrompt, path: str | os.PathLike[str]) -> None:
@@ -119,6 +128,7 @@ def save_prompt(prompt: SavedPrompt, path: str | os.PathLike[str]) -> None:
         dtype=prompt.dtype,  # type: ignore[arg-type]  # the manifest checks it
         settings=prompt.settings,
         asking=_asking(prompt.engine),
+        border=prompt.border is not None,
         versions=_versions(),
     )
     packed = io.BytesIO()
@@ -133,6 +143,8 @@ def save_prompt(prompt: SavedPrompt, path: str | os.PathLike[str]) -> None:
         for number, drawn in enumerate(prompt.passes):
             for index, example in enumerate(drawn):
                 add(_output(number, index), _png(example.output))
+        if prompt.border is not None:
+            add(BORDER, prompt.border.to_bytes())
     write_atomic(path, packed.getvalue())
 
 
@@ -151,6 +163,7 @@ def describe_prompt(prompt: SavedPrompt) -> dict[str, Any]:
     model = {"dtype": prompt.dtype, "asking": _asking(engine)}
     # A model folder may be renamed: where there are weights, their hash alone says what it is.
     named = {"name": engine.name} if engine.weights_hash is None else {}
+    added = {} if prompt.border is None else {"border": prompt.border.fingerprint}
     return {
         "task": task.name,
         "classes": [[entry.name, entry.key] for entry in _classes(task)],
@@ -159,6 +172,7 @@ def describe_prompt(prompt: SavedPrompt) -> dict[str, Any]:
         "model": {"weights": engine.weights_hash, **named, **model},
         "examples": examples.hexdigest(),
         "settings": prompt.settings.model_dump(mode="json", exclude_defaults=True),
+        **added,
     }
 
 
@@ -187,6 +201,7 @@ def load_prompt(
         manifest = _read_manifest(archive, name)
         task = _task(manifest, name)
         passes = _read_examples(archive, manifest, task, limit_pixels, name)
+        border = _read_border(archive, name) if manifest.border else None
     engine = _engine(manifest, model, device, name)
     if not any_model:
         _check_engine(manifest, engine, name)
@@ -195,7 +210,12 @@ def load_prompt(
     settings = manifest.settings
     if not isinstance(engine, Inpainter):
         settings = settings.without_canvas()
-    return SavedPrompt(engine, task, passes, manifest.dtype, settings)
+    if border is not None:
+        try:
+            border.told.check("border", engine)
+        except LearnedError as error:
+            raise PromptFileError(f"{name}: {error}") from error
+    return SavedPrompt(engine, task, passes, manifest.dtype, settings, border)
 
 
 def made_with(path: str | os.PathLike[str]) -> tuple[str, str]:
@@ -293,6 +313,13 @@ def _read_examples(
         )
         for number in range(task.passes)
     )
+
+
+def _read_border(archive: zipfile.ZipFile, name: str) -> Border:
+    try:
+        return read_border(_read_entry(archive, BORDER, LIMIT, name), f"{name}: {BORDER}")
+    except LearnedError as error:
+        raise PromptFileError(str(error)) from error
 
 
 def _engine(
