@@ -118,8 +118,8 @@ def test_a_border_changes_answers_and_is_kept(
     made.save(again)
     assert path.read_bytes() == again.read_bytes()
     opened = VisualPrompter.load(path, model=engine)
-    assert opened.border is not None
-    assert opened.border.fingerprint == border.fingerprint
+    assert isinstance(opened.learned, Border)
+    assert opened.learned.fingerprint == border.fingerprint
     first, second, without = (one.predict(QUERY) for one in (made, opened, plain))
     assert np.array_equal(np.asarray(first.canvas), np.asarray(second.canvas))
     assert np.array_equal(first.scores, second.scores)

@@ -24,10 +24,10 @@ from vicl.training.checkpoints import CheckpointFolder, TrainingError
 from vicl.training.optimisation import rate_at
 from vicl.training.settings import Rate
 from vicl.tuning import border_run
-from vicl.tuning.border import BorderObjective, BorderSettings, as_published, settle_border
+from vicl.tuning.border import BorderObjective, BorderSettings, as_published
 from vicl.tuning.border_run import Bordered, tune_border
 from vicl.tuning.layouts import DataError
-from vicl.tuning.settings import SettingsError
+from vicl.tuning.settings import SettingsError, settled
 
 QUICK = ("epochs=4", "batch=4", "lr=0.05", "restart=2", "side=32", "width=6")
 
@@ -154,9 +154,9 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(
 
 def test_what_cannot_be_learned_is_named(engine: MAEVQGAN, data: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"lrate.*the keys are mode, side"):
-        settle_border(["lrate=1"])
+        settled(BorderSettings, ["lrate=1"], "lr=1")
     with pytest.raises(SettingsError, match=r"arrangements.*expected numbers from 1 to 8"):
-        settle_border(["arrangements=[9]"])
+        settled(BorderSettings, ["arrangements=[9]"], "lr=1")
     with pytest.raises(SettingsError, match="width: got 40 pixels, expected at most 31"):
         run(engine, data, tmp_path / "out", overrides=("side=64", "width=40"))
     with pytest.raises(SettingsError, match="copy has no codes to learn from"):

@@ -104,6 +104,7 @@ if TYPE_CHECKING:
     path("--prompt", "F.vicl", "Take examples, task and engine from a prompt file."),
     flag("--any-model", "With --prompt: accept another model or weights."),
     path("--border", "DIR", "Add a border to the pictures that `vicl tune border` learned."),
+    path("--vectors", "DIR", "Answer without an example, as `vicl tune vectors` learned."),
     path("--save-prompt", "F.vicl", "Save the prompt for other images."),
     flag(
         "--expected-score",
@@ -231,10 +232,10 @@ def _check(arguments: Sequence[str], given: Mapping[str, Any]) -> None:
             "--pool POOL, or --prompt F.vicl"
         )
     if given["prompt"] is not None and any(
-        given[option] for option in ("task", "classes", "palette", "boxes")
+        given[option] for option in ("task", "classes", "palette", "boxes", "border")
     ):
         raise click.UsageError(
-            "--task, --classes, --palette and --boxes are in the prompt file already"
+            "--task, --classes, --palette, --boxes and --border are in the prompt file already"
         )
     if given["any_model"] and given["prompt"] is None:
         raise click.UsageError("--any-model goes with --prompt")
@@ -289,7 +290,7 @@ def _prompter(given: Mapping[str, Any]) -> VisualPrompter:
     from vicl.prompting.prompter import VisualPrompter
 
     how = settings_of({str(option.name): given[str(option.name)] for option in SETTINGS})
-    how |= {name: given[name] for name in ("device", "limit_pixels", "border")}
+    how |= {"device": given["device"], "limit_pixels": given["limit_pixels"]}
     if given["prompt"] is not None:
         return VisualPrompter.load(
             given["prompt"], model=given["model"], any_model=given["any_model"], **how
@@ -301,6 +302,7 @@ def _prompter(given: Mapping[str, Any]) -> VisualPrompter:
         classes=classes_of(given),
         palette=given["palette"],
         boxes=given["boxes"] or "largest",
+        border=given["border"],
         **how,
     )
     settle(prompter, given)

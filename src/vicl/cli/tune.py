@@ -20,7 +20,7 @@ from vicl.cli.options import (
     path,
     text,
 )
-from vicl.cli.tune_border import border
+from vicl.cli.tune_prompt import FOR_PROMPTS
 from vicl.files import display
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class _Tune(click.Command):
-    """`vicl tune METHOD`, and beside it `vicl tune border`, whose options are others."""
+    """`vicl tune METHOD`, and beside it what is learned for prompts, whose options are others."""
 
     def make_context(
         self,
@@ -38,9 +38,10 @@ class _Tune(click.Command):
         **extra: Any,
     ) -> click.Context:
         """Of the command that was asked for."""
-        if args[:1] != [str(border.name)]:
-            return super().make_context(info_name, args, parent, **extra)
-        return border.make_context(f"{info_name} {border.name}", args[1:], parent, **extra)
+        for other in FOR_PROMPTS:
+            if args[:1] == [str(other.name)]:
+                return other.make_context(f"{info_name} {other.name}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
 
 
 @click.command(

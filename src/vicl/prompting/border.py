@@ -76,6 +76,14 @@ class Border:
         """Canvases of a layout with the border on its cells."""
         return bordered(image, layout, self.picture.to(image), self.told.mode)
 
+    def check(self, engine: Named) -> None:
+        """Refuse another engine than the one that it was learned with.
+
+        Raises:
+            LearnedError: If the weights are others.
+        """
+        self.told.check("border", engine)
+
     def to_bytes(self) -> bytes:
         """As a safetensors file; the same border gives the same bytes."""
         return pack({name: self.parts[name].contiguous() for name in _PARTS}, self.told)

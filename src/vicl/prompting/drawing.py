@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+
 from vicl.images import to_pil, to_tensor
 from vicl.prompt import Example
 from vicl.prompting.annotated import painted, with_shapes
@@ -44,6 +46,21 @@ def drawn_alone(example: Example, task: Task, *, limit_pixels: int) -> tuple[Exa
     white = white_of([example], task, limit_pixels=limit_pixels)
     (read,) = _read([example], task, white, limit_pixels)
     return tuple(map(_in_8_bits, task.draw(read, limit_pixels=limit_pixels)))
+
+
+def unseen(task: Task) -> Passes:
+    """An example in place of those that an engine does not look at.
+
+    Raises:
+        ValueError: If the task takes several prompts, which would all be alike.
+    """
+    if task.passes > 1:
+        raise ValueError(
+            f"classes: got {', '.join(task.classes)}, expected one: without examples all would be "
+            "answered alike"
+        )
+    blank = torch.zeros(3, 1, 1)
+    return ((Example(blank, blank),),)
 
 
 def _read(

@@ -32,9 +32,11 @@ from vicl.loading import load_model
 from vicl.models.inpainter import LearnedInpainter
 from vicl.models.registry import ENGINES
 from vicl.prompt import Example
+from vicl.prompting.asking import Learned
 from vicl.prompting.border import BORDER, Border, read_border
 from vicl.prompting.learned import LIMIT, LearnedError
 from vicl.prompting.settings import PromptSettings
+from vicl.prompting.task_vectors import VECTORS, read_vectors
 from vicl.tasks import TASKS, Boxes, DetectionTask, MarkedTask, SegmentationTask, Task, get_task
 from vicl.tasks.palette import Colour
 
@@ -42,11 +44,12 @@ log = logging.getLogger(__name__)
 
 FORMAT_VERSION = 4
 """Since 2: arrangements, fuse, examples_per_canvas; how an inpainter wants to be asked. Since 3:
-which boxes detection reads, the white of deep images. Since 4: a learned border."""
+which boxes detection reads, the white of deep images. Since 4: what was learned for the engine."""
 _MANIFEST = "prompt.json"
 _MANIFEST_LIMIT = 1 << 20
 _IMAGE_LIMIT = 1 << 28
 _FILE_LIMIT = 1 << 30
+_FILES = {"border": BORDER, "vectors": VECTORS}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """Time stamp of all entries: the same prompt gives the same bytes."""
 
@@ -64,8 +67,8 @@ class _Class(BaseModel):
 class _Manifest(BaseModel):
     """`prompt.json`.
 
-    The zip holds `inputs/N.png` and `outputs/PASS/N.png` for N below `examples`, and with a
-    `border` its file.
+    The zip holds `inputs/N.png` and `outputs/PASS/N.png` for N below `examples`, and the file of
+    what was `learned`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -81,7 +84,7 @@ class _Manifest(BaseModel):
     dtype: Literal["float32", "bfloat16"]
     settings: PromptSettings
     asking: dict[str, int | float | str | None] | None = None
-    border: bool = False
+    learned: Literal["border", "vectors"] | None = None
     versions: dict[str, str] = Field(max_length=100)
 
 
@@ -95,7 +98,7 @@ class SavedPrompt:
         passes: For each pass of the task, the examples as the engine sees them, in 8 bits.
         dtype: Of the engine's weights and arithmetic.
         settings: How it is asked.
-        border: That is added to its canvases.
+        learned: A border, or task vectors, of the engine.
     """
 
     engine: InContextModel | Inpainter
@@ -103,7 +106,7 @@ class SavedPrompt:
     passes: tuple[tuple[Example, ...], ...]
     dtype: str
     settings: PromptSettings
-    border: Border | None = None
+    learned: Learned | None = None
 
 
 def save_prompt(prompt: SavedPrompt, path: str | os.PathLike[str]) -> None:
@@ -128,7 +131,7 @@ def save_prompt(prompt: SavedPrompt, path: str | os.PathLike[str]) -> None:
         dtype=prompt.dtype,  # type: ignore[arg-type]  # the manifest checks it
         settings=prompt.settings,
         asking=_asking(prompt.engine),
-        border=prompt.border is not None,
+        learned=_kind(prompt.learned),
         versions=_versions(),
     )
     packed = io.BytesIO()
@@ -143,8 +146,8 @@ def save_prompt(prompt: SavedPrompt, path: str | os.PathLike[str]) -> None:
         for number, drawn in enumerate(prompt.passes):
             for index, example in enumerate(drawn):
                 add(_output(number, index), _png(example.output))
-        if prompt.border is not None:
-            add(BORDER, prompt.border.to_bytes())
+        if prompt.learned is not None:
+            add(_FILES[_kind(prompt.learned)], prompt.learned.to_bytes())
     write_atomic(path, packed.getvalue())
 
 
@@ -163,7 +166,8 @@ def describe_prompt(prompt: SavedPrompt) -> dict[str, Any]:
     model = {"dtype": prompt.dtype, "asking": _asking(engine)}
     # A model folder may be renamed: where there are weights, their hash alone says what it is.
     named = {"name": engine.name} if engine.weights_hash is None else {}
-    added = {} if prompt.border is None else {"border": prompt.border.fingerprint}
+    learned = prompt.learned
+    added = {} if learned is None else {_kind(learned): learned.fingerprint}
     return {
         "task": task.name,
         "classes": [[entry.name, entry.key] for entry in _classes(task)],
@@ -201,7 +205,7 @@ def load_prompt(
         manifest = _read_manifest(archive, name)
         task = _task(manifest, name)
         passes = _read_examples(archive, manifest, task, limit_pixels, name)
-        border = _read_border(archive, name) if manifest.border else None
+        learned = _read_learned(archive, manifest, name)
     engine = _engine(manifest, model, device, name)
     if not any_model:
         _check_engine(manifest, engine, name)
@@ -210,12 +214,12 @@ def load_prompt(
     settings = manifest.settings
     if not isinstance(engine, Inpainter):
         settings = settings.without_canvas()
-    if border is not None:
+    if learned is not None:
         try:
-            border.told.check("border", engine)
+            learned.check(engine)
         except LearnedError as error:
             raise PromptFileError(f"{name}: {error}") from error
-    return SavedPrompt(engine, task, passes, manifest.dtype, settings, border)
+    return SavedPrompt(engine, task, passes, manifest.dtype, settings, learned)
 
 
 def made_with(path: str | os.PathLike[str]) -> tuple[str, str]:
@@ -315,9 +319,18 @@ def _read_examples(
     )
 
 
-def _read_border(archive: zipfile.ZipFile, name: str) -> Border:
+def _kind(learned: Learned | None) -> Any:
+    """What the manifest calls it."""
+    return None if learned is None else "border" if isinstance(learned, Border) else "vectors"
+
+
+def _read_learned(archive: zipfile.ZipFile, manifest: _Manifest, name: str) -> Learned | None:
+    if manifest.learned is None:
+        return None
+    entry = _FILES[manifest.learned]
+    data, read = _read_entry(archive, entry, LIMIT, name), f"{name}: {entry}"
     try:
-        return read_border(_read_entry(archive, BORDER, LIMIT, name), f"{name}: {BORDER}")
+        return read_border(data, read) if entry == BORDER else read_vectors(data, read)
     except LearnedError as error:
         raise PromptFileError(str(error)) from error
 

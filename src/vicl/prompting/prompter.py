@@ -35,15 +35,16 @@ from vicl.loading import load_model
 from vicl.models.devices import pick_dtype
 from vicl.prompt import Example, ExampleLike, Prompt, as_examples
 from vicl.prompting.annotated import named_classes, pool_classes, with_shapes
-from vicl.prompting.asking import as_engine, best_model, taken_apart
+from vicl.prompting.asking import as_engine, best_model, learned_of, taken_apart
 from vicl.prompting.batching import AT_ONCE, FAULTS, answers, unbroken
-from vicl.prompting.border import Border, as_border
+from vicl.prompting.border import Border
 from vicl.prompting.depth import open_query, white_of
-from vicl.prompting.drawing import Passes, drawn_passes
+from vicl.prompting.drawing import Passes, drawn_passes, unseen
 from vicl.prompting.expected import ExpectedScore, left_out
 from vicl.prompting.prompt_file import SavedPrompt, describe_prompt, load_prompt, save_prompt
 from vicl.prompting.queries import OnError, counted, handle, in_folder
 from vicl.prompting.settings import PromptSettings
+from vicl.prompting.task_vectors import TaskVectors
 from vicl.selection.selectors import Selector, choose
 from vicl.tasks import Boxes, Task, get_task
 from vicl.tasks.masks import ClassesLike
@@ -70,12 +71,14 @@ class VisualPrompter:
         dtype: Likewise.
         limit_pixels: Files with more pixels are refused.
         border: A learned border, its file or its run's folder; see :mod:`vicl.prompting.border`.
+        vectors: Likewise task vectors, with which examples may be left out; see
+            :mod:`vicl.prompting.task_vectors`.
         **settings: How it is asked, such as `seed`, `samples`, `tile` or `arrangements`: the
             fields of :class:`vicl.prompting.settings.PromptSettings`, which says what they are.
 
     Attributes:
         model: What answers, as it was loaded.
-        border: That is added to its canvases; None adds none.
+        learned: The border or the task vectors; None without.
         settings: How it is asked.
         task: How annotations are drawn and read.
         passes: For each pass of the task, the examples as the engine sees them; none where each
@@ -101,6 +104,7 @@ class VisualPrompter:
         dtype: str = "auto",
         limit_pixels: int = DEFAULT_LIMIT_PIXELS,
         border: Border | str | os.PathLike[str] | None = None,
+        vectors: TaskVectors | str | os.PathLike[str] | None = None,
         **settings: Any,
     ) -> None:
         PromptSettings.of(settings)  # refuses what cannot be before anything is loaded
@@ -118,13 +122,13 @@ class VisualPrompter:
             model = best_model(self.task, device=device, dtype=dtype)
         if isinstance(model, str | os.PathLike):
             model = load_model(model, device=device, dtype=dtype)
-        self.border = as_border(border)
+        self.learned = learned_of(border, vectors)
         self.model, own = taken_apart(model)
         if isinstance(self.task, SegmentationTask) and isinstance(self.model, PartialModel):
             self.task = replace(self.task, unknown=True)
         self.settings = PromptSettings.of({**own, **settings})
         self._engine = as_engine(
-            self.model, self.settings, local=self.task.is_local, border=self.border
+            self.model, self.settings, local=self.task.is_local, learned=self.learned
         )
         self.dtype = "float32" if dtype == "auto" else dtype
         self.limit_pixels = limit_pixels
@@ -133,6 +137,8 @@ class VisualPrompter:
             white = self._white(shown)
             self.passes = self._draw(shown, white)
             self.settings = self.settings.changed({"white": white})
+        elif isinstance(self.learned, TaskVectors):
+            self.passes = unseen(self.task)
         self._expected: ExpectedScore | None = None
 
     def __repr__(self) -> str:
@@ -287,7 +293,7 @@ class VisualPrompter:
 
     def _saved(self) -> SavedPrompt:
         return SavedPrompt(
-            self.model, self.task, self.passes, self.dtype, self.settings, self.border
+            self.model, self.task, self.passes, self.dtype, self.settings, self.learned
         )
 
     @classmethod
@@ -299,7 +305,6 @@ class VisualPrompter:
         any_model: bool = False,
         device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
         limit_pixels: int = DEFAULT_LIMIT_PIXELS,
-        border: Border | str | os.PathLike[str] | None = None,
         **settings: Any,
     ) -> VisualPrompter:
         """Open a prompt file.
@@ -310,7 +315,6 @@ class VisualPrompter:
             any_model: Take `model` even if it is not the one the prompt was made with.
             device: See :func:`vicl.load_model`.
             limit_pixels: Of each example, and of the queries to come.
-            border: Overrides the file's.
             **settings: Override the file's; see :class:`vicl.prompting.settings.PromptSettings`.
 
         Raises:
@@ -323,7 +327,8 @@ class VisualPrompter:
             path, model=model, any_model=any_model, device=device, limit_pixels=limit_pixels
         )
         chosen = saved.settings.changed({**own, **settings}).given()
-        kept = {"limit_pixels": limit_pixels, "border": border or saved.border}
+        which = "vectors" if isinstance(saved.learned, TaskVectors) else "border"
+        kept: dict[str, Any] = {"limit_pixels": limit_pixels, which: saved.learned}
         prompter = cls(saved.engine, (), saved.task, **kept, **chosen)
         prompter.dtype = saved.dtype
         prompter.passes = saved.passes

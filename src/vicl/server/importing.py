@@ -60,11 +60,11 @@ def open_prompt(services: Services, name: str, data: bytes) -> list[str]:
     task = saved.task
     if task.name not in TASKS or (isinstance(task, SegmentationTask) and task.palette):
         raise Refusal(422, f"{path.name}: is a prompt of a kind that the app has no tools for.")
-    if saved.border is not None:
+    if saved.learned is not None:
         raise Refusal(
             422,
-            f"{path.name}: has a learned border, which projects do not keep. Use it by vicl "
-            "predict --prompt.",
+            f"{path.name}: has a learned border or task vectors, which projects do not keep. Use "
+            "it by vicl predict --prompt.",
         )
     project = services.project
     with project.lock:

@@ -18,22 +18,19 @@ from typing import Any, Final, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
-from pydantic import Field, PositiveFloat, ValidationError, field_validator
+from pydantic import Field, PositiveFloat, field_validator
 from torch import Generator, Tensor, nn
 
 from vicl.canvas.arrangements import ARRANGEMENTS
 from vicl.canvas.layout import Layout
 from vicl.canvas.moves import Move
 from vicl.exports.sheets import contact_sheet
-from vicl.files.faults import said
 from vicl.images.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from vicl.models.code_inpainter import CodeInpainter
 from vicl.prompting.border import BorderMode, bordered
 from vicl.prompts.pixel import PixelPrompt
 from vicl.training.job import Look, Round, Seat
 from vicl.training.objectives.objective import Losses, Objective
-from vicl.training.recipe.data import RecipeError
-from vicl.training.recipe.files import read_override
 from vicl.training.settings import AnyOptimiser, Many, Part, Precision, Rate
 from vicl.tuning.looking import SHEETS
 from vicl.tuning.pairs import Pairs, Shown
@@ -127,23 +124,6 @@ class BorderSettings(Part):
             )
         except ValueError as error:
             raise SettingsError(f"--set {error}") from error
-
-
-def settle_border(overrides: Sequence[str]) -> BorderSettings:
-    """The settings of "key=value" each, whose value is YAML.
-
-    Raises:
-        SettingsError: If a key is unknown, or a value wrong.
-    """
-    given: dict[str, Any] = {}
-    try:
-        given.update(read_override(text, "lr=0.01") for text in overrides)
-        return BorderSettings.model_validate(given)
-    except RecipeError as error:
-        raise SettingsError(str(error)) from error
-    except ValidationError as error:
-        keys = ", ".join(BorderSettings.model_fields)
-        raise SettingsError(f"--set {said(error)}; the keys are {keys}") from error
 
 
 @contextmanager

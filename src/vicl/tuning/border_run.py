@@ -44,12 +44,11 @@ from vicl.tuning.border import (
     Canvases,
     Looking,
     frozen,
-    settle_border,
 )
 from vicl.tuning.layouts import DataError
 from vicl.tuning.looking import LOOKS
 from vicl.tuning.pairs import Pairs, Shown, Split, task_of
-from vicl.tuning.settings import Pace, SettingsError
+from vicl.tuning.settings import Pace, SettingsError, settled
 from vicl.tuning.tune import SCORES, prepare_run
 
 PROMPT_FILE: Final = "prompt.vicl"
@@ -140,7 +139,7 @@ def tune_border(
         TrainingError: If the run cannot begin or go on, or its loss is not finite any more.
         KeyboardInterrupt: After Ctrl-C, once a checkpoint is saved.
     """
-    settings = settle_border(overrides)
+    settings = settled(BorderSettings, overrides, "lr=0.01")
     pool = open_pool(data)
     engine = load_model(model, device=device) if isinstance(model, str) else model
     if not isinstance(engine, CodeInpainter):
