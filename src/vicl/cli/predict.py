@@ -103,6 +103,8 @@ if TYPE_CHECKING:
     text("--model", "NAME|FOLDER", "The engine; `vicl models` lists them."),
     path("--prompt", "F.vicl", "Take examples, task and engine from a prompt file."),
     flag("--any-model", "With --prompt: accept another model or weights."),
+    path("--border", "DIR", "Add a border to the pictures that `vicl tune border` learned."),
+    path("--vectors", "DIR", "Answer without an example, as `vicl tune vectors` learned."),
     path("--save-prompt", "F.vicl", "Save the prompt for other images."),
     flag(
         "--expected-score",
@@ -230,10 +232,10 @@ def _check(arguments: Sequence[str], given: Mapping[str, Any]) -> None:
             "--pool POOL, or --prompt F.vicl"
         )
     if given["prompt"] is not None and any(
-        given[option] for option in ("task", "classes", "palette", "boxes")
+        given[option] for option in ("task", "classes", "palette", "boxes", "border")
     ):
         raise click.UsageError(
-            "--task, --classes, --palette and --boxes are in the prompt file already"
+            "--task, --classes, --palette, --boxes and --border are in the prompt file already"
         )
     if given["any_model"] and given["prompt"] is None:
         raise click.UsageError("--any-model goes with --prompt")
@@ -300,6 +302,7 @@ def _prompter(given: Mapping[str, Any]) -> VisualPrompter:
         classes=classes_of(given),
         palette=given["palette"],
         boxes=given["boxes"] or "largest",
+        border=given["border"],
         **how,
     )
     settle(prompter, given)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,13 +20,32 @@ from vicl.cli.options import (
     path,
     text,
 )
+from vicl.cli.tune_prompt import FOR_PROMPTS
 from vicl.files import display
 
 if TYPE_CHECKING:
     from vicl.models.devices import Device
 
 
+class _Tune(click.Command):
+    """`vicl tune METHOD`, and beside it what is learned for prompts, whose options are others."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Of the command that was asked for."""
+        for other in FOR_PROMPTS:
+            if args[:1] == [str(other.name)]:
+                return other.make_context(f"{info_name} {other.name}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+
 @click.command(
+    cls=_Tune,
     epilog=examples(
         "# a linear layer on a network that comes with vicl",
         "vicl tune linear --backbone efficientnet-lite2 --data flowers -o runs/flowers",
@@ -36,7 +55,9 @@ if TYPE_CHECKING:
         "# stopped by Ctrl-C, it goes on with --resume; then it is used",
         "vicl tune linear --backbone efficientnet-lite2 --data flowers -o runs/flowers --resume",
         "vicl classify photos --prompt runs/flowers",
-    )
+        "# a border around the pictures of a prompt, from pairs; it has options of its own",
+        "vicl tune border --model default --data pairs --task segmentation -o runs/border",
+    ),
 )
 @click.argument("method", metavar="METHOD")
 @options(

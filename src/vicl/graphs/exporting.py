@@ -229,12 +229,13 @@ def _check_settings(prompter: VisualPrompter) -> None:
         "agree": settings.agree is not None,
         "fit": settings.fit != "stretch"
         or (settings.layout is not None and settings.layout.fit != "stretch"),
+        "border or vectors": prompter.learned is not None,
         "palette": bool(getattr(prompter.task, "palette", False)),
     }
     if found := [name for name, is_wrong in wrong.items() if is_wrong]:
         raise GraphError(
             f"{', '.join(found)}: a graph gives one answer to the whole query, one class a prompt, "
-            "on stretched cells; save the prompt without"
+            "on stretched cells, by examples alone; save the prompt without"
         )
 
 

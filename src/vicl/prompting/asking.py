@@ -3,23 +3,51 @@
 from __future__ import annotations
 
 import logging
+import os
 
 from vicl.encoders.packaged import MissingWeightsError
 from vicl.engine import InContextModel, Inpainter, PartialModel
 from vicl.loading import BEST_FOR_TASK, load_model
 from vicl.models.devices import Device
+from vicl.prompting.border import Border, as_border
 from vicl.prompting.canvas_model import CanvasModel
 from vicl.prompting.fusing import Shows
+from vicl.prompting.learned import LearnedError
 from vicl.prompting.settings import PromptSettings
+from vicl.prompting.task_vectors import TaskVectors, VectorModel, as_vectors
 from vicl.prompting.tiling import LargeQueries
 from vicl.tasks import MarkedTask, SegmentationTask, Task
 from vicl.tasks.image import EdgesTask
 
 log = logging.getLogger(__name__)
 
+Learned = Border | TaskVectors
+"""What was learned for one engine and goes with a prompt."""
+
+
+def learned_of(
+    border: Border | str | os.PathLike[str] | None,
+    vectors: TaskVectors | str | os.PathLike[str] | None,
+) -> Learned | None:
+    """A border or task vectors: themselves, their file, or the folder of their run.
+
+    Raises:
+        LearnedError: If both are given, or what is given cannot be read.
+    """
+    if border is not None and vectors is not None:
+        raise LearnedError(
+            "border, vectors: got both, but with task vectors there are no examples for a border; "
+            "give one of them"
+        )
+    return as_border(border) if vectors is None else as_vectors(vectors)
+
 
 def as_engine(
-    model: InContextModel | Inpainter, settings: PromptSettings, task: Task
+    model: InContextModel | Inpainter,
+    settings: PromptSettings,
+    task: Task,
+    *,
+    learned: Learned | None = None,
 ) -> LargeQueries:
     """Make a model ready to answer: an inpainter on its canvases, large queries in tiles.
 
@@ -27,15 +55,25 @@ def as_engine(
         model: As :func:`vicl.load_model` gives it.
         settings: How it is asked.
         task: What the answers are read as.
+        learned: A border that is added to the canvases, or vectors that stand for examples.
 
     Raises:
-        ValueError: If a setting does not suit the model.
+        ValueError: If a setting does not suit the model, or `learned` is another's.
     """
     engine: InContextModel
     canvas = settings.of_canvas()
-    if isinstance(model, Inpainter):
+    if learned is not None:
+        learned.check(model)
+    if isinstance(learned, TaskVectors):
+        if canvas:
+            raise ValueError(
+                f"{', '.join(canvas)}: with task vectors no example is on the canvas, so this "
+                "would change nothing; leave it out"
+            )
+        engine = VectorModel(model, learned, upsampling=settings.upsampling)
+    elif isinstance(model, Inpainter):
         how = {"upsampling": settings.upsampling, **canvas}
-        engine = CanvasModel(model, shows=shown_by(task), **how)
+        engine = CanvasModel(model, shows=shown_by(task), border=learned, **how)
     elif canvas:
         raise ValueError(
             f"{', '.join(canvas)}: {model.name} has no canvas, so this would change nothing"

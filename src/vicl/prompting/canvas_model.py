@@ -11,6 +11,7 @@ from vicl.canvas.moves import Move, moves_within
 from vicl.engine import Filled, Inpainter
 from vicl.prompt import Prompt
 from vicl.prompting.batching import AT_ONCE, Chunks, unbroken
+from vicl.prompting.border import Border
 from vicl.prompting.fusing import ANSWER_FUSIONS, TOKEN_FUSIONS, Shows, fuses_tokens
 from vicl.prompting.settings import PromptSettings
 from vicl.prompting.window import Member, Window
@@ -29,12 +30,14 @@ class CanvasModel:
     Args:
         inpainter: What fills the hole.
         shows: What its answers show, by which votes are counted.
+        border: That is added to its canvases.
         **settings: For inpainters, and `upsampling`: see
             :class:`vicl.prompting.settings.PromptSettings`.
 
     Attributes:
         inpainter: What fills the hole.
         shows: What its answers show.
+        border: That is added to its canvases; None adds none.
         settings: How it is asked.
 
     Raises:
@@ -43,8 +46,15 @@ class CanvasModel:
 
     max_size: int | None = None
 
-    def __init__(self, inpainter: Inpainter, *, shows: Shows = "image", **settings: Any) -> None:
-        self.inpainter, self.shows = inpainter, shows
+    def __init__(
+        self,
+        inpainter: Inpainter,
+        *,
+        shows: Shows = "image",
+        border: Border | None = None,
+        **settings: Any,
+    ) -> None:
+        self.inpainter, self.shows, self.border = inpainter, shows, border
         self.settings = PromptSettings.of(settings)
         layout, wanted = self.settings.layout, (inpainter.canvas_size, inpainter.patch_size)
         if layout is not None and wanted != (layout.canvas_size, layout.patch_size):
@@ -147,7 +157,7 @@ class CanvasModel:
             own = tuple(islice(shown, count))
             layouts = arranged(self.grid(count), numbers)
             found += [
-                Member(part, layout, own, number)
+                Member(part, layout, own, number, self.border)
                 for layout, number in zip(layouts, numbers, strict=True)
             ]
         return found

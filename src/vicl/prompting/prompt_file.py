@@ -32,7 +32,11 @@ from vicl.loading import load_model
 from vicl.models.inpainter import LearnedInpainter
 from vicl.models.registry import ENGINES
 from vicl.prompt import Example
+from vicl.prompting.asking import Learned
+from vicl.prompting.border import BORDER, Border, read_border
+from vicl.prompting.learned import LIMIT, LearnedError
 from vicl.prompting.settings import PromptSettings
+from vicl.prompting.task_vectors import VECTORS, read_vectors
 from vicl.tasks import TASKS, Boxes, DetectionTask, MarkedTask, SegmentationTask, Task, get_task
 from vicl.tasks.palette import Colour
 
@@ -41,11 +45,12 @@ log = logging.getLogger(__name__)
 FORMAT_VERSION = 4
 """Since 2: arrangements, fuse, examples_per_canvas; how an inpainter wants to be asked. Since 3:
 which boxes detection reads, the white of deep images. Since 4: the fusions vote and weighted,
-agree."""
+agree; what was learned for the engine."""
 _MANIFEST = "prompt.json"
 _MANIFEST_LIMIT = 1 << 20
 _IMAGE_LIMIT = 1 << 28
 _FILE_LIMIT = 1 << 30
+_FILES = {"border": BORDER, "vectors": VECTORS}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """Time stamp of all entries: the same prompt gives the same bytes."""
 
@@ -61,7 +66,11 @@ class _Class(BaseModel):
 
 
 class _Manifest(BaseModel):
-    """`prompt.json`; the zip holds `inputs/N.png` and `outputs/PASS/N.png` for N below examples."""
+    """`prompt.json`.
+
+    The zip holds `inputs/N.png` and `outputs/PASS/N.png` for N below `examples`, and the file of
+    what was `learned`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     format: Literal["vicl prompt"]
@@ -76,6 +85,7 @@ class _Manifest(BaseModel):
     dtype: Literal["float32", "bfloat16"]
     settings: PromptSettings
     asking: dict[str, int | float | str | None] | None = None
+    learned: Literal["border", "vectors"] | None = None
     versions: dict[str, str] = Field(max_length=100)
 
 
@@ -89,6 +99,7 @@ class SavedPrompt:
         passes: For each pass of the task, the examples as the engine sees them, in 8 bits.
         dtype: Of the engine's weights and arithmetic.
         settings: How it is asked.
+        learned: A border, or task vectors, of the engine.
     """
 
     engine: InContextModel | Inpainter
@@ -96,6 +107,7 @@ class SavedPrompt:
     passes: tuple[tuple[Example, ...], ...]
     dtype: str
     settings: PromptSettings
+    learned: Learned | None = None
 
 
 def save_prompt(prompt: SavedPrompt, path: str | os.PathLike[str]) -> None:
@@ -120,6 +132,7 @@ def save_prompt(prompt: SavedPrompt, path: str | os.PathLike[str]) -> None:
         dtype=prompt.dtype,  # type: ignore[arg-type]  # the manifest checks it
         settings=prompt.settings,
         asking=_asking(prompt.engine),
+        learned=_kind(prompt.learned),
         versions=_versions(),
     )
     packed = io.BytesIO()
@@ -134,6 +147,8 @@ def save_prompt(prompt: SavedPrompt, path: str | os.PathLike[str]) -> None:
         for number, drawn in enumerate(prompt.passes):
             for index, example in enumerate(drawn):
                 add(_output(number, index), _png(example.output))
+        if prompt.learned is not None:
+            add(_FILES[_kind(prompt.learned)], prompt.learned.to_bytes())
     write_atomic(path, packed.getvalue())
 
 
@@ -152,6 +167,8 @@ def describe_prompt(prompt: SavedPrompt) -> dict[str, Any]:
     model = {"dtype": prompt.dtype, "asking": _asking(engine)}
     # A model folder may be renamed: where there are weights, their hash alone says what it is.
     named = {"name": engine.name} if engine.weights_hash is None else {}
+    learned = prompt.learned
+    added = {} if learned is None else {_kind(learned): learned.fingerprint}
     return {
         "task": task.name,
         "classes": [[entry.name, entry.key] for entry in _classes(task)],
@@ -160,6 +177,7 @@ def describe_prompt(prompt: SavedPrompt) -> dict[str, Any]:
         "model": {"weights": engine.weights_hash, **named, **model},
         "examples": examples.hexdigest(),
         "settings": prompt.settings.model_dump(mode="json", exclude_defaults=True),
+        **added,
     }
 
 
@@ -188,6 +206,7 @@ def load_prompt(
         manifest = _read_manifest(archive, name)
         task = _task(manifest, name)
         passes = _read_examples(archive, manifest, task, limit_pixels, name)
+        learned = _read_learned(archive, manifest, name)
     engine = _engine(manifest, model, device, name)
     if not any_model:
         _check_engine(manifest, engine, name)
@@ -196,7 +215,12 @@ def load_prompt(
     settings = manifest.settings
     if not isinstance(engine, Inpainter):
         settings = settings.without_canvas()
-    return SavedPrompt(engine, task, passes, manifest.dtype, settings)
+    if learned is not None:
+        try:
+            learned.check(engine)
+        except LearnedError as error:
+            raise PromptFileError(f"{name}: {error}") from error
+    return SavedPrompt(engine, task, passes, manifest.dtype, settings, learned)
 
 
 def made_with(path: str | os.PathLike[str]) -> tuple[str, str]:
@@ -294,6 +318,22 @@ def _read_examples(
         )
         for number in range(task.passes)
     )
+
+
+def _kind(learned: Learned | None) -> Any:
+    """What the manifest calls it."""
+    return None if learned is None else "border" if isinstance(learned, Border) else "vectors"
+
+
+def _read_learned(archive: zipfile.ZipFile, manifest: _Manifest, name: str) -> Learned | None:
+    if manifest.learned is None:
+        return None
+    entry = _FILES[manifest.learned]
+    data, read = _read_entry(archive, entry, LIMIT, name), f"{name}: {entry}"
+    try:
+        return read_border(data, read) if entry == BORDER else read_vectors(data, read)
+    except LearnedError as error:
+        raise PromptFileError(str(error)) from error
 
 
 def _engine(

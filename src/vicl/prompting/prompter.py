@@ -30,28 +30,27 @@ from vicl.images import (
     brief,
     open_shrunk,
     to_pil,
-    to_tensor,
 )
 from vicl.loading import load_model
 from vicl.models.devices import pick_dtype
 from vicl.prompt import Example, ExampleLike, Prompt, as_examples
-from vicl.prompting.annotated import named_classes, painted, pool_classes, with_shapes
-from vicl.prompting.asking import as_engine, best_model, taken_apart
+from vicl.prompting.annotated import named_classes, pool_classes, with_shapes
+from vicl.prompting.asking import as_engine, best_model, learned_of, taken_apart
 from vicl.prompting.batching import AT_ONCE, FAULTS, answers, unbroken
-from vicl.prompting.depth import at_white, open_query, white_of
+from vicl.prompting.border import Border
+from vicl.prompting.depth import open_query, white_of
+from vicl.prompting.drawing import Passes, drawn_passes, unseen
 from vicl.prompting.expected import ExpectedScore, left_out
 from vicl.prompting.prompt_file import SavedPrompt, describe_prompt, load_prompt, save_prompt
 from vicl.prompting.queries import OnError, counted, handle, in_folder
 from vicl.prompting.settings import PromptSettings
+from vicl.prompting.task_vectors import TaskVectors
 from vicl.selection.selectors import Selector, choose
-from vicl.tasks import Boxes, Task, draw_examples, get_task
+from vicl.tasks import Boxes, Task, get_task
 from vicl.tasks.masks import ClassesLike
 from vicl.tasks.objects import separate_objects
 from vicl.tasks.segmentation import SegmentationTask
 from vicl.tasks.task import EXAMPLE_SIZE
-
-Passes = tuple[tuple[Example, ...], ...]
-"""For each pass of a task, the examples as the engine sees them."""
 
 
 class VisualPrompter:
@@ -71,11 +70,15 @@ class VisualPrompter:
         device: Passed to :func:`vicl.load_model` if `model` is a name.
         dtype: Likewise.
         limit_pixels: Files with more pixels are refused.
+        border: A learned border, its file or its run's folder; see :mod:`vicl.prompting.border`.
+        vectors: Likewise task vectors, with which examples may be left out; see
+            :mod:`vicl.prompting.task_vectors`.
         **settings: How it is asked, such as `seed`, `samples`, `tile` or `arrangements`: the
             fields of :class:`vicl.prompting.settings.PromptSettings`, which says what they are.
 
     Attributes:
         model: What answers, as it was loaded.
+        learned: The border or the task vectors; None without.
         settings: How it is asked.
         task: How annotations are drawn and read.
         passes: For each pass of the task, the examples as the engine sees them; none where each
@@ -100,6 +103,8 @@ class VisualPrompter:
         device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
         dtype: str = "auto",
         limit_pixels: int = DEFAULT_LIMIT_PIXELS,
+        border: Border | str | os.PathLike[str] | None = None,
+        vectors: TaskVectors | str | os.PathLike[str] | None = None,
         **settings: Any,
     ) -> None:
         PromptSettings.of(settings)  # refuses what cannot be before anything is loaded
@@ -117,11 +122,12 @@ class VisualPrompter:
             model = best_model(self.task, device=device, dtype=dtype)
         if isinstance(model, str | os.PathLike):
             model = load_model(model, device=device, dtype=dtype)
+        self.learned = learned_of(border, vectors)
         self.model, own = taken_apart(model)
         if isinstance(self.task, SegmentationTask) and isinstance(self.model, PartialModel):
             self.task = replace(self.task, unknown=True)
         self.settings = PromptSettings.of({**own, **settings})
-        self._engine = as_engine(self.model, self.settings, self.task)
+        self._engine = as_engine(self.model, self.settings, self.task, learned=self.learned)
         self.dtype = "float32" if dtype == "auto" else dtype
         self.limit_pixels = limit_pixels
         self.passes: Passes = ()
@@ -129,6 +135,8 @@ class VisualPrompter:
             white = self._white(shown)
             self.passes = self._draw(shown, white)
             self.settings = self.settings.changed({"white": white})
+        elif isinstance(self.learned, TaskVectors):
+            self.passes = unseen(self.task)
         self._expected: ExpectedScore | None = None
 
     def __repr__(self) -> str:
@@ -282,7 +290,9 @@ class VisualPrompter:
         return found
 
     def _saved(self) -> SavedPrompt:
-        return SavedPrompt(self.model, self.task, self.passes, self.dtype, self.settings)
+        return SavedPrompt(
+            self.model, self.task, self.passes, self.dtype, self.settings, self.learned
+        )
 
     @classmethod
     def load(
@@ -315,7 +325,9 @@ class VisualPrompter:
             path, model=model, any_model=any_model, device=device, limit_pixels=limit_pixels
         )
         chosen = saved.settings.changed({**own, **settings}).given()
-        prompter = cls(saved.engine, (), saved.task, limit_pixels=limit_pixels, **chosen)
+        which = "vectors" if isinstance(saved.learned, TaskVectors) else "border"
+        kept: dict[str, Any] = {"limit_pixels": limit_pixels, which: saved.learned}
+        prompter = cls(saved.engine, (), saved.task, **kept, **chosen)
         prompter.dtype = saved.dtype
         prompter.passes = saved.passes
         return prompter
@@ -324,20 +336,8 @@ class VisualPrompter:
         """The white of deep images: as it was set, or as the examples say."""
         return self.settings.white or white_of(examples, self.task, limit_pixels=self.limit_pixels)
 
-    def _draw(
-        self, examples: Sequence[Example], white: float | None
-    ) -> tuple[tuple[Example, ...], ...]:
-        """Draw examples for the task, in 8 bits a channel, as a prompt file keeps them."""
-        examples = at_white(examples, self.task, white, limit_pixels=self.limit_pixels)
-        examples = painted(with_shapes(examples), self.task, limit_pixels=self.limit_pixels)
-
-        def eight_bit(image: ImageLike) -> Tensor:
-            return to_tensor(to_pil(to_tensor(image)))
-
-        return tuple(
-            tuple(Example(eight_bit(e.input), eight_bit(e.output)) for e in drawn)
-            for drawn in draw_examples(self.task, examples, limit_pixels=self.limit_pixels)
-        )
+    def _draw(self, examples: Sequence[Example], white: float | None) -> Passes:
+        return drawn_passes(examples, self.task, white, limit_pixels=self.limit_pixels)
 
     def _map(
         self, queries: Iterable[tuple[ImageLike, Any]], batch_size: int, on_error: OnError

@@ -60,6 +60,12 @@ def open_prompt(services: Services, name: str, data: bytes) -> list[str]:
     task = saved.task
     if task.name not in TASKS or (isinstance(task, SegmentationTask) and task.palette):
         raise Refusal(422, f"{path.name}: is a prompt of a kind that the app has no tools for.")
+    if saved.learned is not None:
+        raise Refusal(
+            422,
+            f"{path.name}: has a learned border or task vectors, which projects do not keep. Use "
+            "it by vicl predict --prompt.",
+        )
     project = services.project
     with project.lock:
         changes: dict[str, object] = {

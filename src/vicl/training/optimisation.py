@@ -95,6 +95,9 @@ def rate_at(place: int, length: int, rate: Rate, peak: float) -> float:
     if rate.kind == "cosine":
         whole = length if rate.first is not None else max(1, length - rate.warmup)
         return peak * (1 + math.cos(math.pi * (place - rate.warmup) / whole)) / 2
+    if rate.kind == "restarts":
+        way = (place - rate.warmup) % rate.every / rate.every
+        return peak * (1 + math.cos(math.pi * way)) / 2
     if rate.kind == "milestones":
         passed = sum(place >= share * length for share in rate.milestones)
         return peak * float(rate.factor**passed)

@@ -26,6 +26,8 @@ class Purpose(IntEnum):
     CLICKS = 13
     SPLIT = 14
     TRIALS = 15
+    PAIRS = 16
+    COINS = 17
 
 
 def numbers(seed: int, purpose: Purpose, *place: int) -> np.random.Generator:

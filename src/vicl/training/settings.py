@@ -72,8 +72,8 @@ class Rate(Part):
     """How the learning rate moves, in steps or in epochs: what learned prompts were published with.
 
     Attributes:
-        kind: Half a cosine down to 0; down by `factor` at the `milestones`; down by `factor` after
-            every so many; or constant.
+        kind: Half a cosine down to 0; one of `every` so many, again and again (warm restarts); down
+            by `factor` at the `milestones`; down by `factor` after every so many; or constant.
         by: What it moves by. In epochs it is the same for all steps of one.
         warmup: Steps or epochs in which it rises: by steps from a part of its peak to the peak, by
             epochs from 0 in the first one.
@@ -84,10 +84,10 @@ class Rate(Part):
         every: Steps or epochs.
 
     Source: the published code of VP (arXiv:2203.17274: by steps), VPT (2203.12119: by epochs), CoOp
-    (2109.01134: `first`) and ILM-VP (2211.11635: milestones).
+    (2109.01134: `first`), ILM-VP (2211.11635: milestones) and InMeMo (2311.03648: restarts).
     """
 
-    kind: Literal["cosine", "milestones", "decay", "constant"] = "cosine"
+    kind: Literal["cosine", "restarts", "milestones", "decay", "constant"] = "cosine"
     by: Literal["step", "epoch"] = "epoch"
     warmup: NonNegativeInt = 0
     first: PositiveFloat | None = None

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -27,6 +27,8 @@ from vicl.training.recipe.files import read_override
 from vicl.training.settings import AnyOptimiser, Many, Part, Precision, Rate
 from vicl.tuning.published import published
 from vicl.tuning.reading import Augment
+
+Settings = TypeVar("Settings", bound=Part)
 
 
 class SettingsError(FileError):
@@ -199,6 +201,26 @@ def _checked(kind: type[Any], values: dict[str, Any], given: dict[str, Any]) -> 
         if isinstance(value, bool) and number:
             raise SettingsError(f"--set {key}: got {str(value).lower()}, expected a number")
     return made
+
+
+def settled(kind: type[Settings], overrides: Sequence[str], example: str) -> Settings:
+    """Settings of "key=value" each, whose value is YAML.
+
+    Args:
+        kind: Which settings.
+        overrides: As somebody typed them.
+        example: One that is right, for an error.
+
+    Raises:
+        SettingsError: If a key is unknown, or a value wrong.
+    """
+    try:
+        return kind.model_validate(dict(read_override(text, example) for text in overrides))
+    except RecipeError as error:
+        raise SettingsError(str(error)) from error
+    except ValidationError as error:
+        keys = ", ".join(kind.model_fields)
+        raise SettingsError(f"--set {said(error)}; the keys are {keys}") from error
 
 
 def _unknown(key: str, method: Method) -> str:

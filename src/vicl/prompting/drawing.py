@@ -1,0 +1,74 @@
+"""Examples as an engine sees them: annotations read and drawn, in 8 bits a channel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from vicl.images import to_pil, to_tensor
+from vicl.prompt import Example
+from vicl.prompting.annotated import painted, with_shapes
+from vicl.prompting.depth import at_white, white_of
+from vicl.tasks import Task, draw_examples
+
+Passes = tuple[tuple[Example, ...], ...]
+"""For each pass of a task, the examples as the engine sees them."""
+
+
+def drawn_passes(
+    examples: Sequence[Example], task: Task, white: float | None, *, limit_pixels: int
+) -> Passes:
+    """Draw examples for a task, in 8 bits a channel, as a prompt file keeps them.
+
+    Args:
+        examples: As people have them.
+        task: What draws them.
+        white: Of deep images; see :func:`vicl.prompting.depth.white_of`.
+        limit_pixels: Of each.
+
+    Raises:
+        vicl.images.ImageError: If a file cannot be opened.
+        ValueError: If an annotation cannot be understood, or none shows a class.
+    """
+    read = _read(examples, task, white, limit_pixels)
+    drawn = draw_examples(task, read, limit_pixels=limit_pixels)
+    return tuple(tuple(_in_8_bits(example) for example in several) for several in drawn)
+
+
+def drawn_alone(example: Example, task: Task, *, limit_pixels: int) -> tuple[Example, ...]:
+    """Draw an example, once a pass, whichever of the classes it shows.
+
+    Raises:
+        vicl.images.ImageError: If a file cannot be opened.
+        ValueError: If its annotation cannot be understood.
+    """
+    white = white_of([example], task, limit_pixels=limit_pixels)
+    (read,) = _read([example], task, white, limit_pixels)
+    return tuple(map(_in_8_bits, task.draw(read, limit_pixels=limit_pixels)))
+
+
+def unseen(task: Task) -> Passes:
+    """An example in place of those that an engine does not look at.
+
+    Raises:
+        ValueError: If the task takes several prompts, which would all be alike.
+    """
+    if task.passes > 1:
+        raise ValueError(
+            f"classes: got {', '.join(task.classes)}, expected one: without examples all would be "
+            "answered alike"
+        )
+    blank = torch.zeros(3, 1, 1)
+    return ((Example(blank, blank),),)
+
+
+def _read(
+    examples: Sequence[Example], task: Task, white: float | None, limit_pixels: int
+) -> tuple[Example, ...]:
+    examples = at_white(with_shapes(examples), task, white, limit_pixels=limit_pixels)
+    return painted(examples, task, limit_pixels=limit_pixels)
+
+
+def _in_8_bits(example: Example) -> Example:
+    return Example(*(to_tensor(to_pil(to_tensor(one))) for one in (example.input, example.output)))
