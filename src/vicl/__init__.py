@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from vicl.loading import load_encoder, load_generator, load_model, load_segmenter, load_vlm
     from vicl.prompt import Example, MaskPrompt, Prompt
     from vicl.prompting.canvas_model import CanvasModel
-    from vicl.prompting.prompter import VisualPrompter, predict
+    from vicl.prompting.once import predict
+    from vicl.prompting.prompter import VisualPrompter
     from vicl.prompting.settings import PromptSettings
     from vicl.prompts.saved import Classified, classify, load_classifier
     from vicl.tasks.colour_hints import Dab, colorize
@@ -54,7 +55,7 @@ _HOMES = {
     "load_model": "loading",
     "load_segmenter": "loading",
     "load_vlm": "loading",
-    "predict": "prompting.prompter",
+    "predict": "prompting.once",
 }
 
 __all__ = [

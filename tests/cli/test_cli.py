@@ -234,6 +234,18 @@ def test_expected_score_is_reported_where_it_is_asked_for(second: tuple[str, ...
     assert "expected on your images: IoU" in alone.stderr
 
 
+def test_it_chooses_by_itself_among_what_is_not_given(second: tuple[str, ...]) -> None:
+    result = vicl(*COPY, *second, "q/a.png", "-o", "a.png", "--auto", "60s")
+    assert result.exit_code == 0, result.output
+    tried, chosen, _ = result.stderr.splitlines()
+    assert tried.startswith("tried copy: ")
+    assert chosen == f"chosen by IoU, leaving one out: {tried.removeprefix('tried ')}"
+    again = vicl("predict", "q/a.png", "--prompt", "p.vicl", "-o", "b.png", "--auto", "60s")
+    assert again.exit_code == 2
+    assert "--prompt has its choice made" in again.stderr
+    assert "got '5', expected a time" in vicl(*COPY, "q/a.png", "-o", "c", "--auto", "5").stderr
+
+
 def test_expected_score_of_one_example_is_refused(work: Path) -> None:
     result = vicl(*COPY, "q/a.png", "-o", "a.png", "--expected-score")
     assert result.exit_code == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +11,24 @@ import click
 
 PATH = click.Path(path_type=Path)
 COUNT = click.IntRange(1)
+
+
+class _Time(click.ParamType):
+    """A time such as 90s, 10m or 2h, in seconds."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read it."""
+        found = re.fullmatch(r"([0-9]{1,6})(s|m|h)", str(value).strip())
+        if not found or int(found[1]) < 1:
+            self.fail(f"got {str(value)[:60]!r}, expected a time such as 90s, 10m or 2h")
+        return int(found[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0}[found[2]]
+
+
+TIME = _Time()
 
 
 def number(

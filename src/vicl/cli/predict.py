@@ -19,6 +19,7 @@ from vicl.cli.options import (
     DEVICE,
     FORMATS,
     MIN_AREA,
+    TIME,
     TOLERANCE,
     choice,
     examples,
@@ -105,6 +106,13 @@ if TYPE_CHECKING:
     flag("--any-model", "With --prompt: accept another model or weights."),
     path("--border", "DIR", "Add a border to the pictures that `vicl tune border` learned."),
     path("--vectors", "DIR", "Answer without an example, as `vicl tune vectors` learned."),
+    text(
+        "--auto",
+        "TIME",
+        "Choose engine, views and a pool's examples among what is not given, by leaving one out of "
+        "yours for so long, as 60s.",
+        type=TIME,
+    ),
     path("--save-prompt", "F.vicl", "Save the prompt for other images."),
     flag(
         "--expected-score",
@@ -237,6 +245,11 @@ def _check(arguments: Sequence[str], given: Mapping[str, Any]) -> None:
         raise click.UsageError(
             "--task, --classes, --palette, --boxes and --border are in the prompt file already"
         )
+    if given["auto"] is not None and (given["prompt"] or given["select"] == "best-of"):
+        raise click.UsageError(
+            "--auto chooses for new examples: --prompt has its choice made, and --select best-of "
+            "makes one of its own"
+        )
     if given["any_model"] and given["prompt"] is None:
         raise click.UsageError("--any-model goes with --prompt")
     if given["skip_existing"] and given["overwrite"]:
@@ -303,8 +316,13 @@ def _prompter(given: Mapping[str, Any]) -> VisualPrompter:
         palette=given["palette"],
         boxes=given["boxes"] or "largest",
         border=given["border"],
+        auto=given["auto"] or False,
         **how,
     )
+    for trial in () if prompter.choice is None else prompter.choice.trials:
+        click.echo(f"tried {trial}", err=True)
+    if prompter.choice is not None:
+        click.echo(str(prompter.choice), err=True)
     settle(prompter, given)
     return prompter
 

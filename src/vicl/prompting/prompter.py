@@ -36,6 +36,7 @@ from vicl.models.devices import pick_dtype
 from vicl.prompt import Example, ExampleLike, Prompt, as_examples
 from vicl.prompting.annotated import named_classes, pool_classes, with_shapes
 from vicl.prompting.asking import as_engine, best_model, learned_of, taken_apart
+from vicl.prompting.automatic import SECONDS, Candidate, Choice, choose_by_itself
 from vicl.prompting.batching import AT_ONCE, FAULTS, answers, unbroken
 from vicl.prompting.border import Border
 from vicl.prompting.depth import open_query, white_of
@@ -73,6 +74,8 @@ class VisualPrompter:
         border: A learned border, its file or its run's folder; see :mod:`vicl.prompting.border`.
         vectors: Likewise task vectors, with which examples may be left out; see
             :mod:`vicl.prompting.task_vectors`.
+        auto: Choose engine, views and a pool's examples among what is not given, by leaving one
+            out for 60 or so many seconds; see :mod:`vicl.prompting.automatic`.
         **settings: How it is asked, such as `seed`, `samples`, `tile` or `arrangements`: the
             fields of :class:`vicl.prompting.settings.PromptSettings`, which says what they are.
 
@@ -84,6 +87,7 @@ class VisualPrompter:
         passes: For each pass of the task, the examples as the engine sees them; none where each
             query has its own.
         selector: What chooses each query's examples; None where all have the same.
+        choice: What was chosen and tried; None where `auto` was not asked for.
 
     Raises:
         ValueError: If an option or an example is wrong; the message says which and what to do.
@@ -105,6 +109,7 @@ class VisualPrompter:
         limit_pixels: int = DEFAULT_LIMIT_PIXELS,
         border: Border | str | os.PathLike[str] | None = None,
         vectors: TaskVectors | str | os.PathLike[str] | None = None,
+        auto: bool | float = False,
         **settings: Any,
     ) -> None:
         PromptSettings.of(settings)  # refuses what cannot be before anything is loaded
@@ -118,6 +123,23 @@ class VisualPrompter:
             shown = with_shapes(as_examples(given)) if given else ()
             classes = named_classes(shown, task, classes)
         self.task = get_task(task, classes=classes, palette=palette, boxes=boxes)
+        self.choice: Choice | None = None
+        if auto:
+            plain = {"device": device, "dtype": dtype, "limit_pixels": limit_pixels}
+            plain |= {"border": border, "vectors": vectors}
+
+            def make(one: Candidate) -> VisualPrompter:
+                how = {**plain, **settings, **one.settings}
+                return VisualPrompter(one.model or model, one.selector or shown, self.task, **how)
+
+            fixed = {*settings, *(["model"] if (model, border, vectors) != (None,) * 3 else [])}
+            seconds = SECONDS if auto is True else auto
+            self.choice = choose_by_itself(
+                make, self.selector or shown, given=frozenset(fixed), seconds=seconds
+            )
+            model = self.choice.candidate.model or model
+            settings |= self.choice.candidate.settings
+            self.selector = self.choice.candidate.selector
         if model is None:
             model = best_model(self.task, device=device, dtype=dtype)
         if isinstance(model, str | os.PathLike):
@@ -421,27 +443,6 @@ class VisualPrompter:
             return None
         found = [one.objects.numpy() for one in filled if one.objects is not None]
         return separate_objects(mask, found if len(found) == len(self.task.classes) else ())
-
-
-def predict(
-    query: ImageLike,
-    examples: Iterable[ExampleLike] | Selector,
-    task: str | Task = "image",
-    *,
-    model: str | os.PathLike[str] | InContextModel | Inpainter | None = None,
-    **options: Any,
-) -> Answer:
-    """Answer one query by examples.
-
-    Args:
-        query: The new image.
-        examples: (input, output) pairs, at least one; or what chooses them.
-        task: See :class:`VisualPrompter`, which also says what `options` there are.
-        model: An engine; None picks the one that measured best for the task.
-        **options: Keyword arguments of :class:`VisualPrompter`.
-    """
-    shown = examples if isinstance(examples, Selector) else as_examples(examples)
-    return VisualPrompter(model, shown, task, **options).predict(query)
 
 
 def _files(examples: Sequence[Example]) -> tuple[Path, ...]:
