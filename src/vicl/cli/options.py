@@ -13,7 +13,7 @@ PATH = click.Path(path_type=Path)
 COUNT = click.IntRange(1)
 
 
-class _Time(click.ParamType):
+class _Time(click.ParamType[float]):
     """A time such as 90s, 10m or 2h, in seconds."""
 
     name = "time"
