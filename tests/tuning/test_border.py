@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(
 ) -> None:
     overrides = (*QUICK, "arrangements=[1, 7]", "mode=spimg_spmask_qrimg", "init=normal")
     whole = run(engine, data, tmp_path / "whole", overrides=overrides)
-    real, calls = border_run.fit, 0
+    real, calls = vars(border_run)["fit"], 0
 
     def stopped(job: Any, joined: Any) -> Any:
         def rounds(*seat: Any) -> Any:
@@ -139,7 +140,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(
                     raise KeyboardInterrupt
                 yield one
 
-        return real(border_run.replace(job, rounds=rounds), joined)
+        return real(replace(job, rounds=rounds), joined)
 
     monkeypatch.setattr(border_run, "fit", stopped)
     with pytest.raises(KeyboardInterrupt):

@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vicl.models.masked_autoencoder import MaskedAutoencoder
-from vicl.models.vit import Attention, Probe, Transformer, watching
+from vicl.models.vit import Attention, Block, Probe, Transformer, watching
 
 Slices = Float[Tensor, "_l _h _n _c"]
 """Of all layers and heads of a transformer, at the class token and then at places."""
@@ -39,7 +39,7 @@ def contributions(
 
 def probes(transformer: Transformer) -> list[Probe]:
     """Where the heads' slices pass, a layer each."""
-    return [block.attn.heads for block in transformer.blocks]
+    return [block.attn.heads for block in transformer.blocks if isinstance(block, Block)]
 
 
 @contextmanager

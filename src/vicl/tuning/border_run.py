@@ -251,7 +251,7 @@ class _Run:
 
     def _scores(self, border: Border, held: Sequence[Shown]) -> dict[str, list[float]]:
         """Of held-out pairs at the cells' size: with the border, without, and Copy's."""
-        how = {"arrangements": self.settings.arrangements}
+        how: dict[str, Any] = {"arrangements": self.settings.arrangements}
         engines: dict[str, InContextModel] = {
             "border": CanvasModel(self.engine, border=border, **how),
             "plain": CanvasModel(self.engine, **how),

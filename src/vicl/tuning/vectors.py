@@ -19,6 +19,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from vicl.images import to_tensor
 from vicl.models.head_vectors import Chosen, Slices, patching, recording
 from vicl.models.mae_vqgan import MAEVQGAN
 from vicl.models.tokens import hole_tokens
@@ -280,7 +281,8 @@ class Asked:
         """Images (m, 3, H, W) and codes (m, n), on the engine's device."""
         images, clean = [], []
         for one in shown:
-            images.append(alone(self.layout, self.pairs.load(one.query).input).image)
+            query = to_tensor(self.pairs.load(one.query).input)
+            images.append(alone(self.layout, query).image)
             clean.append(self.pairs.clean(one, self.layout)[0])
         device, dtype = self.engine.device, self.engine.dtype
         codes = self.engine.tokenizer.encode(torch.stack(clean).to(device, dtype)).flatten(1)
