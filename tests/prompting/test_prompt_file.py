@@ -134,6 +134,20 @@ def test_nothing_to_save_is_refused(tmp_path: Path) -> None:
         VisualPrompter("copy").save(tmp_path / "p.vicl")
 
 
+def test_a_file_that_may_not_be_read_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "p.vicl"
+    path.write_bytes(b"PK")
+
+    def denied(_: Path) -> bool:  # as in a folder of mode 0700 of another user
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", denied)
+    with pytest.raises(PromptFileError, match="may not be read by this user"):
+        VisualPrompter.load(path)
+
+
 def test_a_newer_format_says_so(tmp_path: Path) -> None:
     made().save(tmp_path / "p.vicl")
 

@@ -242,6 +242,10 @@ def _opened(path: str | os.PathLike[str]) -> zipfile.ZipFile:
         if Path(path).stat().st_size > _FILE_LIMIT:
             raise PromptFileError(f"{name}: is larger than {_FILE_LIMIT >> 20} MiB; not opened")
         return zipfile.ZipFile(path)
+    except PermissionError as error:
+        raise PromptFileError(
+            f"{name}: may not be read by this user; allow it for the file and its folder"
+        ) from error
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         if isinstance(error, PromptFileError):
             raise

@@ -114,6 +114,33 @@ def test_the_container_file() -> None:
             assert (program, name) == ("vicl", "serve")
             serve.make_context("serve", arguments).close()
     assert any("torch.version.cuda is None" in rest for _, rest in found)
+    # PyTorch's index alone lacks what constraints.txt names of torch's own dependencies.
+    (index,) = [rest for word, rest in found if word == "RUN" and "$TORCH_INDEX" in rest]
+    assert '--extra-index-url "$TORCH_INDEX"' in index
+    copied = [
+        source
+        for word, rest in found
+        if word == "COPY" and "--from" not in rest
+        for source in rest.split()[:-1]
+    ]
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert ignored[1] == "*"
+    assert sorted(line[1:] for line in ignored if line.startswith("!")) == sorted(copied)
+
+
+def test_the_container_as_it_is_run() -> None:
+    (command,) = [words for line in commands("sh") if (words := shlex.split(line))[1:2] == ["run"]]
+    image = command.index("vicl-serve")
+    serve.make_context("serve", command[image + 1 :]).close()
+    given: dict[str, Any] = {str(option.name): option.default for option in serve.params}
+    assert {"--read-only", "--init"} <= set(command[:image])
+    assert int(command[command.index("--stop-timeout") + 1]) > given["deadline"]
+    jobs = re.search(r"`-v vicl-jobs:(\S+)`, and `--jobs (\S+)`", PAGE)
+    assert jobs is not None
+    found = instructions((ROOT / "Containerfile").read_text())
+    (user,) = [rest for word, rest in found if word == "RUN" and "useradd" in rest]
+    assert jobs[1] == jobs[2] == user.split()[-1]
+    assert "-o 10001 -g 10001" in user
 
 
 @pytest.mark.slow
