@@ -13,8 +13,9 @@ from vicl.prompt import Prompt
 from vicl.prompting.batching import AT_ONCE, Chunks, unbroken
 from vicl.prompting.border import Border
 from vicl.prompting.fusing import ANSWER_FUSIONS, TOKEN_FUSIONS, Shows, fuses_tokens
+from vicl.prompting.member import Member
 from vicl.prompting.settings import PromptSettings
-from vicl.prompting.window import Member, Window
+from vicl.prompting.window import Window
 
 
 class CanvasModel:

@@ -21,7 +21,6 @@ from vicl.images.upsampling import upsample
 from vicl.models.tokens import hole_tokens
 from vicl.prompt import Prompt
 from vicl.prompting.batching import Chunks
-from vicl.prompting.border import Border
 from vicl.prompting.fusing import (
     ANSWER_FUSIONS,
     TOKEN_FUSIONS,
@@ -35,6 +34,7 @@ from vicl.prompting.fusing import (
     mean_of_given,
     pixel_vote,
 )
+from vicl.prompting.member import Member
 from vicl.prompting.settings import PromptSettings
 
 R = TypeVar("R")
@@ -46,34 +46,6 @@ itself is taken to have no more."""
 
 FIRST_VIEWS = 2
 """How many views are asked before it is looked whether they agree."""
-
-
-@dataclass(frozen=True, eq=False)
-class Member:
-    """A share of a prompt's examples on one layout: a view for each of the moves.
-
-    Attributes:
-        prompt: The share, and the query.
-        layout: With as many examples.
-        examples: Which of the whole prompt's they are, counted from 0.
-        arrangement: In which the layout is.
-        border: That is added to its cells.
-    """
-
-    prompt: Prompt
-    layout: Layout
-    examples: tuple[int, ...]
-    arrangement: int
-    border: Border | None = None
-
-    def canvases(self, moves: Sequence[Move]) -> Iterator[Canvas]:
-        """The canvas of each move; pictures are brought to their cells once."""
-        plain = self.layout.compose_moved(self.prompt, moves)
-        if self.border is None:
-            return plain
-        # The border stays where it is while the pictures move.
-        on = partial(self.border.on, layout=self.layout)
-        return (Canvas(on(canvas.image), canvas.hole) for canvas in plain)
 
 
 @dataclass(frozen=True, eq=False)
