@@ -114,7 +114,7 @@ def test_the_container_file() -> None:
             assert (program, name) == ("vicl", "serve")
             serve.make_context("serve", arguments).close()
     assert any("torch.version.cuda is None" in rest for _, rest in found)
-    # PyTorch's index alone lacks what constraints.txt names of torch's own dependencies.
+    # PyTorch's index need not have what constraints.txt names of torch's own dependencies.
     (index,) = [rest for word, rest in found if word == "RUN" and "$TORCH_INDEX" in rest]
     assert '--extra-index-url "$TORCH_INDEX"' in index
     copied = [
