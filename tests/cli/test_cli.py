@@ -154,12 +154,15 @@ def test_prompt_files(work: Path) -> None:
 
 def test_settings_reach_the_answer_and_the_prompt_file(work: Path) -> None:
     default = (*SEGMENT, "--model", "default", "q/a.png")
-    several = ("--arrangements", "3", "--fuse", "probabilities", "--spins", "1")
-    result = vicl(*default, *several, "-o", "a.png", "--save-prompt", "p.vicl")
+    several = ("--arrangements", "3", "--fuse", "probabilities", "--spins", "1", "--agree", "0.01")
+    result = vicl(*default, *several, "-o", "a.png", "--save-prompt", "p.vicl", "--json")
     assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)["views"]  # of the three two agree so much, surely
+    assert [(view["examples"], view["arrangement"]) for view in told] == [([0], 1), ([0], 2)]
     prompter = VisualPrompter.load("p.vicl")
     assert prompter.settings.arrangements == (1, 2, 3)
     assert prompter.settings.fuse == "probabilities"
+    assert prompter.settings.agree == 0.01
     expected = prompter.predict("q/a.png").mask
     assert expected is not None
     assert np.array_equal(pixels("a.png"), expected * 255)

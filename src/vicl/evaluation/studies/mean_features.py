@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from vicl.engine import Filled
+from vicl.engine import Filled, Inpainter
 from vicl.models.masked_autoencoder import MaskedAutoencoder
 from vicl.prompt import Prompt
 from vicl.prompting.canvas_model import CanvasModel
@@ -32,7 +33,8 @@ class MeanFeatures:
 
     def __init__(self, inpainter: MaskedAutoencoder) -> None:
         self.inpainter = inpainter
-        self._asked = CanvasModel(inpainter, spins=1)
+        # Every kind of masked autoencoder is one: see vicl.models.mae and vicl.models.mae_vqgan.
+        self._asked = CanvasModel(cast(Inpainter, inpainter), spins=1)
 
     @property
     def name(self) -> str:
