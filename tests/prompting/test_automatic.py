@@ -87,7 +87,7 @@ def test_views_of_a_canvas_and_what_is_fixed() -> None:
         return (0.9 if "fuse" in one.settings else 0.4) + float(SOME[k]) / 9
 
     found = chosen(score, canvas=True)
-    assert found.candidate.settings == {"arrangements": 8, "fuse": "probabilities"}
+    assert found.candidate.settings == {"arrangements": 8, "fuse": "logits"}
     fixed = chosen(score, canvas=True, given=("model", "fuse"))
     assert [trial.name for trial in fixed.trials] == [
         "mirror",

@@ -37,7 +37,7 @@ _ALPHA: Final = 0.05
 
 _VIEWS: Final[tuple[Mapping[str, Any], ...]] = (
     {"arrangements": 8},
-    {"arrangements": 8, "fuse": "probabilities"},
+    {"arrangements": 8, "fuse": "logits"},
     {"spins": 4},
 )
 """Ways of asking an inpainter that are tried."""
