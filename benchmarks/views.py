@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -70,7 +71,7 @@ class Way:
 def ways(inpainter: Inpainter, examples: int) -> dict[str, Way]:
     """All ways of asking, by name; the first is one view."""
 
-    def views(**how: object) -> CanvasModel:
+    def views(**how: Any) -> CanvasModel:
         return CanvasModel(inpainter, spins=1, shows="mask", **how)
 
     fusions = [f for f in FUSIONS if f in ("answers", "images", "vote") or fuses_tokens(inpainter)]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,8 @@ def chosen(
     *,
     task: str = "segmentation",
     canvas: bool = False,
-    given: Sequence[str] = (),
+    any_engine: bool = True,
+    **settings: Any,
 ) -> Choice:
     def make(candidate: Candidate) -> Toy:
         def score(examples: Sequence[Example], truth: Example) -> float:
@@ -53,7 +55,7 @@ def chosen(
 
         return Toy(Mirror() if canvas else Copy(), get_task(task), score)
 
-    return choose_by_itself(make, EXAMPLES, given=frozenset(given))
+    return choose_by_itself(make, EXAMPLES, settings=settings, any_engine=any_engine)
 
 
 def test_a_better_engine_is_taken_and_no_equal_one() -> None:
@@ -88,7 +90,7 @@ def test_views_of_a_canvas_and_what_is_fixed() -> None:
 
     found = chosen(score, canvas=True)
     assert found.candidate.settings == {"arrangements": 8, "fuse": "logits"}
-    fixed = chosen(score, canvas=True, given=("model", "fuse"))
+    fixed = chosen(score, canvas=True, any_engine=False, fuse="answers")
     assert [trial.name for trial in fixed.trials] == [
         "mirror",
         "mirror arrangements=8",
@@ -121,11 +123,35 @@ def test_the_time_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {trial.fault for trial in found.trials[1:]} == {"the time was up"}
 
 
-def test_one_example_has_no_score() -> None:
+def test_what_cannot_be_chosen_by_is_refused() -> None:
     toy = Toy(Copy(), get_task("edges"), lambda examples, truth: 1.0)
-    found = choose_by_itself(lambda one: toy, EXAMPLES[:1], given=frozenset())
-    assert found.chosen.fault == "leaving one out needs two examples"
-    assert found.chosen.interval is None
+    with pytest.raises(ValueError, match="needs two examples or more, got 1"):
+        choose_by_itself(lambda one: toy, EXAMPLES[:1], settings={})
+    for seconds in (0.0, -5.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"auto: got {seconds}, expected"):
+            choose_by_itself(lambda one: toy, EXAMPLES, settings={}, seconds=seconds)
+
+
+def test_of_fewer_than_five_the_first_stays() -> None:
+    """Two that are all wrong and all right by the other are a common chance."""
+
+    def make(candidate: Candidate) -> Toy:
+        return Toy(Copy(), get_task("edges"), lambda *_: float(candidate.model is not None))
+
+    few = choose_by_itself(make, EXAMPLES[:4], settings={})
+    assert few.candidate.model is None
+    assert choose_by_itself(make, EXAMPLES[:5], settings={}).candidate.model == "default"
+
+
+def test_one_that_answers_less_is_not_taken() -> None:
+    def score(one: Candidate, k: int) -> float:
+        if one.model == "default" and k == 0:
+            raise ValueError("no answer")
+        return float(one.model == "default")
+
+    found = chosen(score)
+    assert found.candidate.model is None
+    assert len(found.trials[1].values) == 5
 
 
 def test_of_a_pool_the_number_of_examples_is_chosen(tmp_path: Path) -> None:
@@ -138,7 +164,7 @@ def test_of_a_pool_the_number_of_examples_is_chosen(tmp_path: Path) -> None:
         return len(examples) / 10
 
     toy = Toy(Copy(), get_task("image"), score)
-    found = choose_by_itself(lambda one: toy, nearest, given=frozenset({"model"}))
+    found = choose_by_itself(lambda one: toy, nearest, settings={}, any_engine=False)
     assert found.candidate.selector is not None
     assert found.candidate.selector.examples == 3
     names = [trial.name for trial in found.trials]

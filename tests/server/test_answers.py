@@ -194,10 +194,8 @@ def left_out(page: Page, monkeypatch: pytest.MonkeyPatch, then: Callable[[], obj
     asked: list[int] = []
     real = VisualPrompter._left_out
 
-    def counted(
-        self: VisualPrompter, engine: Any, passes: Any, index: int, check: Callable[[], None]
-    ) -> float:
-        value = real(self, engine, passes, index, check)
+    def counted(self: VisualPrompter, engine: Any, passes: Any, index: int) -> float:
+        value = real(self, engine, passes, index)
         asked.append(index)
         if len(asked) == 1:
             then()

@@ -75,14 +75,15 @@ def _serve(folder: Path | None, given: dict[str, Any]) -> None:
         raise click.UsageError(
             f'the app needs {error.name}, which is not installed: pip install "vicl[app]"'
         ) from error
+    from vicl.images import APP_PROJECT
     from vicl.server.listening import address_of, bind, configured, names_of
-    from vicl.server.project import DEFAULT_FOLDER, Project
+    from vicl.server.project import Project
     from vicl.server.security import Guard, is_loopback
     from vicl.server.services import Services
 
     if folder is not None and not folder.is_dir():
         raise click.UsageError(f"{display(folder)}: is no folder; give one with photographs")
-    place = given["project"] or (folder or Path()) / DEFAULT_FOLDER
+    place = given["project"] or (folder or Path()) / APP_PROJECT
     project = Project(place, folder)
     host = given["host"]
     token = None if is_loopback(host) else secrets.token_urlsafe(24)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from vicl.files.times import seconds_of
 
 PATH = click.Path(path_type=Path)
 COUNT = click.IntRange(1)
@@ -22,10 +23,10 @@ class _Time(click.ParamType[float]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Read it."""
-        found = re.fullmatch(r"([0-9]{1,6})(s|m|h)", str(value).strip())
-        if not found or int(found[1]) < 1:
+        found = seconds_of(str(value))
+        if found is None:
             self.fail(f"got {str(value)[:60]!r}, expected a time such as 90s, 10m or 2h")
-        return int(found[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0}[found[2]]
+        return found
 
 
 TIME = _Time()

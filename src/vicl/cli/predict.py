@@ -109,8 +109,8 @@ if TYPE_CHECKING:
     text(
         "--auto",
         "TIME",
-        "Choose engine, views and a pool's examples among what is not given, by leaving one out of "
-        "yours for so long, as 60s.",
+        "Choose engine and views among what is not given, and more or other examples of a pool, by "
+        "leaving one out of yours for so long, as 60s.",
         type=TIME,
     ),
     path("--save-prompt", "F.vicl", "Save the prompt for other images."),
@@ -233,11 +233,12 @@ def _check(arguments: Sequence[str], given: Mapping[str, Any]) -> None:
             "got an empty name, as of a variable that is not set; . is the folder one is in"
         )
     check_choosing(given)
-    shown = bool(given["examples"] or given["marked"] or given["clicked"] or given["pool"])
+    own = ("examples", "marked", "clicked", "pool", "vectors")
+    shown = any(given[option] for option in own)
     if shown == (given["prompt"] is not None):
         raise click.UsageError(
             "give --example IN OUT, --box IN X0,Y0,X1,Y1 or --example-click IN X,Y (one or more), "
-            "--pool POOL, or --prompt F.vicl"
+            "--pool POOL, --vectors DIR, or --prompt F.vicl"
         )
     if given["prompt"] is not None and any(
         given[option] for option in ("task", "classes", "palette", "boxes", "border")
@@ -245,11 +246,9 @@ def _check(arguments: Sequence[str], given: Mapping[str, Any]) -> None:
         raise click.UsageError(
             "--task, --classes, --palette, --boxes and --border are in the prompt file already"
         )
-    if given["auto"] is not None and (given["prompt"] or given["select"] == "best-of"):
-        raise click.UsageError(
-            "--auto chooses for new examples: --prompt has its choice made, and --select best-of "
-            "makes one of its own"
-        )
+    if given["vectors"] is not None and any(given[option] for option in own[:-1]):
+        raise click.UsageError("--vectors stands for the examples: give either")
+    _check_auto(given)
     if given["any_model"] and given["prompt"] is None:
         raise click.UsageError("--any-model goes with --prompt")
     if given["skip_existing"] and given["overwrite"]:
@@ -262,6 +261,22 @@ def _check(arguments: Sequence[str], given: Mapping[str, Any]) -> None:
     if arguments and given["output"] is None and not (given["as_json"] or given["count"]):
         raise click.UsageError("give --output OUT (or --json or --count to print results only)")
     check_outputs(given)
+
+
+def _check_auto(given: Mapping[str, Any]) -> None:
+    """Refuse what does not go with choosing anew."""
+    if given["auto"] is None:
+        return
+    if given["prompt"] or given["select"] == "best-of":
+        raise click.UsageError(
+            "--auto chooses for new examples: --prompt has its choice made, and --select best-of "
+            "makes one of its own"
+        )
+    if given["skip_existing"]:
+        raise click.UsageError(
+            "--auto may choose otherwise the next time: save what it chose by --save-prompt, and "
+            "go on by --prompt with --skip-existing"
+        )
 
 
 def _hint(prompter: VisualPrompter, given: Mapping[str, Any]) -> None:
@@ -316,6 +331,7 @@ def _prompter(given: Mapping[str, Any]) -> VisualPrompter:
         palette=given["palette"],
         boxes=given["boxes"] or "largest",
         border=given["border"],
+        vectors=given["vectors"],
         auto=given["auto"] or False,
         **how,
     )

@@ -49,7 +49,8 @@ _OPTIONS: Final = (
         "vicl tune border --model default --data pairs --task segmentation -o runs/border",
         "vicl predict photos --prompt runs/border/prompt.vicl -o masks/",
         "# the border with other examples",
-        "vicl predict photos --pool pairs --model default --border runs/border -o masks/",
+        "vicl predict photos --pool pairs --model default --border runs/border \\",
+        "    --task segmentation -o masks/",
     )
 )
 @options(*_OPTIONS)
@@ -79,8 +80,8 @@ def vectors(**given: Any) -> None:
 
     What its heads give on the pairs is recorded; which of it is worth putting in its place is
     searched for. A share of the pairs is held out: by it the best set is chosen, and what it scores
-    is printed. Ctrl-C saves a checkpoint first. The exit code is 0, or 1 when the run failed, 2 for
-    wrong usage, 130 after Ctrl-C.
+    is printed. Ctrl-C during the search saves a checkpoint first. The exit code is 0, or 1 when the
+    run failed, 2 for wrong usage, 130 after Ctrl-C.
     """
     from vicl.tuning.vectors_run import told, tune_vectors
 
@@ -101,7 +102,7 @@ def _run(function: Any, given: dict[str, Any]) -> Any:
         debug=debug,
         usage=(SettingsError,),
         stopped="stopped; go on with --resume",
-        full="lower it by --set batch=..., and begin again",
+        full="lower batch (of a border) or samples (of vectors) by --set, and begin again",
     ):
         return function(output, **given)
 

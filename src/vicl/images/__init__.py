@@ -29,6 +29,7 @@ from vicl.images.decoding import open_image as open_image
 from vicl.images.encoding import check_suffix as check_suffix
 from vicl.images.encoding import encode_image as encode_image
 from vicl.images.encoding import save_image as save_image
+from vicl.images.finding import APP_PROJECT as APP_PROJECT
 from vicl.images.finding import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from vicl.images.finding import find_images as find_images
 from vicl.images.fingerprint import fingerprint as fingerprint

@@ -28,8 +28,8 @@ OTHER_PICTURES: Final = frozenset((
 # fmt: on
 """Suffixes of pictures that are not read: a folder's are told of, not passed over."""
 
-APP_PROJECT: Final = frozenset({"project.json", "images.json"})
-"""A folder with both is of the app: its pictures are answers and marks, nobody's photographs."""
+APP_PROJECT: Final = "vicl-project"
+"""The folder that the app keeps in one of photographs: its pictures are answers and marks."""
 
 log = logging.getLogger(__name__)
 
@@ -59,10 +59,7 @@ def find_images(folder: str | os.PathLike[str]) -> list[Path]:
     others: Counter[str] = Counter()
     try:
         for parent, folders, names in os.walk(folder, onerror=refuse):
-            if APP_PROJECT.issubset(names) and Path(parent) != Path(folder):
-                folders.clear()
-                continue
-            folders[:] = [name for name in folders if not name.startswith(".")]
+            folders[:] = [n for n in folders if not n.startswith(".") and n != APP_PROJECT]
             paths = [Path(parent, name) for name in names if not name.startswith(".")]
             found += [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
             others.update(p.suffix.lower() for p in paths if p.suffix.lower() in OTHER_PICTURES)

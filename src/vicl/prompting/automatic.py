@@ -6,6 +6,7 @@ the very examples that the user gave. No query has a part in it.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ import numpy as np
 from scipy import stats
 
 from vicl.engine import InContextModel, Inpainter
+from vicl.images import DEFAULT_LIMIT_PIXELS
 from vicl.loading import BEST_FOR_TASK
 from vicl.metrics import Interval, bootstrap_interval
 from vicl.models.registry import ENGINES
@@ -34,6 +36,9 @@ LEFT_OUT: Final = 24
 
 _ALPHA: Final = 0.05
 """The chance, over all that is tried, that one which is no better is taken for better."""
+
+_LEAST: Final = 5
+"""Examples by which another is taken: of fewer, differences are alike by chance too often."""
 
 _VIEWS: Final[tuple[Mapping[str, Any], ...]] = (
     {"arrangements": 8},
@@ -125,6 +130,8 @@ class Choice:
     metric: str
 
     def __str__(self) -> str:
+        if self.chosen.interval is None:
+            return f"not chosen but taken, {self.chosen}"
         return f"chosen by {self.metric}, leaving one out: {self.chosen}"
 
 
@@ -132,30 +139,39 @@ def choose_by_itself(
     make: Callable[[Candidate], Prompter],
     shown: Sequence[Example] | Selector,
     *,
-    given: frozenset[str],
+    settings: Mapping[str, Any],
+    any_engine: bool = True,
     seconds: float = SECONDS,
-    seed: int = 0,
-    advance: Callable[[Trial], object] = lambda trial: None,
+    limit_pixels: int = DEFAULT_LIMIT_PIXELS,
 ) -> Choice:
     """Choose how to ask: the engine, then its views, then how a pool's examples are chosen.
 
-    Another is taken only where it is better than the one before by a paired one-sided t test, at
-    0.05 shared out among all candidates (Bonferroni), so that two or three examples change little.
+    Another is taken only where it has answered all that the one before has, five or more, and is
+    better by a paired one-sided t test, at 0.05 shared out among all candidates (Bonferroni).
 
     Args:
         make: Makes a prompter.
         shown: The examples, or what chooses them.
-        given: Names of what is fixed: "model", and settings.
+        settings: That were given, and stay; `seed` is also of what of a pool is left out.
+        any_engine: Whether other engines may be taken.
         seconds: How long to try; the last answer may take longer.
-        seed: Of which images of a pool are left out.
-        advance: Is told of each trial.
+        limit_pixels: Of queries.
+
+    Raises:
+        ValueError: If there are too few examples to leave one out, or `seconds` is no time.
     """
-    end, trials = time.monotonic() + seconds, list[Trial]()
+    if not 0 < seconds < math.inf:
+        raise ValueError(
+            f"auto: got {seconds}, expected seconds above 0 (command line: --auto 60s)"
+        )
+    count = len(shown.pool if isinstance(shown, Selector) else shown)
+    if count < 2:
+        raise ValueError(f"auto: leaving one out needs two examples or more, got {count}")
+    end, trials, seed = time.monotonic() + seconds, list[Trial](), int(settings.get("seed", 0))
 
     def tried(candidate: Candidate) -> tuple[Candidate, Trial, Prompter | None]:
         trial, prompter = _try(candidate, make, shown, end, seed)
         trials.append(trial)
-        advance(trial)
         return candidate, trial, prompter
 
     best = first = tried(Candidate(selector=shown if isinstance(shown, Selector) else None))
@@ -164,15 +180,15 @@ def choose_by_itself(
         metric = "score" if prompter is None else prompter.task.metric
         return Choice(first[0], first[1], tuple(trials), metric)
     stages: tuple[Callable[[Candidate, Prompter], list[Candidate]], ...] = (
-        lambda now, made: [] if "model" in given else _engines(now, made.task),
-        lambda now, made: _views(now, given) if isinstance(made.model, Inpainter) else [],
-        lambda now, made: _choosings(now, seed),
+        lambda now, made: _engines(now, made.task) if any_engine else [],
+        lambda now, made: _views(now, settings) if isinstance(made.model, Inpainter) else [],
+        lambda now, made: _choosings(now, seed, limit_pixels),
     )
     alpha = _ALPHA / sum(map(len, (_engines(first[0], prompter.task), _VIEWS, _MORE, _MORE)))
     for stage in stages:
         assert best[2] is not None
         for found in map(tried, stage(best[0], best[2])):
-            if not found[1].fault and _better(found[1], best[1], alpha):
+            if _better(found[1], best[1], alpha):
                 best = found
     return Choice(best[0], best[1], tuple(trials), prompter.task.metric)
 
@@ -186,11 +202,14 @@ def _engines(now: Candidate, task: Task) -> list[Candidate]:
     return [replace(now, model=name) for name in names]
 
 
-def _views(now: Candidate, given: frozenset[str]) -> list[Candidate]:
-    return [replace(now, settings=view) for view in _VIEWS if not given & view.keys()]
+def _views(now: Candidate, settings: Mapping[str, Any]) -> list[Candidate]:
+    """Other views; those that fuse tokens, of which there is one answer, not for several."""
+    several = settings.get("samples", 1) > 1
+    fitting = (view for view in _VIEWS if not settings.keys() & view.keys())
+    return [replace(now, settings=v) for v in fitting if not (several and "fuse" in v)]
 
 
-def _choosings(now: Candidate, seed: int) -> list[Candidate]:
+def _choosings(now: Candidate, seed: int, limit_pixels: int) -> list[Candidate]:
     """More examples of a pool, and other ways to choose them."""
     selector = now.selector
     if selector is None:
@@ -201,7 +220,7 @@ def _choosings(now: Candidate, seed: int) -> list[Candidate]:
     if isinstance(selector, Nearest):
         found += [diverse(selector.index, selector.examples, seed=seed)]
     if not isinstance(selector, Random):
-        found += [Random(selector.pool, selector.examples, seed)]
+        found += [Random(selector.pool, selector.examples, seed, limit_pixels)]
     return [replace(now, selector=one) for one in found]
 
 
@@ -215,6 +234,8 @@ def _try(
     """Score a candidate, as far as the time goes; what cannot be read or answered is left out."""
     begun, values, fault = time.monotonic(), dict[int, float](), ""
     prompter: Prompter | None = None
+    if begun >= end:
+        return Trial(_named(candidate, None), values, 0.0, "the time was up"), None
     try:
         prompter = make(candidate)
     except (ValueError, OSError) as error:
@@ -230,10 +251,7 @@ def _try(
         except FAULTS as error:
             fault = str(error)
     else:
-        if len(values) >= 2:
-            fault = ""
-        elif not fault:
-            fault = "leaving one out needs two examples"
+        fault = "" if len(values) >= 2 else fault or "too little could be asked"
     return Trial(_named(candidate, prompter), values, time.monotonic() - begun, fault), prompter
 
 
@@ -246,7 +264,7 @@ def _left_out(
         for entry in (shown.pool.entries[place] for place in drawn):
             yield partial(_chosen_for, shown, entry)
         return
-    for place in range(len(shown) if len(shown) > 1 else 0):
+    for place in range(len(shown)):
         yield partial(_others, shown, place)
 
 
@@ -259,10 +277,11 @@ def _others(shown: Sequence[Example], place: int) -> tuple[Sequence[Example], Ex
 
 
 def _better(one: Trial, other: Trial, alpha: float) -> bool:
-    """Whether a trial scores more than another beyond noise, on what both have scored."""
-    both = sorted(one.values.keys() & other.values.keys())
-    gains = np.array([one.values[place] - other.values[place] for place in both])
-    if len(gains) < 2 or gains.mean() <= 0:
+    """Whether a trial scores more than another beyond noise, on all that the other has scored."""
+    if one.fault or other.values.keys() - one.values.keys() or len(other.values) < _LEAST:
+        return False
+    gains = np.array([one.values[place] - value for place, value in other.values.items()])
+    if gains.mean() < 1e-6:  # the same, but for rounding
         return False
     error = max(float(gains.std(ddof=1)), 1e-9) / len(gains) ** 0.5
     return bool(stats.t.sf(gains.mean() / error, len(gains) - 1) < alpha)

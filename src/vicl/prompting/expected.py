@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
+from torch import Tensor
 
 from vicl.engine import Filled
 from vicl.images import brief_fields, resize, to_tensor
@@ -13,6 +15,7 @@ from vicl.metrics import Interval, bootstrap_interval
 from vicl.prompt import Example, Prompt
 from vicl.prompting.batching import unbroken
 from vicl.tasks import Task
+from vicl.tasks.segmentation import UNKNOWN, SegmentationTask
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,18 @@ def left_out(
     """
     query = to_tensor(passes[0][index].input)
     size = (query.shape[1], query.shape[2])
-    truths = [resize(to_tensor(drawn[index].output), size) for drawn in passes]
-    prompts = [Prompt(drawn[:index] + drawn[index + 1 :], query) for drawn in passes]
-    return task.score([one.image for one in unbroken(ask(prompts))], truths)
+    drawn = [to_tensor(examples[index].output) for examples in passes]
+    prompts = [Prompt(examples[:index] + examples[index + 1 :], query) for examples in passes]
+    images = [one.image for one in unbroken(ask(prompts))]
+    truths = [resize(picture, size) for picture in drawn]
+    if isinstance(task, SegmentationTask):
+        # Where nobody said what is there, nothing is right or wrong.
+        known = [resize(_known(picture), size, filter="nearest") for picture in drawn]
+        images = [image * share for image, share in zip(images, known, strict=True)]
+        truths = [truth * share for truth, share in zip(truths, known, strict=True)]
+    return task.score(images, truths)
+
+
+def _known(picture: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
+    """1 where an annotation says what is there, else 0."""
+    return (255 * picture != UNKNOWN).any(dim=0).float().expand(3, -1, -1)

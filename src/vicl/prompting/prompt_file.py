@@ -37,6 +37,7 @@ from vicl.prompting.border import BORDER, Border, read_border
 from vicl.prompting.learned import LIMIT, LearnedError
 from vicl.prompting.settings import PromptSettings
 from vicl.prompting.task_vectors import VECTORS, read_vectors
+from vicl.segmenters.registry import SEGMENTERS
 from vicl.tasks import TASKS, Boxes, DetectionTask, MarkedTask, SegmentationTask, Task, get_task
 from vicl.tasks.palette import Colour
 
@@ -351,7 +352,9 @@ def _engine(
     if model is not None:
         return model
     # Only names of the package's own engines: a stranger's file must not say what to load.
-    if manifest.engine not in {engine.name for engine in ENGINES}:
+    own = {engine.name for engine in ENGINES}
+    own |= {f"{engine}+{row.name}" for engine in own for row in SEGMENTERS if row.folder}
+    if manifest.engine not in own:
         raise PromptFileError(
             f"{name}: was made with model {manifest.engine!r} (weights "
             f"{_short(manifest.weights_hash)}), which does not come with vicl; give that model "

@@ -43,7 +43,7 @@ from vicl.prompting.depth import open_query, white_of
 from vicl.prompting.drawing import Passes, drawn_passes, unseen
 from vicl.prompting.expected import ExpectedScore, left_out
 from vicl.prompting.prompt_file import SavedPrompt, describe_prompt, load_prompt, save_prompt
-from vicl.prompting.queries import OnError, counted, handle, in_folder
+from vicl.prompting.queries import OnError, counted, files_of, handle, in_folder
 from vicl.prompting.settings import PromptSettings
 from vicl.prompting.task_vectors import TaskVectors
 from vicl.selection.selectors import Selector, choose
@@ -132,10 +132,13 @@ class VisualPrompter:
                 how = {**plain, **settings, **one.settings}
                 return VisualPrompter(one.model or model, one.selector or shown, self.task, **how)
 
-            fixed = {*settings, *(["model"] if (model, border, vectors) != (None,) * 3 else [])}
-            seconds = SECONDS if auto is True else auto
             self.choice = choose_by_itself(
-                make, self.selector or shown, given=frozenset(fixed), seconds=seconds
+                make,
+                self.selector or shown,
+                settings=settings,
+                any_engine=model is None and border is None and vectors is None,
+                seconds=SECONDS if auto is True else auto,
+                limit_pixels=limit_pixels,
             )
             model = self.choice.candidate.model or model
             settings |= self.choice.candidate.settings
@@ -233,11 +236,13 @@ class VisualPrompter:
         if count < 2:
             return None
         if self._expected is None:
-            engines = (self._engine, as_engine(load_model("copy"), PromptSettings(), self.task))
-            values, copied = (
-                tuple(self._left_out(engine, self.passes, i, check) for i in range(count))
-                for engine in engines
-            )
+            copy = as_engine(load_model("copy"), PromptSettings(), self.task)
+            found: list[float] = []
+            for place in range(2 * count):
+                check()
+                engine = self._engine if place < count else copy
+                found.append(self._left_out(engine, self.passes, place % count))
+            values, copied = tuple(found[:count]), tuple(found[count:])
             self._expected = ExpectedScore(self.task.metric, values, copied)
         return self._expected
 
@@ -247,16 +252,15 @@ class VisualPrompter:
         In the task's metric; more is better.
         """
         shown = (truth, *examples)
-        return self._left_out(self._engine, self._draw(shown, self._white(shown)), 0)
+        white = self._white(shown)
+        passes = self._draw(shown, white)
+        if isinstance(self.task, SegmentationTask):  # what nobody says counts for no engine
+            task, limit = replace(self.task, unknown=True), self.limit_pixels
+            own = drawn_passes((truth,), task, white, limit_pixels=limit)
+            passes = tuple((one, *drawn[1:]) for (one,), drawn in zip(own, passes, strict=True))
+        return self._left_out(self._engine, passes, 0)
 
-    def _left_out(
-        self,
-        engine: InContextModel,
-        passes: Passes,
-        index: int,
-        check: Callable[[], None] = lambda: None,
-    ) -> float:
-        check()
+    def _left_out(self, engine: InContextModel, passes: Passes, index: int) -> float:
         return left_out(passes, index, self.task, lambda prompts: self._ask(engine, prompts))
 
     def canvas(self, query: ImageLike, answer: Answer) -> Image.Image:
@@ -381,7 +385,7 @@ class VisualPrompter:
                 except (ValueError, OSError) as error:
                     handle(on_error, query, error)
                     continue
-                asked.append((index, query, len(passes), _files(examples) if own else ()))
+                asked.append((index, query, len(passes), files_of(examples) if own else ()))
                 waiting = deque(Prompt(drawn, image, size) for drawn in passes)
                 del image  # it may be large, and is to live no longer than its prompts
                 while waiting:
@@ -443,7 +447,3 @@ class VisualPrompter:
             return None
         found = [one.objects.numpy() for one in filled if one.objects is not None]
         return separate_objects(mask, found if len(found) == len(self.task.classes) else ())
-
-
-def _files(examples: Sequence[Example]) -> tuple[Path, ...]:
-    return tuple(Path(e.input) for e in examples if isinstance(e.input, str | os.PathLike))

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from vicl.exports.answers import Answer
 from vicl.files.progress import progress as bar
 from vicl.images import brief, find_images
+from vicl.prompt import Example
 
 log = logging.getLogger(__name__)
 
@@ -50,3 +51,8 @@ def handle(on_error: OnError, query: Any, error: Exception) -> None:
         log.warning("skipped: %s", error)
     else:
         on_error(query, error)
+
+
+def files_of(examples: Iterable[Example]) -> tuple[Path, ...]:
+    """The files of examples' inputs; those that are none are left out."""
+    return tuple(Path(e.input) for e in examples if isinstance(e.input, str | os.PathLike))

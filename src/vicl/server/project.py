@@ -39,8 +39,6 @@ from vicl.server.problems import Refusal
 from vicl.server.records import VERSION, ImageEntry, ImagesFile, ProjectFile, ScoreFile, StatusFile
 from vicl.server.schemas import AnswerFacts
 
-DEFAULT_FOLDER: Final = "vicl-project"
-"""Where a project lies in the folder of its photographs, unless it is said."""
 _JSON_LIMIT: Final = 1 << 26
 _EDITS_KEPT: Final = 8
 """So many images' marks are held in memory."""

@@ -74,11 +74,13 @@ def card_of(
         *(f"- {display(note)}" for note in notes),
     ]
     if fitted.val is not None:
-        figures = fitted.val.figures
+        figures, softened = fitted.val.figures, ""
+        if fitted.learned:
+            degrees = fitted.classifier.temperature
+            softened = f"; scores are softened by a temperature of {degrees:g}, fitted there"
         lines.append(
             f"- In validation: accuracy {figures['accuracy']:.3f}, "
-            f"Brier score {figures['loss']:.3f}; there a temperature of "
-            f"{fitted.classifier.temperature:g} was fitted, which scores are softened by"
+            f"Brier score {figures['loss']:.3f}{softened}"
         )
     if broken:
         first = "; ".join(display(line)[:200] for line in broken[:_BROKEN])

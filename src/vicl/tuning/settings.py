@@ -20,6 +20,7 @@ from pydantic import (
 
 from vicl.files import FileError
 from vicl.files.faults import said
+from vicl.files.times import seconds_of
 from vicl.prompts.methods import Method
 from vicl.prompts.options import Options
 from vicl.training.recipe.data import RecipeError
@@ -240,13 +241,11 @@ def read_budget(text: str) -> Budget:
     Raises:
         SettingsError: If it is neither.
     """
-    found = re.fullmatch(r"([0-9]{1,6})(s|m|h|)", text.strip())
-    if not found or int(found[1]) < 1:
+    if seconds := seconds_of(text):
+        return Budget(seconds=seconds)
+    if not re.fullmatch(r"[0-9]{1,6}", text.strip()) or int(text) < 1:
         raise SettingsError(
             f"--search: got {text[:60]!r}, expected a number of runs such as 12, or a time such as "
             "90s, 10m or 2h"
         )
-    count, unit = int(found[1]), found[2]
-    if not unit:
-        return Budget(trials=count)
-    return Budget(seconds=count * {"s": 1.0, "m": 60.0, "h": 3600.0}[unit])
+    return Budget(trials=int(text))

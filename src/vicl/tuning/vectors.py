@@ -59,10 +59,10 @@ class VectorSettings(Part):
     recorded: Many = 100
     granularity: Literal[0, 1, 2] = 1
     where: Literal["both", "encoder", "decoder"] = "both"
-    first: float = -1.0
+    first: float = Field(default=-1.0, ge=-30, le=30)
     lr: PositiveFloat = 0.1
     iterations: Many = 500
-    samples: Many = 320
+    samples: int = Field(default=320, ge=2, le=100_000)
     images: Many = 10
     penalty: NonNegativeFloat = 0.0
     look_every: Many = 50
