@@ -249,6 +249,15 @@ def test_it_chooses_by_itself_among_what_is_not_given(second: tuple[str, ...]) -
     assert "got '5', expected a time" in vicl(*COPY, "q/a.png", "-o", "c", "--auto", "5").stderr
 
 
+def test_vectors_stand_for_the_examples(work: Path) -> None:
+    alone = vicl("predict", "q/a.png", "--vectors", "nowhere", "-o", "a.png")
+    assert (alone.exit_code, "nowhere: no such file" in alone.stderr) == (2, True)
+    both = vicl(*COPY, "--vectors", "nowhere", "q/a.png", "-o", "a.png")
+    assert "--vectors stands for the examples" in both.stderr
+    again = vicl(*COPY, "q/a.png", "-o", "a/", "--auto", "9s", "--skip-existing")
+    assert "save what it chose by --save-prompt" in again.stderr
+
+
 def test_expected_score_of_one_example_is_refused(work: Path) -> None:
     result = vicl(*COPY, "q/a.png", "-o", "a.png", "--expected-score")
     assert result.exit_code == 2

@@ -103,6 +103,24 @@ def test_the_same_prompt_gives_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.vicl").read_bytes() == (tmp_path / "b.vicl").read_bytes()
 
 
+def test_an_engine_of_the_package_with_its_segmenter_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def loaded(name: str, **how: object) -> Bright:
+        asked.append(name)
+        return Bright(name=name)
+
+    monkeypatch.setattr("vicl.prompting.prompt_file.load_model", loaded)
+    for name in ("copy+default", "copy+theirs"):
+        VisualPrompter(Bright(name=name), [(PHOTO, MASK)], "segmentation").save(tmp_path / name)
+    load_prompt(tmp_path / "copy+default")
+    assert asked == ["copy+default"]
+    with pytest.raises(PromptFileError, match="does not come with vicl"):
+        load_prompt(tmp_path / "copy+theirs")
+
+
 def test_other_weights_are_an_error_with_a_way_out(tmp_path: Path) -> None:
     path = tmp_path / "p.vicl"
     VisualPrompter(Bright(weights_hash="a" * 64), [(PHOTO, MASK)], "segmentation").save(path)

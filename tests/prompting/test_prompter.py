@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +19,9 @@ from tests.stand_ins import Bright, Mirror
 from torch import Tensor
 
 import vicl
+from vicl.engine import Filled
 from vicl.images import save_image, to_pil, to_tensor
-from vicl.prompt import Prompt
+from vicl.prompt import Example, Prompt
 from vicl.prompting.prompter import VisualPrompter
 
 
@@ -114,6 +117,35 @@ def test_a_broken_example_of_a_prompt_is_reported_and_skipped(tmp_path: Path) ->
     )
     assert [a.index for a in answers] == [1]
     assert "none.png" in str(met[0])
+
+
+@dataclass
+class _Half(Bright):
+    """Marks the left half, and, where it learns from parts of masks, says so."""
+
+    def answer(self, prompts: Sequence[Prompt], *, samples: int = 1, seed: int = 0) -> list[Filled]:
+        image = torch.zeros(3, 40, 40)
+        image[:, :, :20] = 1
+        return [Filled(image) for _ in prompts]
+
+
+class _OfParts(_Half):
+    def asked(self, **_: Any) -> _OfParts:
+        return self
+
+
+def test_what_nobody_says_counts_for_no_engine() -> None:
+    """Of a mask that is right where it says anything every engine gets the same full score."""
+    mask = np.full((40, 40), 255, np.uint8)
+    mask[:20, :20], mask[:20, 20:] = 1, 0
+    shown = [(to_pil(torch.rand(3, 40, 40)), Image.fromarray(mask)) for _ in range(2)]
+    for model in (_Half(), _OfParts()):
+        made = VisualPrompter(model, shown, "segmentation", classes={"dog": 1})
+        first, second = (Example(*pair) for pair in shown)
+        assert made.score([first], second) == 1.0
+    expected = made.expected_score()
+    assert expected is not None
+    assert expected.values == (1.0, 1.0)
 
 
 def test_expected_score_leaves_one_out() -> None:
