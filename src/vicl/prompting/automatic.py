@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
-from scipy import stats
 
 from vicl.engine import InContextModel, Inpainter
 from vicl.images import DEFAULT_LIMIT_PIXELS
@@ -283,6 +282,8 @@ def _better(one: Trial, other: Trial, alpha: float) -> bool:
     gains = np.array([one.values[place] - value for place, value in other.values.items()])
     if gains.mean() < 1e-6:  # the same, but for rounding
         return False
+    from scipy import stats  # nobody else who predicts waits for it
+
     error = max(float(gains.std(ddof=1)), 1e-9) / len(gains) ** 0.5
     return bool(stats.t.sf(gains.mean() / error, len(gains) - 1) < alpha)
 
