@@ -392,6 +392,11 @@ class Segmenter(Named, Protocol):
         ...
 
 
+def seed_of_draw(seed: int, draw: int) -> int:
+    """The seed of the draw of a further answer, counted from 1, for any seed that is allowed."""
+    return (seed * 1_000_003 + draw) % (1 << 63)
+
+
 def rank(answers: Sequence[Filled]) -> Filled:
     """Make one answer of several to the same prompt: the likeliest, the others as alternatives.
 

@@ -10,7 +10,7 @@ from tests.pictures import picture
 from tests.stand_ins import Mirror
 
 from vicl.canvas.layout import Layout
-from vicl.engine import Filled, InContextModel, Inpainter, rank
+from vicl.engine import Filled, InContextModel, Inpainter, rank, seed_of_draw
 from vicl.images import resize
 from vicl.loading import load_model
 from vicl.prompt import Prompt
@@ -22,6 +22,15 @@ def prompt(examples: int = 1, size: tuple[int, int] = (80, 100), seed: int = 0) 
         (picture(*size, seed=seed + i), picture(*size, seed=seed + i + 50)) for i in range(examples)
     ]
     return Prompt(pairs, picture(*size, seed=seed + 99))
+
+
+def test_further_answers_take_any_seed() -> None:
+    """Multiplied, the largest is more than a generator takes; small ones stay what they were."""
+    prompt = Prompt([(torch.zeros(3, 8, 8), torch.ones(3, 8, 8))], torch.zeros(3, 8, 8))
+    model = CanvasModel(Mirror())
+    largest = model.answer([prompt], samples=2, seed=2**63 - 1)[0]
+    assert len(largest.alternatives) == 1
+    assert seed_of_draw(7, 2) == 7_000_023
 
 
 def test_protocols_hold() -> None:

@@ -27,7 +27,7 @@ from torch import Generator, Tensor
 
 from vicl.canvas.layout import Canvas, Layout
 from vicl.canvas.rects import Rect
-from vicl.engine import Filled, InContextModel, Inpainter, Named, rank
+from vicl.engine import Filled, InContextModel, Inpainter, Named, rank, seed_of_draw
 from vicl.files import write_atomic
 from vicl.images import to_tensor
 from vicl.images.upsampling import Upsampling, upsample
@@ -157,7 +157,10 @@ class VectorModel:
         *,
         upsampling: Upsampling = "guided",
     ) -> None:
-        self.inpainter, self.vectors = vectors.check(inpainter), vectors
+        self.inpainter = vectors.check(inpainter)
+        device = self.inpainter.device
+        self._slices = tuple(one.to(device) for one in vectors.slices)
+        self._chosen = tuple(one.to(device) for one in vectors.chosen)
         self.upsampling: Upsampling = upsampling
         self.layout = layout_of(self.inpainter)
 
@@ -179,17 +182,12 @@ class VectorModel:
         canvas = alone(self.layout, query)
         answers = [self._filled(query, canvas, None)]
         for draw in range(1, samples):
-            generator = Generator().manual_seed(seed * 1_000_003 + draw)
+            generator = Generator().manual_seed(seed_of_draw(seed, draw))
             answers.append(self._filled(query, canvas, generator))
         return rank(answers)
 
     def _filled(self, query: Tensor, canvas: Canvas, generator: Generator | None) -> Filled:
-        device = self.inpainter.device
-        slices, chosen = (
-            tuple(one.to(device) for one in several)
-            for several in (self.vectors.slices, self.vectors.chosen)
-        )
-        with patching(self.inpainter, slices, chosen):
+        with patching(self.inpainter, self._slices, self._chosen):
             found = self.inpainter.inpaint(
                 canvas.image[None],
                 canvas.hole[None],

@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from vicl.canvas.layout import Canvas, Layout
 from vicl.canvas.moves import Move, mean_of_moved
 from vicl.canvas.rects import Rect
-from vicl.engine import Filled, Inpainter, TokenInpainter, View, rank, same_picture
+from vicl.engine import Filled, Inpainter, TokenInpainter, View, rank, same_picture, seed_of_draw
 from vicl.images import resize_map, to_tensor
 from vicl.images.upsampling import upsample
 from vicl.models.tokens import hole_tokens
@@ -152,7 +152,7 @@ class Window:
         for draw in range(1, DRAWS_PER_SAMPLE * samples):
             # Prompts that have as many answers as asked for are left alone.
             owners = [owner for owner, several in still.items() if len(several) < samples]
-            fill = partial(self._fill, seed=seed * 1_000_003 + draw)
+            fill = partial(self._fill, seed=seed_of_draw(seed, draw))
             drawn = self._run(owners, self._moves[:1], fill)
             for owner, cells in drawn.items():
                 answer = self._fused(owner, cells)

@@ -18,5 +18,13 @@ def fit_temperature(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> 
 
     Source: Guo et al. 2017, "On calibration of modern neural networks", section 4.2.
     """
-    losses = [float(F.cross_entropy(logits / value, labels)) for value in _TEMPERATURES]
-    return round(_TEMPERATURES[losses.index(min(losses))], 4)
+
+    def loss(place: int) -> float:
+        return float(F.cross_entropy(logits / _TEMPERATURES[place], labels))
+
+    # It is convex in the inverse temperature, so that it falls up to the best one, then rises.
+    low, high = 0, len(_TEMPERATURES) - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if loss(middle) <= loss(middle + 1) else (middle + 1, high)
+    return round(_TEMPERATURES[low], 4)

@@ -113,11 +113,11 @@ class Pairs:
 
     def split(self, share: float, seed: int) -> Split:
         """Hold out a share of each class, at least one, by a seed."""
-        held: list[int] = []
+        held: set[int] = set()
         for drawn, places in sorted(self._of.items()):
             count = min(len(places) - 2, max(1, round(share * len(places))))
             order = numbers(seed, Purpose.SPLIT, drawn).permutation(places)
-            held += order[:count].tolist()
+            held.update(order[:count].tolist())
         return Split(tuple(p for p in range(len(self)) if p not in held), tuple(sorted(held)))
 
     def load(self, place: int) -> Example:
