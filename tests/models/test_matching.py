@@ -15,7 +15,7 @@ import vicl
 from vicl.encoders.packaged import MissingWeightsError
 from vicl.engine import PartialModel
 from vicl.models.matching import Matching
-from vicl.models.matching.cues import CUES, FINE_CUES, Marks, gather, learn
+from vicl.models.matching.cues import CUES, FINE_CUES, Marks, compare, gather, learn
 from vicl.models.matching.engine import _maps, _marks, output_kind
 from vicl.models.matching.objects import tell_apart
 from vicl.models.matching.view import FINE, MIDDLE, look
@@ -59,7 +59,7 @@ def test_cues_are_as_many_as_are_named_and_know_the_marked_place(engine: Matchin
     image, mask = scene(50, 50)
     view = look(image, engine.encoder)
     shrunk = torch.nn.functional.adaptive_avg_pool2d(mask[None], FINE)[0]
-    cues, fine = gather(learn([view], [Marks(shrunk, 1 - shrunk)]), view)
+    cues, fine = gather(compare(learn([view], [Marks(shrunk, 1 - shrunk)]), view), view)
     assert cues.shape == (len(CUES), MIDDLE, MIDDLE)
     assert fine.shape == (len(FINE_CUES), FINE, FINE)
     assert cues.isfinite().all()

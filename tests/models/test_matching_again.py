@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tests.models.test_matching import example, iou, scene
 from tests.models.test_matching_closer import crowd, shown
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 import vicl
 import vicl.models.matching.engine as engine_module
+from vicl.encoders.cached import CachedEncoder
+from vicl.encoders.handmade import HandMade
+from vicl.engine import Features
 from vicl.models.matching import Matching
-from vicl.models.matching.cues import Marks, learn, with_own
+from vicl.models.matching.cues import Marks, Side, compare, gather, learn, together
 from vicl.models.matching.knowledge import ClassKnowledge, answer_class
 from vicl.models.matching.strokes import are_strokes, fill_in
 from vicl.models.matching.view import FINE, PICTURE, look
@@ -39,23 +44,60 @@ def strokes(mask: Tensor) -> Tensor:
     return torch.stack([(1 - mask) * known, mask * known])
 
 
+def side_by_side(one: Side, other: Side) -> Side:
+    """Each of the five shares has its part of both, one after the other."""
+    shares = [part.places.reshape(5, -1, part.places.shape[1]) for part in (one, other)]
+    return Side(torch.cat(shares, 1).flatten(0, 1), normalize(one.mean + other.mean, dim=0))
+
+
 def test_a_querys_own_places_stand_beside_the_examples(engine: Matching) -> None:
     views = [look(scene(x, 50, seed=x)[0], engine.encoder) for x in (50, 100)]
     known, own = (
         learn([view], [marks(scene(x, 50)[1])]) for view, x in zip(views, (50, 100), strict=True)
     )
-    both = with_own(known, own)
-    for name, sides in both.levels.items():
-        pairs = zip(sides, known.levels[name], own.levels[name], strict=True)
-        for side, one, other in pairs:
-            # Each of the five shares has its part of both, one after the other.
-            shares = [part.places.reshape(5, -1, part.places.shape[1]) for part in (one, other)]
-            assert torch.equal(side.places, torch.cat(shares, 1).flatten(0, 1))
-    assert torch.equal(both.place, known.place)
-    assert both.area == known.area
-    nothing = learn([views[1]], [Marks(torch.zeros(FINE, FINE), torch.zeros(FINE, FINE))])
-    same = with_own(known, nothing).levels["mix"][0].places
-    assert torch.equal(same, known.levels["mix"][0].places)
+
+    def both(one: tuple[Side, Side], other: tuple[Side, Side]) -> tuple[Side, Side]:
+        return side_by_side(one[0], other[0]), side_by_side(one[1], other[1])
+
+    beside = replace(
+        known,
+        levels={name: both(one, own.levels[name]) for name, one in known.levels.items()},
+        colours=both(known.colours, own.colours),
+        edges=both(known.edges, own.edges),
+    )
+    query = views[1]
+    taught, shown = compare(known, query), compare(own, query)
+    expected = gather(compare(beside, query), query)
+    for found, wanted in zip(gather(together(taught, shown), query), expected, strict=True):
+        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
+    assert not torch.allclose(gather(taught, query)[0], expected[0], atol=1e-2)
+
+    nothing = learn([query], [Marks(torch.zeros(FINE, FINE), torch.zeros(FINE, FINE))])
+    same = gather(together(taught, compare(nothing, query)), query)
+    assert all(map(torch.equal, same, gather(taught, query)))
+
+
+def test_an_image_is_looked_at_once_however_its_strokes_change(engine: Matching) -> None:
+    class Counted(HandMade):
+        name = "counted"
+        seen = 0
+
+        def encode(self, image: Tensor) -> Features:
+            Counted.seen += len(image)
+            return engine.encoder.encode(image)
+
+    counted = Matching(CachedEncoder(Counted(), limit=0), engine.head)  # keeps no features
+    image, mask = scene(50, 50)
+    query = scene(105, 45, seed=1)[0]
+    first, second = (
+        Prompt([Example(image, output.expand(3, -1, -1))], query)
+        for output in (mask, mask.roll(20, 1))
+    )
+    counted.asked(masks=True).answer([first])
+    assert Counted.seen == 3  # the example, and the query both ways
+    again = counted.asked(masks=True).answer([second])[0].image
+    assert Counted.seen == 3
+    torch.testing.assert_close(again, engine.asked(masks=True).answer([second])[0].image)
 
 
 @pytest.mark.slow
@@ -124,7 +166,9 @@ def test_large_things_are_looked_at_both_ways_and_small_ones_once(
     for radius, both in ((60, True), (3, False)):
         ways.clear()
         query, _ = crowd(2, radius=radius)
-        engine.asked(masks=True).answer([Prompt([shown(*crowd(1, radius=radius))], query)])
+        Matching(engine.encoder, engine.head, masks=True).answer(
+            [Prompt([shown(*crowd(1, radius=radius))], query)]
+        )
         assert ways == [False, both]
 
 

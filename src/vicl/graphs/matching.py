@@ -275,7 +275,7 @@ def _with_own(
     inside: Float[Tensor, "f f"],
     outside: Float[Tensor, "f f"],
 ) -> Sides:
-    """See :func:`vicl.models.matching.cues.with_own`."""
+    """See :func:`vicl.models.matching.cues.together`."""
     rows = {name: (view.features(name), side) for name, (_, side) in LEVELS.items()}
     rows |= {"colours": (colours.flatten(1).T, FINE), "edges": (fine_edges(view), FINE)}
     found = {}

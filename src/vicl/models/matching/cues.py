@@ -7,8 +7,9 @@ carries over to things that it never saw.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import torch
@@ -38,6 +39,9 @@ LEAST: Final = 0.02
 
 INSIDE, OUTSIDE = 0.5, 0.25
 """Share of a place from which, and up to which, it belongs to a side."""
+
+_BLOCK: Final = 1024
+"""So many of the query's places are compared at a time by colour."""
 
 VOTING: Final = ("mix", "objects", "things")
 """Levels that vote, both ways, and by which the query supports itself."""
@@ -120,6 +124,43 @@ class Knowledge:
     area: float
 
 
+@dataclass(frozen=True, eq=False)
+class Match:
+    """How like the places of a side are to each of a query's: no more than what cues need.
+
+    Attributes:
+        best: The greatest likeness of each share of the side's places.
+        mean: Of the places, of length 1; zeros if there are none.
+        count: How many places.
+        votes: Of a level that votes: the mean of the places' votes for each of the query's, and of
+            the share that it has of all votes which a place gives.
+    """
+
+    best: Float[Tensor, "s n"]
+    mean: Float[Tensor, " c"]
+    count: int
+    votes: Float[Tensor, "2 n"] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """What examples mark, compared with a query: marked, and the rest.
+
+    Attributes:
+        levels: Of each of :data:`~vicl.models.matching.view.LEVELS`.
+        colours: On the fine grid; likeness is 2ab - b² of their colours.
+        edges: Likewise.
+        place: As of :class:`Knowledge`.
+        area: Likewise.
+    """
+
+    levels: dict[str, tuple[Match, Match]]
+    colours: tuple[Match, Match]
+    edges: tuple[Match, Match]
+    place: Float[Tensor, "m m"]
+    area: float
+
+
 def learn(views: Sequence[View], marks: Sequence[Marks]) -> Knowledge:
     """Keep what the examples mark: the more there are, the more places.
 
@@ -143,49 +184,65 @@ def learn(views: Sequence[View], marks: Sequence[Marks]) -> Knowledge:
     return Knowledge(found, colours, edges, place[0], area)
 
 
-def with_own(known: Knowledge, own: Knowledge) -> Knowledge:
+def compare(known: Knowledge, query: View) -> Compared:
+    """Compare what examples mark with every place of a query."""
+
+    def both(sides: tuple[Side, Side], match: Callable[[Side], Match]) -> tuple[Match, Match]:
+        return match(sides[0]), match(sides[1])
+
+    colours, edges = query.colours.flatten(1).T, fine_edges(query)
+    levels = {
+        name: both(sides, partial(_match, asked=query.features(name), votes=name in VOTING))
+        for name, sides in known.levels.items()
+    }
+    near = both(known.colours, lambda side: Match(_nearest(colours, side.places), side.mean, 0))
+    apart = both(known.edges, partial(_match, asked=edges))
+    return Compared(levels, near, apart, known.place, known.area)
+
+
+def together(known: Compared, own: Compared) -> Compared:
     """What examples teach, and what a query that was answered shows of itself.
 
     Its places stand beside theirs; where and how large the thing is, the examples tell alone.
     """
-    levels = {
-        name: (_joined(marked, own.levels[name][0]), _joined(rest, own.levels[name][1]))
-        for name, (marked, rest) in known.levels.items()
-    }
-    colours, edges = (
-        (_joined(one[0], other[0]), _joined(one[1], other[1]))
-        for one, other in ((known.colours, own.colours), (known.edges, own.edges))
-    )
+
+    def both(one: tuple[Match, Match], other: tuple[Match, Match]) -> tuple[Match, Match]:
+        return _joined(one[0], other[0]), _joined(one[1], other[1])
+
+    levels = {name: both(one, own.levels[name]) for name, one in known.levels.items()}
+    colours, edges = both(known.colours, own.colours), both(known.edges, own.edges)
     return replace(known, levels=levels, colours=colours, edges=edges)
 
 
-def gather(known: Knowledge, query: View) -> tuple[Float[Tensor, "c m m"], Float[Tensor, "d f f"]]:
+def gather(found: Compared, query: View) -> tuple[Float[Tensor, "c m m"], Float[Tensor, "d f f"]]:
     """The cues of a query: those of :data:`CUES`, and those of :data:`FINE_CUES`."""
     maps: list[Tensor] = []
     voted: list[Tensor] = []
     for name, (_, side) in LEVELS.items():
         asked = query.features(name)
-        marked, rest = known.levels[name]
-        inside, outside = marked.places @ asked.T, rest.places @ asked.T
-        likeness, unlike = likeness_of(inside), likeness_of(outside)
-        best = inside.amax(0) - outside.amax(0)
+        marked, rest = found.levels[name]
+        likeness, unlike = marked.best.mean(0), rest.best.mean(0)
+        best = marked.best.amax(0) - rest.best.amax(0)
         prototype = asked @ (marked.mean - rest.mean)
         maps += on_middle(
             [likeness, unlike, 4 * (likeness - unlike), 4 * best, 2 * prototype], side
         )
         if name in VOTING:
-            voted += on_middle(_votes(asked, inside, outside, likeness - unlike, side), side)
-    colours, edges = query.colours.flatten(1).T.contiguous(), fine_edges(query)
-    near, far = (_near(colours, side.places) for side in known.colours)
-    apart = [likeness_of(side.places @ edges.T) for side in known.edges]
+            voted += on_middle(_votes(asked, marked, rest, likeness - unlike, side), side)
+    colours = query.colours.flatten(1).T.contiguous()
+    near, far = (_nearness(colours, one.best) for one in found.colours)
+    apart = [one.best.mean(0) for one in found.edges]
     mixed = F.interpolate(maps[MIX][None, None], (FINE, FINE), mode="bilinear")[0, 0].flatten()
-    own = [_near(colours, shared_out(part, FEW)) for part in _support(colours, mixed)]
+    own = [
+        _nearness(colours, _nearest(colours, shared_out(part, FEW)))
+        for part in _support(colours, mixed)
+    ]
     fine = [near, far, 4 * (apart[0] - apart[1]), own[0] - own[1]]
     light = query.colours[:3].flatten(1)
     varies = query.colours[6:7].flatten(1)
     down = F.avg_pool2d(torch.stack([near, near - far, *light, *varies]).reshape(-1, FINE, FINE), 2)
-    area = torch.full_like(known.place, 0.25 * math.log(known.area + 1e-3))
-    maps = [*maps, *voted, *down[:2], known.place, area, *down[2:]]
+    area = torch.full_like(found.place, 0.25 * math.log(found.area + 1e-3))
+    maps = [*maps, *voted, *down[:2], found.place, area, *down[2:]]
     return torch.stack(maps), torch.stack(fine).reshape(-1, FINE, FINE)
 
 
@@ -209,13 +266,28 @@ def _side(rows: Tensor, shares: Sequence[Tensor], count: int) -> Side:
     return Side(rows.new_zeros(BEST, rows.shape[1]), rows.new_zeros(rows.shape[1]))
 
 
-def _joined(one: Side, other: Side) -> Side:
+def _match(side: Side, asked: Float[Tensor, "n c"], votes: bool = False) -> Match:
+    """Compare a side with a query's places, all of length 1."""
+    values = side.places @ asked.T
+    best = values.reshape(BEST, -1, len(asked)).amax(1)
+    if not votes:
+        return Match(best, side.mean, len(values))
+    given = values.div_(TEMPERATURE).exp_()  # at most e³⁰: no greatest need be taken off
+    shared = (1 / given.sum(1)) @ given / len(given)
+    return Match(best, side.mean, len(given), torch.stack([given.mean(0), shared]))
+
+
+def _joined(one: Match, other: Match) -> Match:
     """Both, share by share; a side of which nothing is known adds nothing."""
     if not other.mean.any():
         return one
-    shares = [side.places.reshape(BEST, -1, len(side.mean)) for side in (one, other)]
+    best = torch.maximum(one.best, other.best)
     mean = F.normalize(one.mean + other.mean, dim=0)
-    return Side(torch.cat(shares, 1).flatten(0, 1), mean)
+    count = one.count + other.count
+    votes = None
+    if one.votes is not None and other.votes is not None:
+        votes = (one.count * one.votes + other.count * other.votes) / count
+    return Match(best, mean, count, votes)
 
 
 def shared_out(places: Float[Tensor, "n c"], most: int) -> Float[Tensor, "k c"]:
@@ -230,11 +302,20 @@ def likeness_of(values: Float[Tensor, "k n"]) -> Float[Tensor, " n"]:
     return values.reshape(BEST, -1, values.shape[1]).amax(1).mean(0)
 
 
-def _near(colours: Float[Tensor, "n c"], places: Float[Tensor, "k c"]) -> Float[Tensor, " n"]:
+def _nearest(colours: Float[Tensor, "n c"], places: Float[Tensor, "k c"]) -> Float[Tensor, "s n"]:
+    """The greatest 2ab - b², share by share of places b: where it is, the distance is least."""
+    # One product; blocks of it stay in the processor's cache.
+    ends = torch.cat([2 * places, -places.square().sum(1, keepdim=True)], 1)
+    rows = torch.cat([colours, torch.ones_like(colours[:, :1])], 1)
+    blocks = [
+        (ends @ part.T).reshape(BEST, -1, len(part)).amax(1) for part in torch.split(rows, _BLOCK)
+    ]
+    return torch.cat(blocks, 1)
+
+
+def _nearness(colours: Float[Tensor, "n c"], nearest: Float[Tensor, "s n"]) -> Float[Tensor, " n"]:
     """Minus the distance to the nearest, the mean over the shares of places."""
-    squares = 2 * places @ colours.T - (places**2).sum(1)[:, None]
-    nearest = squares.reshape(BEST, -1, len(colours)).amax(1) - (colours**2).sum(1)
-    return -(-nearest).clamp(min=0).sqrt().mean(0)
+    return -(colours.square().sum(1) - nearest).clamp(min=0).sqrt().mean(0)
 
 
 def _support(
@@ -247,21 +328,21 @@ def _support(
 
 
 def _votes(
-    asked: Tensor, inside: Tensor, outside: Tensor, difference: Tensor, side: int
+    asked: Tensor, inside: Match, outside: Match, difference: Tensor, side: int
 ) -> list[Tensor]:
     """Votes forward and back, what the query's surest places say, and likeness to its border."""
-    top = torch.maximum(inside.amax(0), outside.amax(0))
-    sums = [((part - top) / TEMPERATURE).exp().mean(0) for part in (inside, outside)]
-    votes = sums[0] / (sums[0] + sums[1])
-    back = [torch.softmax(part / TEMPERATURE, 1).mean(0) * len(asked) for part in (inside, outside)]
-    turned = 0.3 * ((back[0] + 0.05).log() - (back[1] + 0.05).log())
+    assert inside.votes is not None
+    assert outside.votes is not None
+    forward = inside.votes[0] / (inside.votes[0] + outside.votes[0])
+    back = [len(asked) * votes[1] + 0.05 for votes in (inside.votes, outside.votes)]
+    turned = 0.3 * (back[0].log() - back[1].log())
     marked, rest = _support(asked, difference)
     nearest = [likeness_of(shared_out(part, FEW) @ asked.T) for part in (marked, rest)]
     means = F.normalize(marked.mean(0), dim=0) - F.normalize(rest.mean(0), dim=0)
     frame = asked.new_ones(side, side, dtype=torch.bool)
     frame[1:-1, 1:-1] = False
     border = asked @ F.normalize(asked[frame.flatten()].mean(0), dim=0)
-    return [votes, turned, 2 * (asked @ means), 4 * (nearest[0] - nearest[1]), border]
+    return [forward, turned, 2 * (asked @ means), 4 * (nearest[0] - nearest[1]), border]
 
 
 def fine_edges(view: View) -> Float[Tensor, "n c"]:

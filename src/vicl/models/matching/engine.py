@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import torch
@@ -36,8 +36,11 @@ from vicl.models.matching.view import FINE, SIDE, View, look
 from vicl.prompt import Prompt
 from vicl.tasks.segmentation import UNKNOWN
 
+K = TypeVar("K")
+T = TypeVar("T")
+
 _REMEMBERED: Final = 8
-"""So many sets of examples are kept learned."""
+"""So many sets of examples are kept learned, and so many images looked at: about 10 MB each."""
 
 MANY: Final = 10
 """From so many examples on a query is asked about once: its own places tell nothing new then."""
@@ -138,6 +141,7 @@ class Matching:
         self.min_presence, self.objects, self.masks = min_presence, objects, masks
         self.others = Analogies()
         self._taught: OrderedDict[tuple[int, bytes], Taught | Lines | None] = OrderedDict()
+        self._views: OrderedDict[tuple[bool, bytes], View] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"Matching(encoder={self.encoder.name!r})"
@@ -145,10 +149,12 @@ class Matching:
     def asked(
         self, *, min_presence: float | None = None, objects: bool = False, masks: bool = False
     ) -> Matching:
-        """This engine, asked otherwise; what it has encoded is shared."""
+        """This engine, asked otherwise; what it has encoded and looked at is shared."""
         least = self.min_presence if min_presence is None else min_presence
         heads = self.head, self.outlines
-        return _remade(self.encoder, *heads, self.name, least, objects, masks)
+        other = _remade(self.encoder, *heads, self.name, least, objects, masks)
+        other._views = self._views
+        return other
 
     def __reduce__(self) -> tuple[Any, ...]:
         """What is pickled encodes and learns anew: what was kept only saves time."""
@@ -192,7 +198,12 @@ class Matching:
         return self._draw(scored, taught, query)
 
     def _view(self, image: Tensor, *, both_ways: bool = False) -> View:
-        return look(image.to(self.device), self.encoder, both_ways=both_ways)
+        """Look at an image, or find what was seen of it: strokes change, their image stays."""
+        return _kept(
+            self._views,
+            (both_ways, fingerprint(image)),
+            lambda: look(image.to(self.device), self.encoder, both_ways=both_ways),
+        )
 
     @torch.inference_mode()
     def _outline(self, image: Tensor) -> Float[Tensor, "h w"]:
@@ -206,12 +217,11 @@ class Matching:
         """What examples taught, of the last few sets of them."""
         pairs = [drawn(example) for example in prompt.examples]
         key = seed, fingerprint(*(image for pair in pairs for image in pair))
-        if key not in self._taught:
-            self._taught[key] = self._learn(pairs) or self._learn_lines(prompt, pairs, seed)
-        self._taught.move_to_end(key)
-        while len(self._taught) > _REMEMBERED:
-            self._taught.popitem(last=False)
-        return self._taught[key]
+        return _kept(
+            self._taught,
+            key,
+            lambda: self._learn(pairs) or self._learn_lines(prompt, pairs, seed),
+        )
 
     def _learn(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> Taught | None:
         kind = output_kind([output for _, output in pairs], masks=self.masks)
@@ -293,6 +303,16 @@ class Matching:
             presence=max(presence),
             objects=objects,
         )
+
+
+def _kept(kept: OrderedDict[K, T], key: K, make: Callable[[], T]) -> T:
+    """One of the last few that were made or asked for; made where it is not among them."""
+    if key not in kept:
+        kept[key] = make()
+    kept.move_to_end(key)
+    while len(kept) > _REMEMBERED:
+        kept.popitem(last=False)
+    return kept[key]
 
 
 def output_kind(outputs: Sequence[Float[Tensor, "3 _h _w"]], *, masks: bool = False) -> OutputKind:

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from vicl.models.matching.cues import PLACE, Knowledge, Marks, gather, learn, with_own
+from vicl.models.matching.cues import PLACE, Knowledge, Marks, compare, gather, learn, together
 from vicl.models.matching.head import MatchingHead, Scored
 from vicl.models.matching.view import FINE, MIDDLE, View
 
@@ -126,13 +126,14 @@ def answer_class(
             mean of both: things of one picture are more like one another than like those of
             another (Fan et al. 2022, "Self-support few-shot semantic segmentation", section 3.2).
     """
-    cues, fine = gather(learned.known, query)
+    compared = compare(learned.known, query)
+    cues, fine = gather(compared, query)
     if placeless:
         cues[PLACE] = 0
     scored = _score(head, cues, fine, query)
     own = _surest(scored.mask)
     if twice and own.inside.any():
-        again = gather(with_own(learned.known, learn([query], [own])), query)
+        again = gather(together(compared, compare(learn([query], [own]), query)), query)
         scored = scored._replace(mask=(scored.mask + _score(head, *again, query).mask) / 2)
     if learned.correction is None:
         return scored
@@ -155,7 +156,7 @@ def _ask(
     marks: Sequence[Marks],
     head: MatchingHead,
 ) -> _Asked:
-    cues, fine = gather(learn(others, marks), view)
+    cues, fine = gather(compare(learn(others, marks), view), view)
     odds = F.adaptive_avg_pool2d(_score(head, cues, fine, view).mask, MIDDLE)[0]
     inside, outside = (side.reshape(MIDDLE, MIDDLE) for side in mark.on(MIDDLE))
     return _Asked(cues, odds.clamp(-BOUND, BOUND), inside, inside + outside)

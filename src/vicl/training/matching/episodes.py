@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import Dataset
 
-from vicl.models.matching.cues import PLACE, Marks, gather, learn
+from vicl.models.matching.cues import PLACE, Marks, compare, gather, learn
 from vicl.models.matching.sizes import is_seen
 from vicl.models.matching.view import FINE, View
 from vicl.training.matching.bank import Bank, Row, open_bank
@@ -212,7 +212,7 @@ class Episodes(Dataset[tuple[Tensor, ...]]):
             marks.append(Marks(_turned(mark.inside, turned), _turned(mark.outside, turned)))
         turned = rng.random() < 0.5
         query = _turned_view(self.bank.view(drawn.query), turned)
-        cues, fine = gather(learn(views, marks), query)
+        cues, fine = gather(compare(learn(views, marks), query), query)
         if not self.plain:
             cues = cues * torch.from_numpy(rng.random(len(cues)) >= _DROPPED)[:, None, None]
         if not self.plain and rng.random() < self.data.placeless:
