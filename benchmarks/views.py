@@ -1,12 +1,14 @@
 """What do several views of a prompt gain, how they are fused, and what do they cost?
 
     python benchmarks/views.py --data ../shared/data --episodes 40 --sheet views.png
+    python benchmarks/views.py --study --episodes 20 --sheet study.png
 
-answers the episodes of `vicl evaluate segmentation` on one view, and on several by every fusion:
-the eight arrangements of one example, all or until they agree; several examples, a canvas each. It
-prints the IoU at the query's size with bootstrap 95% intervals and paired differences to one view,
-how many views a query took, and answers a second of one thread's own time, which other work on the
-machine takes nothing from. A sheet shows the first episodes.
+answers the episodes of `vicl evaluate segmentation` (with `--study` of the six tasks of the paper's
+synthetic study, so many of each) on one view, and on several by every fusion: the eight
+arrangements of one example, all or until they agree; several examples, a canvas each. It prints the
+IoU at the query's size (of the study: the colour-aware one of its cells) with bootstrap 95%
+intervals and paired differences to one view, how many views a query took, and answers a second of
+one thread's own time, which other work on the machine takes nothing from. A sheet shows episodes.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ from torch import Tensor
 
 from vicl.engine import Filled, InContextModel, Inpainter, drawn
 from vicl.evaluation.datasets import manifest
-from vicl.evaluation.episodes import DatasetError
+from vicl.evaluation.datasets.generated.shapes import CHANGES, ShapesStudy
+from vicl.evaluation.episodes import Case, Dataset, DatasetError
+from vicl.evaluation.scoring.shapes import shape_scores
 from vicl.evaluation.studies.mean_features import MeanFeatures
 from vicl.evaluation.studies.variants import Shown, first
 from vicl.exports.sheets import contact_sheet
@@ -35,7 +39,7 @@ from vicl.loading import load_model
 from vicl.metrics import bootstrap_interval, iou, paired_interval
 from vicl.models.masked_autoencoder import MaskedAutoencoder
 from vicl.prompting.canvas_model import CanvasModel
-from vicl.prompting.fusing import FUSIONS, fuses_tokens
+from vicl.prompting.fusing import FUSIONS, Shows, fuses_tokens
 
 _BARS = (0.8, 0.9, 0.95)
 """From which agreement on no more views are asked."""
@@ -60,24 +64,32 @@ class Way:
     views: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
-    def show(self, answer: Filled, right: Tensor, seconds: float) -> None:
+    def show(self, answer: Filled, case: Case, seconds: float) -> None:
         """Take an answer."""
-        masks = [image.mean(dim=0).numpy() > 0.5 for image in (answer.image, right)]
-        self.values.append(iou(*masks))
+        self.values.append(_score(case, answer))
         self.views.append(len(answer.views) or 1)
         self.seconds.append(seconds)
 
 
-def ways(inpainter: Inpainter, examples: int) -> dict[str, Way]:
+def _score(case: Case, answer: Filled) -> float:
+    if case.truth.name in CHANGES:
+        return shape_scores(case, answer)["color_aware_iou"]
+    masks = [
+        image.mean(dim=0).numpy() > 0.5 for image in (answer.image, to_tensor(case.truth.image))
+    ]
+    return iou(*masks)
+
+
+def ways(inpainter: Inpainter, examples: int, shows: Shows = "mask") -> dict[str, Way]:
     """All ways of asking, by name; the first is one view."""
 
     def views(**how: Any) -> CanvasModel:
-        return CanvasModel(inpainter, spins=1, shows="mask", **how)
+        return CanvasModel(inpainter, spins=1, shows=shows, **how)
 
     fusions = [f for f in FUSIONS if f in ("answers", "images", "vote") or fuses_tokens(inpainter)]
     found: dict[str, InContextModel] = {"one view": Shown(views(), first(1))}
     if inpainter.spins > 1:
-        asked = CanvasModel(inpainter, shows="mask")
+        asked = CanvasModel(inpainter, shows=shows)
         found[f"one view, {inpainter.spins**2} moves"] = Shown(asked, first(1))
     for fuse in fusions:
         found[f"8 arrangements: {fuse}"] = Shown(views(arrangements=8, fuse=fuse), first(1))
@@ -110,10 +122,25 @@ def table_of(asked: dict[str, Way], title: str) -> Table:
     return table
 
 
+def _cases(given: argparse.Namespace) -> list[Case]:
+    """The episodes that are asked about, of at least so many examples each."""
+    if given.study:
+        sets: list[Dataset] = [ShapesStudy(change) for change in CHANGES]
+    else:
+        sets = [manifest(given.data, "segmentation").for_examples(given.examples)]
+    return [
+        one.load(episode)
+        for one in sets
+        for episode in one.episodes(given.episodes, seed=given.seed, examples=given.examples)
+    ]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Ask, print, and draw the sheet."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", type=Path, required=True)
+    asked_of = parser.add_mutually_exclusive_group(required=True)
+    asked_of.add_argument("--data", type=Path, help="folder with a manifest")
+    asked_of.add_argument("--study", action="store_true", help="the paper's synthetic tasks")
     parser.add_argument("--model", default="default", help="one with a canvas")
     parser.add_argument("--episodes", type=int, default=40)
     parser.add_argument("--examples", type=int, default=4)
@@ -125,28 +152,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not isinstance(inpainter, Inpainter):
         parser.error(f"--model: {inpainter.name} has no canvas")
     try:
-        dataset = manifest(given.data, "segmentation").for_examples(given.examples)
-        episodes = dataset.episodes(given.episodes, seed=given.seed, examples=given.examples)
+        cases = _cases(given)
     except DatasetError as error:
         parser.error(str(error))
-    asked = ways(inpainter, given.examples)
+    asked = ways(inpainter, given.examples, "image" if given.study else "mask")
     rows: list[list[Tensor]] = []
     shown = [name for name in asked if "agree" not in name and "logits" not in name]
-    for episode in episodes:
-        case = dataset.load(episode)
-        right, row = to_tensor(case.truth.image), [*drawn(case.prompt.examples[0])]
-        row += [to_tensor(case.prompt.query), right]
+    apart = max(1, len(cases) // _ROWS)
+    for number, case in enumerate(cases):
+        row = [*drawn(case.prompt.examples[0])]
+        row += [to_tensor(case.prompt.query), to_tensor(case.truth.image)]
         for name, way in asked.items():
             begun = time.process_time()
             (answer,) = way.engine.answer([case.prompt])
-            way.show(answer, right, time.process_time() - begun)
+            way.show(answer, case, time.process_time() - begun)
             row += [answer.image] if name in shown else []
-        rows += [row] if len(rows) < _ROWS else []
-    title = f"Segmentation, {len(episodes)} episodes of {dataset.name}, {inpainter.name}"
+        rows += [row] if number % apart == 0 and len(rows) < _ROWS else []
+    what = "The synthetic study" if given.study else "Segmentation"
+    title = f"{what}, {len(cases)} episodes, seed {given.seed}, {inpainter.name}"
     Console(width=150).print(table_of(asked, title))
     if given.sheet is not None:
-        headers = ("example", "its mask", "query", "truth", *shown)
-        labels = [f"{episode.index}" for episode in episodes[: len(rows)]]
+        headers = ("example", "its output", "query", "truth", *shown)
+        labels = [f"{apart * row}" for row in range(len(rows))]
         save_image(contact_sheet(rows, headers=headers, labels=labels), given.sheet)
     return 0
 
