@@ -10,13 +10,10 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import reduce
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
@@ -35,7 +32,7 @@ from vicl.loading import load_model
 from vicl.models.devices import pick_dtype
 from vicl.prompt import Example, ExampleLike, Prompt, as_examples
 from vicl.prompting.annotated import named_classes, pool_classes, with_shapes
-from vicl.prompting.asking import as_engine, best_model, learned_of, taken_apart
+from vicl.prompting.asking import as_engine, best_model, check_agree, learned_of, taken_apart
 from vicl.prompting.automatic import SECONDS, Candidate, Choice, choose_by_itself
 from vicl.prompting.batching import AT_ONCE, FAULTS, answers, unbroken
 from vicl.prompting.border import Border
@@ -44,12 +41,12 @@ from vicl.prompting.drawing import Passes, drawn_passes, unseen
 from vicl.prompting.expected import ExpectedScore, left_out
 from vicl.prompting.prompt_file import SavedPrompt, describe_prompt, load_prompt, save_prompt
 from vicl.prompting.queries import OnError, counted, files_of, handle, in_folder
+from vicl.prompting.reading import read_answer
 from vicl.prompting.settings import PromptSettings
 from vicl.prompting.task_vectors import TaskVectors
 from vicl.selection.selectors import Selector, choose
 from vicl.tasks import Boxes, Task, get_task
 from vicl.tasks.masks import ClassesLike
-from vicl.tasks.objects import separate_objects
 from vicl.tasks.segmentation import SegmentationTask
 from vicl.tasks.task import EXAMPLE_SIZE
 
@@ -162,6 +159,7 @@ class VisualPrompter:
             self.settings = self.settings.changed({"white": white})
         elif isinstance(self.learned, TaskVectors):
             self.passes = unseen(self.task)
+        check_agree(self._engine, self._count)
         self._expected: ExpectedScore | None = None
 
     def __repr__(self) -> str:
@@ -356,7 +354,15 @@ class VisualPrompter:
         prompter = cls(saved.engine, (), saved.task, **kept, **chosen)
         prompter.dtype = saved.dtype
         prompter.passes = saved.passes
+        check_agree(prompter._engine, prompter._count)
         return prompter
+
+    @property
+    def _count(self) -> int:
+        """How many examples a query has, or has most; 0 where each prompt brings its own."""
+        if self.selector is not None:
+            return self.selector.examples * len(self.selector.pool.asked or "1")
+        return len(self.passes[0]) if self.passes else 0
 
     def _white(self, examples: Sequence[Example]) -> float | None:
         """The white of deep images: as it was set, or as the examples say."""
@@ -397,7 +403,14 @@ class VisualPrompter:
             try:
                 filled = unbroken([first, *islice(found, passes - 1)])
                 source = Path(query) if isinstance(query, str | os.PathLike) else None
-                answer = replace(self._read(filled, index, source), examples=shown)
+                answer = read_answer(
+                    filled,
+                    self.task,
+                    instances=self.settings.instances,
+                    index=index,
+                    source=source,
+                    examples=shown,
+                )
             except FAULTS as error:
                 handle(on_error, query, error)
                 continue
@@ -410,40 +423,3 @@ class VisualPrompter:
     ) -> Iterator[Filled | Exception]:
         how = self.settings
         return answers(engine, prompts, samples=how.samples, seed=how.seed, batch_size=batch_size)
-
-    def _read(self, filled: Sequence[Filled], index: int, source: Path | None) -> Answer:
-        """Read the passes' answers to one query as the task does."""
-        reading = self.task.read([f.image for f in filled])
-        given = [f.confidence for f in filled if f.confidence is not None]
-        likelihoods = [float(f.log_likelihood) for f in filled if f.log_likelihood is not None]
-        presences = [f.presence for f in filled if f.presence is not None]
-        first = filled[0]
-        count = min(len(f.alternatives) for f in filled)
-        return Answer(
-            reading.image,
-            # Several passes are only as sure as the least sure of them.
-            confidence=reduce(torch.minimum, given).numpy() if len(given) == len(filled) else None,
-            likelihood=sum(likelihoods) if len(likelihoods) == len(filled) else None,
-            mask=reading.mask,
-            scores=reading.scores,
-            classes=self.task.classes,
-            boxes=reading.boxes,
-            edges=reading.edges,
-            presence=max(presences) if len(presences) == len(filled) else None,
-            objects=self._objects(filled, reading.mask),
-            cell=None if first.cell is None else to_pil(first.cell),
-            canvas=None if first.canvas is None else to_pil(first.canvas),
-            alternatives=tuple(
-                self._read([f.alternatives[i] for f in filled], index, source) for i in range(count)
-            ),
-            index=index,
-            source=source,
-            views=tuple(f.views for f in filled) if any(f.views for f in filled) else (),
-        )
-
-    def _objects(self, filled: Sequence[Filled], mask: np.ndarray | None) -> np.ndarray | None:
-        """A mask's objects, where they are wanted: as the engine or else as space parts them."""
-        if mask is None or not self.settings.instances:
-            return None
-        found = [one.objects.numpy() for one in filled if one.objects is not None]
-        return separate_objects(mask, found if len(found) == len(self.task.classes) else ())
