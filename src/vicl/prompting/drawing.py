@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -14,6 +16,21 @@ from vicl.tasks import Task, draw_examples
 
 Passes = tuple[tuple[Example, ...], ...]
 """For each pass of a task, the examples as the engine sees them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Examples, drawn.
+
+    Attributes:
+        passes: As the engine sees them.
+        white: Of deep images, by which the query is opened too.
+        files: Theirs, where each query has its own.
+    """
+
+    passes: Passes
+    white: float | None
+    files: tuple[Path, ...] = ()
 
 
 def drawn_passes(

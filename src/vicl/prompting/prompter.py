@@ -37,14 +37,15 @@ from vicl.prompting.automatic import SECONDS, Candidate, Choice, choose_by_itsel
 from vicl.prompting.batching import AT_ONCE, FAULTS, answers, unbroken
 from vicl.prompting.border import Border
 from vicl.prompting.depth import open_query, white_of
-from vicl.prompting.drawing import Passes, drawn_passes, unseen
+from vicl.prompting.drawing import Drawn, Passes, drawn_passes, unseen
 from vicl.prompting.expected import ExpectedScore, left_out
 from vicl.prompting.prompt_file import SavedPrompt, describe_prompt, load_prompt, save_prompt
 from vicl.prompting.queries import OnError, counted, files_of, handle, in_folder
 from vicl.prompting.reading import read_answer
 from vicl.prompting.settings import PromptSettings
 from vicl.prompting.task_vectors import TaskVectors
-from vicl.selection.selectors import Selector, choose
+from vicl.selection.entry import Entry
+from vicl.selection.selectors import Selector, chosen
 from vicl.tasks import Boxes, Task, get_task
 from vicl.tasks.masks import ClassesLike
 from vicl.tasks.segmentation import SegmentationTask
@@ -154,13 +155,14 @@ class VisualPrompter:
         self.limit_pixels = limit_pixels
         self.passes: Passes = ()
         if shown:
-            white = self._white(shown)
-            self.passes = self._draw(shown, white)
-            self.settings = self.settings.changed({"white": white})
+            drawn = self._drawn(shown)
+            self.passes = drawn.passes
+            self.settings = self.settings.changed({"white": drawn.white})
         elif isinstance(self.learned, TaskVectors):
             self.passes = unseen(self.task)
         check_agree(self._engine, self._count)
         self._expected: ExpectedScore | None = None
+        self._last: tuple[list[Entry], Drawn] | None = None
 
     def __repr__(self) -> str:
         shown = len(self.passes[0]) if self.passes else 0
@@ -250,12 +252,12 @@ class VisualPrompter:
         In the task's metric; more is better.
         """
         shown = (truth, *examples)
-        white = self._white(shown)
-        passes = self._draw(shown, white)
+        drawn = self._drawn(shown)
+        passes, white = drawn.passes, drawn.white
         if isinstance(self.task, SegmentationTask):  # what nobody says counts for no engine
             task, limit = replace(self.task, unknown=True), self.limit_pixels
             own = drawn_passes((truth,), task, white, limit_pixels=limit)
-            passes = tuple((one, *drawn[1:]) for (one,), drawn in zip(own, passes, strict=True))
+            passes = tuple((one, *rest[1:]) for (one,), rest in zip(own, passes, strict=True))
         return self._left_out(self._engine, passes, 0)
 
     def _left_out(self, engine: InContextModel, passes: Passes, index: int) -> float:
@@ -270,8 +272,7 @@ class VisualPrompter:
         if answer.canvas is not None:
             return answer.canvas
         side = 448
-        own = self.selector and choose(self.selector, query)
-        passes = self._draw(own, self._white(own)) if own else self.passes
+        passes = self._chosen(self.selector, query).passes if self.selector else self.passes
         shown = passes[0][: Layout.largest((side, side))]
         layout = Layout.grid(len(shown), canvas_size=(side, side))
         opened, _ = open_query(query, self.settings.white, self.task, self.limit_pixels, halve=True)
@@ -368,8 +369,17 @@ class VisualPrompter:
         """The white of deep images: as it was set, or as the examples say."""
         return self.settings.white or white_of(examples, self.task, limit_pixels=self.limit_pixels)
 
-    def _draw(self, examples: Sequence[Example], white: float | None) -> Passes:
-        return drawn_passes(examples, self.task, white, limit_pixels=self.limit_pixels)
+    def _chosen(self, selector: Selector, query: ImageLike) -> Drawn:
+        """A query's examples; those that the query before it had too are not drawn again."""
+        entries = chosen(selector, query)
+        if self._last is None or self._last[0] != entries:
+            self._last = entries, self._drawn([entry.example() for entry in entries])
+        return self._last[1]
+
+    def _drawn(self, examples: Sequence[Example]) -> Drawn:
+        white = self._white(examples)
+        passes = drawn_passes(examples, self.task, white, limit_pixels=self.limit_pixels)
+        return Drawn(passes, white, files_of(examples))
 
     def _map(
         self, queries: Iterable[tuple[ImageLike, Any]], batch_size: int, on_error: OnError
@@ -381,18 +391,19 @@ class VisualPrompter:
             for index, (query, examples) in enumerate(queries):
                 try:
                     if isinstance(examples, Selector):
-                        examples = choose(examples, query)
-                    own = isinstance(examples[0], Example)
-                    white = self._white(examples) if own else self.settings.white
+                        shown = self._chosen(examples, query)
+                    elif isinstance(examples[0], Example):
+                        shown = self._drawn(examples)
+                    else:
+                        shown = Drawn(examples, self.settings.white)
                     image, size = open_query(
-                        query, white, self.task, self.limit_pixels, halve=self._engine.halves
+                        query, shown.white, self.task, self.limit_pixels, halve=self._engine.halves
                     )
-                    passes = self._draw(examples, white) if own else examples
                 except (ValueError, OSError) as error:
                     handle(on_error, query, error)
                     continue
-                asked.append((index, query, len(passes), files_of(examples) if own else ()))
-                waiting = deque(Prompt(drawn, image, size) for drawn in passes)
+                asked.append((index, query, len(shown.passes), shown.files))
+                waiting = deque(Prompt(drawn, image, size) for drawn in shown.passes)
                 del image  # it may be large, and is to live no longer than its prompts
                 while waiting:
                     yield waiting.popleft()
