@@ -17,7 +17,6 @@ from typing import Any, Literal
 from PIL import Image
 from torch import Tensor
 
-from vicl.canvas.layout import Layout
 from vicl.engine import Filled, InContextModel, Inpainter, PartialModel
 from vicl.exports.answers import Answer, as_annotation
 from vicl.exports.overlay import overlay
@@ -25,7 +24,6 @@ from vicl.images import (
     DEFAULT_LIMIT_PIXELS,
     ImageLike,
     brief,
-    open_shrunk,
     to_pil,
 )
 from vicl.loading import load_model
@@ -37,7 +35,7 @@ from vicl.prompting.automatic import SECONDS, Candidate, Choice, choose_by_itsel
 from vicl.prompting.batching import AT_ONCE, FAULTS, answers, unbroken
 from vicl.prompting.border import Border
 from vicl.prompting.depth import open_query, white_of
-from vicl.prompting.drawing import Drawn, Passes, drawn_passes, unseen
+from vicl.prompting.drawing import Drawn, Passes, drawn_passes, on_grid, unseen
 from vicl.prompting.expected import ExpectedScore, left_out
 from vicl.prompting.prompt_file import SavedPrompt, describe_prompt, load_prompt, save_prompt
 from vicl.prompting.queries import OnError, counted, files_of, handle, in_folder
@@ -49,7 +47,6 @@ from vicl.selection.selectors import Selector, chosen
 from vicl.tasks import Boxes, Task, get_task
 from vicl.tasks.masks import ClassesLike
 from vicl.tasks.segmentation import SegmentationTask
-from vicl.tasks.task import EXAMPLE_SIZE
 
 
 class VisualPrompter:
@@ -160,13 +157,12 @@ class VisualPrompter:
             self.settings = self.settings.changed({"white": drawn.white})
         elif isinstance(self.learned, TaskVectors):
             self.passes = unseen(self.task)
-        check_agree(self._engine, self._count)
+        check_agree(self._engine, self.example_count)
         self._expected: ExpectedScore | None = None
         self._last: tuple[list[Entry], Drawn] | None = None
 
     def __repr__(self) -> str:
-        shown = len(self.passes[0]) if self.passes else 0
-        return f"VisualPrompter({self.model!r}, {shown} examples, {self.task.name!r})"
+        return f"VisualPrompter({self.model!r}, {self.example_count} examples, {self.task.name!r})"
 
     def predict(self, query: ImageLike) -> Answer:
         """Answer one query.
@@ -271,16 +267,9 @@ class VisualPrompter:
         """
         if answer.canvas is not None:
             return answer.canvas
-        side = 448
         passes = self._chosen(self.selector, query).passes if self.selector else self.passes
-        shown = passes[0][: Layout.largest((side, side))]
-        layout = Layout.grid(len(shown), canvas_size=(side, side))
         opened, _ = open_query(query, self.settings.white, self.task, self.limit_pixels, halve=True)
-        drawn, _ = open_shrunk(opened, EXAMPLE_SIZE)
-        answered, _ = open_shrunk(answer.drawn, EXAMPLE_SIZE, limit_pixels=self.limit_pixels)
-        image = layout.compose(Prompt(shown, drawn)).image
-        layout.answer.of(image)[:] = layout.draw(answered, layout.answer)
-        return to_pil(image)
+        return on_grid(passes[0], opened, answer.drawn)
 
     def overlay(self, query: ImageLike, answer: Answer) -> Image.Image:
         """Draw a query with its mask and boxes over it; see :func:`vicl.exports.overlay`.
@@ -297,8 +286,12 @@ class VisualPrompter:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the prompt, without queries, as one file; atomically.
 
+        Of a pool a reference is kept: where it is, if that is below the file's folder, and what is
+        in it.
+
         Raises:
-            PromptFileError: If there are no examples, or the task is not one of vicl's own.
+            PromptFileError: If there are no examples, the task is not one of vicl's own, or the
+                pool is no folder or file.
         """
         save_prompt(self._saved(), path)
 
@@ -316,7 +309,13 @@ class VisualPrompter:
 
     def _saved(self) -> SavedPrompt:
         return SavedPrompt(
-            self.model, self.task, self.passes, self.dtype, self.settings, self.learned
+            self.model,
+            self.task,
+            self.passes,
+            self.dtype,
+            self.settings,
+            self.learned,
+            self.selector,
         )
 
     @classmethod
@@ -328,6 +327,8 @@ class VisualPrompter:
         any_model: bool = False,
         device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
         limit_pixels: int = DEFAULT_LIMIT_PIXELS,
+        pool: str | os.PathLike[str] | None = None,
+        index: str | os.PathLike[str] | None = None,
         **settings: Any,
     ) -> VisualPrompter:
         """Open a prompt file.
@@ -338,29 +339,38 @@ class VisualPrompter:
             any_model: Take `model` even if it is not the one the prompt was made with.
             device: See :func:`vicl.load_model`.
             limit_pixels: Of each example, and of the queries to come.
+            pool: Where its examples are chosen from, if that is not below the file's own folder.
+            index: Where the index of that is, if not beside it.
             **settings: Override the file's; see :class:`vicl.prompting.settings.PromptSettings`.
 
         Raises:
-            PromptFileError: If the file is broken, too new, or was made with other weights.
+            PromptFileError: If the file is broken, too new, or was made with other weights; or if
+                its pool is gone or was changed.
         """
         own: dict[str, object] = {}
         if model is not None and not isinstance(model, str | os.PathLike):
             model, own = taken_apart(model)
         saved = load_prompt(
-            path, model=model, any_model=any_model, device=device, limit_pixels=limit_pixels
+            path,
+            model=model,
+            any_model=any_model,
+            device=device,
+            limit_pixels=limit_pixels,
+            pool=pool,
+            index=index,
         )
         chosen = saved.settings.changed({**own, **settings}).given()
         which = "vectors" if isinstance(saved.learned, TaskVectors) else "border"
         kept: dict[str, Any] = {"limit_pixels": limit_pixels, which: saved.learned}
-        prompter = cls(saved.engine, (), saved.task, **kept, **chosen)
+        prompter = cls(saved.engine, saved.selector or (), saved.task, **kept, **chosen)
         prompter.dtype = saved.dtype
         prompter.passes = saved.passes
-        check_agree(prompter._engine, prompter._count)
+        check_agree(prompter._engine, prompter.example_count)
         return prompter
 
     @property
-    def _count(self) -> int:
-        """How many examples a query has, or has most; 0 where each prompt brings its own."""
+    def example_count(self) -> int:
+        """How many examples a query has, at most; 0 where each prompt brings its own."""
         if self.selector is not None:
             return self.selector.examples * len(self.selector.pool.asked or "1")
         return len(self.passes[0]) if self.passes else 0

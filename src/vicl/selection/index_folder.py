@@ -150,6 +150,26 @@ def index_pool(
         return _updated(pool, encoder, place, looking, limit_pixels, advance)
 
 
+def with_noted(pool: Pool, folder: str | os.PathLike[str]) -> Pool:
+    """A pool with what its index, where there is one, knows of the files that are as they were.
+
+    Nothing is encoded or written.
+
+    Raises:
+        PoolError: If the index is broken.
+    """
+    place = Path(folder)
+    manifest = _manifest(place) if (place / _NAME).is_file() else None
+    rows = {} if manifest is None else {row.image: row for row in manifest.rows}
+
+    def noted(entry: Entry) -> Entry:
+        row = rows.get(_key(entry, place))
+        now = None if row is None else _still(entry, row)
+        return entry if now is None else _noted(entry, now)
+
+    return replace(pool, entries=tuple(map(noted, pool.entries)))
+
+
 @contextlib.contextmanager
 def _locked(place: Path) -> Iterator[None]:
     """Keep other processes from the folder: two that index at once delete each other's features."""
@@ -203,7 +223,7 @@ def _updated(
     entries = tuple(_noted(by_name[row.image], row) for row in manifest.rows)
     features = torch.from_numpy(_mapped(place / manifest.features, manifest))
     found = replace(pool, entries=entries)
-    index = Index(found, features, encoder, looking, limit_pixels=limit_pixels)
+    index = Index(found, features, encoder, looking, limit_pixels=limit_pixels, folder=place)
     # A list may name an image several times, each time with something else marked.
     return (index if len(by_name) == len(pool) - unnamed else index.only(pool)), changes
 
