@@ -27,7 +27,7 @@ from vicl.selection.index_folder import index_folder, index_pool, with_noted
 from vicl.selection.learned import learned_index
 from vicl.selection.pool import Pool, PoolError, open_pool
 from vicl.selection.selectors import Nearest, Random, Selector
-from vicl.tasks.classes import Colour
+from vicl.tasks.palette import Colour
 
 _FIRST: Final = 4096
 _LEFT_OUT: Final = 1000
@@ -105,7 +105,8 @@ def refer(selector: Selector, folder: Path) -> PoolReference:
             "list, and to vicl's own ways of choosing from it; give the examples themselves"
         )
     one = pool.entries[0].name
-    classes = pool.asked and dict(zip(pool.asked.names, pool.asked.keys, strict=True))
+    asked = pool.asked
+    classes = None if asked is None else dict(zip(asked.names, asked.keys, strict=True))
     index = selector.index if isinstance(selector, Nearest) else None
     place = index_folder(pool.source) if index is None else index.folder
     place = place or index_folder(pool.source)
