@@ -7,7 +7,7 @@ drawn by one seed to learn from: `vicl tune border` and `vicl tune vectors`, by 
 `--border` and `--vectors`. `--queries` of another seed are answered by one example with the border
 and without it; without an example, with the vectors and with nothing in their place; and by Copy.
 It prints the colour-aware IoU of the study's cells with bootstrap 95% intervals, paired differences
-to one example, answers a second of one thread's own time, and draws a sheet. What was learned stays
+to one example and to none, answers a second of one thread's own time, and draws a sheet. What was learned stays
 in the folder, and is not learned anew when the command is started again.
 """
 
@@ -43,7 +43,7 @@ from vicl.tuning.vectors_run import tune_vectors
 LEARNED_SEED, ASKED_SEED = 1, 0
 """Of the pairs that are learned from, and of the episodes."""
 
-BASE = "one example"
+BASE, NOTHING = "one example", "no example"
 _ROWS = 2
 """Queries of a task that the sheet shows."""
 
@@ -132,7 +132,7 @@ def _prompters(place: Path, name: str) -> dict[str, VisualPrompter]:
         BASE: VisualPrompter(model, spins=1),
         "one example, border": VisualPrompter(model, border=place / "border", spins=1),
         "no example, task vectors": VisualPrompter(model, vectors=vectors),
-        "no example": VisualPrompter(model, vectors=nothing),
+        NOTHING: VisualPrompter(model, vectors=nothing),
         "Copy": VisualPrompter("copy"),
     }
 
@@ -155,14 +155,21 @@ def _table(
     given: argparse.Namespace, scores: dict[str, list[float]], seconds: dict[str, float]
 ) -> Table:
     table = Table(title=f"Colour-aware IoU, {given.queries} queries of each task")
-    for heading in ("", "all", f"less {BASE}, paired", "answers/s", *given.tasks):
+    bases = (BASE, NOTHING)
+    for heading in (
+        "",
+        "all",
+        *(f"less {one}, paired" for one in bases),
+        "answers/s",
+        *given.tasks,
+    ):
         table.add_column(heading)
     for name, values in scores.items():
         parts = [values[at : at + given.queries] for at in range(0, len(values), given.queries)]
         table.add_row(
             name,
             str(bootstrap_interval(values)),
-            "" if name == BASE else str(paired_interval(values, scores[BASE])),
+            *("" if name == one else str(paired_interval(values, scores[one])) for one in bases),
             f"{len(values) / seconds[name]:.2f}",
             *(f"{sum(part) / len(part):.3f}" for part in parts),
         )

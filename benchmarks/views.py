@@ -148,13 +148,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sheet", type=Path, help="PNG of the first episodes")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    inpainter = load_model(given.model, device="cpu")
-    if not isinstance(inpainter, Inpainter):
-        parser.error(f"--model: {inpainter.name} has no canvas")
     try:
         cases = _cases(given)
     except DatasetError as error:
         parser.error(str(error))
+    inpainter = load_model(given.model, device="cpu")
+    if not isinstance(inpainter, Inpainter):
+        parser.error(f"--model: {inpainter.name} has no canvas")
     asked = ways(inpainter, given.examples, "image" if given.study else "mask")
     rows: list[list[Tensor]] = []
     shown = [name for name in asked if "agree" not in name and "logits" not in name]

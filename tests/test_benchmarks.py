@@ -77,6 +77,18 @@ def test_selection(shared: Path) -> None:
 
 
 @pytest.mark.slow
+def test_views(shared: Path, tmp_path: Path) -> None:
+    model, sheet = tmp_path / "tiny", tmp_path / "views.png"
+    save_folder(MAEVQGAN(tiny()), model)
+    few = ("--episodes", "2", "--examples", "2", "--model", model, "--sheet", sheet)
+    done = run("views.py", "--data", shared / "data", *few)
+    assert done.returncode == 0, done.stderr
+    for way in ("one view", "8 arrangements: product", "agree 0.9", "2 examples: mean of features"):
+        assert way in done.stdout
+    assert sheet.exists()
+
+
+@pytest.mark.slow
 def test_resolution(shared: Path) -> None:
     done = run("resolution.py", "--data", shared / "data", "--count", "1", "--engine", "identity")
     assert done.returncode == 0, done.stderr
@@ -114,6 +126,7 @@ def test_human_edges(shared: Path) -> None:
         ("fit_trust.py",),
         ("default_model.py", "--model", "analogies"),
         ("reliability.py",),
+        ("views.py",),
         pytest.param(("yardsticks.py",), marks=pytest.mark.slow),
         pytest.param(("matching.py", "size"), marks=pytest.mark.slow),
         ("matching.py", "scribbles"),

@@ -141,6 +141,23 @@ def test_learning_then_choosing_by_it() -> None:
     assert "--queries goes with --learn" in refused.stderr
 
 
+def test_a_prompt_file_chooses_from_the_pool_beside_it() -> None:
+    how = (*PREDICT, "--select", "random", "--examples", "2")
+    saved = vicl(*how, "--save-prompt", "p.vicl")
+    assert saved.exit_code == 0, saved.stderr
+    asked = ("predict", "q", "--prompt", "p.vicl", "--json")
+    assert shown(vicl(*asked)) == shown(vicl(*how, "q"))
+    Path("other").mkdir()
+    Path("p.vicl").rename("other/p.vicl")
+    asked = ("predict", "q", "--prompt", "other/p.vicl", "--json")
+    gone = vicl(*asked)
+    assert gone.exit_code == 2
+    assert "other/pool: the pool of its examples is gone" in gone.stderr
+    assert shown(vicl(*asked, "--pool", "pool")) == shown(vicl(*how, "q"))
+    mask(Path("pool/masks/lime.png"), 9)
+    assert "the pool was changed since" in vicl(*asked, "--pool", "pool").stderr
+
+
 def test_which_images_to_label_next() -> None:
     assert vicl(*INDEX, "--next", "1").stderr.endswith("every image is labelled\n")
     plain(Path("pool/images/new.png"), (5, 5, 5))
@@ -153,8 +170,7 @@ def test_which_images_to_label_next() -> None:
     ("options", "message"),
     [
         (("--example", "a", "b", "--pool", "pool"), "--example does not go with --pool"),
-        (("--prompt", "a.vicl", "--pool", "pool"), "--prompt does not go with --pool"),
-        (("--save-prompt", "a.vicl", "--pool", "pool"), "--save-prompt does not go with --pool"),
+        (("--prompt", "a.vicl", "--select", "random"), "--select does not go with --prompt"),
         (("--expected-score", "--pool", "pool"), "--expected-score does not go with --pool"),
         (("--example", "a", "b", "--select", "random"), "--select goes with --pool"),
         (("--example", "a", "b", "--examples", "2"), "--examples goes with --pool"),

@@ -36,14 +36,16 @@ def test_a_setting_by_its_name() -> None:
     found = given("--samples", "3", "--tile", "64", "--upsampling", "bicubic", "--seed", "7")
     assert found == {"samples": 3, "tile": 64, "upsampling": "bicubic", "seed": 7}
     assert given("--tile", "whole") == {"tile": "whole"}
-    canvases = given("--arrangements", "8", "--fuse", "max", "--spins", "2")
-    assert canvases == {"arrangements": 8, "fuse": "max", "spins": 2}
+    canvases = given(
+        *("--arrangements", "8", "--fuse", "max", "--spins", "2", "--examples-per-canvas", "1")
+    )
+    assert canvases == {"arrangements": 8, "fuse": "max", "spins": 2, "examples_per_canvas": 1}
     assert PromptSettings.of(canvases).arrangements == tuple(range(1, 9))
 
 
 def test_every_option_is_a_setting() -> None:
     names = {option.name for option in SETTINGS} - {option.name for option in SAMPLING}
-    assert names <= PromptSettings.model_fields.keys()
+    assert names == PromptSettings.model_fields.keys() - {"sampling", "layout", "fit"}
     assert {option.name for option in SAMPLING} == {field.name for field in fields(Sampling)}
 
 

@@ -18,6 +18,8 @@ from vicl.graphs import exporting
 from vicl.graphs.clicks import ASKED, NECK, DecoderGraph, EncoderGraph
 from vicl.graphs.exporting import GraphError, export_prompt, export_segmenter
 from vicl.metrics import iou
+from vicl.selection.pool import open_pool
+from vicl.selection.selectors import Random
 
 Exported = Callable[[str], Path]
 DEFAULT = cache(lambda: vicl.load_model("default", device="cpu"))
@@ -33,6 +35,13 @@ def prompter(model: Any, task: str = "segmentation", **settings: Any) -> vicl.Vi
 def installed() -> None:
     if importlib.util.find_spec("onnxscript") is None:
         pytest.skip("exporting needs vicl[onnx]")
+
+
+def test_there_is_no_graph_of_examples_from_a_pool(tmp_path: Path) -> None:
+    pool = open_pool([(np.full((8, 8, 3), n, np.uint8), np.eye(8)) for n in range(3)])
+    chosen = vicl.VisualPrompter("copy", Random(pool), "segmentation")
+    with pytest.raises(GraphError, match="chooses each query's examples from a pool"):
+        export_prompt(chosen, tmp_path / "g.onnx")
 
 
 def test_analogies_says_that_it_has_no_graph_and_what_to_use(tmp_path: Path) -> None:

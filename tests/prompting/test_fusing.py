@@ -210,6 +210,19 @@ def test_views_are_asked_until_they_agree(fuse: Any) -> None:
         assert count == 2 or min(view.agreement for view in before.views) < 0.7
 
 
+@pytest.mark.parametrize("fuse", ["answers", "vote", "product"])
+def test_masks_that_are_all_empty_do_not_stop_early(fuse: Any) -> None:
+    """A model that finds nothing agrees with itself, rightly or not; other pictures may be dark."""
+    grey = np.full((32, 32, 3), 128, np.uint8)
+    views = {}
+    for shows in ("mask", "image"):
+        how: dict[str, Any] = {"arrangements": 3, "agree": 0.9, "fuse": fuse, "shows": shows}
+        (answer,) = CanvasModel(Finder(), **how).answer([Prompt([(grey, grey)], grey)])
+        assert not answer.image.any()
+        views[shows] = [view.agreement for view in answer.views]
+    assert views == {"mask": [1.0] * 3, "image": [1.0] * 2}
+
+
 def test_further_answers_are_drawn_by_the_views_that_were_asked(model: Any) -> None:
     how: dict[str, Any] = {"fuse": "images", "shows": "mask"}
     few, two = (

@@ -51,6 +51,16 @@ def test_what_cannot_be_is_refused_in_a_line(given: dict[str, Any], says: str) -
     assert "\n" not in str(caught.value)
 
 
+def test_where_there_is_one_view_there_is_nothing_to_agree(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"agree: got 0.9, but there is one view"):
+        VisualPrompter(Mirror(), PAIRS, agree=0.9)
+    for more in ({"arrangements": 2}, {"examples_per_canvas": 1}):
+        VisualPrompter(Mirror(), PAIRS, agree=0.9, **more)
+    VisualPrompter(Mirror(), PAIRS).save(tmp_path / "p.vicl")
+    with pytest.raises(ValueError, match="nothing to agree"):
+        VisualPrompter.load(tmp_path / "p.vicl", model=Mirror(), agree=0.9)
+
+
 def test_an_unknown_setting_is_named() -> None:
     with pytest.raises(TypeError, match=r"colour: no such setting; there are seed, samples"):
         VisualPrompter(Mirror(), PAIRS, colour="blue")

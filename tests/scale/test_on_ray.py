@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -22,6 +23,7 @@ from tests.scale.test_shards import files, members
 from vicl.scale.asking import WorkerDiedError
 
 ROOT = Path(__file__).parents[2]
+PHOTOS = ROOT / "src" / "vicl" / "photos"
 
 pytestmark = pytest.mark.slow
 
@@ -37,13 +39,13 @@ def ray_is_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-W", "ignore", "-m", "vicl", *SEGMENT, "--model", "copy", *arguments]
+def command(*arguments: str, asked: tuple[str, ...] = SEGMENT) -> list[str]:
+    return [sys.executable, "-W", "ignore", "-m", "vicl", *asked, "--model", "copy", *arguments]
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, asked: tuple[str, ...] = SEGMENT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(*arguments), capture_output=True, text=True, check=False, timeout=400
+        command(*arguments, asked=asked), capture_output=True, text=True, check=False, timeout=400
     )
 
 
@@ -67,6 +69,26 @@ def test_folders_and_shards_have_the_bytes_of_the_local_engine(work: Path) -> No
         assert (here.returncode, there.returncode) == (0, 0), there.stderr
         assert there.stdout == here.stdout.replace("-here", "-ray")
         assert files(Path(f"{name}-here")) == files(Path(f"{name}-ray"))
+
+
+def test_examples_of_a_pool_are_those_of_the_local_engine(work: Path) -> None:
+    """Photographs of the package, of which each of the processes chooses by the same index."""
+    for mask in PHOTOS.glob("*_mask.png"):
+        name = mask.name.removesuffix("_mask.png")
+        for file, place in ((mask, f"masks/{name}.png"), (PHOTOS / f"{name}.jpg", "images")):
+            target = Path("pool", place, *([file.name] if place == "images" else []))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(file.read_bytes())
+    how = ("pool/images", "--pool", "pool", "--examples", "2", "--task", "segmentation", "--json")
+    here = run("-o", "here/", asked=("predict", *how))
+    there = run("-o", "ray/", "--engine", "ray", "--workers", "2", asked=("predict", *how))
+    assert (here.returncode, there.returncode) == (0, 0), there.stderr
+    rows = [json.loads(line) for line in there.stdout.splitlines()]
+    assert [row["query"] for row in rows] == sorted(row["query"] for row in rows)
+    assert all(len(row["examples"]) == 2 for row in rows)
+    assert all(row["query"] not in row["examples"] for row in rows)
+    assert there.stdout == here.stdout.replace("here/", "ray/")
+    assert files(Path("here")) == files(Path("ray"))
 
 
 def test_a_first_process_that_is_killed_goes_on_by_shard(work: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tests.selection.encoders import COLOURS, Mean, labelled, plain
 from tests.stand_ins import Bright
 
 from vicl.prompt import Example
+from vicl.prompting.drawing import drawn_passes
 from vicl.prompting.prompter import VisualPrompter
 from vicl.selection.fixed import best_of, cover, diverse, next_to_label
 from vicl.selection.index import encode_pool
@@ -45,6 +47,26 @@ def test_diverse_examples_are_of_different_colours(tmp_path: Path) -> None:
     own = choose(selector, tmp_path / f"p/images/{chosen[0]}.png")
     assert chosen[0] not in stems(own)
     assert len(own) == 3
+
+
+def test_examples_that_all_share_are_drawn_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[list[str]] = []
+
+    def draw(examples: Sequence[Example], *given: Any, **more: Any) -> Any:
+        drawn.append(stems(examples))
+        return drawn_passes(examples, *given, **more)
+
+    monkeypatch.setattr("vicl.prompting.prompter.drawn_passes", draw)
+    selector = diverse(encode_pool(open_pool(labelled(tmp_path / "p")), Mean()), 2)
+    prompter = VisualPrompter(Bright(), selector, "segmentation")
+    queries = [plain(tmp_path / f"{n}.png", (n, 9, 9)) for n in range(3)]
+    shared = [prompter.predict(queries[0]), *prompter.map(queries[1:])]
+    assert len({answer.examples for answer in shared}) == len(drawn) == 1
+    own = shared[0].examples[0]
+    assert own not in prompter.predict(own).examples
+    assert len(drawn) == 2
 
 
 def test_what_is_like_nothing_labelled_is_to_be_labelled_next(tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.selection.encoders import Mean, labelled, plain
+from tests.selection.encoders import Mean, labelled, mask, plain
 from torch import Tensor
 
 from vicl.images import to_tensor
 from vicl.prompt import Example
 from vicl.selection.index import Index, encode_pool
+from vicl.selection.index_folder import index_pool
 from vicl.selection.learned import (
     Head,
     Lesson,
@@ -145,6 +146,31 @@ def test_scores_are_kept_and_a_head_is_saved(tmp_path: Path) -> None:
     example = choose(Nearest(learned), tmp_path / "p/images/red.png")[0]
     assert example.input != tmp_path / "p/images/red.png"
     assert Nearest(learned).describe()["select"] == "learned"
+
+
+def test_scores_notice_a_changed_annotation(tmp_path: Path) -> None:
+    index_of(tmp_path / "p")
+    asked: list[Path] = []
+
+    def score(examples: Sequence[Example], truth: Example) -> float:
+        asked.extend(one.output for one in (*examples, truth))
+        return far(examples, truth)
+
+    def learn() -> None:
+        asked.clear()
+        pool, place = open_pool(tmp_path / "p").labelled, tmp_path / "p.index"
+        index, _ = index_pool(pool, Mean(), place)
+        measure(index, score, place, made_by={}, queries=5, candidates=2)
+
+    learn()
+    assert len(asked) == 20
+    mask(tmp_path / "p/masks/lime.png")  # written anew, and the same
+    learn()
+    assert asked == []
+    changed = mask(tmp_path / "p/masks/lime.png", 7)
+    learn()
+    assert asked
+    assert all(changed in pair for pair in zip(asked[::2], asked[1::2], strict=True))
 
 
 def test_values_are_told_apart_and_their_scores_are_not_kept(tmp_path: Path) -> None:

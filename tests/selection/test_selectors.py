@@ -111,8 +111,6 @@ def test_what_made_answers_tells_pools_and_selectors_apart(root: Path) -> None:
         for selector in (Random(pool), Random(pool, 2), Random(pool, seed=1), Nearest(index))
     ]
     assert all(one != other for at, one in enumerate(made) for other in made[:at])
-    with pytest.raises(ValueError, match="no examples to save"):
-        VisualPrompter(Bright(), Random(pool), "segmentation").save("p.vicl")
 
 
 def test_the_published_ranking(shared: Path) -> None:

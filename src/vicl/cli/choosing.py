@@ -42,7 +42,7 @@ CHOOSING = (
         "--pool",
         "POOL",
         "Choose each query's examples from a folder of images with masks/ or annotations, a COCO "
-        "file or a list (.csv).",
+        "file or a list (.csv). With --prompt: where its pool is, if not below its own folder.",
     ),
     choice(
         "--select",
@@ -63,8 +63,15 @@ def check_choosing(given: Mapping[str, Any]) -> None:
     Raises:
         click.UsageError: If an option does not suit.
     """
+    if given["prompt"] is not None:
+        for name, option in _HOW.items():
+            if given[name] is not None:
+                raise click.UsageError(
+                    f"{option} does not go with --prompt: how examples are chosen is in the file"
+                )
+        return
     if given["pool"] is None:
-        for name, option in _NEEDS_POOL.items():
+        for name, option in (_HOW | _INDEX).items():
             if given[name] is not None:
                 raise click.UsageError(f"{option} goes with --pool")
         return
@@ -88,18 +95,16 @@ def check_classes(given: Mapping[str, Any]) -> None:
 
 _NO_INDEX: Final = ("random", "best-of")
 _WHY = "it brings the examples, each query's own"
-_NEEDS_POOL: Final = {
+_HOW: Final = {
     "select": "--select",
     "shots": "--examples",
     "same_class": "--same-class and --any-class",
-    "index": "--index",
 }
+_INDEX: Final = {"index": "--index"}
 _OWN_EXAMPLES: Final = {
     "examples": "--example",
     "marked": "--box",
     "clicked": "--example-click",
-    "prompt": "--prompt",
-    "save_prompt": "--save-prompt",
     "expected_score": "--expected-score",
 }
 

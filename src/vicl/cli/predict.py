@@ -54,6 +54,9 @@ if TYPE_CHECKING:
         "vicl predict photos --prompt dog.vicl --format coco -o dogs.json --skip-existing",
         "# every query by the three images of a pool that are most like it",
         "vicl predict photos --pool labelled --examples 3 --task segmentation -o masks/",
+        "# the same kept in a prompt file beside the pool, to which it refers",
+        "vicl predict --pool labelled --examples 3 --task segmentation --save-prompt near.vicl",
+        "vicl predict photos --prompt near.vicl -o masks/",
         "# what files a list names, to JSON lines",
         "find photos -name '*.jpg' -print0 | vicl predict - --prompt dog.vicl --json",
     )
@@ -234,7 +237,7 @@ def _check(arguments: Sequence[str], given: Mapping[str, Any]) -> None:
         )
     check_choosing(given)
     own = ("examples", "marked", "clicked", "pool", "vectors")
-    shown = any(given[option] for option in own)
+    shown = any(given[option] for option in own if option != "pool" or given["prompt"] is None)
     if shown == (given["prompt"] is not None):
         raise click.UsageError(
             "give --example IN OUT, --box IN X0,Y0,X1,Y1 or --example-click IN X,Y (one or more), "
@@ -282,7 +285,7 @@ def _check_auto(given: Mapping[str, Any]) -> None:
 def _hint(prompter: VisualPrompter, given: Mapping[str, Any]) -> None:
     """Say so where the examples' outputs look like masks, and nobody said what they are."""
     pairs = list(given["examples"])
-    if given["task"] is not None:
+    if given["task"] is not None or given["prompt"] is not None:
         return
     if prompter.selector is not None:
         entries = prompter.selector.pool.entries
@@ -321,7 +324,12 @@ def _prompter(given: Mapping[str, Any]) -> VisualPrompter:
     how |= {"device": given["device"], "limit_pixels": given["limit_pixels"]}
     if given["prompt"] is not None:
         return VisualPrompter.load(
-            given["prompt"], model=given["model"], any_model=given["any_model"], **how
+            given["prompt"],
+            model=given["model"],
+            any_model=given["any_model"],
+            pool=given["pool"],
+            index=given["index"],
+            **how,
         )
     prompter = VisualPrompter(
         given["model"],

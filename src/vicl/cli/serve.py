@@ -92,6 +92,12 @@ _KEYS_LIMIT = 1 << 16
         "--keep-jobs", 1, "Hours until an ended job is deleted.", default=72, most=8760, metavar="H"
     ),
     path(
+        "--pool",
+        "POOL",
+        "The pool from which prompt files choose examples.  [default: what a file names below its "
+        "own folder]",
+    ),
+    path(
         "--media",
         "FOLDER",
         "Images that Label Studio names by a path lie there.  [default: none is opened]",
@@ -150,6 +156,7 @@ def _serve(given: dict[str, Any]) -> int:
         jobs_count=given["limit_jobs"],
         jobs_bytes=given["limit_jobs_size"] << 20,
         jobs_seconds=given["keep_jobs"] * 3600.0,
+        pool=given["pool"],
         media=given["media"],
         keys=keys,
         hosts=(*names_of(host), *(name.lower() for name in given["names"])),

@@ -95,6 +95,14 @@ SETTINGS = (
         "them: the IoU of masks, 1 less the mean difference of pictures.  [default: ask all]",
     ),
     number(
+        "--examples-per-canvas",
+        1,
+        "Models with a canvas: show N of the examples on a canvas, the others on canvases of their "
+        "own.  [default: as many as fit]",
+        most=1024,
+        metavar="N",
+    ),
+    number(
         "--spins",
         1,
         "Models with a canvas: ask again with the pictures moved by parts of a patch, N times "

@@ -44,6 +44,8 @@ class Prediction:
         boxes: Of each its class, corners (x0, y0, x1, y1) and score.
         rle: Of each class its pixels as COCO's run lengths, where they were asked for.
         png: The file that `vicl predict` writes, where it was asked for.
+        views: Of each that was fused, where there are several, the numbers of its examples, its
+            arrangement, likelihood and agreement with the answer.
         alternatives: Further answers, best first.
         raw: All that the service said.
     """
@@ -56,6 +58,7 @@ class Prediction:
     boxes: tuple[dict[str, Any], ...] = ()
     rle: tuple[dict[str, Any], ...] = ()
     png: bytes | None = field(default=None, repr=False)
+    views: tuple[dict[str, Any], ...] = ()
     alternatives: tuple[Prediction, ...] = ()
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -177,6 +180,7 @@ def _prediction(said: Mapping[str, Any]) -> Prediction:
             boxes=tuple(said.get("boxes", ())),
             rle=tuple(said.get("rle", ())),
             png=None if png is None else base64.b64decode(png, validate=True),
+            views=tuple(said.get("views", ())),
             alternatives=tuple(_prediction(one) for one in said.get("alternatives", ())),
             raw=said,
         )

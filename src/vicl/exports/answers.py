@@ -185,14 +185,14 @@ def as_row(query: Query, answer: Answer, written: Path | None) -> dict[str, Any]
     if answer.examples:
         row["examples"] = [str(file) for file in answer.examples]
     if answer.views:
-        row["views"] = _told(answer)
+        row["views"] = told_views(answer)
     if answer.alternatives:
         row["alternatives"] = len(answer.alternatives)
     return row
 
 
-def _told(answer: Answer) -> list[dict[str, Any]]:
-    """The views of all passes, with their class where each class has a pass."""
+def told_views(answer: Answer) -> list[dict[str, Any]]:
+    """The views of all passes, for JSON, with their class where each class has a pass."""
     several = len(answer.views) > 1
     return [
         ({"class": answer.classes[number]} if several else {})

@@ -215,6 +215,8 @@ def _no_graph(what: str) -> str:
 def _check_settings(prompter: VisualPrompter) -> None:
     """Refuse what a graph would leave out."""
     settings = prompter.settings
+    if prompter.selector is not None:
+        raise GraphError(_no_graph("a prompt that chooses each query's examples from a pool"))
     if not prompter.passes:
         raise GraphError("the prompter has no examples to bake into a graph")
     if prompter.dtype != "float32":

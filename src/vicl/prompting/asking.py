@@ -95,6 +95,27 @@ def as_engine(
     return LargeQueries(engine, tile, settings.upsampling)
 
 
+def check_agree(engine: LargeQueries, examples: int) -> None:
+    """Refuse to ask until views agree where there is one alone.
+
+    Args:
+        engine: As :func:`as_engine` gives it.
+        examples: Of a prompt; 0: nobody knows yet.
+
+    Raises:
+        ValueError: If there is one, or the examples cannot be shared out.
+    """
+    model = engine.model
+    if not isinstance(model, CanvasModel) or model.settings.agree is None or not examples:
+        return
+    if model.views(examples) == 1:
+        raise ValueError(
+            f"agree: got {model.settings.agree:g}, but there is one view, a canvas in one "
+            "arrangement, and so nothing to agree; ask for more by arrangements, or by examples on "
+            "canvases of their own with examples_per_canvas, or leave it out"
+        )
+
+
 def shown_by(task: Task) -> Shows:
     """What a task's answers show; masks that are drawn by a palette are images."""
     if isinstance(task, EdgesTask):

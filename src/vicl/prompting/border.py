@@ -10,7 +10,6 @@ code.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,8 +23,14 @@ from torch.nn import functional as F  # noqa: N812
 from vicl.canvas.layout import Layout
 from vicl.canvas.rects import Rect
 from vicl.engine import Named
-from vicl.files import write_atomic
-from vicl.prompting.learned import LearnedError, Told, pack, read_learned, unpack
+from vicl.prompting.learned import (
+    LearnedError,
+    LearnedFile,
+    Told,
+    pack,
+    read_learned,
+    unpack,
+)
 
 if TYPE_CHECKING:
     from vicl.prompts.pixel import PixelPrompt
@@ -51,7 +56,7 @@ class BorderTold(Told):
 
 
 @dataclass(frozen=True, eq=False)
-class Border:
+class Border(LearnedFile):
     """A learned border.
 
     Attributes:
@@ -87,19 +92,6 @@ class Border:
     def to_bytes(self) -> bytes:
         """As a safetensors file; the same border gives the same bytes."""
         return pack({name: self.parts[name].contiguous() for name in _PARTS}, self.told)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of the file."""
-        return hashlib.sha256(self.to_bytes()).hexdigest()
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the file; atomically.
-
-        Raises:
-            vicl.files.FileError: If it cannot be written.
-        """
-        write_atomic(path, self.to_bytes())
 
 
 def border_of(prompt: PixelPrompt, mode: BorderMode, engine: Named) -> Border:

@@ -163,10 +163,21 @@ class CanvasModel:
             ]
         return found
 
+    def views(self, examples: int) -> int:
+        """How many views a prompt of so many examples has, beside the moves of each.
+
+        Raises:
+            ValueError: If they cannot be shared out.
+        """
+        return self._rounds(examples) * len(self.settings.arrangements)
+
     def _groups(self, prompt: Prompt) -> list[Prompt]:
         """The prompt, or prompts that share out its examples."""
-        count, layout = len(prompt.examples), self.settings.layout
-        each = self.settings.examples_per_canvas
+        return shared_out(prompt, self._rounds(len(prompt.examples)))
+
+    def _rounds(self, count: int) -> int:
+        """Among how many canvases so many examples are shared out."""
+        layout, each = self.settings.layout, self.settings.examples_per_canvas
         if self.settings.fuse in ANSWER_FUSIONS and each is None:
             fitting = layout.examples if layout else most_examples(self.inpainter)
             if layout is not None and count % fitting:
@@ -174,14 +185,14 @@ class CanvasModel:
                     f"examples: got {count}, but the layout shows {fitting}; give a multiple of "
                     "it, or no layout"
                 )
-            return shared_out(prompt, -(-count // max(1, fitting)))
+            return -(-count // max(1, fitting))
         each = each or (count if layout else even_share(self.inpainter, count))
         if count % each:
             raise ValueError(
                 f"examples: got {count}, expected a multiple of {each}, which is how many stand on "
                 "a canvas"
             )
-        return shared_out(prompt, count // each)
+        return count // each
 
 
 def most_examples(inpainter: Inpainter) -> int:

@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 import torch
+from PIL import Image
 
-from vicl.images import to_pil, to_tensor
-from vicl.prompt import Example
+from vicl.canvas.layout import Layout
+from vicl.images import ImageLike, open_shrunk, to_pil, to_tensor
+from vicl.prompt import Example, Prompt
 from vicl.prompting.annotated import painted, with_shapes
 from vicl.prompting.depth import at_white, white_of
 from vicl.tasks import Task, draw_examples
+from vicl.tasks.task import EXAMPLE_SIZE
+
+_GRID: Final = (448, 448)
+"""Pixels of a grid for engines without a canvas."""
 
 Passes = tuple[tuple[Example, ...], ...]
 """For each pass of a task, the examples as the engine sees them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Examples, drawn.
+
+    Attributes:
+        passes: As the engine sees them.
+        white: Of deep images, by which the query is opened too.
+        files: Theirs, where each query has its own.
+    """
+
+    passes: Passes
+    white: float | None
+    files: tuple[Path, ...] = ()
 
 
 def drawn_passes(
@@ -61,6 +85,17 @@ def unseen(task: Task) -> Passes:
         )
     blank = torch.zeros(3, 1, 1)
     return ((Example(blank, blank),),)
+
+
+def on_grid(examples: Sequence[Example], query: ImageLike, answer: Image.Image) -> Image.Image:
+    """A square grid of a query and its answer, beside as many of its examples as fit."""
+    shown = examples[: Layout.largest(_GRID)]
+    layout = Layout.grid(len(shown), canvas_size=_GRID)
+    drawn, _ = open_shrunk(query, EXAMPLE_SIZE)
+    answered, _ = open_shrunk(answer, EXAMPLE_SIZE, limit_pixels=answer.width * answer.height)
+    image = layout.compose(Prompt(shown, drawn)).image
+    layout.answer.of(image)[:] = layout.draw(answered, layout.answer)
+    return to_pil(image)
 
 
 def _read(

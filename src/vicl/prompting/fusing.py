@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal, get_args
 
+import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from vicl.engine import Filled, Inpainter, TokenInpainter
@@ -96,9 +97,17 @@ def agreement(one: Float[Tensor, "3 h w"], other: Float[Tensor, "3 h w"], shows:
     The IoU of masks, both read at a half; of other pictures 1 less the mean absolute difference.
     """
     if shows == "mask":
-        first, second = (picture.mean(dim=0).numpy() > 0.5 for picture in (one, other))
-        return iou(first, second)
+        return iou(_white(one), _white(other))
     return 1 - float((one - other).abs().mean())
+
+
+def is_empty(picture: Float[Tensor, "3 h w"], shows: Shows) -> bool:
+    """Whether a picture is of a mask, and nothing is marked in it."""
+    return shows == "mask" and not _white(picture).any()
+
+
+def _white(mask: Float[Tensor, "3 h w"]) -> Bool[np.ndarray, "h w"]:
+    return mask.mean(dim=0).numpy() > 0.5
 
 
 def fuses_tokens(inpainter: Inpainter) -> bool:

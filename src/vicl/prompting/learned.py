@@ -5,8 +5,11 @@ They are safetensors, alone or within a prompt file, and may come from a strange
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from abc import ABC, abstractmethod
+from functools import cached_property
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -17,7 +20,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from vicl.engine import Named
-from vicl.files import FileError, display
+from vicl.files import FileError, display, write_atomic
 from vicl.files.bounded import read_bounded
 from vicl.files.faults import said
 
@@ -29,6 +32,27 @@ _KEY: Final = "vicl"
 
 class LearnedError(FileError):
     """What was learned cannot be used; the message names it, the fault and the remedy."""
+
+
+class LearnedFile(ABC):
+    """What was learned, as one file."""
+
+    @abstractmethod
+    def to_bytes(self) -> bytes:
+        """The file; the same gives the same bytes."""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the file."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the file; atomically.
+
+        Raises:
+            vicl.files.FileError: If it cannot be written.
+        """
+        write_atomic(path, self.to_bytes())
 
 
 class Told(BaseModel):

@@ -10,17 +10,13 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import reduce
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
-from vicl.canvas.layout import Layout
 from vicl.engine import Filled, InContextModel, Inpainter, PartialModel
 from vicl.exports.answers import Answer, as_annotation
 from vicl.exports.overlay import overlay
@@ -28,30 +24,29 @@ from vicl.images import (
     DEFAULT_LIMIT_PIXELS,
     ImageLike,
     brief,
-    open_shrunk,
     to_pil,
 )
 from vicl.loading import load_model
 from vicl.models.devices import pick_dtype
 from vicl.prompt import Example, ExampleLike, Prompt, as_examples
 from vicl.prompting.annotated import named_classes, pool_classes, with_shapes
-from vicl.prompting.asking import as_engine, best_model, learned_of, taken_apart
+from vicl.prompting.asking import as_engine, best_model, check_agree, learned_of, taken_apart
 from vicl.prompting.automatic import SECONDS, Candidate, Choice, choose_by_itself
 from vicl.prompting.batching import AT_ONCE, FAULTS, answers, unbroken
 from vicl.prompting.border import Border
 from vicl.prompting.depth import open_query, white_of
-from vicl.prompting.drawing import Passes, drawn_passes, unseen
+from vicl.prompting.drawing import Drawn, Passes, drawn_passes, on_grid, unseen
 from vicl.prompting.expected import ExpectedScore, left_out
 from vicl.prompting.prompt_file import SavedPrompt, describe_prompt, load_prompt, save_prompt
 from vicl.prompting.queries import OnError, counted, files_of, handle, in_folder
+from vicl.prompting.reading import read_answer
 from vicl.prompting.settings import PromptSettings
 from vicl.prompting.task_vectors import TaskVectors
-from vicl.selection.selectors import Selector, choose
+from vicl.selection.entry import Entry
+from vicl.selection.selectors import Selector, chosen
 from vicl.tasks import Boxes, Task, get_task
 from vicl.tasks.masks import ClassesLike
-from vicl.tasks.objects import separate_objects
 from vicl.tasks.segmentation import SegmentationTask
-from vicl.tasks.task import EXAMPLE_SIZE
 
 
 class VisualPrompter:
@@ -157,16 +152,17 @@ class VisualPrompter:
         self.limit_pixels = limit_pixels
         self.passes: Passes = ()
         if shown:
-            white = self._white(shown)
-            self.passes = self._draw(shown, white)
-            self.settings = self.settings.changed({"white": white})
+            drawn = self._drawn(shown)
+            self.passes = drawn.passes
+            self.settings = self.settings.changed({"white": drawn.white})
         elif isinstance(self.learned, TaskVectors):
             self.passes = unseen(self.task)
+        check_agree(self._engine, self.example_count)
         self._expected: ExpectedScore | None = None
+        self._last: tuple[list[Entry], Drawn] | None = None
 
     def __repr__(self) -> str:
-        shown = len(self.passes[0]) if self.passes else 0
-        return f"VisualPrompter({self.model!r}, {shown} examples, {self.task.name!r})"
+        return f"VisualPrompter({self.model!r}, {self.example_count} examples, {self.task.name!r})"
 
     def predict(self, query: ImageLike) -> Answer:
         """Answer one query.
@@ -252,12 +248,12 @@ class VisualPrompter:
         In the task's metric; more is better.
         """
         shown = (truth, *examples)
-        white = self._white(shown)
-        passes = self._draw(shown, white)
+        drawn = self._drawn(shown)
+        passes, white = drawn.passes, drawn.white
         if isinstance(self.task, SegmentationTask):  # what nobody says counts for no engine
             task, limit = replace(self.task, unknown=True), self.limit_pixels
             own = drawn_passes((truth,), task, white, limit_pixels=limit)
-            passes = tuple((one, *drawn[1:]) for (one,), drawn in zip(own, passes, strict=True))
+            passes = tuple((one, *rest[1:]) for (one,), rest in zip(own, passes, strict=True))
         return self._left_out(self._engine, passes, 0)
 
     def _left_out(self, engine: InContextModel, passes: Passes, index: int) -> float:
@@ -271,17 +267,9 @@ class VisualPrompter:
         """
         if answer.canvas is not None:
             return answer.canvas
-        side = 448
-        own = self.selector and choose(self.selector, query)
-        passes = self._draw(own, self._white(own)) if own else self.passes
-        shown = passes[0][: Layout.largest((side, side))]
-        layout = Layout.grid(len(shown), canvas_size=(side, side))
+        passes = self._chosen(self.selector, query).passes if self.selector else self.passes
         opened, _ = open_query(query, self.settings.white, self.task, self.limit_pixels, halve=True)
-        drawn, _ = open_shrunk(opened, EXAMPLE_SIZE)
-        answered, _ = open_shrunk(answer.drawn, EXAMPLE_SIZE, limit_pixels=self.limit_pixels)
-        image = layout.compose(Prompt(shown, drawn)).image
-        layout.answer.of(image)[:] = layout.draw(answered, layout.answer)
-        return to_pil(image)
+        return on_grid(passes[0], opened, answer.drawn)
 
     def overlay(self, query: ImageLike, answer: Answer) -> Image.Image:
         """Draw a query with its mask and boxes over it; see :func:`vicl.exports.overlay`.
@@ -298,8 +286,12 @@ class VisualPrompter:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the prompt, without queries, as one file; atomically.
 
+        Of a pool a reference is kept: where it is, if that is below the file's folder, and what is
+        in it.
+
         Raises:
-            PromptFileError: If there are no examples, or the task is not one of vicl's own.
+            PromptFileError: If there are no examples, the task is not one of vicl's own, or the
+                pool is no folder or file.
         """
         save_prompt(self._saved(), path)
 
@@ -317,7 +309,13 @@ class VisualPrompter:
 
     def _saved(self) -> SavedPrompt:
         return SavedPrompt(
-            self.model, self.task, self.passes, self.dtype, self.settings, self.learned
+            self.model,
+            self.task,
+            self.passes,
+            self.dtype,
+            self.settings,
+            self.learned,
+            self.selector,
         )
 
     @classmethod
@@ -329,6 +327,8 @@ class VisualPrompter:
         any_model: bool = False,
         device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
         limit_pixels: int = DEFAULT_LIMIT_PIXELS,
+        pool: str | os.PathLike[str] | None = None,
+        index: str | os.PathLike[str] | None = None,
         **settings: Any,
     ) -> VisualPrompter:
         """Open a prompt file.
@@ -339,31 +339,57 @@ class VisualPrompter:
             any_model: Take `model` even if it is not the one the prompt was made with.
             device: See :func:`vicl.load_model`.
             limit_pixels: Of each example, and of the queries to come.
+            pool: Where its examples are chosen from, if that is not below the file's own folder.
+            index: Where the index of that is, if not beside it.
             **settings: Override the file's; see :class:`vicl.prompting.settings.PromptSettings`.
 
         Raises:
-            PromptFileError: If the file is broken, too new, or was made with other weights.
+            PromptFileError: If the file is broken, too new, or was made with other weights; or if
+                its pool is gone or was changed.
         """
         own: dict[str, object] = {}
         if model is not None and not isinstance(model, str | os.PathLike):
             model, own = taken_apart(model)
         saved = load_prompt(
-            path, model=model, any_model=any_model, device=device, limit_pixels=limit_pixels
+            path,
+            model=model,
+            any_model=any_model,
+            device=device,
+            limit_pixels=limit_pixels,
+            pool=pool,
+            index=index,
         )
         chosen = saved.settings.changed({**own, **settings}).given()
         which = "vectors" if isinstance(saved.learned, TaskVectors) else "border"
         kept: dict[str, Any] = {"limit_pixels": limit_pixels, which: saved.learned}
-        prompter = cls(saved.engine, (), saved.task, **kept, **chosen)
+        prompter = cls(saved.engine, saved.selector or (), saved.task, **kept, **chosen)
         prompter.dtype = saved.dtype
         prompter.passes = saved.passes
+        check_agree(prompter._engine, prompter.example_count)
         return prompter
+
+    @property
+    def example_count(self) -> int:
+        """How many examples a query has, at most; 0 where each prompt brings its own."""
+        if self.selector is not None:
+            return self.selector.examples * len(self.selector.pool.asked or "1")
+        return len(self.passes[0]) if self.passes else 0
 
     def _white(self, examples: Sequence[Example]) -> float | None:
         """The white of deep images: as it was set, or as the examples say."""
         return self.settings.white or white_of(examples, self.task, limit_pixels=self.limit_pixels)
 
-    def _draw(self, examples: Sequence[Example], white: float | None) -> Passes:
-        return drawn_passes(examples, self.task, white, limit_pixels=self.limit_pixels)
+    def _chosen(self, selector: Selector, query: ImageLike) -> Drawn:
+        """A query's examples; those that the query before it had too are not drawn again."""
+        entries = chosen(selector, query)
+        if self._last is None or self._last[0] != entries:
+            self._last = entries, self._drawn([entry.example() for entry in entries])
+        return self._last[1]
+
+    def _drawn(self, examples: Sequence[Example]) -> Drawn:
+        white = self._white(examples)
+        passes = drawn_passes(examples, self.task, white, limit_pixels=self.limit_pixels)
+        return Drawn(passes, white, files_of(examples))
 
     def _map(
         self, queries: Iterable[tuple[ImageLike, Any]], batch_size: int, on_error: OnError
@@ -375,18 +401,19 @@ class VisualPrompter:
             for index, (query, examples) in enumerate(queries):
                 try:
                     if isinstance(examples, Selector):
-                        examples = choose(examples, query)
-                    own = isinstance(examples[0], Example)
-                    white = self._white(examples) if own else self.settings.white
+                        shown = self._chosen(examples, query)
+                    elif isinstance(examples[0], Example):
+                        shown = self._drawn(examples)
+                    else:
+                        shown = Drawn(examples, self.settings.white)
                     image, size = open_query(
-                        query, white, self.task, self.limit_pixels, halve=self._engine.halves
+                        query, shown.white, self.task, self.limit_pixels, halve=self._engine.halves
                     )
-                    passes = self._draw(examples, white) if own else examples
                 except (ValueError, OSError) as error:
                     handle(on_error, query, error)
                     continue
-                asked.append((index, query, len(passes), files_of(examples) if own else ()))
-                waiting = deque(Prompt(drawn, image, size) for drawn in passes)
+                asked.append((index, query, len(shown.passes), shown.files))
+                waiting = deque(Prompt(drawn, image, size) for drawn in shown.passes)
                 del image  # it may be large, and is to live no longer than its prompts
                 while waiting:
                     yield waiting.popleft()
@@ -397,7 +424,14 @@ class VisualPrompter:
             try:
                 filled = unbroken([first, *islice(found, passes - 1)])
                 source = Path(query) if isinstance(query, str | os.PathLike) else None
-                answer = replace(self._read(filled, index, source), examples=shown)
+                answer = read_answer(
+                    filled,
+                    self.task,
+                    instances=self.settings.instances,
+                    index=index,
+                    source=source,
+                    examples=shown,
+                )
             except FAULTS as error:
                 handle(on_error, query, error)
                 continue
@@ -410,40 +444,3 @@ class VisualPrompter:
     ) -> Iterator[Filled | Exception]:
         how = self.settings
         return answers(engine, prompts, samples=how.samples, seed=how.seed, batch_size=batch_size)
-
-    def _read(self, filled: Sequence[Filled], index: int, source: Path | None) -> Answer:
-        """Read the passes' answers to one query as the task does."""
-        reading = self.task.read([f.image for f in filled])
-        given = [f.confidence for f in filled if f.confidence is not None]
-        likelihoods = [float(f.log_likelihood) for f in filled if f.log_likelihood is not None]
-        presences = [f.presence for f in filled if f.presence is not None]
-        first = filled[0]
-        count = min(len(f.alternatives) for f in filled)
-        return Answer(
-            reading.image,
-            # Several passes are only as sure as the least sure of them.
-            confidence=reduce(torch.minimum, given).numpy() if len(given) == len(filled) else None,
-            likelihood=sum(likelihoods) if len(likelihoods) == len(filled) else None,
-            mask=reading.mask,
-            scores=reading.scores,
-            classes=self.task.classes,
-            boxes=reading.boxes,
-            edges=reading.edges,
-            presence=max(presences) if len(presences) == len(filled) else None,
-            objects=self._objects(filled, reading.mask),
-            cell=None if first.cell is None else to_pil(first.cell),
-            canvas=None if first.canvas is None else to_pil(first.canvas),
-            alternatives=tuple(
-                self._read([f.alternatives[i] for f in filled], index, source) for i in range(count)
-            ),
-            index=index,
-            source=source,
-            views=tuple(f.views for f in filled) if any(f.views for f in filled) else (),
-        )
-
-    def _objects(self, filled: Sequence[Filled], mask: np.ndarray | None) -> np.ndarray | None:
-        """A mask's objects, where they are wanted: as the engine or else as space parts them."""
-        if mask is None or not self.settings.instances:
-            return None
-        found = [one.objects.numpy() for one in filled if one.objects is not None]
-        return separate_objects(mask, found if len(found) == len(self.task.classes) else ())

@@ -14,11 +14,9 @@ code.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 import torch
@@ -28,14 +26,20 @@ from torch import Generator, Tensor
 from vicl.canvas.layout import Canvas, Layout
 from vicl.canvas.rects import Rect
 from vicl.engine import Filled, InContextModel, Inpainter, Named, rank, seed_of_draw
-from vicl.files import write_atomic
 from vicl.images import to_tensor
 from vicl.images.upsampling import Upsampling, upsample
 from vicl.models.head_vectors import Chosen, Slices, patching
 from vicl.models.mae_vqgan import MAEVQGAN
 from vicl.models.tokens import hole_tokens
 from vicl.prompt import Prompt
-from vicl.prompting.learned import LearnedError, Told, pack, read_learned, unpack
+from vicl.prompting.learned import (
+    LearnedError,
+    LearnedFile,
+    Told,
+    pack,
+    read_learned,
+    unpack,
+)
 
 VECTORS: Final = "task_vectors.safetensors"
 """What the file is called in the folder of a run, and in a prompt file."""
@@ -43,7 +47,7 @@ _NAMES: Final = ("encoder", "decoder", "chosen_encoder", "chosen_decoder")
 
 
 @dataclass(frozen=True, eq=False)
-class TaskVectors:
+class TaskVectors(LearnedFile):
     """Mean slices of heads, and which of them take the place of what the heads give.
 
     Attributes:
@@ -67,19 +71,6 @@ class TaskVectors:
         """As a safetensors file; the same vectors give the same bytes."""
         tensors = dict(zip(_NAMES, (*self.slices, *self.chosen), strict=True))
         return pack({name: value.contiguous() for name, value in tensors.items()}, self.told)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of the file."""
-        return hashlib.sha256(self.to_bytes()).hexdigest()
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the file; atomically.
-
-        Raises:
-            vicl.files.FileError: If it cannot be written.
-        """
-        write_atomic(path, self.to_bytes())
 
     def check(self, model: Named) -> MAEVQGAN:
         """The engine, if they are its own.

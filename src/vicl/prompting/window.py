@@ -28,6 +28,7 @@ from vicl.prompting.fusing import (
     TokenFusion,
     agreement,
     fuse_logits,
+    is_empty,
     likelihood_weights,
     mean_answer,
     mean_of,
@@ -76,6 +77,10 @@ class _Scored:
     inside: Bool[Tensor, " n"]
     logits: Float[Tensor, "p k"]
     tokens: Int[Tensor, " n"]
+
+
+_Draft = tuple[_Ask, Int[Tensor, " n"], Float[Tensor, " p"]]
+"""A canvas, the tokens to draw on it, and how likely those of the hole are, in logarithms."""
 
 
 class Window:
@@ -139,7 +144,7 @@ class Window:
 
         These are compared with the likeliest answer without a move, not with a mean over moves.
         """
-        likeliest = self._asked(self._moves, self._fill, self._agreements)
+        likeliest = self._asked(self._moves, self._fill, self._agreed)
         found = {owner: [self._fused(owner, cells)] for owner, cells in likeliest.items()}
         if samples == 1:
             return found
@@ -164,7 +169,7 @@ class Window:
         self,
         moves: Sequence[Move],
         function: Callable[[Sequence[_Ask]], list[R]],
-        agreements: Callable[[int, list[list[R]]], list[float]],
+        agreed: Callable[[int, list[list[R]]], float],
     ) -> dict[int, list[list[R]]]:
         """Ask for all prompts, of each all members; where `agree` is set, until they agree.
 
@@ -173,7 +178,7 @@ class Window:
         Args:
             moves: See :meth:`_run`.
             function: See :meth:`_run`.
-            agreements: Of a prompt's results so far with what is fused of them, one a member.
+            agreed: How far a prompt's results so far, at least, agree with what is fused of them.
         """
         agree = self._settings.agree
         if agree is None:
@@ -190,7 +195,7 @@ class Window:
                 for owner in undecided
                 if owner not in self._errors
                 and asked < len(self._members[owner])
-                and min(agreements(owner, found[owner])) < agree
+                and agreed(owner, found[owner]) < agree
             ]
         whole = {owner: several for owner, several in found.items() if owner not in self._errors}
         self._members |= {o: self._members[o][: len(several)] for o, several in whole.items()}
@@ -286,6 +291,12 @@ class Window:
         fused = self._fused_cell(owner, pictures, means)
         return [agreement(picture, fused, self._shows) for picture in pictures]
 
+    def _agreed(self, owner: int, cells: Sequence[Sequence[_Cell]]) -> float:
+        """The least agreement; 0 where all are empty: nothing found is no finding to agree on."""
+        if all(is_empty(self._mean_of_moves(moved).image, self._shows) for moved in cells):
+            return 0.0
+        return min(self._agreements(owner, cells))
+
     def _views(
         self,
         owner: int,
@@ -352,18 +363,21 @@ class Window:
         """Draw, on each prompt's first canvas, the tokens that are likeliest by all of them."""
         chosen, views = [], {}
 
-        def agreements_of(_: int, members: Sequence[Sequence[_Scored]]) -> list[float]:
-            return _fused_scores([scored for (scored,) in members], fuse)[2]
+        def agreed(owner: int, members: Sequence[Sequence[_Scored]]) -> float:
+            draft, agreements = _drafted([scored for (scored,) in members], fuse)
+            if self._shows == "mask" and min(agreements) >= cast(float, self._settings.agree):
+                ((_, canvas),) = self._chunks.run([draft], self._decode)
+                layout = self._members[owner][0].layout
+                if isinstance(canvas, Tensor) and is_empty(layout.crop(canvas), self._shows):
+                    return 0.0
+            return min(agreements)
 
-        asked = self._asked(self._moves[:1], self._score, agreements_of)
-        for owner, members in asked.items():
+        for owner, members in self._asked(self._moves[:1], self._score, agreed).items():
             several = [scored for (scored,) in members]
-            best, inside, agreements = _fused_scores(several, fuse)
+            draft, agreements = _drafted(several, fuse)
             likelihoods = [one.logits.log_softmax(-1).amax(-1).sum() for one in several]
             views[owner] = self._views(owner, likelihoods, agreements)
-            tokens = several[0].tokens.clone()
-            tokens[several[0].inside] = inside
-            chosen.append((several[0].ask, tokens, best))
+            chosen.append(draft)
         for (ask, _, best), canvas in self._chunks.run(chosen, self._decode):
             if isinstance(canvas, Exception):
                 self._errors[ask.owner] = canvas
@@ -383,7 +397,7 @@ class Window:
         ]
 
     @torch.no_grad()
-    def _decode(self, chosen: Sequence[tuple[_Ask, Tensor, Tensor]]) -> list[Tensor]:
+    def _decode(self, chosen: Sequence[_Draft]) -> list[Tensor]:
         """Draw the tokens that were chosen for some prompts."""
         tokens = torch.stack([one for _, one, _ in chosen])
         return list(self._scorer.decode(tokens, *_stacked([ask for ask, _, _ in chosen])))
@@ -408,18 +422,18 @@ class Window:
         return cast(TokenInpainter, self._inpainter)
 
 
-def _fused_scores(
-    several: Sequence[_Scored], fuse: TokenFusion
-) -> tuple[Float[Tensor, " p"], Int[Tensor, " p"], list[float]]:
-    """The tokens of the hole that are likeliest by several canvases.
+def _drafted(several: Sequence[_Scored], fuse: TokenFusion) -> tuple[_Draft, list[float]]:
+    """The tokens of the hole that are likeliest by several canvases, on the first one's.
 
-    Gives the logarithms of their probabilities, the tokens, and for each canvas the share of the
-    places where it alone would choose the same one.
+    And for each canvas the share of the places where it alone would choose the same one.
     """
+    first = several[0]
     fused = fuse_logits(torch.stack([one.logits for one in several]), fuse)  # (p, k)
     best, inside = fused.max(dim=-1)
     own = [one.logits.argmax(dim=-1) for one in several]
-    return best, inside, [float((tokens == inside).float().mean()) for tokens in own]
+    tokens = first.tokens.clone()
+    tokens[first.inside] = inside
+    return (first.ask, tokens, best), [float((o == inside).float().mean()) for o in own]
 
 
 def _stacked(asks: Sequence[_Ask]) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +17,7 @@ import numpy as np
 from vicl.exports.coco_reader import coco_shapes
 from vicl.exports.reading import is_annotation_file, read_shapes
 from vicl.exports.shapes import Shapes
-from vicl.files import FileError, display
+from vicl.files import FileError, display, hash_file
 from vicl.images import ImageLike, open_image
 from vicl.prompt import Example
 from vicl.tasks.classes import VOID, Classes
@@ -57,6 +59,14 @@ class CocoPart:
         found = (names.get(key) for key in keys)
         return frozenset(name for name in found if isinstance(name, str))
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what is said, of the categories but those of its objects."""
+        own = [entry.get("category_id") for entry in self.document["annotations"]]
+        used = [entry for entry in self.document["categories"] if entry.get("id") in own]
+        said = json.dumps({**self.document, "categories": used}, sort_keys=True)
+        return hashlib.sha256(said.encode()).hexdigest()
+
     def shapes(self) -> Shapes:
         """Its objects, checked.
 
@@ -76,12 +86,14 @@ class Entry:
             whatever an example's output may be. None: it is not labelled.
         name: The class that everything marked is taken for; None: the annotation's own.
         noted: What it shows, as an index noted it; ... where none did.
+        hashes: SHA-256 of the image's file and of the annotation's, likewise; None: not known.
     """
 
     image: ImageLike
     annotation: Any
     name: str | None = None
     noted: Shown | EllipsisType = ...
+    hashes: tuple[str | None, str | None] = (None, None)
 
     @property
     def file(self) -> Path | None:
@@ -101,6 +113,26 @@ class Entry:
         """Whether it is marked by objects that another tool's file names, and not by a picture."""
         marked = self.annotation
         return isinstance(marked, CocoPart | Shapes) or is_annotation_file(marked)
+
+    @cached_property
+    def digest(self) -> str | None:
+        """SHA-256 of what is in its files, however they are called; None of values in memory.
+
+        What an index noted is not read again; a file that is not there counts as empty.
+        """
+        marked, image, (known, known_marks) = self.annotation, self.file, self.hashes
+        if image is None:
+            return None
+        if isinstance(marked, CocoPart):
+            marks = marked.digest
+        elif marked is None:
+            marks = ""
+        elif isinstance(marked, str | os.PathLike):
+            marks = known_marks or _hash(Path(marked))
+        else:
+            return None
+        both = repr((known or _hash(image), marks, self.name))
+        return hashlib.sha256(both.encode()).hexdigest()
 
     @cached_property
     def shows(self) -> Shown:
@@ -192,6 +224,10 @@ def _values(mask: str | os.PathLike[str]) -> Shown:
 def plain_id(key: Any) -> Any:
     """An id as COCO has them, which a mapping takes; None for anything else."""
     return key if isinstance(key, int | str) else None
+
+
+def _hash(file: Path) -> str:
+    return hash_file(file) if is_there(file) else ""
 
 
 def is_there(file: Path) -> bool:

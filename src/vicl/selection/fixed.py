@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -32,7 +33,8 @@ class Fixed:
 
     Attributes:
         pool: What was chosen from.
-        order: Entries, best first; more than `examples`, since a query may be one of them.
+        order: Entries, best first, after which come the pool's others; at least `examples`, or
+            some more, since a query may be one of them.
         examples: How many are chosen.
         select: How they were chosen, in a word.
     """
@@ -47,7 +49,7 @@ class Fixed:
 
     def ranked(self, query: ImageLike) -> Iterable[Entry]:
         """See :meth:`Selector.ranked`."""
-        return self.order
+        return chain(self.order, self.pool.entries)
 
     def describe(self) -> dict[str, Any]:
         """See :meth:`Selector.describe`."""
@@ -65,9 +67,7 @@ def diverse(index: Index, examples: int = 1, *, seed: int = 0) -> Fixed:
     """
     entries = index.pool.entries
     first = cover(index.features, min(len(entries), _COVERED + examples), seed=seed)
-    rest = sorted(set(range(len(entries))) - set(first))
-    order = tuple(entries[place] for place in (*first, *rest))
-    return Fixed(index.pool, order, examples, "diverse")
+    return Fixed(index.pool, tuple(entries[place] for place in first), examples, "diverse")
 
 
 def next_to_label(index: Index, count: int, *, seed: int = 0) -> list[Entry]:
@@ -165,5 +165,5 @@ def best_of(
         measured.append((float(np.mean([score(shown, truth) for truth in truths])), tried))
         advance()
     measured.sort(key=lambda pair: -pair[0])
-    order = (*(entry for _, tried in measured for entry in tried), *asked)
+    order = tuple(entry for _, tried in measured for entry in tried)
     return Fixed(pool, order, examples, "best-of")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final, Literal
 
 import torch
@@ -43,6 +44,7 @@ class Index:
         project: Applied to features before they are compared, and to a query's; None: as they are.
         head_hash: Of the weights of that.
         limit_pixels: Of images.
+        folder: Where it is kept; None in memory.
     """
 
     pool: Pool
@@ -52,6 +54,7 @@ class Index:
     project: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
     head_hash: str | None = None
     limit_pixels: int = DEFAULT_LIMIT_PIXELS
+    folder: Path | None = None
 
     def __repr__(self) -> str:
         return f"Index({self.pool!r}, {self.encoder.name}, {self.looking})"

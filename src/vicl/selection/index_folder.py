@@ -40,7 +40,7 @@ from vicl.files.faults import said
 from vicl.images import DEFAULT_LIMIT_PIXELS
 from vicl.selection.entry import is_there
 from vicl.selection.index import Index, Looking, check_any, encoded
-from vicl.selection.pool import Entry, Pool, PoolError, Shown
+from vicl.selection.pool import CocoPart, Entry, Pool, PoolError
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,7 @@ class _Row(BaseModel):
     changed: int
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     marks: tuple[int, int] | None = None
+    marks_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     shows: tuple[str | int, ...] | None = None
 
 
@@ -149,6 +150,26 @@ def index_pool(
         return _updated(pool, encoder, place, looking, limit_pixels, advance)
 
 
+def with_noted(pool: Pool, folder: str | os.PathLike[str]) -> Pool:
+    """A pool with what its index, where there is one, knows of the files that are as they were.
+
+    Nothing is encoded or written.
+
+    Raises:
+        PoolError: If the index is broken.
+    """
+    place = Path(folder)
+    manifest = _manifest(place) if (place / _NAME).is_file() else None
+    rows = {} if manifest is None else {row.image: row for row in manifest.rows}
+
+    def noted(entry: Entry) -> Entry:
+        row = rows.get(_key(entry, place))
+        now = None if row is None else _still(entry, row)
+        return entry if now is None else _noted(entry, now)
+
+    return replace(pool, entries=tuple(map(noted, pool.entries)))
+
+
 @contextlib.contextmanager
 def _locked(place: Path) -> Iterator[None]:
     """Keep other processes from the folder: two that index at once delete each other's features."""
@@ -199,10 +220,10 @@ def _updated(
     changes = replace(changes, broken=changes.broken + unnamed)
     manifest = _manifest(place)
     assert manifest is not None
-    entries = tuple(replace(by_name[row.image], noted=_noted(row)) for row in manifest.rows)
+    entries = tuple(_noted(by_name[row.image], row) for row in manifest.rows)
     features = torch.from_numpy(_mapped(place / manifest.features, manifest))
     found = replace(pool, entries=entries)
-    index = Index(found, features, encoder, looking, limit_pixels=limit_pixels)
+    index = Index(found, features, encoder, looking, limit_pixels=limit_pixels, folder=place)
     # A list may name an image several times, each time with something else marked.
     return (index if len(by_name) == len(pool) - unnamed else index.only(pool)), changes
 
@@ -263,7 +284,8 @@ def _still(entry: Entry, row: _Row) -> _Row | None:
         return None
     marks = _marks(entry)
     if marks != row.marks:
-        row = row.model_copy(update={"marks": marks, "shows": _shown(entry)})
+        noted = {"marks": marks, "marks_sha256": _marks_hash(entry), "shows": _shown(entry)}
+        row = row.model_copy(update=noted)
     return row
 
 
@@ -341,6 +363,7 @@ def _row(entry: Entry, place: Path) -> _Row:
         changed=status.st_mtime_ns,
         sha256=hash_file(entry.file),
         marks=_marks(entry),
+        marks_sha256=_marks_hash(entry),
         shows=_shown(entry),
     )
 
@@ -352,6 +375,12 @@ def _marks(entry: Entry) -> tuple[int, int] | None:
         return None
     status = files[1].stat()
     return status.st_size, status.st_mtime_ns
+
+
+def _marks_hash(entry: Entry) -> str | None:
+    """Of an annotation's file; of a part of one that was read whole it is known anyway."""
+    files = () if isinstance(entry.annotation, CocoPart) else entry.files
+    return hash_file(files[1]) if len(files) == 2 and is_there(files[1]) else None
 
 
 def _shown(entry: Entry) -> tuple[str | int, ...] | None:
@@ -370,8 +399,10 @@ def _key(entry: Entry, place: Path) -> str:
     return "" if entry.file is None else os.path.relpath(entry.file, place)
 
 
-def _noted(row: _Row) -> Shown:
-    return None if row.shows is None else frozenset(row.shows)
+def _noted(entry: Entry, row: _Row) -> Entry:
+    """An entry with what the index knows of it."""
+    shows = None if row.shows is None else frozenset(row.shows)
+    return replace(entry, noted=shows, hashes=(row.sha256, row.marks_sha256))
 
 
 def _manifest(place: Path) -> _Manifest | None:

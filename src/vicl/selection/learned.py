@@ -31,7 +31,7 @@ from vicl.files.faults import said
 from vicl.files.journal import Journal
 from vicl.selection.fixed import Score
 from vicl.selection.index import Index, Looking
-from vicl.selection.pool import PoolError, key_of
+from vicl.selection.pool import Entry, PoolError, key_of
 from vicl.selection.selectors import Nearest
 from vicl.storage.folder import CONFIG, WEIGHTS, fill_from, weights
 
@@ -159,7 +159,8 @@ def measure(
 ) -> list[Lesson]:
     """Let an engine answer images of a pool with each of the examples that are most like them.
 
-    Scores are kept in the folder as they come: a run that is stopped goes on.
+    Scores are kept in the folder as they come: a run that is stopped goes on. They are of what is
+    in the files: where an image or its annotation is changed, its own are measured anew.
 
     Args:
         index: Of labelled images.
@@ -189,15 +190,16 @@ def measure(
             entry = index.pool.entries[query]
             names = dict.fromkeys(key_of(e.image) for e in nearest.ranked(entry.image))
             tried = [name for name in names if name != key_of(entry.image)][:candidates]
+            found = []
             for name in tried:
-                key = (key_of(entry.image), name)
+                shown = index.pool.entries[rows[name]]
+                key = (_told(entry), _told(shown))
                 if key not in known:
-                    example = index.pool.entries[rows[name]].example()
-                    known[key] = score([example], entry.example())
+                    known[key] = score([shown.example()], entry.example())
                     if not any(isinstance(one, int) for one in key):  # a value's ends with the run
                         journal.append({"query": key[0], "example": key[1], "score": known[key]})
+                found.append(known[key])
                 advance()
-            found = [known[key_of(entry.image), name] for name in tried]
             best, worst = (
                 tuple(rows[tried[place]] for place in places) for places in best_and_worst(found)
             )
@@ -271,6 +273,11 @@ def learned_index(index: Index, folder: Path) -> Index:
     if fill_from(head, folder / _FOLDER) != config.sha256:
         raise PoolError(f"{display(file)}: its weights are others than were learned; {again}")
     return project(index, head.eval().requires_grad_(False), config.sha256)
+
+
+def _told(entry: Entry) -> str | int:
+    """By what scores know an entry: what is in its files, so that a changed one is another."""
+    return entry.digest or id(entry)
 
 
 def _scores(

@@ -60,11 +60,13 @@ class Pool:
         name: What messages call it.
         entries: In the order of their names, or as they were listed.
         asked: The classes of which each is to be shown; None where nobody said.
+        source: The folder or file that it was opened from; None of pairs.
     """
 
     name: str
     entries: tuple[Entry, ...]
     asked: Classes | None = None
+    source: Path | None = None
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -184,7 +186,7 @@ def open_pool(source: str | os.PathLike[str] | Iterable[ExampleLike]) -> Pool:
         )
     if not entries:
         raise PoolError(f"{name}: holds no images; expected some, to choose examples from")
-    return Pool(name, tuple(entries))
+    return Pool(name, tuple(entries), source=path)
 
 
 def _folder(root: Path) -> list[Entry]:

@@ -46,18 +46,27 @@ class Selector(Protocol):
 
 
 def choose(selector: Selector, query: ImageLike) -> tuple[Example, ...]:
-    """Choose examples for a query: never its own file, and no image twice.
+    """Choose examples for a query, as :func:`chosen` does, and read them.
+
+    Raises:
+        PoolError: If there are too few.
+        ValueError: If the query, or an example's annotation, cannot be read.
+    """
+    return tuple(entry.example() for entry in chosen(selector, query))
+
+
+def chosen(selector: Selector, query: ImageLike) -> list[Entry]:
+    """The entries of a pool that are a query's examples: never its own file, and no image twice.
 
     Where the pool is asked for classes, as many are chosen as show each of them `examples` times;
     one that shows only what is shown often enough is passed over.
 
     Raises:
         PoolError: If there are too few.
-        ValueError: If the query, or an example's annotation, cannot be read.
+        ValueError: If the query, or what an image shows, cannot be read.
     """
     taken = {key_of(query)}
-    found = first_fitting(selector.ranked(query), selector.pool, selector.examples, taken=taken)
-    return tuple(entry.example() for entry in found)
+    return first_fitting(selector.ranked(query), selector.pool, selector.examples, taken=taken)
 
 
 def first_fitting(

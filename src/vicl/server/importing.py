@@ -18,7 +18,7 @@ from vicl.exports.shapes import Painted, paint
 from vicl.files.packaged import PHOTOS
 from vicl.images import DEFAULT_LIMIT_PIXELS, to_pil, to_tensor
 from vicl.prompting.annotated import as_named
-from vicl.prompting.prompt_file import PromptFileError, SavedPrompt, load_prompt
+from vicl.prompting.prompt_file import PromptFileError, SavedPrompt, has_pool, load_prompt
 from vicl.server.engines import OWN
 from vicl.server.marks import UNKNOWN, Marks
 from vicl.server.names import safe_name
@@ -54,6 +54,12 @@ def open_prompt(services: Services, name: str, data: bytes) -> list[str]:
         path = Path(place) / f"{Path(safe_name(name)).stem}{_SUFFIX}"
         path.write_bytes(data)
         try:
+            if has_pool(path):
+                raise Refusal(
+                    422,
+                    f"{path.name}: chooses examples from a pool, which projects do not keep. Use "
+                    "it by vicl predict --prompt.",
+                )
             saved, engine = services.answering.run(Urgency.ASKED, lambda: _loaded(services, path))
         except ValueError as error:
             raise Refusal(422, str(error).replace(str(path), path.name)) from error

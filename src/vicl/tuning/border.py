@@ -33,7 +33,7 @@ from vicl.training.job import Look, Round, Seat
 from vicl.training.objectives.objective import Losses, Objective
 from vicl.training.settings import AnyOptimiser, Many, Part, Precision, Rate
 from vicl.tuning.looking import SHEETS
-from vicl.tuning.pairs import Pairs, Shown
+from vicl.tuning.pairs import Among, Pairs, Shown
 from vicl.tuning.reading import samples
 from vicl.tuning.settings import SettingsError
 
@@ -245,8 +245,9 @@ class Canvases:
     ) -> Iterator[Round]:
         """Rounds for the loop: canvases, holes, codes, and which arrangement they have."""
         told: set[str] = set()
+        among = self.pairs.among(train)
         for number, batch in enumerate(samples(len(train), seed, seat), start=seat.start):
-            shown = [self._asked(train[place], train, moves, seed, at) for place, at in batch]
+            shown = [self._asked(train[place], among, moves, seed, at) for place, at in batch]
             arrangement = number % len(self.layouts)
             broken = [line for line in self.pairs.broken.values() if line not in told]
             told.update(broken)
@@ -255,15 +256,16 @@ class Canvases:
             yield Round((image.to(device), hole, codes.to(device), where), tuple(broken))
 
     def _asked(
-        self, query: int, train: Sequence[int], moves: Sequence[Move], seed: int, number: int
+        self, query: int, among: Among, moves: Sequence[Move], seed: int, number: int
     ) -> Shown:
         """A query that can be read, with its example."""
-        return self.pairs.shown(self.pairs.or_another(query, train), train, moves, seed, number)
+        return self.pairs.shown(self.pairs.or_another(query, among), among, moves, seed, number)
 
     def held_out(self, places: Sequence[int], train: Sequence[int], seed: int) -> list[Shown]:
         """The held-out queries that can be read, each with an example that is learned from."""
+        among = self.pairs.among(train)
         return [
-            self.pairs.shown(place, (*train, place), [(0, 0)], seed, number)
+            self.pairs.shown(place, among, [(0, 0)], seed, number)
             for number, place in enumerate(places)
             if self.pairs.readable(place) is not None
         ]

@@ -7,7 +7,7 @@ canvases.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -60,6 +60,19 @@ class Split:
 
     train: tuple[int, ...]
     held_out: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Among:
+    """Places to draw from; see :meth:`Pairs.among`.
+
+    Attributes:
+        of: For each pass of the task those that are drawn in it, in their order.
+        at: Where each stands among those.
+    """
+
+    of: Mapping[int, tuple[int, ...]]
+    at: Mapping[int, int]
 
 
 def task_of(pool: Pool, task: str, classes: ClassesLike) -> Task:
@@ -148,22 +161,26 @@ class Pairs:
             self.broken[place] = str(error)
             return None
 
-    def or_another(self, place: int, among: Sequence[int]) -> int:
+    def among(self, places: Sequence[int]) -> Among:
+        """Places to draw from, looked through once, so that no draw has to."""
+        of = defaultdict[int, list[int]](list)
+        at = {}
+        for place in places:
+            own = of[self.items[place].drawn]
+            at[place] = len(own)
+            own.append(place)
+        return Among({drawn: tuple(own) for drawn, own in of.items()}, at)
+
+    def or_another(self, place: int, among: Among) -> int:
         """The place of a pair, or of the next of its class that can be read.
 
         Raises:
             DataError: If there is none.
         """
-        own = [p for p in among if self.items[p].drawn == self.items[place].drawn]
-        start = own.index(place)
-        for there in (*own[start:], *own[:start]):
-            if self.readable(there) is not None:
-                return there
-        first = next(self.broken[p] for p in own)
-        raise DataError(f"none of {len(own)} pairs can be read; the first: {first}")
+        return self._from(among.at[place], among.of[self.items[place].drawn])
 
     def shown(
-        self, query: int, among: Sequence[int], moves: Sequence[Move], seed: int, number: int
+        self, query: int, among: Among, moves: Sequence[Move], seed: int, number: int
     ) -> Shown:
         """A query with an example of its class and a move, both at random by a sample's number.
 
@@ -171,7 +188,7 @@ class Pairs:
 
         Args:
             query: Its place.
-            among: Places from which the example is taken.
+            among: Places from which the example is taken, but for the query's own.
             moves: From which the move is.
             seed: Of the run.
             number: Of the sample.
@@ -180,10 +197,21 @@ class Pairs:
             DataError: If too few can be read.
         """
         rng = numbers(seed, Purpose.PAIRS, number)
-        drawn = self.items[query].drawn
-        others = [p for p in among if p != query and self.items[p].drawn == drawn]
-        example = others[int(rng.integers(len(others)))]
-        return Shown(self.or_another(example, others), query, moves[int(rng.integers(len(moves)))])
+        own, at = among.of[self.items[query].drawn], among.at.get(query)
+        start = int(rng.integers(len(own) - (at is not None)))
+        start += at is not None and start >= at
+        example = self._from(start, own, but=query)
+        return Shown(example, query, moves[int(rng.integers(len(moves)))])
+
+    def _from(self, start: int, own: Sequence[int], but: int | None = None) -> int:
+        """The first that can be read, going round, without one."""
+        for step in range(len(own)):
+            place = own[(start + step) % len(own)]
+            if place != but and self.readable(place) is not None:
+                return place
+        first = next(self.broken[place] for place in own if place != but)
+        count = len(own) - (but in own)
+        raise DataError(f"none of {count} pairs can be read; the first: {first}")
 
     def clean(self, shown: Shown, layout: Layout) -> tuple[Tensor, Tensor]:
         """The canvas of a query with its answer, (3, H, W) in [0, 1], and its hole (H, W)."""

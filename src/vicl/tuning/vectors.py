@@ -292,12 +292,12 @@ class Asked:
         self, train: Sequence[int], images: int, seed: int, seat: Seat, device: torch.device
     ) -> Iterator[Round]:
         """Rounds for the loop: some queries, drawn by the number of the step."""
-        number = seat.start
+        number, among = seat.start, self.pairs.among(train)
         while True:
             rng = numbers(seed, Purpose.ORDER, number)
             places = rng.permutation(train)[:images].tolist()
             shown = [
-                self.pairs.shown(self.pairs.or_another(place, train), train, [(0, 0)], seed, number)
+                self.pairs.shown(self.pairs.or_another(place, among), among, [(0, 0)], seed, number)
                 for place in places
             ]
             image, codes = self.of(shown)

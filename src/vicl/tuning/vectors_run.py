@@ -164,9 +164,9 @@ def _run(
     folder: Path,
 ) -> Vectored:
     """Record, search, choose, score and save."""
-    train = split.train
+    train, among = split.train, pairs.among(split.train)
     tried = [
-        pairs.shown(pairs.or_another(train[k % len(train)], train), train, [(0, 0)], seed, k)
+        pairs.shown(pairs.or_another(train[k % len(train)], among), among, [(0, 0)], seed, k)
         for k in range(settings.tried)
     ]
     slices = mean_slices(engine, pairs, tried, settings.recorded)
@@ -174,7 +174,7 @@ def _run(
     coins = Coins(groups, settings).to(engine.device)
     objective = VectorObjective(coins, engine, groups, slices, settings, seed)
     held = [
-        pairs.shown(place, (*train, place), [(0, 0)], seed, number)
+        pairs.shown(place, among, [(0, 0)], seed, number)
         for number, place in enumerate(split.held_out)
         if pairs.readable(place) is not None
     ]

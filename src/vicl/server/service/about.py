@@ -67,7 +67,7 @@ def prompts(service: Use) -> Prompts:
                 task=made.task.name,
                 classes=made.task.classes,
                 engine=made.model.name,
-                examples=len(made.passes[0]),
+                examples=made.example_count,
                 settings=made.settings.model_dump(mode="json", exclude_defaults=True),
             )
             for name, made in ((name, one.prompter()) for name, one in service.prompts.items())

@@ -8,7 +8,7 @@ from vicl.engine import InContextModel, Inpainter
 from vicl.loading import BEST_FOR_TASK, load_model
 from vicl.models.registry import ENGINES
 from vicl.prompting.asking import best_model
-from vicl.prompting.prompt_file import made_with
+from vicl.prompting.prompt_file import has_pool, made_with
 from vicl.prompting.prompter import VisualPrompter
 from vicl.server.service.settings import ServiceSettings
 from vicl.tasks import get_task
@@ -54,7 +54,13 @@ class Engines:
         engine = self._named(name, dtype) if name in _OWN else None
         if engine is None and self._settings.model is not None:
             engine = self.chosen(dtype)
-        return VisualPrompter.load(path, model=engine, limit_pixels=self._settings.limit_pixels)
+        return VisualPrompter.load(
+            path,
+            model=engine,
+            device=self._settings.device,
+            limit_pixels=self._settings.limit_pixels,
+            pool=self._settings.pool if has_pool(path) else None,
+        )
 
     def _named(self, name: str, dtype: str) -> InContextModel | Inpainter:
         if (name, dtype) not in self._kept:

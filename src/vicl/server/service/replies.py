@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vicl.exports.answers import Answer, count_objects
+from vicl.exports.answers import Answer, count_objects, told_views
 from vicl.exports.masks import LABEL_MAP, answer_picture, is_flat, json_bytes, label_map
 from vicl.exports.rle import encode_rle
 from vicl.images import encode_image
@@ -19,6 +19,7 @@ from vicl.server.service.schemas import (
     Pixels,
     Prediction,
     Predictions,
+    ViewAnswer,
 )
 from vicl.tasks import MarkedTask, Task
 from vicl.tasks.masks import Classes
@@ -49,6 +50,7 @@ def prediction(name: str, answer: Answer, task: Task, pixels: Pixels) -> Predict
         ),
         rle=tuple(_runs(answer)) if pixels == "rle" else None,
         png=base64.b64encode(png_of(answer, task)).decode() if pixels == "png" else None,
+        views=tuple(ViewAnswer(**view) for view in told_views(answer)),
         alternatives=tuple(prediction(name, one, task, pixels) for one in answer.alternatives),
     )
 

@@ -88,6 +88,24 @@ class ClassMask(_Model):
     counts: str
 
 
+class ViewAnswer(_Model):
+    """One of several ways in which a query was asked, and what came of it.
+
+    Attributes:
+        class_: Whose, where each class was asked for by itself.
+        examples: Which of the prompt's examples were shown, counted from 0.
+        arrangement: Of the grid, 1 to 8.
+        likelihood: Log-likelihood of its own answer; left out where the engine has none.
+        agreement: With the fused answer, in [0, 1].
+    """
+
+    class_: str | None = Field(default=None, validation_alias="class", serialization_alias="class")
+    examples: tuple[int, ...]
+    arrangement: int
+    likelihood: float | None = None
+    agreement: float
+
+
 class Prediction(_Model):
     """The answer to one query."""
 
@@ -106,6 +124,9 @@ class Prediction(_Model):
     rle: tuple[ClassMask, ...] | None = None
     png: str | None = Field(
         default=None, description="The file that `vicl predict` writes, in base64."
+    )
+    views: tuple[ViewAnswer, ...] = Field(
+        default=(), description="That were fused, where there are several; of tiles none."
     )
     alternatives: tuple[Prediction, ...] = ()
 

@@ -63,8 +63,12 @@ class Service:
             if path.stem in self.prompts:
                 raise ValueError(f"--prompt: two files are called {path.stem!r}; rename one")
             made = self.engines.prompter(path)
-            made.predict(made.passes[0][0].input)
+            pool = made.selector and made.selector.pool
+            made.predict(pool.entries[0].image if pool else made.passes[0][0].input)
             self.prompts[path.stem] = _ready(path.stem, made)
+        made_of = [one.prompter().selector for one in self.prompts.values()]
+        if self.settings.pool is not None and not any(made_of):
+            raise ValueError("--pool: none of the prompt files chooses examples from a pool")
         if self.settings.examples:
             self.engines.chosen()
         self._batcher = Batcher(

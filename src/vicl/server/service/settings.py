@@ -34,6 +34,7 @@ class ServiceSettings:
         jobs_count: Most jobs that are kept, of all keys.
         jobs_bytes: Most bytes that they hold.
         jobs_seconds: After which a job that has ended is deleted.
+        pool: Where the pool of a prompt file is that does not lie below the file's own folder.
         media: Where images lie that labelling programs name by a path; None opens none.
     """
 
@@ -56,4 +57,5 @@ class ServiceSettings:
     jobs_count: int = 100
     jobs_bytes: int = 8 << 30
     jobs_seconds: float = 72 * 3600.0
+    pool: Path | None = None
     media: Path | None = None
