@@ -7,8 +7,8 @@ drawn by one seed to learn from: `vicl tune border` and `vicl tune vectors`, by 
 `--border` and `--vectors`. `--queries` of another seed are answered by one example with the border
 and without it; without an example, with the vectors and with nothing in their place; and by Copy.
 It prints the colour-aware IoU of the study's cells with bootstrap 95% intervals, paired differences
-to one example and to none, answers a second of one thread's own time, and draws a sheet. What was learned stays
-in the folder, and is not learned anew when the command is started again.
+to one example and to none, answers a second of one thread's own time, and draws a sheet. What was
+learned stays in the folder, and is not learned anew when the command is started again.
 """
 
 from __future__ import annotations

@@ -66,29 +66,6 @@ def test_startup() -> None:
 
 
 @pytest.mark.slow
-def test_selection(shared: Path) -> None:
-    done = run("selection.py", "--rows", "300", "--queries", "2")
-    assert done.returncode == 0, done.stderr
-    assert "mapped, exact" in done.stdout
-    few = ("--episodes", "1", "--images", "12", "--model", "copy", "--encoder", "handmade")
-    done = run("selection.py", "--data", shared / "data", *few)
-    assert done.returncode == 0, done.stderr
-    assert "nearest, copied" in done.stdout
-
-
-@pytest.mark.slow
-def test_views(shared: Path, tmp_path: Path) -> None:
-    model, sheet = tmp_path / "tiny", tmp_path / "views.png"
-    save_folder(MAEVQGAN(tiny()), model)
-    few = ("--episodes", "2", "--examples", "2", "--model", model, "--sheet", sheet)
-    done = run("views.py", "--data", shared / "data", *few)
-    assert done.returncode == 0, done.stderr
-    for way in ("one view", "8 arrangements: product", "agree 0.9", "2 examples: mean of features"):
-        assert way in done.stdout
-    assert sheet.exists()
-
-
-@pytest.mark.slow
 def test_resolution(shared: Path) -> None:
     done = run("resolution.py", "--data", shared / "data", "--count", "1", "--engine", "identity")
     assert done.returncode == 0, done.stderr
