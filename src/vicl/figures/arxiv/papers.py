@@ -21,8 +21,14 @@ PAPERS: Final = "papers.jsonl"
 SOURCES: Final = "sources"
 """The folder of a harvest's sources, in its folder."""
 
-Status = Literal["kept", "withdrawn", "pdf-only", "missing", "too-large", "other", "failed"]
-"""What became of a paper. All but `failed` are final; a failed one is tried again."""
+Status = Literal[
+    "kept", "withdrawn", "pdf-only", "missing", "too-large", "broken", "other", "failed", "listed"
+]
+"""What became of a paper.
+
+`broken` is damaged where it comes from, `other` neither TeX nor PDF. A `failed` one is tried again
+in the next run, and one that is `listed` was not tried yet.
+"""
 
 
 class HarvestError(FileError):
