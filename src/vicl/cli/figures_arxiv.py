@@ -63,7 +63,7 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 )
 @failing(1, stopped=_STOPPED)
 def harvest(out: Path, list_only: bool, largest: int, as_json: bool, **given: Any) -> None:
-    """Get the sources of arXiv's papers into the folder OUT, with a line a paper of what came of it.
+    """Get the sources of arXiv's papers into the folder OUT, and note what came of each.
 
     Which papers: of a category and a span of days; of a list, such as the published one; or
     whatever --local has. One request at a time, with the pauses that arXiv asks for. Papers that

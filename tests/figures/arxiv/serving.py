@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import tarfile
@@ -119,25 +120,26 @@ class ArXiv:
 
 @pytest.fixture
 def arxiv() -> Iterator[ArXiv]:
-    with_state = ArXiv()
+    state = ArXiv()
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *_: Any) -> None:
             pass
 
         def do_GET(self) -> None:
-            with_state.at_once += 1
-            with_state.most_at_once = max(with_state.most_at_once, with_state.at_once)
+            state.at_once += 1
+            state.most_at_once = max(state.most_at_once, state.at_once)
             try:
-                answer(self, with_state)
+                with contextlib.suppress(ConnectionError):  # of who was killed
+                    answer(self, state)
             finally:
-                with_state.at_once -= 1
+                state.at_once -= 1
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    with_state.address = f"http://127.0.0.1:{http.server_address[1]}"
+    state.address = f"http://127.0.0.1:{http.server_address[1]}"
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield with_state
+    yield state
     http.shutdown()
     thread.join()
     http.server_close()

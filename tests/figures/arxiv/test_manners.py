@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.figures.arxiv.serving import ArXiv, Fault, Served, source
 
@@ -92,7 +92,7 @@ def test_tries_again(arxiv: ArXiv, fault: Fault, pause: float) -> None:
 @pytest.mark.usefixtures("paper")
 def test_pauses_double_and_tries_end(arxiv: ArXiv) -> None:
     arxiv.faults["e-print"] = [Fault(503)] * 20
-    with pytest.raises(UnreachableError, match="the service says 503 .*, 8 times"):
+    with pytest.raises(UnreachableError, match=r"the service says 503 .*, 8 times"):
         ask(arxiv)
     assert gaps(arxiv) == [3, 6, 12, 24, 48, 96, 192]
 
@@ -114,7 +114,7 @@ def test_what_the_reader_of_an_answer_finds_is_tried_again(arxiv: ArXiv) -> None
         (Fault(403), "does not want to be asked by this program"),
         (Fault(429, (("Retry-After", "86400"),)), r"asks to come back in 24\.0 hours"),
         (Fault(302, (("Location", "http://elsewhere.example/x"),)), "which is another service"),
-        (Fault(302, (("Location", "file:///etc/passwd"),)), "which is another service"),
+        (Fault(302, (("Location", "file:///etc/passwd"),)), "that is not followed"),
         (Fault(304), "redirects in a way that is not followed"),
     ],
 )
@@ -154,19 +154,19 @@ def test_a_body_is_bounded(arxiv: ArXiv) -> None:
 
 def test_nobody_there(arxiv: ArXiv) -> None:
     asking = visitor(arxiv, attempts=2)
-    with pytest.raises(UnreachableError, match="cannot be reached .*, 2 times"):
+    with pytest.raises(UnreachableError, match=r"cannot be reached .*, 2 times"):
         asking.ask("http://127.0.0.1:9/e-print/2209.00647", lambda answer: answer.read(9))
 
 
 def test_haste_at_arxiv_is_refused() -> None:
-    check_service("https://export.arxiv.org/api/query", delay=3)
-    check_service("http://127.0.0.1:8000/api", delay=0)
+    check_service("https://export.arxiv.org/api/query", delay=3.0)
+    check_service("http://127.0.0.1:8000/api", delay=0.0)
     for url in ("https://arxiv.org/e-print", "http://EXPORT.arxiv.org/x"):
         with pytest.raises(HarvestError, match=r"got 2\.9 s, expected at least 3 s"):
             check_service(url, delay=2.9)
     for url in ("ftp://arxiv.org", "arxiv.org", "http://"):
         with pytest.raises(HarvestError, match="is no address"):
-            check_service(url, delay=3)
+            check_service(url, delay=3.0)
 
 
 def test_a_contact_that_cannot_be_sent() -> None:
@@ -174,7 +174,8 @@ def test_a_contact_that_cannot_be_sent() -> None:
         Manners(contact="a@b\r\nX: y")
 
 
-@given(st.text())
+@settings(max_examples=30)
+@given(st.text(max_size=40))
 def test_any_retry_after(text: str) -> None:
     seconds = retry_after(text, 0.0)
     assert seconds is None or seconds >= 0

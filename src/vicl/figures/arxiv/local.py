@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import io
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from vicl.figures.arxiv.identifiers import PaperId
 from vicl.figures.arxiv.papers import HarvestError
@@ -101,14 +102,14 @@ def bulk_sources(path: Path) -> Iterator[Found]:
             for tar, member in tar_members(raw):
                 paper = PaperId.of_file(member.name.rpartition("/")[2])
                 stream = tar.extractfile(member) if paper and member.isreg() else None
-                if paper is not None and stream is not None:
+                if paper is not None and isinstance(stream, io.BufferedReader):
                     chunks = functools.partial(_member_chunks, path, stream)
                     yield Found(paper, f"{display(path)}: {paper}", chunks)
     except (tarfile.TarError, OSError, EOFError) as error:
         raise _damaged(path, error) from error
 
 
-def _member_chunks(path: Path, stream: IO[bytes]) -> Iterator[bytes]:
+def _member_chunks(path: Path, stream: io.BufferedReader) -> Iterator[bytes]:
     try:
         while piece := stream.read(_PIECE):
             yield piece
