@@ -118,8 +118,10 @@ def _get(folder: Harvest, targets: list[Paper] | None, visitor: Visitor, sources
                 advance(note=f"{paper.id}: {paper.status}")
         return
     left = sum(not folder.is_done(paper.id) for paper in targets)
-    hours = left * visitor.manners.delay / 3600
-    click.echo(f"{left:,} of {len(targets):,} papers to go: at least {hours:.1f} hours", err=True)
+    minutes = left * visitor.manners.delay / 60
+    least = f"{minutes / 60:.1f} hours" if minutes > 90 else f"{minutes:.0f} minutes"
+    if left:
+        click.echo(f"{left:,} of {len(targets):,} papers to go: at least {least}", err=True)
     with progress("sources", total=total, done=len(targets) - left) as advance:
         for paper in fetch(folder, targets, visitor, sources):
             advance(note=f"{paper.id}: {paper.status}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email.message
 import itertools
 
 import pytest
@@ -11,6 +12,7 @@ from tests.figures.arxiv.serving import ArXiv, Fault, Served, source
 
 from vicl.figures.arxiv.manners import (
     AbsentError,
+    Answer,
     Manners,
     TransientError,
     UnreachableError,
@@ -44,12 +46,11 @@ def gaps(arxiv: ArXiv) -> list[float]:
 
 
 @pytest.mark.usefixtures("paper")
-def test_one_at_a_time_with_pauses_and_a_name(arxiv: ArXiv) -> None:
+def test_pauses_and_a_name(arxiv: ArXiv) -> None:
     asking = visitor(arxiv, contact="someone@example.org")
     for _ in range(4):
         assert ask(arxiv, asking) == BODY
     assert gaps(arxiv) == [3.0] * 3
-    assert arxiv.most_at_once == 1
     (agent,) = arxiv.agents
     assert agent is not None
     assert agent.startswith("vicl/")
@@ -150,6 +151,19 @@ def test_what_is_not_there_is_asked_for_once(arxiv: ArXiv, code: int) -> None:
 def test_a_body_is_bounded(arxiv: ArXiv) -> None:
     with pytest.raises(HarvestError, match="more than 0 MiB"):
         visitor(arxiv).ask(f"{arxiv.sources}/2209.00647", lambda answer: answer.read(50))
+
+
+def test_a_body_that_drips(arxiv: ArXiv) -> None:
+    class Dripping:
+        headers = email.message.Message()
+
+        def read1(self, _: int) -> bytes:
+            arxiv.clock.sleep(50.0)
+            return b"."
+
+    with pytest.raises(TransientError, match="more than 30 minutes"):
+        Answer(Dripping(), arxiv.clock.clock).read(1 << 20)
+    assert arxiv.clock.time < 2000
 
 
 def test_nobody_there(arxiv: ArXiv) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import itertools
 import tarfile
 from pathlib import Path
 
@@ -63,7 +64,6 @@ def tar() -> bytes:
         (b"%PDF-1.5 ...", "pdf-only", "PDF"),
         (gzip.compress(b"%PDF-1.5 ..."), "pdf-only", "PDF"),
         (b"%!PS-Adobe", "other", "PostScript"),
-        (b"", "other", "is empty"),
         (b"words", "other", "neither an archive nor PDF"),
         (gzip.compress(b"%auto-ignore\nThis paper has been withdrawn."), "withdrawn", "a note"),
         (BODY + bytes(MOST), "too-large", "more than 1 MiB"),
@@ -97,6 +97,8 @@ def test_damage_and_web_pages(tmp_path: Path) -> None:
     middle = len(BODY) // 2
     with pytest.raises(CutError):
         kept(BODY[:middle] + b"\0\0\0\0" + BODY[middle + 4 :], tmp_path)
+    with pytest.raises(CutError, match="is empty"):
+        kept(b"", tmp_path)
     with pytest.raises(WebPageError):
         kept(b"\n <!DOCTYPE HTML>", tmp_path)
     assert not files(tmp_path)
@@ -115,3 +117,9 @@ def test_a_bomb_is_not_unpacked_to_its_end(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(sources._Inflating, "take", counted)
     assert kept(bomb, tmp_path).status == "kept"
     assert max(taken) <= 2 << 20
+
+
+def test_a_source_without_end(tmp_path: Path) -> None:
+    endless = itertools.chain([BODY], itertools.repeat(bytes(1 << 16)))
+    assert store(endless, tmp_path, PAPER, most=MOST).status == "too-large"
+    assert not files(tmp_path)

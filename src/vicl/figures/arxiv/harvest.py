@@ -98,8 +98,13 @@ class Asked:
             raise HarvestError(
                 "got neither categories nor a list nor local files; give one of them"
             )
-        if bool(self.categories) != (self.since is not None and self.until is not None):
-            raise HarvestError("categories go with a first and a last day (--from, --to)")
+        if {self.since is None, self.until is None} != {not self.categories}:
+            raise HarvestError(
+                "categories go with a first and a last day (command line: --from and --to), and "
+                "nothing else does"
+            )
+        if self.first_version and self.local:
+            raise HarvestError("got the first version of local files; they are what they are")
 
     def record(self) -> dict[str, Any]:
         """What must be the same for a run to go on; where files lie may change."""
@@ -290,7 +295,7 @@ def fetch(
         address: Of the sources, without the identifier that comes behind it.
 
     Returns:
-        What became of each target, in order, as it is noted, those of earlier runs included.
+        What became of each of them, in order, as it is noted.
 
     Raises:
         HarvestError: If the service refuses, or several in a row fail.
@@ -298,7 +303,6 @@ def fetch(
     failures = 0
     for target in targets:
         if harvest.is_done(target.id):
-            yield harvest.papers[target.id]
             continue
         paper = harvest.note(_fetched(harvest, target, visitor, address))
         yield paper

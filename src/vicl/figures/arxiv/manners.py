@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-import vicl
 from vicl.figures.arxiv.papers import HarvestError
 from vicl.files import display, reason
+from vicl.files.extras import version_of
 from vicl.files.web import http_opener
 
 ARXIV_DELAY: Final = 3.0
@@ -115,9 +115,8 @@ class Manners:
     @property
     def user_agent(self) -> str:
         """How requests name who asks."""
-        return (
-            f"vicl/{vicl.__version__} (figures harvest{f'; {self.contact}' * bool(self.contact)})"
-        )
+        contact = f"; {self.contact}" if self.contact else ""
+        return f"vicl/{version_of('vicl')} (figures harvest{contact})"
 
 
 class Answer:

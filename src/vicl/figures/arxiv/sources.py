@@ -49,7 +49,7 @@ def store(chunks: Iterable[bytes], out: Path, paper: Paper, *, most: int) -> Pap
         The paper with its status, and with file, hash and size where it is kept.
 
     Raises:
-        CutError: If its compression is broken; nothing is stored.
+        CutError: If it is empty, or its compression is broken; nothing is stored.
         WebPageError: If it is a web page.
         FileError: If it cannot be written.
     """
@@ -134,7 +134,9 @@ def _kind(start: bytes) -> tuple[str | None, Status, str]:
         return None, "other", "was submitted as PostScript"
     if _PAGE.match(start):
         raise WebPageError("a web page came in its place")
-    return None, "other", "is neither an archive nor PDF" if start else "is empty"
+    if not start:
+        raise CutError("it is empty")
+    return None, "other", "is neither an archive nor PDF"
 
 
 class _Inflating:
