@@ -319,7 +319,7 @@ def test_killed_processes(arxiv: ArXiv, tmp_path: Path) -> None:
     chance = random.Random(0)
     kills = 0
     while True:
-        patience = chance.uniform(0.1, 0.8) if kills < 5 else 300
+        patience = chance.uniform(0.1, 0.8) if kills < 3 else 300
         before = len(arxiv.asked)
         process = subprocess.Popen(line, stderr=subprocess.PIPE)
         while len(arxiv.asked) == before and process.poll() is None:
