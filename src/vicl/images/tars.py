@@ -51,6 +51,33 @@ def image_members(raw: Any, shard: str, *, tell: bool = False) -> Iterator[Membe
     Raises:
         tarfile.TarError: If the tar is damaged; so may be what reading it raises.
     """
+    for tar, member in tar_members(raw):
+        if not _is_image(member.name):
+            continue
+        name = f"{shard}: {display(member.name)}"
+        if not member.isreg():
+            if tell and not member.isdir():
+                yield ImageError(f"{name}: is a link or device; pack the file itself")
+            continue
+        if member.size > MEMBER_LIMIT:
+            yield ImageError(f"{name}: is larger than {MEMBER_LIMIT >> 20} MiB; shrink it")
+            continue
+        content = tar.extractfile(member)
+        yield Member(name, content.read() if content else b"", member.name)
+
+
+def tar_members(raw: Any) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    """Go through a tar of a stranger, member by member, in bounded memory.
+
+    Args:
+        raw: A stream of bytes.
+
+    Returns:
+        The tar, and a member whose data can be read until the next one is asked for.
+
+    Raises:
+        tarfile.TarError: If the tar is damaged; so may be what reading it raises.
+    """
     stream: Any = _Metered(raw)  # of tarfile's protocol for streams it has what is needed
     with tarfile.open(fileobj=stream, mode="r|") as tar:
         while (member := tar.next()) is not None:
@@ -58,18 +85,7 @@ def image_members(raw: Any, shard: str, *, tell: bool = False) -> Iterator[Membe
             if member.issparse():
                 raise tarfile.ReadError("sparse members, whose size is not known, are not read")
             stream.left = _HEADER_LIMIT + (member.size if _has_data(member) else 0)
-            if not _is_image(member.name):
-                continue
-            name = f"{shard}: {display(member.name)}"
-            if not member.isreg():
-                if tell and not member.isdir():
-                    yield ImageError(f"{name}: is a link or device; pack the file itself")
-                continue
-            if member.size > MEMBER_LIMIT:
-                yield ImageError(f"{name}: is larger than {MEMBER_LIMIT >> 20} MiB; shrink it")
-                continue
-            content = tar.extractfile(member)
-            yield Member(name, content.read() if content else b"", member.name)
+            yield tar, member
         # `tarfile` takes a damaged header for the end.
         if not stream.holds_zeros(tar.offset):
             raise tarfile.ReadError("a header is damaged")

@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from vicl.files import FileError, display, hash_file, reason, write_atomic
+from vicl.files.web import http_opener
 
 CHUNK = 1 << 20
 SIZE_LIMIT = 32 << 30
@@ -110,7 +111,7 @@ def _receive(
             # length must be the same, and the hash tells in the end.
             request.add_header("If-Range", validator)
     try:
-        answer = _opener().open(request, timeout=TIMEOUT)
+        answer = http_opener(urllib.request.HTTPRedirectHandler()).open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         with error:
             if error.code == 416:
@@ -224,22 +225,6 @@ def _checked(found: Path, sha256: str | None, size: int | None, *, keep: bool) -
             f"{display(found)}: {fault}; it is not the published file, or it was damaged; {advice}"
         )
     return got
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    """Only http and https, also after redirections: no files of this machine, no ftp."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.UnknownHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.HTTPRedirectHandler(),
-    ):
-        opener.add_handler(handler)
-    return opener
 
 
 def _length(path: Path) -> int:

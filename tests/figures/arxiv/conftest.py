@@ -1,0 +1,1 @@
+from tests.figures.arxiv.serving import arxiv as arxiv
