@@ -1,10 +1,12 @@
 """Does choosing by itself ever make an answer worse, and when does it make one better?
 
     python benchmarks/automatic.py --data ../shared/data --task segmentation --episodes 24 --seed 0
+    python benchmarks/automatic.py --study shape+color --examples 12 --episodes 6
 
 Each episode has so many examples of a class and a query. By leaving one out of the examples alone
 engine and views are chosen (`--auto`), and the query is answered by what was chosen and by the
-default; both are scored as the task is. The difference is paired, its interval a bootstrap's.
+default; both are scored as the task is. With `--study` episodes are of the paper's synthetic study,
+whose tasks are of pictures. The difference is paired, its interval a bootstrap's.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from rich.console import Console
 
 from measuring import compared
 from vicl.evaluation.datasets import manifest
-from vicl.evaluation.episodes import Case, DatasetError
+from vicl.evaluation.datasets.generated.shapes import CHANGES, ShapesStudy
+from vicl.evaluation.episodes import Case, Dataset, DatasetError
 from vicl.files import write_atomic
 from vicl.files.progress import progress
 from vicl.prompt import Example
@@ -38,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--sources", nargs="*", help="of the data; by default all")
+    parser.add_argument("--study", choices=CHANGES, help="this task instead of data")
     parser.add_argument("--task", default="segmentation", choices=("segmentation", "edges"))
     parser.add_argument("--episodes", type=int, default=24)
     parser.add_argument("--examples", type=int, default=5)
@@ -48,8 +52,12 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     try:
-        dataset = manifest(given.data, given.task, sources=given.sources)
-        dataset = dataset.for_examples(given.examples)
+        dataset: Dataset
+        if given.study is not None:
+            dataset, given.task = ShapesStudy(given.study), ShapesStudy.task
+        else:
+            dataset = manifest(given.data, given.task, sources=given.sources)
+            dataset = dataset.for_examples(given.examples)
         episodes = dataset.episodes(given.episodes, seed=given.seed, examples=given.examples)
         rows = (
             []
