@@ -1,4 +1,4 @@
-"""`vicl figures`: training figures made from nothing, and sheets to look at."""
+"""`vicl figures`: training figures made from nothing, sheets to look at, and arXiv's."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vicl.cli.failing import failing
+from vicl.cli.figures_arxiv import extract
 from vicl.cli.options import PATH, SEED, choice, examples, number, options, path, text
 from vicl.files import display
 from vicl.files.progress import progress
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def figures() -> None:
-    """Synthetic figures: pages and grids of input-output pairs whose rules are known."""
+    """Training figures: synthetic ones, whose rules are known, and those of arXiv's papers."""
+
+
+figures.add_command(extract)
 
 
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
