@@ -175,7 +175,7 @@ def _of_header(
         if not re.fullmatch(rb"[0-9]{1,19}", told["size"]):
             raise SourceError(f"{stream.name}: a header in its tar gives no size; get it again")
         size = int(told["size"])
-    if kind == b"5" or (kind in _REGULAR and name.endswith(b"/")):
+    if kind == b"5" or (kind == b"\0" and name.endswith(b"/")):  # the latter before 1988
         return
     path = _inside(name)
     if kind in _KINDS:

@@ -19,10 +19,13 @@ from vicl.figures.arxiv.pictures import (
     open_picture,
     picture_kind,
 )
-from vicl.files import hash_file
+from vicl.files import FileError, hash_file
 from vicl.images import encode_image
 
 Kind = Literal[PictureKind, "assembled"]
+
+Status = Literal["done", "pdf-only", "failed"]
+"""What became of a paper: its source may be the paper itself; one that failed has no figures."""
 
 
 @dataclass(frozen=True)
@@ -81,17 +84,17 @@ class Extracted:
     """What came of a paper.
 
     Attributes:
-        status: `pdf-only`: its source is the paper itself. `failed`: it has no figures here.
+        status: See :data:`Status`.
         reason: Why not, where it is not done.
-        sha256: Of the source, in hex.
+        sha256: Of the source, in hex; None where it cannot be read.
         figures: In the archive's order, then the assembled ones in the text's.
         dropped: How many pictures were left out, by reason.
         lost: Of pictures that were asked for by name: why they are not here.
     """
 
-    status: Literal["done", "pdf-only", "failed"]
+    status: Status
     reason: str
-    sha256: str
+    sha256: str | None
     figures: tuple[PaperFigure, ...] = ()
     dropped: Mapping[str, int] = field(default_factory=dict)
     lost: Mapping[str, str] = field(default_factory=dict)
@@ -113,21 +116,21 @@ def extract_paper(source: Path, wishes: Wishes, wanted: frozenset[str] | None = 
             all, and figures that the text assembles.
 
     Raises:
-        FileError: If there is no such file.
         MemoryError: If the process may not have what it takes.
     """
-    sha256 = hash_file(source)
+    sha256: str | None = None
+    status: Status = "failed"
     paper = _Paper(wishes, wanted)
     try:
+        sha256 = hash_file(source)
         for member in members(source, wishes.limits):
             paper.take(member)
         return paper.extracted(sha256)
     except PdfOnlyError as error:
-        return Extracted(
-            "pdf-only", str(error), sha256, lost=dict.fromkeys(wanted or (), "pdf-only")
-        )
-    except SourceError as error:
-        return Extracted("failed", str(error), sha256, lost=dict.fromkeys(wanted or (), "failed"))
+        status, reason = "pdf-only", str(error)
+    except FileError as error:
+        reason = str(error)
+    return Extracted(status, reason, sha256, lost=dict.fromkeys(sorted(wanted or ()), status))
 
 
 class _Paper:
@@ -180,7 +183,7 @@ class _Paper:
             return "name"
         return ""
 
-    def extracted(self, sha256: str) -> Extracted:
+    def extracted(self, sha256: str | None) -> Extracted:
         """What came of it."""
         figures, faults = [], {}
         for path, found in self._found.items():

@@ -84,7 +84,7 @@ class Extraction:
             Its line of the journal.
 
         Raises:
-            FileError: If its source is missing, or nothing can be written.
+            FileError: If its figures cannot be written.
         """
         begun = time.monotonic()
         paper = task.paper
@@ -94,7 +94,7 @@ class Extraction:
         return {
             **self._known(paper),
             "sha256": extracted.sha256,
-            "bytes": source.stat().st_size,
+            "bytes": source.stat().st_size if source.exists() else None,
             "kept": len(extracted.figures),
             "dropped": dict(extracted.dropped),
             "lost": dict(extracted.lost),
