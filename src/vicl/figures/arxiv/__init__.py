@@ -1,0 +1,1 @@
+"""Figures out of arXiv's sources: which papers, their sources, and the images in them."""
