@@ -47,7 +47,7 @@ class Bounds:
         file: Bytes of a file that it writes.
     """
 
-    seconds: float
+    seconds: int
     memory: int
     file: int
 
@@ -122,7 +122,7 @@ def _round(
                 if worker.connection in heard:
                     said = _hear(worker)
                 elif worker.until < time.monotonic():
-                    said = Died(f"took over {bounds.seconds:g} s")
+                    said = Died(f"took over {bounds.seconds} s")
                 else:
                     continue
                 if said is None:  # it is ready
@@ -138,7 +138,7 @@ def _round(
             worker.end()
 
 
-def _give(worker: _Worker[Item], item: Item, seconds: float) -> None:
+def _give(worker: _Worker[Item], item: Item, seconds: int) -> None:
     worker.items.append(item)
     worker.given += 1
     worker.until = time.monotonic() + seconds
