@@ -350,16 +350,79 @@ Whole & Details
 \caption{Small stacks.}
 \end{figure}""",
     ),
+    "shared columns": (
+        "subcaption",
+        r"""\begin{figure*}
+\centering
+\begin{tabularx}{0.8\textwidth}{@{}XXX@{}}
+\includegraphics[width=\linewidth]{a} & \includegraphics[width=\linewidth]{b} &
+\includegraphics[width=\linewidth]{c} \\
+\centering Input & \centering Ours & \centering\arraybackslash Truth \\
+\end{tabularx}
+\caption{Columns that share a width.}
+\end{figure*}""",
+    ),
+    "minipages from the top": (
+        "subcaption",
+        r"""\begin{figure}
+\begin{minipage}[t]{0.5\linewidth}
+  \vspace{0pt}\centering
+  \includegraphics[width=0.9\linewidth]{a}
+\end{minipage}%
+\begin{minipage}[t]{0.5\linewidth}
+  \vspace{0pt}\raggedleft
+  \includegraphics[width=0.6\linewidth]{e}\\[2mm]
+  \includegraphics[width=0.6\linewidth]{d}
+\end{minipage}
+\vspace{-3mm}
+\begin{center}\scalebox{0.5}{\includegraphics[width=2cm]{b}\quad
+\includegraphics[width=2cm]{c}}\end{center}
+\caption{From the top.}
+\end{figure}""",
+    ),
+    "columns of minipages": (
+        "subcaption",
+        r"""\begin{figure*}[!htb]
+  \begin{minipage}{0.18\textwidth}
+    \centerline{\includegraphics[width=\textwidth]{a}}
+    \centerline{\includegraphics[width=\textwidth]{b}}
+    \centerline{Input}
+  \end{minipage}
+  \hfill
+  \begin{minipage}{0.18\textwidth}
+    \centerline{\includegraphics[width=\textwidth]{c}}
+    \vspace{3pt}
+    \centerline{\includegraphics[width=\textwidth]{a}}
+    \vspace{3pt}
+    \centerline{Output}
+  \end{minipage}
+  \caption{As many papers of one template do it.}
+\end{figure*}""",
+    ),
+    "subfigures in a table": (
+        "subfig",
+        r"""\begin{figure*}
+\centering
+\begin{tabular}{c@{\hskip 4pt}c}
+\subfloat[One]{\includegraphics[width=4cm]{a}} & \subfloat[Two]{\includegraphics[width=4cm]{b}} \\
+\subfloat{\includegraphics[width=4cm]{c}} & \subfloat{\includegraphics[width=4cm]{a}}
+\end{tabular}
+\caption{Subfloats in a table.}
+\end{figure*}""",
+    ),
 }
 """Name of the package for subfigures, and the figure's text."""
 
 
 def picture(name: str) -> Image.Image | None:
-    """A coloured square of the paper's source."""
+    """A coloured picture of the paper's source: four times as fine, and it says so."""
     letter = name.removeprefix("figs/").removesuffix(".png")
     if name != f"figs/{letter}.png" or letter not in SIZES:
         return None
-    return Image.new("RGB", SIZES[letter], COLOURS[letter])
+    width, height = SIZES[letter]
+    image = Image.new("RGB", (4 * width, 4 * height), COLOURS[letter])
+    image.info["dpi"] = (288, 288)
+    return image
 
 
 def paper(name: str) -> dict[str, str]:
