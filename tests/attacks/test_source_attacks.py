@@ -58,7 +58,7 @@ ESCAPES = squeezed(
 SOURCES = {
     "2209.00001.gz": ESCAPES,
     "2209.00002.gz": squeezed(squeezed(bytes(300 << 20))),
-    "2209.00003.gz": source({"a.png": png_header(60_000, 60_000), "b.png": PNG}),
+    "2209.00003.gz": source({"a.png": png_header(60_000, 60_000) + PNG[33:], "b.png": PNG}),
     "2209.00004.gz": source(
         {"a.png": png_header(9, 9) + chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(200 << 20)))}
     ),

@@ -115,6 +115,10 @@ def _round(
                 if following is not None and worker.ready and not worker.items:
                     _give(worker, following, bounds.seconds)
                     following = next(waiting, None)
+            if following is None:
+                for worker in [one for one in workers if one.ready and not one.items]:
+                    workers.remove(worker)  # nobody will ask it anything
+                    worker.end()
             soonest = min(worker.until for worker in workers)
             patience = None if soonest == float("inf") else max(0, soonest - time.monotonic())
             heard = wait([worker.connection for worker in workers], patience)
