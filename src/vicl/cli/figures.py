@@ -9,6 +9,7 @@ import click
 
 from vicl.cli.failing import failing
 from vicl.cli.figures_arxiv import harvest
+from vicl.cli.figures_extract import extract
 from vicl.cli.options import PATH, SEED, choice, examples, number, options, path, text
 from vicl.files import display
 from vicl.files.progress import progress
@@ -23,6 +24,7 @@ def figures() -> None:
 
 
 figures.add_command(harvest)
+figures.add_command(extract)
 
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 _CONTENT = (

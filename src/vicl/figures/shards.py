@@ -15,13 +15,14 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from PIL import Image
 
 from vicl.figures.figure import Figure
+from vicl.figures.settings import check_settings
 from vicl.figures.synthetic.generator import SyntheticFigures
-from vicl.files import FileError, display, open_atomic, open_plain, write_atomic
+from vicl.files import open_atomic, write_atomic
 from vicl.files.children import deaf, heed
 
 Encoding = Literal["jpg", "png"]
@@ -68,7 +69,8 @@ def write_figures(
     """
     if count < 1 or workers < 1:
         raise ValueError(f"got count={count}, workers={workers}; expected at least 1 of each")
-    _check_settings({**source.settings(), "count": count, "form": form, "encoding": encoding}, out)
+    made = {**source.settings(), "count": count, "form": form, "encoding": encoding}
+    check_settings(made, out / _SETTINGS)
     blocks = {
         out / f"figures-{number:06d}.tar": range(start, min(count, start + SHARD_FIGURES))
         for number, start in enumerate(range(0, count, SHARD_FIGURES))
@@ -95,26 +97,6 @@ def write_figures(
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
     return list(blocks) if form == "shards" else [out]
-
-
-def _check_settings(settings: dict[str, Any], out: Path) -> None:
-    """Write down what the figures are, or see that those which are there are the same."""
-    path = out / _SETTINGS
-    if path.exists():
-        with open_plain(path) as stream:
-            try:
-                found = json.load(stream)
-            except ValueError as error:
-                raise FileError(
-                    f"{display(path)}: is not JSON; remove it and the figures beside it"
-                ) from error
-        if found != settings:
-            raise FileError(
-                f"{display(out)}: holds figures of other settings (see {_SETTINGS}); choose "
-                "another folder, or the same settings to go on"
-            )
-        return
-    write_atomic(path, (json.dumps(settings, indent=1) + "\n").encode())
 
 
 def _write_shard(source: SyntheticFigures, encoding: Encoding, path: Path, block: range) -> None:

@@ -36,13 +36,18 @@ def heed(*_: object) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def end_with_parent() -> None:
+def end_with_parent(*, group: bool = False) -> None:
     """In a thread of such a process: end when the first one is killed, which could tell nobody.
 
     PyTorch's own watch is kept on the process that forked this one: the server, which in turn lives
     as long as its children.
+
+    Args:
+        group: It leads a group of processes, which end with it.
     """
     parent = parent_process()
     if parent is not None:
         wait([parent.sentinel])
+        if group:
+            os.killpg(0, signal.SIGKILL)
         os._exit(1)

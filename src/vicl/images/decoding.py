@@ -100,7 +100,7 @@ _SIGNATURES: Final = (
     (0, b"\x93NUMPY", "NumPy"),
     (0, b"PK\3\4", "zip"),
 )
-"""(offset, bytes, name): only for saying what a refused file is."""
+"""(offset, bytes, name): for saying what a file is that is refused, or that has no name."""
 
 
 class ImageError(FileError):
@@ -202,7 +202,11 @@ def open_bytes(data: bytes, name: str, *, limit_pixels: int = DEFAULT_LIMIT_PIXE
 
 @contextlib.contextmanager
 def opened(
-    stream: io.BufferedReader | io.BytesIO, name: str, limit_pixels: int
+    stream: io.BufferedReader | io.BytesIO,
+    name: str,
+    limit_pixels: int,
+    *,
+    formats: tuple[str, ...] = FORMATS,
 ) -> Iterator[Image.Image]:
     """Open an image by its header; inside, Pillow is quiet and holds to the limit.
 
@@ -211,7 +215,7 @@ def opened(
     """
     with quiet_pillow(), _pillow_limit(limit_pixels):
         try:
-            image: Image.Image = Image.open(stream, formats=FORMATS)
+            image: Image.Image = Image.open(stream, formats=formats)
         except Image.DecompressionBombError as error:
             raise too_large(name, None, limit_pixels) from error
         except PARSER_ERRORS as error:
@@ -230,10 +234,8 @@ def _read(
     with opened(stream, name, limit_pixels) as image:
         shallow = _loses_depth(image)
         width, height = image.size
-        if longest is not None and image.format == "JPEG":
-            scale = _SPARE * longest / max(image.size)
-            if scale < 1:
-                image.draft(None, (math.ceil(width * scale), math.ceil(height * scale)))
+        if longest is not None:
+            shrink_early(image, longest)
         huge = halve_over is not None and width * height > halve_over
         # Even, as cameras' are: odd ones would be shifted where they are turned.
         if huge and image.format == "JPEG" and width % 2 == height % 2 == 0:
@@ -248,6 +250,18 @@ def _read(
         if frames != 1:
             _tell_frames(name, frames)
         return decoded, (width, height) if _is_turned(image) else (height, width)
+
+
+def shrink_early(image: Image.Image, longest: int) -> None:
+    """Have a JPEG file decoded smaller, never to less than `_SPARE` times the longest side."""
+    scale = _SPARE * longest / max(image.size)
+    if scale < 1 and image.format == "JPEG":
+        image.draft(None, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
+
+
+def kind_of(head: bytes) -> str:
+    """What a file is by its first 16 bytes or more, by the names of signatures; "" if unknown."""
+    return next((kind for at, sign, kind in _SIGNATURES if head.startswith(sign, at)), "")
 
 
 def _is_turned(image: Image.Image) -> bool:
@@ -365,7 +379,7 @@ def _unreadable(
     """Say why Pillow would not open the file."""
     stream.seek(0)
     head = stream.read(512)
-    kind = next((kind for at, sign, kind in _SIGNATURES if head.startswith(sign, at)), "")
+    kind = kind_of(head)
     if kind in FORMATS:
         # Pillow's own words would name the stream, not the file.
         unknown = isinstance(error, UnidentifiedImageError)

@@ -1,0 +1,36 @@
+"""What a folder of figures was made with, so that a run is gone on with as it was begun."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from vicl.files import FileError, display, open_plain, write_atomic
+
+
+def check_settings(settings: dict[str, Any], path: Path) -> None:
+    """Write down what the figures are, or see that those which are there are the same.
+
+    Args:
+        settings: What JSON can hold.
+        path: A file in the folder of the figures.
+
+    Raises:
+        FileError: If the folder holds figures of other settings, or cannot be written.
+    """
+    if path.exists():
+        with open_plain(path) as stream:
+            try:
+                found = json.load(stream)
+            except ValueError as error:
+                raise FileError(
+                    f"{display(path)}: is not JSON; remove it and the figures beside it"
+                ) from error
+        if found != settings:
+            raise FileError(
+                f"{display(path.parent)}: holds figures of other settings (see {path.name}); "
+                "choose another folder, or the same settings to go on"
+            )
+        return
+    write_atomic(path, (json.dumps(settings, indent=1) + "\n").encode())
