@@ -181,7 +181,7 @@ def test_a_resolution_that_is_nonsense_is_left_out(dpi: object) -> None:
         "\\resizebox{9999cm}{9999cm}{\\resizebox{1sp}{1sp}"
         "{\\includegraphics{a}\\includegraphics{b}}}",
         "\\scalebox{100}{\\scalebox{100}{\\scalebox{100}{\\includegraphics{a}\\includegraphics{b}}}}",
-        "\\includegraphics[angle=33]{a}\\rotatebox{-123.4}{x\\includegraphics[trim=9cm 0 9cm 0]{b}}",
+        "\\includegraphics[angle=33]{a}\\rotatebox{-123.4}{\\includegraphics[trim=9cm 0 9cm 0]{b}}",
         "\\hspace{-9999cm}\\includegraphics{a}\\vspace{-9999cm}\\\\\\includegraphics{b}",
         "\\begin{tabular}{*{64}{c}}" + "\\includegraphics{a}&" * 390 + "\\end{tabular}",
     ],
