@@ -109,16 +109,26 @@ def _hbox(reader: Reader, flow: Flow, style: Style) -> None:
         reader.pass_blank()
         reader.take()
         width = reader.inline_length(style)
-    flow.add(lines(reader, style) if width is None else _in_one_line(reader, style, width))
+    if width is None:
+        flow.add(lines(reader, style))
+    else:
+        flow.add(_in_one_line(reader, replace(style, align="left"), width))
 
 
 def _in_one_line(reader: Reader, style: Style, width: float) -> Lines:
-    """A line of a width, which is not broken; what stretches in it fills it."""
+    """A line of a width, which is not broken; what stretches in it fills it.
+
+    A centred one has margins that stretch, too.
+    """
+    margins = style.align == "center"
     body = lines(reader, style, width=width)
     whole = []
     for line in body.lines:
         items = (
-            replace(item, breaks=False) if isinstance(item, Space) else item for item in line.items
+            replace(item, breaks=False, weak=item.weak and margins)
+            if isinstance(item, Space)
+            else item
+            for item in line.items
         )
         whole.append(replace(line, items=tuple(items)))
     return replace(body, lines=tuple(whole))
