@@ -218,6 +218,16 @@ def learned(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
+def test_latex_figures() -> None:
+    done = run("latex_figures.py", "--papers", "6", "--json")
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout)
+    assert counts["found by files"] < counts["found with assembly"] <= 1
+    assert counts["each picture in its place"] == counts["assembled"] > 0
+    assert counts["false grids"] == 0
+
+
+@pytest.mark.slow
 def test_default_model(tmp_path: Path, learned: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()

@@ -48,7 +48,13 @@ def _without_text(image: Image.Image) -> np.ndarray:
     return levels
 
 
-@pytest.mark.parametrize("name", STYLES)
+_QUICK = ("rows by their length", "table", "spans", "subfigures of subcaption", "minipages")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in _QUICK else pytest.param(name, marks=pytest.mark.slow) for name in STYLES],
+)
 def test_pictures_stand_where_latex_puts_them(name: str) -> None:
     """Painted from the places that pdfTeX gave, the page is the same to a pixel at edges."""
     (figure,) = read_figures(paper(name))
@@ -181,7 +187,7 @@ def test_a_resolution_that_is_nonsense_is_left_out(dpi: object) -> None:
         "\\resizebox{9999cm}{9999cm}{\\resizebox{1sp}{1sp}"
         "{\\includegraphics{a}\\includegraphics{b}}}",
         "\\scalebox{100}{\\scalebox{100}{\\scalebox{100}{\\includegraphics{a}\\includegraphics{b}}}}",
-        "\\includegraphics[angle=33]{a}\\rotatebox{-123.4}{x\\includegraphics[trim=9cm 0 9cm 0]{b}}",
+        "\\includegraphics[angle=33]{a}\\rotatebox{-123.4}{\\includegraphics[trim=9cm 0 9cm 0]{b}}",
         "\\hspace{-9999cm}\\includegraphics{a}\\vspace{-9999cm}\\\\\\includegraphics{b}",
         "\\begin{tabular}{*{64}{c}}" + "\\includegraphics{a}&" * 390 + "\\end{tabular}",
     ],
@@ -201,8 +207,49 @@ _PARTS = (
 )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        (
+            "\\minipage{50pt}\\includegraphics[width=\\linewidth]{a}\\endminipage"
+            "\\hspace{10pt}\\minipage{50pt}\\includegraphics[width=50pt]{b}\\endminipage",
+            (220, 50),
+        ),
+        (
+            "\\centering\\hbox to 200pt{\\includegraphics[width=50pt]{a}\\hss"
+            "\\includegraphics[width=50pt]{b}}",
+            (400, 50),
+        ),
+        (
+            "\\newcolumntype{L}[1]{>{\\centering}m{#1}}\\begin{tabular}{@{}L{50pt}@{}L{60pt}@{}}"
+            "\\includegraphics[width=50pt]{a}&\\includegraphics[width=60pt]{b}\\end{tabular}",
+            (220, 60),
+        ),
+        (
+            "\\begin{overpic}[width=50pt]{a}\\put(9,9){x}\\end{overpic}"
+            "\\includegraphics[width=50pt]{b}",
+            (200, 50),
+        ),
+        (
+            "\\stackunder[5pt]{\\includegraphics[width=50pt]{a}}{\\includegraphics[width=50pt]{b}}",
+            (100, 110),
+        ),
+        (
+            "\\fbox{\\includegraphics[width=50pt]{a}}\\mbox{\\includegraphics[width=50pt]{b}}",
+            (207, 50),
+        ),
+        ("\\epsfig{file=a,width=50pt}\\includegraphics*[0,0][36,36]{b}", (172, 72)),
+    ],
+)
+def test_other_ways_of_placing(text: str, size: tuple[int, int]) -> None:
+    """Both pictures are two pixels a point where they are 50 points wide."""
+    image = assemble(_figure(text), _coloured(a=_RED, b=_BLUE))
+    assert image is not None
+    assert image.size == size
+
+
 @given(st.lists(st.sampled_from(_PARTS), max_size=25).map("".join))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_no_figure_raises(text: str) -> None:
     for ends in ("", "}" * 3, "\\end{tabular}", "\\end{minipage}"):
         image = assemble(_figure(text + ends), _coloured((9, 7), a=_RED, b=_BLUE))

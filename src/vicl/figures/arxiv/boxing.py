@@ -10,6 +10,7 @@ from vicl.figures.arxiv.boxes import (
     Lines,
     Raised,
     Scaled,
+    Space,
     Strut,
     Turned,
 )
@@ -46,7 +47,7 @@ def _parbox(reader: Reader, flow: Flow, style: Style) -> None:
     flow.add(lines(reader, inner, width=width, height=tall, anchor=anchor))
 
 
-@command("\\makebox", "\\mbox", "\\hbox", "\\framebox")
+@command("\\makebox", "\\mbox", "\\framebox")
 def _makebox(reader: Reader, flow: Flow, style: Style) -> None:
     width, place = reader.option(), reader.option()
     wide = None if width is None else reader.read_length(width, style)
@@ -74,7 +75,8 @@ def _short_stack(reader: Reader, flow: Flow, style: Style) -> None:
 def _stack(reader: Reader, flow: Flow, style: Style) -> None:
     r"""`\makecell[align]{a\\b}`: lines in the middle."""
     place = joined(reader.option() or ())
-    align = next((ALIGN[letter] for letter in place if letter in ALIGN), "center")
+    given = [ALIGN[letter] for letter in place if letter in ALIGN]
+    align = given[0] if given else "center"
     inner = replace(style, align=align)
     flow.add(lines(reader, inner, anchor="bottom" if "b" in place else "center"))
 
@@ -95,8 +97,41 @@ def _under(reader: Reader, flow: Flow, style: Style) -> None:
 @command("\\centerline", "\\leftline", "\\rightline")
 def _centred_line(reader: Reader, flow: Flow, style: Style) -> None:
     flow.end_line(style)
-    flow.add(lines(reader, style))
-    flow.end_line(replace(style, align="center"))
+    flow.add(_in_one_line(reader, replace(style, align="center"), style.line))
+    flow.end_line(style)
+
+
+@command("\\hbox")
+def _hbox(reader: Reader, flow: Flow, style: Style) -> None:
+    r"""`\hbox{}`, `\hbox to 2cm{}`."""
+    width = None
+    if reader.peek() == "to":
+        reader.pass_blank()
+        reader.take()
+        width = reader.inline_length(style)
+    if width is None:
+        flow.add(lines(reader, style))
+    else:
+        flow.add(_in_one_line(reader, replace(style, align="left"), width))
+
+
+def _in_one_line(reader: Reader, style: Style, width: float) -> Lines:
+    """A line of a width, which is not broken; what stretches in it fills it.
+
+    A centred one has margins that stretch, too.
+    """
+    margins = style.align == "center"
+    body = lines(reader, style, width=width)
+    whole = []
+    for line in body.lines:
+        items = (
+            replace(item, breaks=False, weak=item.weak and margins)
+            if isinstance(item, Space)
+            else item
+            for item in line.items
+        )
+        whole.append(replace(line, items=tuple(items)))
+    return replace(body, lines=tuple(whole))
 
 
 @command("\\resizebox")

@@ -166,6 +166,14 @@ def _rule_under_columns(reader: Reader, flow: Flow, style: Style) -> None:
     reader.argument()
 
 
+@command("\\newcolumntype")
+def _column_type(reader: Reader, flow: Flow, style: Style) -> None:
+    """A kind of columns is taken by its width where it is used."""
+    reader.argument()
+    reader.option()
+    reader.argument()
+
+
 @command("\\label")
 def _label(reader: Reader, flow: Flow, style: Style) -> None:
     (reader.sublabels if style.sub else reader.labels).append(joined(reader.argument()))

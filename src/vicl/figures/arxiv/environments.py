@@ -42,6 +42,15 @@ def _minipage(name: str, reader: Reader, flow: Flow, style: Style) -> None:
     flow.add(lines(reader, inner, width=width, height=tall, anchor=anchor, ends=_end(name)))
 
 
+@command("\\minipage")
+def _minipage_command(reader: Reader, flow: Flow, style: Style) -> None:
+    r"""`\minipage{width} ... \endminipage`, as some papers have it."""
+    anchor = anchor_of(reader.option())
+    width = max(0.0, reader.length(style))
+    ends: Ends = frozenset(("\\endminipage",))
+    flow.add(lines(reader, style.within(width), width=width, anchor=anchor, ends=ends))
+
+
 @environment("subfigure", "subtable", "subcaptionblock")
 def _subfigure(name: str, reader: Reader, flow: Flow, style: Style) -> None:
     anchor = anchor_of(reader.option(), "bottom")

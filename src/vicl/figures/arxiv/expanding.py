@@ -176,7 +176,7 @@ class Expander:
             if token is not None:
                 self.push((token,))
             return None
-        depth, found = 0, []
+        depth, found = 0, list[str]()
         while (token := self._raw()) is not None:
             if token == "]" and depth == 0:
                 return found

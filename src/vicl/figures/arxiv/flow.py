@@ -21,6 +21,8 @@ REGISTERS: Final[Mapping[str, float]] = MappingProxyType(
         "\\fboxrule": 0.4,
         "\\textheight": 650.0,
         "\\columnsep": 10.0,
+        "\\paperwidth": 614.3,
+        "\\paperheight": 795.0,
         "\\baselineskip": 12.0,
         "\\lineskip": 1.0,
         "\\parskip": 0.0,

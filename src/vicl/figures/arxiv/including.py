@@ -131,8 +131,10 @@ def _with_options(graphic: Graphic, options: Sequence[str], reader: Reader, styl
             edges = _edges(value, style)
             if edges is None:
                 reader.reasons[f"a {key} that cannot be read"] = None
+            elif key == "trim":
+                graphic = replace(graphic, trim=edges)
             else:
-                graphic = replace(graphic, **{key: edges})
+                graphic = replace(graphic, viewport=edges)
         elif key == "valign":
             raised = {"m": -0.5, "M": -0.5, "c": -0.5, "t": -1.0, "T": -1.0}.get(joined(value), 0)
     sized = width is not None or height is not None

@@ -51,7 +51,9 @@ _NOT_FOLLOWED: Final[Mapping[str, str]] = {
     "\\loop": "\\loop", "\\whiledo": "\\whiledo", "\\ifthenelse": "a condition",
     "\\tikz": "\\tikz", "\\animategraphics": "\\animategraphics", "\\reflectbox": "\\reflectbox",
     "\\put": "\\put", "\\llap": "\\llap", "\\rlap": "\\rlap", "\\ffigbox": "\\ffigbox",
-    "\\includesvg": "\\includesvg", "\\moveleft": "\\moveleft", "\\moveright": "\\moveright",
+    "\\includesvg": "\\includesvg", "\\stackinset": "\\stackinset", "\\setbox": "a saved box",
+    "\\sbox": "a saved box", "\\savebox": "a saved box", "\\usebox": "a saved box",
+    "\\moveleft": "\\moveleft", "\\moveright": "\\moveright",
 }  # fmt: skip
 
 ALIGN: Final[Mapping[str, Align]] = {"l": "left", "c": "center", "r": "right"}

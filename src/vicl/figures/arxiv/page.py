@@ -7,7 +7,7 @@ import math
 import unicodedata
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -100,7 +100,7 @@ def _opened(graphics: Sequence[Graphic], picture: Picture) -> _Pieces:
 
 def _resolution(image: Image.Image) -> tuple[float, float]:
     """Pixels an inch, to both sides."""
-    given = image.info.get("dpi")
+    given: Any = image.info.get("dpi")
     try:
         across, up = float(given[0]), float(given[1])
     except (TypeError, ValueError, IndexError, ZeroDivisionError):
