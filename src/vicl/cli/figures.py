@@ -9,6 +9,7 @@ import click
 
 from vicl.cli.failing import failing
 from vicl.cli.figures_arxiv import extract
+from vicl.cli.figures_filter import filter_figures, label, train_filter
 from vicl.cli.options import PATH, SEED, choice, examples, number, options, path, text
 from vicl.files import display
 from vicl.files.progress import progress
@@ -22,7 +23,8 @@ def figures() -> None:
     """Training figures: synthetic ones, whose rules are known, and those of arXiv's papers."""
 
 
-figures.add_command(extract)
+for _stage in (extract, filter_figures, label, train_filter):
+    figures.add_command(_stage)
 
 
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
