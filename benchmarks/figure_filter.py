@@ -116,9 +116,9 @@ def evaluate(given: argparse.Namespace) -> None:
     held_out = [kind for kind in KINDS.values() if kind.held_out]
     shows = ("photograph_grid", "results", "uneven", "mixed_grid", "single_photograph")
     seen = [KINDS[name] for name in (*shows, "diagram_with_photographs", "icons")]
-    for title, kinds in (
-        ("kinds that training never drew", held_out),
-        ("kinds of training, photographs that it never saw", seen),
+    for short, title, kinds in (
+        ("kinds", "kinds that training never drew", held_out),
+        ("photographs", "kinds of training, photographs that it never saw", seen),
     ):
         labels = draw(kinds, pictures, out, given.each, seed)
         labelled = look(labels, given.workers)
@@ -140,7 +140,6 @@ def evaluate(given: argparse.Namespace) -> None:
             of = scores["filter"][[label.paper == kind.name for label in labels]]
             kept = f"{int((of >= 0.5).sum())}/{len(of)}"
             print(f"| {kind.name} | {kind.wanted} | {kept} | {of.mean():.3f} |")
-        short = title.split()[-1]
         worst(labels, scores["filter"], given.out / f"highest-negatives-{short}.png", wanted=False)
         worst(labels, scores["filter"], given.out / f"lowest-positives-{short}.png", wanted=True)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.figures.arxiv.pages import extract
@@ -84,3 +87,36 @@ def test_other_pages_are_refused(headers: dict[str, str], client: TestClient) ->
 def test_labels_that_are_none_are_refused(said: dict[str, object], client: TestClient) -> None:
     assert client.post("/label", json=said).status_code in (404, 422)
     assert client.get("/progress").json()["done"] == 0
+
+
+@pytest.mark.browser
+def test_a_person_labels_by_keys(tmp_path: Path, page: Any) -> None:
+    from tests.app.conftest import until
+
+    extract(tmp_path / "figures", count=3)
+    table = tmp_path / "labels.csv"
+    command = [sys.executable, "-m", "vicl", "figures", "label", str(tmp_path / "figures")]
+    command += ["-o", str(table), "--port", "0", "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as served:
+        try:
+            assert served.stdout is not None
+            page.goto(served.stdout.readline().strip())
+            ready = "!document.querySelector('#yes').disabled"
+            until(page, ready)
+            assert page.evaluate("document.querySelector('#figure').naturalWidth > 100")
+            first = page.evaluate("document.querySelector('#figure').src")
+            page.keyboard.press("y")
+            until(page, f"{ready} && document.querySelector('#figure').src !== {first!r}")
+            assert [one.wanted for one in read_labels(table)] == [True]
+            page.keyboard.press("u")
+            until(page, f"{ready} && document.querySelector('#figure').src === {first!r}")
+            assert read_labels(table) == []
+            for done in (1, 2, 3):
+                page.keyboard.press("n")
+                until(page, f"document.querySelector('#bar').value === {done}")
+                until(page, "!document.querySelector('#undo').disabled")
+            assert [one.wanted for one in read_labels(table)] == [False] * 3
+            assert "All figures" in page.inner_text("#note")
+        finally:
+            served.send_signal(signal.SIGINT)
+            served.wait(30)

@@ -39,10 +39,10 @@ KIND: Final = "figure-filter"
 _STEP: Final = 32
 """Sides that encoders take are multiples of it."""
 
-_CUES_WEIGH: Final = 4.0
+_CUES_WEIGH: Final = 10.0
 """By which cues are larger than features, so that the few are heard beside the many."""
 
-STRENGTHS: Final = (1e-5, 1e-4, 1e-3, 1e-2)
+STRENGTHS: Final = (1e-4, 1e-3, 1e-2, 1e-1)
 """Inverse strengths of the penalty, of which cross-validation chooses."""
 
 
@@ -127,7 +127,13 @@ class FigureFilter(nn.Module):
         Raises:
             ModelError: If it is no filter, is damaged, or has other cues than this vicl.
         """
-        manifest, name = read_manifest(folder), display(folder / CONFIG)
+        name = display(folder / CONFIG)
+        if not (folder / CONFIG).is_file():
+            raise ModelError(
+                f"{name}: no such file, so this is no filter; make one with `vicl figures "
+                "train-filter`"
+            )
+        manifest = read_manifest(folder)
         if manifest.model != KIND:
             raise ModelError(
                 f"{name}: is a {manifest.model[:80]!r}, expected a {KIND}; make one with `vicl "
