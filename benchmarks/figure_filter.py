@@ -116,11 +116,11 @@ def evaluate(given: argparse.Namespace) -> None:
     held_out = [kind for kind in KINDS.values() if kind.held_out]
     shows = ("photograph_grid", "results", "uneven", "mixed_grid", "single_photograph")
     seen = [KINDS[name] for name in (*shows, "diagram_with_photographs", "icons")]
-    for short, title, kinds in (
-        ("kinds", "kinds that training never drew", held_out),
-        ("photographs", "kinds of training, photographs that it never saw", seen),
+    for short, title, kinds, each in (
+        ("kinds", "kinds that training never drew", held_out, given.each),
+        ("photographs", "kinds of training, photographs not seen", seen, (given.each + 1) // 2),
     ):
-        labels = draw(kinds, pictures, out, given.each, seed)
+        labels = draw(kinds, pictures, out, each, seed)
         labelled = look(labels, given.workers)
         scores = {
             "everything kept": np.ones(len(labels)),
@@ -177,7 +177,7 @@ def main() -> None:
     parser.add_argument("what", choices=("train", "evaluate"))
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--each", type=int, default=50, help="pages of a kind")
+    parser.add_argument("--each", type=int, default=30, help="pages of a kind")
     parser.add_argument("--filter", type=Path, help="to be evaluated, in place of OUT/filter")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)

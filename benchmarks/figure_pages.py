@@ -222,6 +222,7 @@ class Table:
         captions: Whether something is written below each cell.
         headings: Whether something is written above each column.
         names: Whether something is written at the left of each row.
+        framed: Whether a line is drawn around each cell.
     """
 
     size: tuple[int, int]
@@ -230,6 +231,7 @@ class Table:
     captions: bool = False
     headings: bool = False
     names: bool = False
+    framed: bool = False
 
     @classmethod
     def drawn(cls, rng: Generator, rows: int, columns: int) -> Table:
@@ -238,11 +240,12 @@ class Table:
         size = (max(28, int(side * rng.uniform(0.7, 1.0))), max(28, int(side)))
         if rng.random() < 0.25:
             size = (size[1], size[0])
-        gap = int(pick(rng, (0, 0, 1, 2, 2, 3, 4, 6, 8, 12, 18)))
-        other = gap if rng.random() < 0.7 else int(rng.integers(0, 24))
+        gap = int(pick(rng, (0, 0, 1, 2, 2, 3, 4, 6, 8, 12, 18, 30, 45, 70)))
+        other = gap if rng.random() < 0.7 else int(rng.integers(0, 50))
         margin = int(pick(rng, (0, 0, 0, 2, 8, 20)))
         chances = rng.random(3)
-        return cls(size, (gap, other), margin, *(bool(c < 0.25) for c in chances))
+        framed = bool(rng.random() < 0.15)
+        return cls(size, (gap, other), margin, *(bool(c < 0.25) for c in chances), framed)
 
     def lay(self, rng: Generator, cells: Sequence[Sequence[Picture]]) -> Picture:
         """Put cells on a page; each is stretched to its place."""
@@ -268,6 +271,9 @@ class Table:
             for place, cell in enumerate(row):
                 x = left + place * step[1]
                 drawn.paste(cell.resize((width, height)), (x, y))
+                if self.framed:
+                    box = (x - 1, y - 1, x + width, y + height)
+                    pen.rectangle(box, outline=dark, width=1)
                 if self.headings and at == 0:
                     pen.text((x + 4, self.margin), words(rng, 1), fill=dark, font=written)
                 if self.captions:

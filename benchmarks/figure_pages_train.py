@@ -317,7 +317,7 @@ def map_grid(rng: Generator, pictures: Pictures) -> Picture:
     """A grid of maps, masks and noise, and no photograph."""
     rows, columns = int(rng.integers(1, 6)), int(rng.integers(2, 7))
     table = Table.drawn(rng, rows, columns)
-    which, colours = int(rng.integers(4)), pick(rng, MAPS)
+    which, colours = int(rng.integers(5)), pick(rng, MAPS)
 
     def cell() -> Picture:
         field = smooth(rng, table.size, float(rng.uniform(0.03, 0.2)))
@@ -329,6 +329,9 @@ def map_grid(rng: Generator, pictures: Pictures) -> Picture:
         if which == 2:
             noise = Image.fromarray((rng.random((7, 7)) * 255).astype(np.uint8))
             return noise.resize(table.size[::-1], Image.Resampling.NEAREST).convert("RGB")
-        return coloured(field, colours)
+        if which == 3:
+            clouds = [field, smooth(rng, table.size, 0.02), smooth(rng, table.size, 0.06)]
+            return Image.fromarray((np.stack(clouds, axis=-1) * 255).astype(np.uint8))
+        return coloured(field, colours if rng.random() < 0.7 else pick(rng, MAPS))
 
     return table.lay(rng, [[cell() for _ in range(columns)] for _ in range(rows)])

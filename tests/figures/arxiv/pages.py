@@ -67,7 +67,7 @@ def bare_filter(folder: Path) -> FigureFilter:
     return FigureFilter.open(folder)
 
 
-def scores_of(folder: Path) -> dict[str, float | None]:
+def scores_of(folder: Path) -> dict[str, float]:
     """What `scores.jsonl` says."""
     lines = (folder / "scores.jsonl").read_text().splitlines()
     return {row["file"]: row["score"] for row in map(json.loads, lines)}

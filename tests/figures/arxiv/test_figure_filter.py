@@ -126,9 +126,14 @@ def test_an_extract_is_scored_and_gone_on_with(tmp_path: Path) -> None:
     assert str(folder) not in scored.failed[files[4]]
     written = (folder / "scores.jsonl").read_bytes()
     assert list(scores_of(folder)) == files
-    assert [score and score > 0.5 for score in scores_of(folder).values()] == [
-        *(True, False, True, False, None)
+    assert [score > 0.5 for score in scores_of(folder).values()] == [
+        True,
+        False,
+        True,
+        False,
+        False,
     ]
+    assert scores_of(folder)[files[4]] == 0
     assert scored.kept(0.5) == 2
     # All is known.
     assert score_extract(folder, made, ALONE).new == 0

@@ -128,7 +128,8 @@ def score_extract(
             figure = waiting[path]
             row: dict[str, Any] = {"file": figure.file, "sha256": figure.sha256, "filter": by}
             if isinstance(said, str):
-                row |= {"score": None, "reason": said.replace(f"{extracted}/", "")}
+                # A number all the same, so that it is kept at no threshold but 0.
+                row |= {"score": 0.0, "reason": said.replace(f"{extracted}/", "")}
             else:
                 score = float(figure_filter.score(np.asarray(said)[None])[0])
                 row |= {"score": round(score, _DIGITS)}
@@ -143,8 +144,8 @@ def score_extract(
             stream.write(json_line(row))
     journal.path.unlink()
     return Scored(
-        {row["file"]: row["score"] for row in rows if row["score"] is not None},
-        {row["file"]: row["reason"] for row in rows if row["score"] is None},
+        {row["file"]: row["score"] for row in rows if "reason" not in row},
+        {row["file"]: row["reason"] for row in rows if "reason" in row},
         len(waiting),
     )
 
