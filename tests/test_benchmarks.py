@@ -84,6 +84,13 @@ def test_resolution(shared: Path) -> None:
 
 
 @pytest.mark.slow
+def test_figures() -> None:
+    done = run("figures.py", "--papers", "2", "--rounds", "1")
+    assert done.returncode == 0, done.stderr
+    assert "assembled 2" in done.stdout
+
+
+@pytest.mark.slow
 def test_large_photographs() -> None:
     done = run("large_photographs.py", "--megapixels", "0.1")
     assert done.returncode == 0, done.stderr

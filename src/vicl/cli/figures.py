@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vicl.cli.failing import failing
-from vicl.cli.figures_arxiv import extract
+from vicl.cli.figures_extract import extract
 from vicl.cli.figures_filter import filter_figures, label, train_filter
 from vicl.cli.options import PATH, SEED, choice, examples, number, options, path, text
 from vicl.files import display

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import posixpath
@@ -14,10 +15,12 @@ from hypothesis import strategies as st
 from tests.figures.arxiv.papers import (
     TAIL,
     TEX,
+    as_file,
     eps,
     header,
     member,
     pdf,
+    photograph,
     source,
     squeezed,
     tar,
@@ -106,7 +109,7 @@ def test_sparse_members_are_passed_over_in_all_their_forms(read) -> None:  # typ
         (squeezed(squeezed(b"nested")), "something else"),
         (squeezed(b"PK\3\4" + bytes(600)), "zip"),
         (b"\x1f\x8b" + b"rubbish" * 100, "damaged"),
-        (source({"a": bytes(range(256)) * 9, "b": b"y"})[:-30], "cut short"),
+        (source({"a": as_file(photograph(1))})[:-3000], "cut short"),
         (member(b"a", b"x" * 600)[:-200], "cut short"),
         (member(b"a", b"x") + b"rubbish" * 100, "header in its tar is damaged"),
         (header(b"a", 1 << 32) + b"x", "cut short"),
@@ -144,7 +147,7 @@ names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 archived = st.lists(st.tuples(names, st.binary(max_size=1100)), max_size=6)
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(archived, st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]))
 def test_what_tarfile_writes_is_read_back(tmp_path: Path, files, format: int) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / "source"
@@ -161,7 +164,7 @@ def test_what_tarfile_writes_is_read_back(tmp_path: Path, files, format: int) ->
     assert found == expected
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(archived, st.data())
 def test_damage_ends_in_an_error_or_in_members(tmp_path: Path, files, data) -> None:  # type: ignore[no-untyped-def]
     whole = bytearray(tar(files))
@@ -175,9 +178,7 @@ def test_damage_ends_in_an_error_or_in_members(tmp_path: Path, files, data) -> N
         whole = bytearray(packed.getvalue()[: data.draw(st.integers(1, packed.tell()))])
     path = tmp_path / "source"
     path.write_bytes(whole)
-    try:
-        found = list(members(path, Limits(unpacked=1 << 20)))
-    except SourceError as error:
-        assert str(error).startswith("source: ")
-        return
-    assert all(not one.path.startswith(("/", "../")) for one in found)
+    with contextlib.suppress(SourceError):
+        for one in members(path, Limits(unpacked=1 << 20)):
+            assert not one.path.startswith(("/", "../"))
+            assert (one.data is None) == bool(one.fault)

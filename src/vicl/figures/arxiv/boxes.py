@@ -54,17 +54,19 @@ class Words(Box):
 
 @dataclass(frozen=True)
 class Space(Box):
-    """Room in a line.
+    r"""Room in a line.
 
     Attributes:
         width: May be negative.
         stretch: Shares of what is left of the line that it takes besides.
+        weak: It shares with the margins of a line that is not full: `\hfil`, not `\hfill`.
         shrink: By how much it may be narrower; of a blank alone.
         breaks: A line that is too long may end here.
     """
 
     width: float
     stretch: float = 0.0
+    weak: bool = False
     shrink: float = 0.0
     breaks: bool = False
 
@@ -92,12 +94,14 @@ class Line:
         align: Where it stands in its box.
         below: Room under it, may be negative.
         leading: Least distance from the line before to this one.
+        stacked: It stands right under the line before; of its own parts the leading holds.
     """
 
     items: tuple[Box, ...]
     align: Align = "left"
     below: float = 0.0
     leading: float = 12.0
+    stacked: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,12 +138,21 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table, over so many columns and rows."""
+    """A cell of a table.
+
+    Attributes:
+        body: What is in it.
+        align: Where that stands.
+        columns: Over how many it goes.
+        rows: Likewise; negative: upwards.  It then counts for no row's height.
+        raised: By how much it stands higher.
+    """
 
     body: Lines
     align: Align
     columns: int = 1
     rows: int = 1
+    raised: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -183,6 +196,7 @@ class Captioned(Box):
         body: The box.
         caption: One line, broken at the body's width; without items: none.
         gap: Room between them.
+        above: Room over both.
         below: Room under both.
         width: Of the whole; None: the body's.
     """
@@ -190,6 +204,7 @@ class Captioned(Box):
     body: Box
     caption: Line
     gap: float = 0.0
+    above: float = 0.0
     below: float = 0.0
     width: float | None = None
 

@@ -60,9 +60,19 @@ def _fbox(reader: Reader, flow: Flow, style: Style) -> None:
     flow.add(Boxed(lines(reader, style), border=max(0.0, border)))
 
 
-@command("\\shortstack", "\\makecell", "\\thead", "\\substack")
+@command("\\shortstack")
+def _short_stack(reader: Reader, flow: Flow, style: Style) -> None:
+    r"""`\shortstack[align]{a\\b}`: lines on each other, 3 points apart; the last is its line."""
+    place = joined(reader.option() or ())
+    body = lines(reader, replace(style, align=ALIGN.get(place, "center")), anchor="bottom")
+    apart = [replace(line, below=line.below + 3.0, stacked=True) for line in body.lines[:-1]]
+    last = [replace(line, stacked=True) for line in body.lines[-1:]]
+    flow.add(replace(body, lines=(*apart, *last)))
+
+
+@command("\\makecell", "\\thead", "\\substack")
 def _stack(reader: Reader, flow: Flow, style: Style) -> None:
-    r"""`\shortstack[align]{a\\b}`, `\makecell[align]{a\\b}`: lines in the middle."""
+    r"""`\makecell[align]{a\\b}`: lines in the middle."""
     place = joined(reader.option() or ())
     align = next((ALIGN[letter] for letter in place if letter in ALIGN), "center")
     inner = replace(style, align=align)
@@ -75,7 +85,10 @@ def _under(reader: Reader, flow: Flow, style: Style) -> None:
     gap = reader.option()
     between = 3.0 if gap is None else reader.read_length(gap, style)
     upper, lower = lines(reader, style), lines(reader, style)
-    both = (Line((upper,), "center", between, 0.0), Line((lower,), "center", 0.0, 0.0))
+    both = (
+        Line((upper,), "center", between, stacked=True),
+        Line((lower,), "center", stacked=True),
+    )
     flow.add(Lines(both, anchor="top"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from vicl.figures.arxiv.boxes import Captioned, Line, Space
+from vicl.figures.arxiv.boxes import Captioned, Line, Space, Strut
 from vicl.figures.arxiv.flow import Flow, Style
 from vicl.figures.arxiv.material import command, lines
 from vicl.figures.arxiv.plain import after_arguments, plain
@@ -142,9 +142,7 @@ def _caption(reader: Reader, flow: Flow, style: Style) -> None:
         reader.captions.append(plain(parts))
     else:
         flow.end_line(style, 6.0)
-        line = _caption_line(reader, parts, style, numbered=numbered)
-        flow.items.extend(line.items)
-        flow.end_line(replace(style, align="center", size=9.0))
+        flow.lines.append(_caption_line(reader, parts, 9.0, numbered=numbered))
 
 
 @command("\\captionof")
@@ -157,6 +155,15 @@ def _caption_of(reader: Reader, flow: Flow, style: Style) -> None:
 @command("\\subcaption")
 def _sub_caption(reader: Reader, flow: Flow, style: Style) -> None:
     _caption(reader, flow, replace(style, sub=True))
+
+
+@command("\\cmidrule")
+def _rule_under_columns(reader: Reader, flow: Flow, style: Style) -> None:
+    r"""`\cmidrule[width](lr){1-2}`, which draws a line only."""
+    reader.option()
+    if (reader.peek() or "").startswith("("):
+        reader.take()
+    reader.argument()
 
 
 @command("\\label")
@@ -175,37 +182,52 @@ def _note_labels(reader: Reader, parts: Sequence[str], style: Style) -> None:
 
 
 def _caption_line(
-    reader: Reader, parts: Sequence[str], style: Style, *, numbered: bool = True
+    reader: Reader, parts: Sequence[str], size: float, *, numbered: bool = True
 ) -> Line:
-    """A subfigure's caption, with its letter."""
+    """A subfigure's caption, with its letter, in a font of a size."""
     text = plain(parts)
     if numbered:
         text = f"({_letters(reader.letters)}) {text}"
         reader.letters += 1
-    flow = Flow()
-    for word in text.split():
+    leading = 1.2 * size
+    flow = Flow(items=[Strut(0.0, 0.7 * leading, 0.3 * leading)])
+    for number, word in enumerate(text.split()):
         reader.count_box()
-        flow.blank(9.0)
-        flow.write(word, 9.0)
-    return Line(tuple(flow.items), "center", 0.0, 10.8)
+        if number:
+            flow.blank(size)
+        flow.write(word, size)
+    return Line(tuple(flow.items), "center", 0.0, leading, stacked=True)
 
 
 def _letters(number: int) -> str:
     return chr(ord("a") + number % 26)
 
 
-@command("\\subfloat", "\\subfigure", "\\subtable")
+@command("\\subfloat")
 def _subfloat(reader: Reader, flow: Flow, style: Style) -> None:
-    r"""`\subfloat[list][caption]{body}`, `\subfigure[caption]{body}`."""
+    r"""`\subfloat[list][caption]{body}` of subfig, with room above where no glue is before it."""
+    after_glue = flow.align is not None or (flow.items and isinstance(flow.items[-1], Space))
+    _captioned(reader, flow, style, above=0.0 if after_glue else 10.0, gap=4.0, below=0.0)
+    reader.pass_blank()
+
+
+@command("\\subfigure", "\\subtable")
+def _subfigure(reader: Reader, flow: Flow, style: Style) -> None:
+    r"""`\subfigure[list][caption]{body}` of the package subfigure."""
+    _captioned(reader, flow, style, above=0.0, gap=5.0, below=4.4)
+
+
+def _captioned(
+    reader: Reader, flow: Flow, style: Style, *, above: float, gap: float, below: float
+) -> None:
     captions = [option for option in (reader.option(), reader.option()) if option is not None]
     inner = replace(style, sub=True)
     body = lines(reader, inner)
-    if not captions:
-        flow.add(Captioned(body, Line(()), below=5.0))
-        return
-    _note_labels(reader, captions[-1], inner)
-    caption = _caption_line(reader, captions[-1], style)
-    flow.add(Captioned(body, caption, gap=4.0, below=5.0))
+    caption = Line(())
+    if captions:
+        _note_labels(reader, captions[-1], inner)
+        caption = _caption_line(reader, captions[-1], 8.0)
+    flow.add(Captioned(body, caption, gap, above, below))
 
 
 @command("\\subcaptionbox")
@@ -220,6 +242,6 @@ def _subcaptionbox(reader: Reader, flow: Flow, style: Style) -> None:
     inner = style if width is None else replace(style, line=width, align="center")
     inner = replace(inner, sub=True)
     _note_labels(reader, parts, inner)
-    caption = _caption_line(reader, parts, style, numbered=numbered)
+    caption = _caption_line(reader, parts, 9.0, numbered=numbered)
     body = lines(reader, inner, width=width)
     flow.add(Captioned(body, caption, gap=6.0, width=width))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from vicl.figures.arxiv.boxes import Align, Cell, Column, Lines, Scaled, Table, Turned
+from vicl.figures.arxiv.boxes import Align, Cell, Column, Lines, Scaled, Strut, Table, Turned
 from vicl.figures.arxiv.flow import Flow, Style
 from vicl.figures.arxiv.including import include, keys
 from vicl.figures.arxiv.material import (
@@ -23,8 +23,8 @@ from vicl.figures.arxiv.tables import MOST_COLUMNS, columns_of
 from vicl.figures.arxiv.tex import joined
 
 _ROW_ENDS: Final = ("\\\\", "\\tabularnewline", "\\cr")
-_AROUND: Final = 8.0
-"""Room above and below a list or a centred paragraph, in points."""
+_AROUND: Final = 9.0
+"""Room above and below centred paragraphs, in points."""
 
 
 def _end(name: str) -> Ends:
@@ -65,7 +65,9 @@ def _paragraphs(name: str, reader: Reader, flow: Flow, style: Style) -> None:
     align: Align = "center"
     if name != "center":
         align = "left" if name == "flushleft" else "right"
-    flow.end_line(style, _AROUND if flow.lines else 0.0)
+    flow.end_line(style)
+    if flow.lines:
+        flow.rise(_AROUND)
     _, inner = material(reader, flow, replace(style, align=align), _end(name))
     flow.end_line(inner, _AROUND)
 
@@ -200,9 +202,12 @@ def _cell(reader: Reader, style: Style, column: Column, ends: Ends) -> tuple[Cel
     if column.width is not None:
         inner = replace(inner, line=column.width)
     ended, inner = material(reader, flow, inner, ends)
+    flow.strip()
+    if column.width is not None and flow.items:
+        flow.add(Strut(0.0, 0.0, 0.36 * style.size * style.stretch))
     single = flow.columns == 1
     body = flow.finish(inner, width=column.width if single else None, anchor=column.anchor)
-    return Cell(body, flow.align or column.align, flow.columns, flow.rows), ended
+    return Cell(body, flow.align or column.align, flow.columns, flow.rows, flow.raised), ended
 
 
 def _below_row(reader: Reader, style: Style) -> float:
@@ -240,7 +245,9 @@ def _multirow(reader: Reader, flow: Flow, style: Style) -> None:
     number = joined(reader.argument())
     reader.option()
     width = joined(reader.argument())
-    reader.option()
+    raised = reader.option()
+    if raised is not None:
+        flow.raised = reader.read_length(raised, style)
     if re.fullmatch(r"-?[0-9]{1,4}", number):
         flow.rows = int(number) or 1
     wide = style.length(width)

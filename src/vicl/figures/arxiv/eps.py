@@ -38,7 +38,7 @@ def draw_eps(data: bytes, limits: Limits) -> Image.Image | str:
         limits: Of which `longest`, `pixels` and `seconds` count here.
 
     Returns:
-        RGB, no side longer than `limits.longest`; or in a word or two why there is none.
+        As :func:`vicl.figures.arxiv.rasters.fitted`; or in a word or two why there is none.
     """
     program = ghostscript()
     if program is None:
@@ -47,7 +47,7 @@ def draw_eps(data: bytes, limits: Limits) -> Image.Image | str:
         start = int.from_bytes(data[4:8], "little")
         data = data[start : start + int.from_bytes(data[8:12], "little")]
     try:
-        left, bottom, right, top = (float(side) for side in _box(data))
+        left, bottom, right, top = map(float, _box(data))
     except ValueError:
         return "no bounding box"
     scale = scale_of((right - left, top - bottom), limits.longest)
@@ -80,7 +80,11 @@ def draw_eps(data: bytes, limits: Limits) -> Image.Image | str:
             return "damaged"
         if drawn.stat().st_size > limits.member:
             return "too many bytes"
-        return open_raster(drawn.read_bytes(), limits)
+        picture = open_raster(drawn.read_bytes(), limits)
+        if not isinstance(picture, str):  # whatever Ghostscript wrote of it
+            dpi = POINTS * picture.width / (right - left), POINTS * picture.height / (top - bottom)
+            picture.info = {"dpi": dpi}
+        return picture
 
 
 def _box(data: bytes) -> tuple[bytes, ...]:

@@ -13,7 +13,7 @@ from typing import Final
 
 from vicl.figures.arxiv.tex import joined, tokens
 
-MOST_TOKENS: Final = 2_000_000
+MOST_TOKENS: Final = 1_000_000
 """Tokens of a paper that are read, with those that macros put in place of others."""
 
 _DEEPEST_FILES: Final = 20

@@ -23,9 +23,9 @@ from typing import Any, Final, NamedTuple
 
 from vicl.figures.arxiv.extract import Extracted, Wishes, extract_paper
 from vicl.figures.arxiv.identifiers import PaperId
-from vicl.figures.arxiv.listing import Listing, Row, missing_table
 from vicl.figures.arxiv.papers import PAPERS, Paper, papers_of, read_papers
 from vicl.figures.arxiv.pdfs import check_pdfium
+from vicl.figures.arxiv.picture_list import PictureList, Row, missing_table
 from vicl.figures.arxiv.workers import Bounds, Died, run_each
 from vicl.figures.settings import check_settings
 from vicl.files import (
@@ -202,7 +202,7 @@ def extract(
     tasks: Sequence[Task],
     *,
     workers: int = 1,
-    listing: Listing | None = None,
+    listing: PictureList | None = None,
     retry: bool = False,
     advance: Callable[[Mapping[str, Any] | None], None] = lambda line: None,
 ) -> Summary:
@@ -249,7 +249,7 @@ def extract(
         return _finish(run, done, listing)
 
 
-def tasks_of(sources: Path, listing: Listing | None = None) -> list[Task]:
+def tasks_of(sources: Path, listing: PictureList | None = None) -> list[Task]:
     """What is to be done for a folder of sources; of several sources of a paper the first counts.
 
     Raises:
@@ -258,7 +258,7 @@ def tasks_of(sources: Path, listing: Listing | None = None) -> list[Task]:
     return list(_tasks(papers_of(sources), listing))
 
 
-def _tasks(papers: Sequence[Paper], listing: Listing | None) -> Iterator[Task]:
+def _tasks(papers: Sequence[Paper], listing: PictureList | None) -> Iterator[Task]:
     newest = {paper.paper_id: paper.id for paper in papers}
     seen: set[PaperId] = set()
     for paper in papers:
@@ -273,7 +273,7 @@ def _tasks(papers: Sequence[Paper], listing: Listing | None) -> Iterator[Task]:
             yield Task(paper, wanted)
 
 
-def _settings(run: Extraction, listing: Listing | None) -> dict[str, Any]:
+def _settings(run: Extraction, listing: PictureList | None) -> dict[str, Any]:
     """What figures depend on: neither on how long a paper may take, nor on how much memory."""
     limits = asdict(run.wishes.limits)
     kept = {key: limits[key] for key in limits if key not in ("seconds", "memory")}
@@ -320,7 +320,7 @@ def _by_paper(lines: Sequence[bytes], path: Path) -> dict[PaperId, Mapping[str, 
 
 
 def _finish(
-    run: Extraction, done: Mapping[PaperId, Mapping[str, Any]], listing: Listing | None
+    run: Extraction, done: Mapping[PaperId, Mapping[str, Any]], listing: PictureList | None
 ) -> Summary:
     """Write what is known of all figures, and count."""
     kinds: Counter[str] = Counter()

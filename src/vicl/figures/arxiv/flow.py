@@ -99,6 +99,7 @@ class Flow:
     below: float = 0.0
     columns: int = 1
     rows: int = 1
+    raised: float = 0.0
     align: Align | None = None
 
     def add(self, box: Box) -> None:
@@ -129,10 +130,14 @@ class Flow:
         else:
             self.lines.append(Line((), below=height))
 
-    def end_line(self, style: Style, below: float = 0.0) -> None:
-        """End the line, if it has begun, with room below it."""
+    def strip(self) -> None:
+        """Take away blanks at the end."""
         while self.items and isinstance(last := self.items[-1], Space) and last.is_blank:
             self.items.pop()
+
+    def end_line(self, style: Style, below: float = 0.0) -> None:
+        """End the line, if it has begun, with room below it."""
+        self.strip()
         if self.items:
             leading = 1.2 * style.size
             self.lines.append(Line(tuple(self.items), style.align, self.below, leading))

@@ -232,7 +232,7 @@ def _lay_captioned(box: Captioned, measure: Measure) -> Laid:
         descent += box.gap
         placed += _moved(caption.placed, 0.0, descent + caption.ascent)
         descent += caption.height
-    return Laid(width, body.ascent, descent + box.below, placed)
+    return Laid(width, body.ascent + box.above, descent + box.below, placed)
 
 
 @dataclass(frozen=True)
@@ -257,26 +257,28 @@ def _lay_lines(box: Lines, measure: Measure) -> Laid:
     if width is None:
         width = max((row.width for row in rows), default=0.0)
     placed: list[Placed] = []
-    bottom, baseline, first, last = 0.0, 0.0, 0.0, 0.0
-    begun = False
+    bottom, baseline, last = 0.0, 0.0, 0.0
+    first: float | None = None
+    begun = goes_on = False
     for row in rows:
         if not row.items:
             bottom += row.line.below
+            first = first or 0.0  # it begins with room, on which nothing stands
             continue
         ascent = max(laid.ascent for _, laid in row.items)
         descent = max(laid.descent for _, laid in row.items)
         room = bottom - (baseline + last) if begun else bottom
         step = last + ascent
-        if begun and row.line.leading:
+        if begun and (goes_on or not row.line.stacked):
             step = max(row.line.leading, step + _LINESKIP)
         baseline += step + room if begun else ascent + bottom
-        if not begun:
-            first, begun = baseline, True
+        first = baseline if first is None else first
+        begun = True
         placed.extend(_moved(_across(row, width), 0.0, baseline))
-        last = descent
+        last, goes_on = descent, row.goes_on
         bottom = baseline + descent + (0.0 if row.goes_on else row.line.below)
     total = bottom if box.height is None else box.height
-    ascent = _anchored(box.anchor, total, first, total - last)
+    ascent = _anchored(box.anchor, total, first or 0.0, total - last)
     return Laid(width, ascent, total - ascent, _moved(placed, 0.0, -ascent))
 
 
@@ -325,23 +327,31 @@ def _across(row: _Row, width: float) -> list[Placed]:
     """What is in a row, side by side."""
     spare = width - row.width
     spaces = [item for item, _ in row.items if isinstance(item, Space)]
-    fill = sum(space.stretch for space in spaces)
+    align = row.line.align
+    fill = sum(space.stretch for space in spaces if not space.weak)
+    weak = not fill
+    margins = 0.0
+    if weak and (fill := sum(space.stretch for space in spaces)):
+        # A centred line has margins that stretch as much, another one has one such.
+        margins = 2.0 if align == "center" else float(align == "right" or not row.goes_on)
     blanks = sum(space.is_blank for space in spaces)
     shrink = sum(space.shrink for space in spaces)
-    per_fill = spare / fill if fill and spare > 0 else 0.0
+    per_fill = spare / (fill + margins) if fill and spare > 0 else 0.0
     per_blank = 0.0
-    if spare > 0 and not fill and blanks and row.goes_on and row.line.align == "left":
+    if spare > 0 and not fill and blanks and row.goes_on and align == "left":
         per_blank = spare / blanks
     narrower = min(1.0, -spare / shrink) if spare < 0 < shrink else 0.0
     x = 0.0
-    if spare > 0 and not fill:
-        x = spare * _SHARES[row.line.align] if not per_blank else 0.0
+    if spare > 0 and not fill and not per_blank:
+        x = spare * _SHARES[align]
+    elif margins and align != "left":
+        x = per_fill
     placed: list[Placed] = []
     for item, laid in row.items:
         placed.extend(_moved(laid.placed, x, 0.0))
         x += laid.width
         if isinstance(item, Space):
-            x += item.stretch * per_fill - item.shrink * narrower
+            x += item.stretch * per_fill * (item.weak == weak) - item.shrink * narrower
             x += per_blank if item.is_blank else 0.0
     return placed
 
@@ -365,7 +375,7 @@ def _lay_table(box: Table, measure: Measure) -> Laid:
         lefts.append(x + gap)
         x += gap + width
     total_width = x + gaps[len(widths)]
-    tops, baselines, bottoms = _row_places(box, laid)
+    baselines, total = _row_places(box, laid)
     placed: list[Placed] = []
     for number, (row, bodies) in enumerate(zip(box.rows, laid, strict=True)):
         place = 0
@@ -377,14 +387,12 @@ def _lay_table(box: Table, measure: Measure) -> Laid:
             left = lefts[place] + (room - body.width) * _SHARES[cell.align]
             line = baselines[number]
             if cell.rows != 1:
-                other = max(
-                    0, min(len(tops) - 1, number + cell.rows - (1 if cell.rows > 0 else -1))
-                )
-                top, bottom = min(tops[number], tops[other]), max(bottoms[number], bottoms[other])
-                line = (top + bottom - body.height) / 2 + body.ascent
+                # As the package does: in the middle of so many rows of text, or from their top.
+                tall = abs(cell.rows) * box.strut
+                top = line - 0.7 * box.strut if cell.rows > 0 else line + 0.3 * box.strut - tall
+                line = top + max(0.0, tall - body.height) / 2 + body.ascent - cell.raised
             placed.extend(_moved(body.placed, left, line))
             place += cell.columns
-    total = bottoms[-1] if bottoms else 0.0
     first, last = (baselines[0], baselines[-1]) if baselines else (0.0, 0.0)
     ascent = _anchored(box.anchor, total, first, last)
     return Laid(total_width, ascent, total - ascent, _moved(placed, 0.0, -ascent))
@@ -412,11 +420,9 @@ def _column_widths(box: Table, laid: Sequence[Sequence[Laid]]) -> list[float]:
     return widths
 
 
-def _row_places(
-    box: Table, laid: Sequence[Sequence[Laid]]
-) -> tuple[list[float], list[float], list[float]]:
-    """Tops, lines and bottoms of rows."""
-    tops, baselines, bottoms, y = [], [], [], 0.0
+def _row_places(box: Table, laid: Sequence[Sequence[Laid]]) -> tuple[list[float], float]:
+    """The lines of rows, and the height of all."""
+    baselines, y = [], 0.0
     for row, bodies, below in zip(box.rows, laid, box.below, strict=True):
         ascent, descent = 0.7 * box.strut, 0.3 * box.strut
         if below > 0:
@@ -424,8 +430,6 @@ def _row_places(
         for cell, body in zip(row, bodies, strict=True):
             if cell.rows == 1:
                 ascent, descent = max(ascent, body.ascent), max(descent, body.descent)
-        tops.append(y)
         baselines.append(y + ascent)
-        bottoms.append(y + ascent + descent)
         y += ascent + descent + min(0.0, below)
-    return tops, baselines, bottoms
+    return baselines, y

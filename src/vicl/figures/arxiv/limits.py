@@ -9,12 +9,14 @@ from dataclasses import dataclass, fields
 class Limits:
     """A paper over one of these is given up whole; over `member` or `pixels` only that picture.
 
+    Over `texts`, its text is not read, so that nothing is assembled.
+
     Attributes:
         source: Bytes of the source as it is packed.
         unpacked: Bytes that come out of it.
         members: Of its archive, folders and links among them.
         member: Bytes of one of them.
-        texts: Bytes of all its TeX.
+        texts: Characters of all its TeX.
         pixels: Of a picture, as its header says.
         longest: Longest side of a figure, in pixels; the paper's data have 1024.
         written: Bytes of its figures as PNG.

@@ -44,6 +44,7 @@ _EMS: Final[Mapping[str, float]] = {
 
 _GLUE: Final = frozenset(("\\ ", "\\space", "\\quad", "\\qquad", "\\enskip"))
 _FILLS: Final = frozenset(("\\hfill", "\\hfil", "\\hss", "\\dotfill", "\\hrulefill"))
+_WEAK: Final = frozenset(("\\hfil", "\\hss"))
 
 _NOT_FOLLOWED: Final[Mapping[str, str]] = {
     "\\foreach": "\\foreach", "\\multido": "\\multido", "\\forloop": "\\forloop",
@@ -128,7 +129,7 @@ def _obey(token: str, reader: Reader, flow: Flow, style: Style) -> Style:
     elif token in _SIZES:
         return replace(style, size=_SIZES[token])
     elif token in _FILLS:
-        flow.add(Space(0.0, 1.0, breaks=True))
+        flow.add(Space(0.0, 1.0, token in _WEAK, breaks=True))
     elif token in _WIDTHS or token in style.registers:
         value = reader.inline_length(style)
         return style if value is None else style.with_register(token, value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import unicodedata
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final
@@ -226,13 +227,28 @@ def _text_width(text: str) -> float:
 
 def _text_size(words: Words) -> tuple[float, float]:
     """Width and height in points: of the line from ascender to descender."""
-    return _text_width(words.text) * words.size / _FONT, words.size
+    return _text_width(_drawable(words.text)) * words.size / _FONT, words.size
+
+
+@lru_cache(maxsize=4096)
+def _drawable(text: str) -> str:
+    """Text in letters that the font has: Latin ones for Greek, nothing for signs."""
+    shown = []
+    for letter in text:
+        name = unicodedata.name(letter, "")
+        if letter < "\u0250" or letter in "–—‘’“”…":
+            shown.append(letter)
+        elif name.startswith("GREEK"):
+            latin = name.split(" WITH ")[0].split()[-1][0]
+            shown.append(latin if "CAPITAL" in name else latin.lower())
+    return "".join(shown)
 
 
 def _written(text: str, size: tuple[int, int]) -> Image.Image | None:
     """Text as a mask of a size; None where it would be too small to read."""
     if size[1] < _ILLEGIBLE:
         return None
+    text = _drawable(text)
     strip = Image.new("L", (max(1, math.ceil(_text_width(text))), _FONT))
     ImageDraw.Draw(strip).text((0, 0.75 * _FONT), text, 255, _font(), anchor="ls")
     return strip.resize(size, Image.Resampling.LANCZOS)

@@ -55,7 +55,7 @@ def draw_pdf(data: bytes, limits: Limits) -> Image.Image | str:
         limits: Of which `longest` counts here.
 
     Returns:
-        RGB, no side longer than `limits.longest`; or in a word or two why there is none.
+        As :func:`vicl.figures.arxiv.rasters.fitted`; or in a word or two why there is none.
     """
     import pypdfium2
     from pypdfium2.raw import FPDF_ERR_PASSWORD
@@ -70,6 +70,8 @@ def draw_pdf(data: bytes, limits: Limits) -> Image.Image | str:
                 return "no size"
             # Notes beside the text of a page are not a figure's, and LaTeX leaves them out.
             bitmap = page.render(scale=scale, draw_annots=False, may_draw_forms=False)
-            return fitted(bitmap.to_pil(), limits.longest)
+            return fitted(bitmap.to_pil(), limits.longest, (scale * POINTS, scale * POINTS))
     except pypdfium2.PdfiumError as error:
-        return "encrypted" if error.err_code == FPDF_ERR_PASSWORD else "damaged"
+        # The code may be that of an earlier document, where PDFium sets none.
+        locked = error.err_code == FPDF_ERR_PASSWORD and b"/Encrypt" in data
+        return "encrypted" if locked else "damaged"

@@ -73,7 +73,7 @@ def open_picture(kind: PictureKind, data: bytes, limits: Limits) -> Image.Image 
     """Make a picture of a file.
 
     Returns:
-        RGB, no side longer than `limits.longest`; or in a word or two why there is none.
+        As :func:`vicl.figures.arxiv.rasters.fitted`; or in a word or two why there is none.
 
     Raises:
         MemoryError: If the process may not have what it takes.

@@ -161,7 +161,14 @@ class Reader:
             self.parts[at] = rest
         self.at = at if rest else at + 1
         self._pass_glue()
+        if not rest:  # a blank ends the unit
+            self.pass_blank()
         return value
+
+    def pass_blank(self) -> None:
+        """Pass a blank that comes next."""
+        if self.at < len(self.parts) and self.parts[self.at] == " ":
+            self.at += 1
 
     def _after_blanks(self, at: int) -> int:
         while at < len(self.parts) and self.parts[at] == " ":

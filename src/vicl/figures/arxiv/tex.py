@@ -71,6 +71,7 @@ def tokens(text: str) -> Iterator[str]:
                 continue
         elif token in ("\\verb", "\\lstinline"):
             at = _after_verb(text, at)
+            after_word = False
             continue
         yield "\\ " if first == "\\" and token[1].isspace() else token
 

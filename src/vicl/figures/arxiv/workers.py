@@ -47,7 +47,7 @@ class Bounds:
         file: Bytes of a file that it writes.
     """
 
-    seconds: float
+    seconds: int
     memory: int
     file: int
 
@@ -115,6 +115,10 @@ def _round(
                 if following is not None and worker.ready and not worker.items:
                     _give(worker, following, bounds.seconds)
                     following = next(waiting, None)
+            if following is None:
+                for worker in [one for one in workers if one.ready and not one.items]:
+                    workers.remove(worker)  # nobody will ask it anything
+                    worker.end()
             soonest = min(worker.until for worker in workers)
             patience = None if soonest == float("inf") else max(0, soonest - time.monotonic())
             heard = wait([worker.connection for worker in workers], patience)
@@ -122,7 +126,7 @@ def _round(
                 if worker.connection in heard:
                     said = _hear(worker)
                 elif worker.until < time.monotonic():
-                    said = Died(f"took over {bounds.seconds:g} s")
+                    said = Died(f"took over {bounds.seconds} s")
                 else:
                     continue
                 if said is None:  # it is ready
@@ -138,7 +142,7 @@ def _round(
             worker.end()
 
 
-def _give(worker: _Worker[Item], item: Item, seconds: float) -> None:
+def _give(worker: _Worker[Item], item: Item, seconds: int) -> None:
     worker.items.append(item)
     worker.given += 1
     worker.until = time.monotonic() + seconds

@@ -1,8 +1,9 @@
-"""`vicl figures`: figures out of arXiv's papers, stage by stage."""
+"""`vicl figures extract`: figures out of arXiv's sources."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -45,14 +46,14 @@ def extract(sources: Path, out: Path, **given: Any) -> None:
 
     SOURCES is a harvest, or any folder of sources that are named by their papers, such as
     2209.00647v1.tar.gz. DIR then holds images/ and figures.jsonl. The same command goes on with
-    what was cut short. A paper that cannot be used is told of and is no error. Needs the extra:
-    pip install "vicl[figures]".
+    what was cut short. No paper ends a run: those that cannot be used are told of at its end.
+    Needs the extra: pip install "vicl[figures]".
     """
     with failing(1, stopped="stopped: what was done is kept; the same command goes on"):
         from vicl.figures.arxiv import extracting
         from vicl.figures.arxiv.extract import Wishes
         from vicl.figures.arxiv.limits import Limits
-        from vicl.figures.arxiv.listing import Listing
+        from vicl.figures.arxiv.picture_list import PictureList
 
         limits = Limits(memory=given["memory"] << 20)
         if given["time"] is not None:
@@ -60,7 +61,7 @@ def extract(sources: Path, out: Path, **given: Any) -> None:
         run = extracting.Extraction(
             sources, out, Wishes(limits, keep_unpublished=given["keep_unpublished"])
         )
-        listing = None if given["listing"] is None else Listing.read(given["listing"])
+        listing = None if given["listing"] is None else PictureList.read(given["listing"])
         tasks = extracting.tasks_of(sources, listing)
         with progress("papers", total=len(tasks), show=not given["as_json"]) as advance:
             kept = failed = 0
@@ -84,6 +85,10 @@ def extract(sources: Path, out: Path, **given: Any) -> None:
             click.echo(json.dumps(asdict(summary)))
         else:
             _show(summary, out)
+    if summary.failed:
+        count = len(summary.failed)
+        click.echo(f"error: {count} papers failed; --retry tries them again", err=True)
+        sys.exit(1)
 
 
 def _show(summary: Summary, out: Path) -> None:

@@ -23,7 +23,7 @@ Row = tuple[PaperId, str]
 
 
 @dataclass(frozen=True)
-class Listing:
+class PictureList:
     """A list of pictures.
 
     Attributes:
@@ -33,7 +33,7 @@ class Listing:
     rows: tuple[Row, ...]
 
     @classmethod
-    def read(cls, path: Path) -> Listing:
+    def read(cls, path: Path) -> PictureList:
         """Read a list: CSV with the columns `paper_id` and `img_name`, and any others.
 
         Raises:
