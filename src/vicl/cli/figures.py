@@ -9,6 +9,7 @@ import click
 
 from vicl.cli.failing import failing
 from vicl.cli.figures_arxiv import extract
+from vicl.cli.figures_dataset import dedup, hash_, pack, stats
 from vicl.cli.options import PATH, SEED, choice, examples, number, options, path, text
 from vicl.files import display
 from vicl.files.progress import progress
@@ -23,6 +24,10 @@ def figures() -> None:
 
 
 figures.add_command(extract)
+figures.add_command(dedup)
+figures.add_command(hash_, "hash")
+figures.add_command(pack)
+figures.add_command(stats)
 
 
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -88,17 +88,22 @@ class Found:
 
     Attributes:
         figures: How many there are.
-        counts: By verdict.
+        kept: How many of them are kept.
+        counts: Of those that are like another one, by verdict.
         plain: Figures that are too plain to be told from others, but for exact duplicates.
-        excluded: Pictures of the exclusion list.
-        faults: Pictures for exclusion that cannot be read, each with its fault.
+        excluded: Pictures that no figure may be near.
     """
 
     figures: int
+    kept: int
     counts: dict[str, int]
     plain: int
-    excluded: int = 0
-    faults: dict[str, str] = field(default_factory=dict)
+    excluded: int
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Figures that are left out, by verdict."""
+        return {verdict: count for verdict, count in self.counts.items() if verdict != "near"}
 
 
 def dedup(
@@ -138,14 +143,15 @@ def dedup(
         duplicates = find_duplicates(figures, others, agreement=agreement)
         with open_atomic(extracted / DUPLICATES) as stream:
             stream.writelines(json_line(duplicate.row()) for duplicate in duplicates)
+        counts = Counter(duplicate.verdict for duplicate in duplicates)
         found = Found(
             figures=len(figures),
-            counts=dict(sorted(Counter(d.verdict for d in duplicates).items())),
+            kept=len(figures) - len(duplicates) + counts["near"],
+            counts={verdict: count for verdict, count in sorted(counts.items()) if count},
             plain=sum(f.hashes is not None and not f.hashes.looks for f in figures),
             excluded=len(others),
         )
         said = {"figures_sha256": digest, "agreement": agreement, **asdict(found)}
-        del said["faults"]
         write_atomic(extracted / SUMMARY, (json.dumps(said, indent=1) + "\n").encode())
         return found
 

@@ -31,7 +31,15 @@ from vicl.figures.arxiv.extracted import (
 from vicl.figures.arxiv.workers import Bounds, Died, run_each
 from vicl.figures.settings import check_settings
 from vicl.figures.shards import SHARD_FIGURES, Encoding, add_member
-from vicl.files import FileError, display, hash_file, open_atomic, remove_leftovers, write_atomic
+from vicl.files import (
+    FileError,
+    display,
+    hash_file,
+    open_atomic,
+    reason,
+    remove_leftovers,
+    write_atomic,
+)
 from vicl.files.bounded import read_bounded
 from vicl.files.journal import json_line
 from vicl.files.unit_hash import unit_hash
@@ -113,18 +121,25 @@ class Packed:
         shards: By split: file, figures, bytes and SHA-256 of each.
     """
 
-    figures: dict[str, int]
-    papers: dict[str, int]
+    figures: dict[Split, int]
+    papers: dict[Split, int]
     dropped: dict[str, int]
     deduplicated: bool
-    shards: dict[str, list[dict[str, Any]]]
+    shards: dict[Split, list[dict[str, Any]]]
 
-    def urls(self, split: Split) -> str | None:
-        """The shards of a split, as recipes name them; None where it is empty."""
+    def source(self, split: Split, out: Path) -> dict[str, Any] | None:
+        """What a recipe says to read a split; None where it is empty.
+
+        Args:
+            split: Which.
+            out: The folder of the shards.
+        """
         names = [shard["file"] for shard in self.shards[split]]
-        if len(names) < 2:
-            return names[0] if names else None
-        return f"{split}-{{000000..{len(names) - 1:06d}}}.tar"
+        if not names:
+            return None
+        several = f"{split}-{{000000..{len(names) - 1:06d}}}.tar"
+        urls = str(out / (names[0] if len(names) == 1 else several))
+        return {"kind": "shards", "urls": urls, "samples": self.figures[split]}
 
 
 class _Chosen(NamedTuple):
@@ -214,7 +229,7 @@ class _Plan:
                 continue
             held_out = unit_hash(figure.paper.number) < packing.validation
             chosen = self._chosen["validation" if held_out else "train"]
-            size = (extracted / figure.file).stat().st_size
+            size = _size(extracted / figure.file)
             shuffled = hashlib.sha256(figure.file.encode()).digest()[:8]
             chosen.append(_Chosen(shuffled, figure.at, size, figure.paper.number))
         for chosen in self._chosen.values():
@@ -234,7 +249,7 @@ class _Plan:
             return "without a score"
         return "below the threshold" * (self._scores[figure.file] < self.packing.threshold)
 
-    def counts(self, count: Callable[[list[_Chosen]], int]) -> dict[str, int]:
+    def counts(self, count: Callable[[list[_Chosen]], int]) -> dict[Split, int]:
         """Something of each split."""
         return {split: count(chosen) for split, chosen in self._chosen.items()}
 
@@ -271,6 +286,13 @@ class _Plan:
             "score": None if self._scores is None else self._scores.get(figure.file),
             "split": split,
         }
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise FileError(f"{display(path)}: is not there ({reason(error)}); extract anew") from error
 
 
 def _parts(chosen: Sequence[_Chosen], packing: Packing) -> Iterator[list[_Chosen]]:
