@@ -228,7 +228,8 @@ class _Search:
             near = [earlier[number]] if number in earlier else []
             if number in within:
                 pairs = within[number]
-                near += [pairs.likeness(i) for i in np.flatnonzero(self._kept[pairs.of])[:1]]
+                there = np.flatnonzero(self._kept[pairs.of])
+                near += [pairs.likeness(int(place)) for place in there[:1]]
             best = min(near, key=lambda like: (-like.agreement, like.of), default=None)
             self._kept[number] = best is None or best.agreement < self._agreement
             if best is not None:

@@ -9,16 +9,20 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from vicl.figures.arxiv.hashing import GRADIENT_BYTES, Hashes, Look, hash_picture
+from vicl.figures.arxiv.hashing import GRADIENT_BYTES, MOST_LOOKS, Hashes, Look, hash_picture
 from vicl.figures.arxiv.workers import Bounds, Died, run_each
 from vicl.files import FileError, display, reason, write_atomic
 from vicl.files.bounded import read_bounded
 from vicl.images import ImageError, find_images, open_image
 
-COLUMNS: Final = ("file", "pixels", "phash", "gradients", "inner_phash", "inner_gradients")
-"""Of the CSV; those of a look are empty where there is none."""
+COLUMNS: Final = (
+    "file",
+    "pixels",
+    *(f"{kind}_{look}" for look in range(1, MOST_LOOKS + 1) for kind in ("phash", "gradients")),
+)
+"""Of the CSV; those of a look are empty where there are fewer."""
 
-BOUNDS: Final = Bounds(seconds=120, memory=4 << 30, file=1 << 20)
+BOUNDS: Final = Bounds(seconds=120.0, memory=4 << 30, file=1 << 20)
 """Of a process that hashes pictures."""
 
 _MOST: Final = 1 << 31
@@ -28,7 +32,7 @@ _MOST: Final = 1 << 31
 def hashes_as_row(hashes: Hashes) -> list[str]:
     """The fields of the CSV, but for the file."""
     looks = [part for look in hashes.looks for part in (f"{look.phash:016x}", look.gradients.hex())]
-    return [hashes.pixels, *looks, *[""] * (4 - len(looks))]
+    return [hashes.pixels, *looks, *[""] * (2 * MOST_LOOKS - len(looks))]
 
 
 def hashes_of_row(fields: list[str]) -> Hashes:
@@ -40,7 +44,7 @@ def hashes_of_row(fields: list[str]) -> Hashes:
     if len(fields) != len(COLUMNS) - 1 or not re.fullmatch("[0-9a-f]{64}", fields[0]):
         raise ValueError(f"expected {', '.join(COLUMNS)}, and hashes in hexadecimal digits")
     looks = []
-    for phash, gradients in (fields[1:3], fields[3:5]):
+    for phash, gradients in zip(fields[1::2], fields[2::2], strict=True):
         if not phash and not gradients:
             continue
         digits = f"[0-9a-f]{{{2 * GRADIENT_BYTES}}}"

@@ -1,8 +1,9 @@
 """Hashes of pictures that say whether two are one picture: of its pixels, and of its looks.
 
-A *look* is what is hashed of a picture: the whole of it, and what is inside a margin of one colour
-where it has one, so that a page's white space and a frame make no difference. Of each look there
-are two hashes of different kinds:
+A *look* is what is hashed of a picture: the whole of it; what is inside a margin of one colour
+where it has one, so that a page's white space and a frame make no difference; and the middle of
+that, without a fortieth on each side, so that a picture whose edges were cut is like one of the
+looks of the whole picture. Of each look there are two hashes of different kinds:
 
 - `phash`, 64 bit: signs of the discrete cosine transform of its grey values at 32 x 32, at the 8 x
   8 frequencies above the lowest (C. Zauner, "Implementation and Benchmarking of Perceptual Image
@@ -41,6 +42,11 @@ _STEP: Final = 4
 _MARGIN: Final = 12
 """Levels, of 255, by which a margin may differ from its corner."""
 
+_EDGE: Final = 1 / 40
+"""Of the width and height, on each side."""
+
+MOST_LOOKS: Final = 3
+
 _LEAST_STEPS: Final = 16
 """Rises and falls, of 512 places, without which a look says nothing."""
 
@@ -78,7 +84,7 @@ class Hashes:
 
     Attributes:
         pixels: SHA-256 of its size and its RGB pixels, in hex: of files of one picture the same.
-        looks: Two at most; none of a picture that is too plain to be told from others.
+        looks: `MOST_LOOKS` at most; none of a picture that is too plain to be told from others.
     """
 
     pixels: str
@@ -95,8 +101,15 @@ def hash_picture(picture: Image.Image) -> Hashes:
     pixels = hashlib.sha256(f"{image.width} {image.height}\n".encode())
     pixels.update(image.tobytes())
     inner = _inside(image)
-    looks = [_look(image), *([] if inner is None else [_look(inner)])]
+    shown = [image, _middle(image)] if inner is None else [image, inner, _middle(inner)]
+    looks = (_look(part) for part in shown)
     return Hashes(pixels.hexdigest(), tuple(look for look in looks if look is not None))
+
+
+def _middle(image: Image.Image) -> Image.Image:
+    """What is left without the edges; a picture of a few pixels has none."""
+    across, down = round(image.width * _EDGE), round(image.height * _EDGE)
+    return image.crop((across, down, image.width - across, image.height - down))
 
 
 def _inside(image: Image.Image) -> Image.Image | None:
@@ -140,4 +153,4 @@ def mirrored_gradients(gradients: UInt8[np.ndarray, "n 128"]) -> UInt8[np.ndarra
     """`gradients` of the pictures that are mirrored left to right."""
     rows = gradients.reshape(-1, 4, _CELLS * 2).view(">u2")
     rows = _REVERSED[rows[:, [1, 0, 2, 3]]]  # what rose along rows falls
-    return rows.reshape(len(gradients), -1).view(np.uint8)
+    return rows.reshape(len(gradients), 4 * _CELLS).view(np.uint8)

@@ -154,10 +154,9 @@ class Pairs(NamedTuple):
     def by_picture(self) -> Iterator[tuple[int, Pairs]]:
         """Pictures, each with its pairs."""
         pictures, starts = np.unique(self.pictures, return_index=True)
-        for picture, part in zip(
-            pictures, zip(starts, [*starts[1:], None], strict=True), strict=True
-        ):
-            yield int(picture), Pairs(*(column[slice(*part)] for column in self))
+        ends = [*starts[1:], len(self.pictures)][: len(starts)]
+        for picture, start, end in zip(pictures, starts, ends, strict=True):
+            yield int(picture), Pairs(*(column[start:end] for column in self))
 
 
 class LookIndex:
