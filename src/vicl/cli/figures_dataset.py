@@ -58,7 +58,8 @@ def dedup(
 
     The figure of the earliest paper is kept. Copies that are encoded anew, resized, mirrored, grey,
     or have a margin are found, too. EXTRACTED/duplicates.jsonl then says of each figure that is
-    like another one which that is, how far they are apart, and whether it is left out.
+    like another one which that is, how far they are apart, and whether it is left out. The exit
+    code is 1 where a picture that is to be excluded cannot be read.
     """
     with failing(1, stopped=_STOPPED):
         from vicl.figures.arxiv.duplicates import DUPLICATES
@@ -76,14 +77,16 @@ def dedup(
             click.echo(f"{display(name)}: is not excluded: {fault}", err=True)
         if as_json:
             click.echo(json.dumps(asdict(found) | {"not_excluded": faults}))
-            return
-        click.echo(f"figures: {found.figures}, kept {found.kept}")
-        _tell("left out", found.left_out)
-        click.echo(f"kept, though near another one: {found.counts.get('near', 0)}")
-        click.echo(f"too plain to be told from others: {found.plain}")
-        if exclude:
-            click.echo(f"pictures that are excluded: {found.excluded}")
-        click.echo(display(extracted / DUPLICATES))
+        else:
+            click.echo(f"figures: {found.figures}, kept {found.kept}")
+            _tell("left out", found.left_out)
+            click.echo(f"kept, though near another one: {found.counts.get('near', 0)}")
+            click.echo(f"too plain to be told from others: {found.plain}")
+            if exclude:
+                click.echo(f"pictures that are excluded: {found.excluded}")
+            click.echo(display(extracted / DUPLICATES))
+    if faults:
+        click.get_current_context().exit(1)
 
 
 def _excluded(places: tuple[Path, ...], workers: int) -> tuple[dict[str, Hashes], dict[str, str]]:
