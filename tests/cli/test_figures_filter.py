@@ -26,7 +26,7 @@ def vicl_figures(*arguments: str) -> Result:
 
 def test_what_is_missing_is_named() -> None:
     for arguments, said in (
-        (("filter", "nowhere"), "nowhere/figures.jsonl: no such file"),
+        (("filter", "nowhere"), "nowhere: has no figures.jsonl"),
         (
             ("filter", "nowhere", "--filter", "mine"),
             "mine/config.json: no such file, so this is no filter",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vicl.cli.failing import failing
+from vicl.cli.figures_dataset import dedup, hash_, pack, stats
 from vicl.cli.figures_extract import extract
 from vicl.cli.figures_filter import filter_figures, label, train_filter
 from vicl.cli.options import PATH, SEED, choice, examples, number, options, path, text
@@ -23,8 +24,9 @@ def figures() -> None:
     """Training figures: synthetic ones, whose rules are known, and those of arXiv's papers."""
 
 
-for _stage in (extract, filter_figures, label, train_filter):
+for _stage in (extract, label, train_filter, filter_figures, dedup, pack, stats):
     figures.add_command(_stage)
+figures.add_command(hash_, "hash")
 
 
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)

@@ -60,10 +60,11 @@ def filter_figures(extracted: Path, chosen: str, threshold: float, **given: Any)
     for each figure. Nothing is removed. The same command goes on with what was cut short.
     """
     with failing(1, stopped="stopped: what was done is kept; the same command goes on"):
-        from vicl.figures.arxiv.scoring import SCORES, list_figures, score_extract
+        from vicl.figures.arxiv.extracted import SCORES, figures_of
+        from vicl.figures.arxiv.scoring import score_extract
 
         figure_filter, describing = _opened(chosen)
-        total = len(list_figures(extracted))
+        total = sum(1 for _ in figures_of(extracted))
         with progress("figures", total=total, show=not given["as_json"]) as advance:
             scored = score_extract(
                 extracted, figure_filter, describing, workers=given["workers"], advance=advance

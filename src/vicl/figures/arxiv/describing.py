@@ -19,7 +19,7 @@ from vicl.images import ImageError, open_image, to_rgb
 
 Described: TypeAlias = Float[np.ndarray, " n"]
 
-_BOUNDS: Final = Bounds(seconds=120.0, memory=4 << 30, file=1 << 20)
+_BOUNDS: Final = Bounds(seconds=120, memory=4 << 30, file=1 << 20)
 """Of a process; figures have at most 1024 pixels a side."""
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from vicl.figures.arxiv.extracted import figures_of
 from vicl.figures.arxiv.extracting import FIGURES
 from vicl.figures.arxiv.labels import Label, read_labels, write_labels
-from vicl.figures.arxiv.scoring import list_figures
 from vicl.files import check_writable, display
 from vicl.images import find_images
 
@@ -54,7 +54,7 @@ class Labelling:
 
     def __init__(self, folder: Path, out: Path, *, seed: int = 0) -> None:
         if (folder / FIGURES).is_file():
-            found = [(folder / one.file, one.paper) for one in list_figures(folder)]
+            found = [(folder / one.file, one.paper.number) for one in figures_of(folder)]
         else:
             found = [(path, "") for path in find_images(folder)]
         if not found:

@@ -7,40 +7,24 @@ Scores are added to a journal as they come. `scores.jsonl` is made of it at the 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, Final, NamedTuple
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 
+from vicl.figures.arxiv.alone import alone
 from vicl.figures.arxiv.describing import Describing, describe_files
-from vicl.figures.arxiv.extracting import FIGURES
+from vicl.figures.arxiv.extracted import SCORES, figures_of
 from vicl.figures.arxiv.figure_filter import FigureFilter
-from vicl.files import FileError, display, open_atomic, open_plain
+from vicl.files import open_atomic
 from vicl.files.journal import Journal, complete_lines, json_line
-
-SCORES: Final = "scores.jsonl"
-"""Of all figures, a line each."""
 
 _JOURNAL: Final = "scoring.jsonl"
 
 _DIGITS: Final = 6
 """Of a score; the last bits of sums differ between machines."""
-
-
-class Listed(NamedTuple):
-    """A figure of an extract.
-
-    Attributes:
-        file: From the extract's folder.
-        sha256: Of the file, in hex.
-        paper: The paper's number; "" where it is not told.
-    """
-
-    file: str
-    sha256: str
-    paper: str
 
 
 @dataclass(frozen=True)
@@ -60,34 +44,6 @@ class Scored:
     def kept(self, threshold: float) -> int:
         """How many figures have at least this score."""
         return sum(score >= threshold for score in self.scores.values())
-
-
-def list_figures(extracted: Path) -> list[Listed]:
-    """The figures of an extract.
-
-    Raises:
-        FileError: If it has no `figures.jsonl`, or a line of it names no file inside.
-    """
-    path = extracted / FIGURES
-    with open_plain(path) as stream:
-        lines = stream.read().splitlines()
-    found = []
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line)
-            file = row["file"]
-            listed = Listed(file, str(row.get("sha256", "")), str(row.get("paper_id", "")))
-            inside = PurePosixPath(file)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise FileError(
-                f"{display(path)}, line {number}: is no figure; run `vicl figures extract` again"
-            ) from error
-        if inside.is_absolute() or ".." in inside.parts:
-            raise FileError(
-                f"{display(path)}, line {number}: names a file outside of {display(extracted)}"
-            )
-        found.append(listed)
-    return found
 
 
 def score_extract(
@@ -111,22 +67,31 @@ def score_extract(
 
     Raises:
         ValueError: If `workers` is not positive.
-        FileError: If the folder is no extract, or cannot be written.
+        FileError: If the folder is no extract, cannot be written, or another run writes there.
     """
-    figures = list_figures(extracted)
+    figures = [(figure.file, figure.sha256) for figure in figures_of(extracted)]
+    with alone(extracted):
+        return _score(extracted, figures, figure_filter, describing, workers, advance)
+
+
+def _score(
+    extracted: Path,
+    figures: Sequence[tuple[str, str]],
+    figure_filter: FigureFilter,
+    describing: Describing,
+    workers: int,
+    advance: Callable[[], None],
+) -> Scored:
     by = (figure_filter.weights_hash or "")[:16]
     journal = Journal(extracted / _JOURNAL, resume=True)
     try:
         known = _known([*_lines(extracted / SCORES), *journal.lines], by)
-        waiting: dict[Path, Listed] = {}
-        for figure in figures:
-            if (figure.file, figure.sha256) in known:
-                advance()
-            else:
-                waiting[extracted / figure.file] = figure
+        waiting = {extracted / figure[0]: figure for figure in figures if figure not in known}
+        for _ in range(len(figures) - len(waiting)):
+            advance()
         for path, said in describe_files(describing, waiting, workers=workers):
-            figure = waiting[path]
-            row: dict[str, Any] = {"file": figure.file, "sha256": figure.sha256, "filter": by}
+            file, sha256 = waiting[path]
+            row: dict[str, Any] = {"file": file, "sha256": sha256, "filter": by}
             if isinstance(said, str):
                 # A number all the same, so that it is kept at no threshold but 0.
                 row |= {"score": 0.0, "reason": said.replace(f"{extracted}/", "")}
@@ -134,11 +99,11 @@ def score_extract(
                 score = float(figure_filter.score(np.asarray(said)[None])[0])
                 row |= {"score": round(score, _DIGITS)}
             journal.append(row)
-            known[figure.file, figure.sha256] = row
+            known[file, sha256] = row
             advance()
     finally:
         journal.close()
-    rows = [known[figure.file, figure.sha256] for figure in figures]
+    rows = [known[figure] for figure in figures]
     with open_atomic(extracted / SCORES) as stream:
         for row in rows:
             stream.write(json_line(row))
