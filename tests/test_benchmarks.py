@@ -114,10 +114,24 @@ def test_human_edges(shared: Path) -> None:
         pytest.param(("yardsticks.py",), marks=pytest.mark.slow),
         pytest.param(("matching.py", "size"), marks=pytest.mark.slow),
         ("matching.py", "scribbles"),
+        pytest.param(("figure_filter.py", "train", "--out", "out"), marks=pytest.mark.slow),
     ],
 )
 def test_absent_data_are_named(script: tuple[str, ...], tmp_path: Path, refused: Refused) -> None:
     assert "nowhere" in refused(*script, "--data", tmp_path / "nowhere")
+
+
+@pytest.mark.slow
+def test_figure_filter(shared: Path, tmp_path: Path) -> None:
+    few = ("--data", shared / "data", "--out", tmp_path, "--each", "1")
+    done = run("figure_filter.py", "train", *few)
+    assert done.returncode == 0, done.stderr
+    assert "| filter | 0.50 |" in done.stdout
+    assert (tmp_path / "filter" / "model.safetensors").stat().st_size < 200_000
+    done = run("figure_filter.py", "evaluate", *few)
+    assert done.returncode == 0, done.stderr
+    assert "| everything kept | 0.50 |" in done.stdout
+    assert (tmp_path / "lowest-positives-kinds.png").is_file()
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import pytest
 import vicl
 
 CONFIG = Path(__file__).parent / "tsconfig.json"
-STATIC = Path(vicl.__file__).parent / "app" / "static"
+APP = Path(vicl.__file__).parent / "app"
 
 
 def checked(config: Path) -> subprocess.CompletedProcess[str]:
@@ -31,7 +31,9 @@ def test_the_page_is_free_of_type_errors() -> None:
 
 @pytest.mark.slow
 def test_a_wrong_type_is_found(tmp_path: Path) -> None:
-    static = shutil.copytree(STATIC, tmp_path / "src/vicl/app/static")
+    static = tmp_path / "src/vicl/app/static"
+    for pages in ("static", "label"):
+        shutil.copytree(APP / pages, static.with_name(pages))
     config = tmp_path / "tests/app/tsconfig.json"
     config.parent.mkdir(parents=True)
     shutil.copy(CONFIG, config)

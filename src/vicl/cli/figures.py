@@ -9,7 +9,9 @@ import click
 
 from vicl.cli.failing import failing
 from vicl.cli.figures_arxiv import harvest
+from vicl.cli.figures_dataset import dedup, hash_, pack, stats
 from vicl.cli.figures_extract import extract
+from vicl.cli.figures_filter import filter_figures, label, train_filter
 from vicl.cli.options import PATH, SEED, choice, examples, number, options, path, text
 from vicl.files import display
 from vicl.files.progress import progress
@@ -23,8 +25,9 @@ def figures() -> None:
     """Training figures: synthetic ones, whose rules are known, and those of arXiv's papers."""
 
 
-figures.add_command(harvest)
-figures.add_command(extract)
+for _stage in (harvest, extract, label, train_filter, filter_figures, dedup, pack, stats):
+    figures.add_command(_stage)
+figures.add_command(hash_, "hash")
 
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 _CONTENT = (

@@ -105,10 +105,14 @@ def _write_shard(source: SyntheticFigures, encoding: Encoding, path: Path, block
     with open_atomic(path) as stream, tarfile.open(fileobj=stream, mode="w") as tar:
         for index in block:
             for name, data in _files(source, encoding, index):
-                # Its header says nothing of when and by whom the shard was written.
-                header = tarfile.TarInfo(name)
-                header.size, header.mode = len(data), 0o644
-                tar.addfile(header, io.BytesIO(data))
+                add_member(tar, name, data)
+
+
+def add_member(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    """Add a file to a shard; its header says nothing of when and by whom that was written."""
+    header = tarfile.TarInfo(name)
+    header.size, header.mode = len(data), 0o644
+    tar.addfile(header, io.BytesIO(data))
 
 
 def _write_files(source: SyntheticFigures, encoding: Encoding, path: Path, block: range) -> None:

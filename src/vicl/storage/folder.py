@@ -123,9 +123,9 @@ def write_folder(
     Raises:
         ModelError: If the folder exists and holds anything, or cannot be written.
     """
+    check_target(folder, overwrite=overwrite)
     target = Path(os.path.realpath(folder))
     name = display(folder)
-    _check_target(target, name, overwrite)
     temporary = target.parent / f".vicl-{secrets.token_hex(8)}.tmp"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -257,7 +257,17 @@ def _write_weights(tensors: dict[str, Tensor], path: Path) -> None:
         os.fsync(stream.fileno())
 
 
-def _check_target(target: Path, name: str, overwrite: bool) -> None:
+def check_target(folder: str | os.PathLike[str], *, overwrite: bool) -> None:
+    """Refuse a place where no model folder may be written.
+
+    Args:
+        folder: To make; may be there already if it is empty.
+        overwrite: A model folder that is there may be replaced.
+
+    Raises:
+        ModelError: If it holds anything, or anything else than a model.
+    """
+    target, name = Path(os.path.realpath(folder)), display(folder)
     if not target.exists():
         return
     if not target.is_dir():

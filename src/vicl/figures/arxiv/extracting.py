@@ -8,19 +8,17 @@ of processes nor on when a run was cut short.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import secrets
 import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from vicl.figures.arxiv.alone import alone
 from vicl.figures.arxiv.extract import Extracted, Wishes, extract_paper
 from vicl.figures.arxiv.identifiers import PaperId
 from vicl.figures.arxiv.papers import PAPERS, Paper, papers_of, read_papers
@@ -33,7 +31,6 @@ from vicl.files import (
     FileError,
     display,
     open_atomic,
-    reason,
     remove_leftovers,
     write_atomic,
 )
@@ -226,7 +223,7 @@ def extract(
     if workers < 1:
         raise ValueError(f"workers: got {workers}, expected at least 1")
     check_pdfium()
-    with _alone(run.out):
+    with alone(run.out):
         check_settings(_settings(run, listing), run.out / _SETTINGS)
         for left in (run.out / IMAGES).glob(f"{TEMPORARY_PREFIX}*"):
             shutil.rmtree(left, ignore_errors=True)
@@ -278,31 +275,6 @@ def _settings(run: Extraction, listing: PictureList | None) -> dict[str, Any]:
     limits = asdict(run.wishes.limits)
     kept = {key: limits[key] for key in limits if key not in ("seconds", "memory")}
     return {**asdict(run.wishes), "limits": kept, "list": listing.digest() if listing else None}
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Keep other runs out of a folder, which is made where it is missing."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(out, os.O_RDONLY)
-    except OSError as error:
-        raise FileError(
-            f"{display(out)}: cannot be made or read ({reason(error)}); choose another folder"
-        ) from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise FileError(
-                f"{display(out)}: another run writes figures there; wait for it, or choose another "
-                "folder"
-            ) from error
-        except OSError:  # a file system without locks
-            pass
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _by_paper(lines: Sequence[bytes], path: Path) -> dict[PaperId, Mapping[str, Any]]:

@@ -8,7 +8,6 @@ Files are read by number, in an order that does not depend on the lanes; see
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import re
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from PIL import Image
 
 from vicl.files import display
 from vicl.files.packaged import PHOTOS
+from vicl.files.unit_hash import unit_hash
 from vicl.images import ImageError, find_images, open_image, to_rgb
 from vicl.training.recipe.data import FolderSource, PhotoSource
 from vicl.training.seeds import Purpose, numbers
@@ -165,7 +165,7 @@ def is_held_out(name: str, fraction: float, group: str | None) -> bool:
         group: A regular expression; names with the same match stay together.
     """
     match = re.search(group, name) if group else None
-    return _place(match[0] if match else name) < fraction
+    return unit_hash(match[0] if match else name) < fraction
 
 
 def split(files: ImageFiles, fraction: float, group: str | None) -> tuple[ImageFiles, ImageFiles]:
@@ -176,11 +176,5 @@ def split(files: ImageFiles, fraction: float, group: str | None) -> tuple[ImageF
 
 def in_fixed_order(files: ImageFiles) -> list[int]:
     """Numbers of the images in an order that looks random and depends on each one's name only."""
-    places = [_place(os.fsdecode(name)) for name in files.names]
+    places = [unit_hash(os.fsdecode(name)) for name in files.names]
     return sorted(range(len(files)), key=places.__getitem__)
-
-
-def _place(name: str) -> float:
-    """A number in [0, 1) that a name stands for."""
-    digest = hashlib.sha256(os.fsencode(name)).digest()
-    return int.from_bytes(digest[:6], "big") / 2**48
