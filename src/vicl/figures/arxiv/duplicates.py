@@ -203,7 +203,7 @@ class _Search:
     ) -> None:
         self._figures, self._agreement = figures, agreement
         self._names = list(excluded)
-        self._barred = {hashes.pixels: name for name, hashes in reversed(excluded.items())}
+        self._barred = {hashes.pixels: name for name, hashes in reversed(list(excluded.items()))}
         barred = Looks.of([hashes.looks for hashes in excluded.values()])
         self._barred_looks = LookIndex(barred, np.ones(len(barred), np.bool_))
         self._looks = Looks.of([f.hashes.looks if f.hashes else () for f in figures])
