@@ -171,9 +171,17 @@ def test_verdicts_are_refused_of_other_figures(tmp_path: Path) -> None:
         read_duplicates(tmp_path)
 
 
+def test_an_extract_without_figures_has_no_duplicates(tmp_path: Path) -> None:
+    write_extract(tmp_path, {"1502.00001": []})
+    found = dedup(tmp_path)
+    assert (found.figures, found.kept, found.counts) == (0, 0, {})
+    assert read_duplicates(tmp_path) == {}
+
+
 def test_wrong_values_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=r"has no figures\.jsonl"):
-        dedup(tmp_path)
+    with pytest.raises(FileError, match=r"missing: has no figures\.jsonl"):
+        dedup(tmp_path / "missing")
+    assert not (tmp_path / "missing").exists()
     with pytest.raises(ValueError, match=r"agreement=0\.2"):
         dedup(tmp_path, agreement=0.2)
     (tmp_path / "figures.jsonl").write_text(

@@ -62,10 +62,14 @@ def tar() -> bytes:
     ("data", "status", "reason"),
     [
         (b"%PDF-1.5 ...", "pdf-only", "PDF"),
-        (gzip.compress(b"%PDF-1.5 ..."), "pdf-only", "PDF"),
+        (gzip.compress(b"%PDF-1.5 ...", mtime=0), "pdf-only", "PDF"),
         (b"%!PS-Adobe", "other", "PostScript"),
         (b"words", "other", "neither an archive nor PDF"),
-        (gzip.compress(b"%auto-ignore\nThis paper has been withdrawn."), "withdrawn", "a note"),
+        (
+            gzip.compress(b"%auto-ignore\nThis paper has been withdrawn.", mtime=0),
+            "withdrawn",
+            "a note",
+        ),
         (BODY + bytes(MOST), "too-large", "more than 1 MiB"),
     ],
 )

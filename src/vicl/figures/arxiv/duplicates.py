@@ -18,8 +18,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 
 from vicl.figures.arxiv.alone import alone
-from vicl.figures.arxiv.extracted import figures_of
-from vicl.figures.arxiv.extracting import FIGURES
+from vicl.figures.arxiv.extracted import figures_digest, figures_of
 from vicl.figures.arxiv.hash_table import BOUNDS, hash_file_of, hashes_of_row
 from vicl.figures.arxiv.hashing import Hashes
 from vicl.figures.arxiv.near import (
@@ -135,9 +134,9 @@ def dedup(
             f"got agreement={agreement}, workers={workers}; expected {LEAST_AGREEMENT} to 1, and "
             "at least 1"
         )
+    digest = figures_digest(extracted)  # before anything is written where no extract is
     with alone(extracted):
         remove_leftovers(extracted)
-        digest = hash_file(extracted / FIGURES) if (extracted / FIGURES).exists() else ""
         figures = _hashed(extracted, workers, total)
         others = dict(excluded or {})
         duplicates = find_duplicates(figures, others, agreement=agreement)
@@ -171,7 +170,7 @@ def read_duplicates(extracted: Path) -> dict[str, Verdict] | None:
         found = {row["file"]: row["verdict"] for row in map(json.loads, complete_lines(path))}
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise FileError(f"{display(path)}: is damaged; {advice}") from error
-    if known != hash_file(extracted / FIGURES):
+    if known != figures_digest(extracted):
         raise FileError(f"{display(path)}: is not of the figures that are there now; {advice}")
     return found
 
@@ -203,7 +202,7 @@ class _Search:
     ) -> None:
         self._figures, self._agreement = figures, agreement
         self._names = list(excluded)
-        self._barred = {hashes.pixels: name for name, hashes in reversed(excluded.items())}
+        self._barred = {hashes.pixels: name for name, hashes in reversed(list(excluded.items()))}
         barred = Looks.of([hashes.looks for hashes in excluded.values()])
         self._barred_looks = LookIndex(barred, np.ones(len(barred), np.bool_))
         self._looks = Looks.of([f.hashes.looks if f.hashes else () for f in figures])

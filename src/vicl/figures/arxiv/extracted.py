@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,7 @@ from typing import Any, Final
 from vicl.figures.arxiv.extracting import FIGURES
 from vicl.figures.arxiv.identifiers import PaperId
 from vicl.figures.arxiv.papers import PAPERS
-from vicl.files import FileError, display, open_plain
+from vicl.files import FileError, display, hash_file, open_plain
 from vicl.files.journal import complete_lines
 
 SCORES: Final = "scores.jsonl"
@@ -59,12 +60,7 @@ def figures_of(extracted: Path) -> Iterator[FigureRow]:
         FileError: If it is no folder of an extract that came to its end, or a line is none of a
             figure.
     """
-    path = extracted / FIGURES
-    if not path.exists():
-        raise FileError(
-            f"{display(extracted)}: has no {FIGURES}; give a folder of `vicl figures extract` that "
-            "came to its end"
-        )
+    path = _figures_path(extracted)
     if path.stat().st_size == 0:
         return
     at = 0
@@ -72,6 +68,26 @@ def figures_of(extracted: Path) -> Iterator[FigureRow]:
         for number, line in enumerate(stream, 1):
             yield _figure(line, f"{display(path)}, line {number}", at)
             at += len(line)
+
+
+def figures_digest(extracted: Path) -> str:
+    """SHA-256 of what is said of an extract's figures, in hex; of an extract without any, too.
+
+    Raises:
+        FileError: If it is no folder of an extract that came to its end.
+    """
+    path = _figures_path(extracted)
+    return hash_file(path) if path.stat().st_size else hashlib.sha256().hexdigest()
+
+
+def _figures_path(extracted: Path) -> Path:
+    path = extracted / FIGURES
+    if not path.is_file():
+        raise FileError(
+            f"{display(extracted)}: has no {FIGURES}; give a folder of `vicl figures extract` that "
+            "came to its end"
+        )
+    return path
 
 
 def figures_at(extracted: Path, places: Iterable[int]) -> list[FigureRow]:

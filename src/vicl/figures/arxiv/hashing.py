@@ -115,7 +115,7 @@ def _middle(image: Image.Image) -> Image.Image:
 def _inside(image: Image.Image) -> Image.Image | None:
     """What is inside a margin of the colour of the corner; None where there is no margin."""
     corner = image.getpixel((0, 0))
-    apart = ImageChops.difference(image, Image.new("RGB", image.size, corner))  # type: ignore[arg-type]
+    apart = ImageChops.difference(image, Image.new("RGB", image.size, corner))
     red, green, blue = apart.split()
     most = ImageChops.lighter(ImageChops.lighter(red, green), blue)
     box = most.point([0] * (_MARGIN + 1) + [255] * (255 - _MARGIN)).getbbox()
@@ -152,5 +152,9 @@ def mirrored_phash(codes: UInt64[np.ndarray, " n"]) -> UInt64[np.ndarray, " n"]:
 def mirrored_gradients(gradients: UInt8[np.ndarray, "n 128"]) -> UInt8[np.ndarray, "n 128"]:
     """`gradients` of the pictures that are mirrored left to right."""
     rows = gradients.reshape(-1, 4, _CELLS * 2).view(">u2")
-    rows = _REVERSED[rows[:, [1, 0, 2, 3]]]  # what rose along rows falls
-    return rows.reshape(len(gradients), 4 * _CELLS).view(np.uint8)
+    turned: UInt8[np.ndarray, "n 128"] = (
+        _REVERSED[rows[:, [1, 0, 2, 3]]]  # what rose along rows falls
+        .reshape(len(gradients), 4 * _CELLS)
+        .view(np.uint8)
+    )
+    return turned

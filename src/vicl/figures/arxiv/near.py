@@ -271,7 +271,8 @@ def _agreement(
     one, two = first.view(np.uint64), second.view(np.uint64)
     both = np.bitwise_count(one & two).sum(axis=1, dtype=np.int64)
     either = np.bitwise_count(one | two).sum(axis=1, dtype=np.int64)
-    return both / np.maximum(either, 1)
+    share: Float[np.ndarray, " k"] = both / np.maximum(either, 1)
+    return share
 
 
 def _band(phashes: UInt64[np.ndarray, " n"], band: int) -> UInt16[np.ndarray, " n"]:

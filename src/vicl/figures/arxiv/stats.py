@@ -216,7 +216,7 @@ class _Draw:
         digest = hashlib.sha256(f"{self._seed} {name}".encode()).digest()
         drawn = self._drawn.setdefault(sheet, [])
         entry = (-int.from_bytes(digest[:8], "big"), name, samples)
-        if len(drawn) < max(self._count // len(samples), 0):
+        if len(drawn) < self._count // len(samples):
             heapq.heappush(drawn, entry)
         elif drawn:
             heapq.heappushpop(drawn, entry)
