@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from vicl.figures.arxiv.duplicates import Hashed, find_duplicates
-from vicl.figures.arxiv.hashing import GRADIENT_BYTES, Hashes, Look, hash_picture
-from vicl.figures.arxiv.near import LookIndex, Looks
+from vicl.figures.arxiv.dataset.duplicates import Hashed, find_duplicates
+from vicl.figures.arxiv.dataset.hashing import GRADIENT_BYTES, Hashes, Look, hash_picture
+from vicl.figures.arxiv.dataset.near import LookIndex, Looks
 from vicl.figures.synthetic.generator import SyntheticFigures
 from vicl.files.packaged import PHOTOS
 from vicl.images import find_images, open_image, to_rgb

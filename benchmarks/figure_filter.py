@@ -28,11 +28,11 @@ from vicl.encoders.packaged import PACKAGED
 from vicl.encoders.registry import ENCODERS
 from vicl.evaluation.episodes import DatasetError
 from vicl.exports.sheets import contact_sheet
-from vicl.figures.arxiv.cues import CUES
-from vicl.figures.arxiv.describing import Describing
-from vicl.figures.arxiv.figure_filter import FigureFilter, FilterConfig
-from vicl.figures.arxiv.labels import Label, write_labels
-from vicl.figures.arxiv.training import (
+from vicl.figures.arxiv.filtering.cues import CUES
+from vicl.figures.arxiv.filtering.describing import Describing
+from vicl.figures.arxiv.filtering.figure_filter import FigureFilter, FilterConfig
+from vicl.figures.arxiv.filtering.labels import Label, write_labels
+from vicl.figures.arxiv.filtering.training import (
     Judged,
     Labelled,
     describe_labels,

@@ -29,7 +29,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from vicl.figures.arxiv.extracting import Extraction, Summary, extract, tasks_of
+from vicl.figures.arxiv.extract.extracting import Extraction, Summary, extract, tasks_of
 
 TEXT = r"""\documentclass{{article}}
 \begin{{document}}

@@ -33,8 +33,8 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from vicl.figures.arxiv.latex import count_reasons, read_figures
-from vicl.figures.arxiv.page import assemble
+from vicl.figures.arxiv.latex.figures import count_reasons, read_figures
+from vicl.figures.arxiv.latex.page import assemble
 from vicl.files.machine import processor
 
 Names = list[list[str]]

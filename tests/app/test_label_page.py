@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.figures.arxiv.pages import extract
 
-from vicl.figures.arxiv.labelling import Labelling
-from vicl.figures.arxiv.labels import read_labels
+from vicl.figures.arxiv.filtering.labelling import Labelling
+from vicl.figures.arxiv.filtering.labels import read_labels
 from vicl.images import open_bytes
 
 if TYPE_CHECKING:

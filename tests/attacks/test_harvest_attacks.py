@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from vicl.figures.arxiv.feed import FeedError, parse_feed
-from vicl.figures.arxiv.listed import read_list
-from vicl.figures.arxiv.local import bulk_sources
+from vicl.figures.arxiv.harvest.feed import FeedError, parse_feed
+from vicl.figures.arxiv.harvest.listed import read_list
+from vicl.figures.arxiv.harvest.local import bulk_sources
 from vicl.figures.arxiv.papers import HarvestError
 
 BOMB = b"<!DOCTYPE f [" + b"".join(

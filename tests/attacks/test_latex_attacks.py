@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vicl.figures.arxiv import latex
-from vicl.figures.arxiv.expanding import Expander, TooMuchTexError
-from vicl.figures.arxiv.latex import read_figures
+from vicl.figures.arxiv.latex import figures as latex
+from vicl.figures.arxiv.latex.expanding import Expander, TooMuchTexError
+from vicl.figures.arxiv.latex.figures import read_figures
 
 _TWO = "\\includegraphics{a}\\includegraphics{b}"
 _DOUBLING = "".join(f"\\def\\{chr(98 + n)}{{\\{chr(97 + n)}\\{chr(97 + n)}}}" for n in range(24))

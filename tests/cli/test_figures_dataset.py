@@ -18,7 +18,7 @@ from tests.figures.arxiv.extracts import texture, write_extract
 from tests.figures.arxiv.test_duplicates import in_this_process
 
 from vicl.cli.figures import figures
-from vicl.figures.arxiv import duplicates, hash_table, packing
+from vicl.figures.arxiv.dataset import duplicates, hash_table, packing
 from vicl.figures.synthetic.generator import SyntheticFigures
 from vicl.images import save_image
 

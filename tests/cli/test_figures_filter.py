@@ -11,8 +11,8 @@ from PIL import Image
 from tests.figures.arxiv.pages import bare_filter, extract, grid, scores_of, text
 
 from vicl.cli.figures import figures
-from vicl.figures.arxiv.figure_filter import FigureFilter
-from vicl.figures.arxiv.labels import Label, write_labels
+from vicl.figures.arxiv.filtering.figure_filter import FigureFilter
+from vicl.figures.arxiv.filtering.labels import Label, write_labels
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict
 
-from vicl.figures.arxiv.labelling import Labelling
+from vicl.figures.arxiv.filtering.labelling import Labelling
 from vicl.images import encode_image, open_image, to_rgb
 from vicl.server.problems import Refusal, tell_problems
 from vicl.server.security import Guard, Security

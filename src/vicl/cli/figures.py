@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vicl.cli.failing import failing
-from vicl.cli.figures_arxiv import harvest
 from vicl.cli.figures_dataset import dedup, hash_, pack, stats
 from vicl.cli.figures_extract import extract
 from vicl.cli.figures_filter import filter_figures, label, train_filter
+from vicl.cli.figures_harvest import harvest
 from vicl.cli.options import PATH, SEED, choice, examples, number, options, path, text
 from vicl.files import display
 from vicl.files.progress import progress

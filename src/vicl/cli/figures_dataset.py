@@ -17,8 +17,8 @@ from vicl.files import check_writable, display
 from vicl.files.progress import progress
 
 if TYPE_CHECKING:
-    from vicl.figures.arxiv.hashing import Hashes
-    from vicl.figures.arxiv.packing import Packed
+    from vicl.figures.arxiv.dataset.hashing import Hashes
+    from vicl.figures.arxiv.dataset.packing import Packed
 
 _WORKERS = number("--workers", 1, "Processes.", default=1, metavar="N")
 _JSON = flag("--json as_json", "Print the counts as JSON.")
@@ -62,8 +62,8 @@ def dedup(
     code is 1 where a picture that is to be excluded cannot be read.
     """
     with failing(1, stopped=_STOPPED):
-        from vicl.figures.arxiv.duplicates import DUPLICATES
-        from vicl.figures.arxiv.duplicates import dedup as find
+        from vicl.figures.arxiv.dataset.duplicates import DUPLICATES
+        from vicl.figures.arxiv.dataset.duplicates import dedup as find
 
         excluded, faults = _excluded(exclude, workers)
         with ExitStack() as bars:
@@ -91,7 +91,7 @@ def dedup(
 
 def _excluded(places: tuple[Path, ...], workers: int) -> tuple[dict[str, Hashes], dict[str, str]]:
     """The hashes of folders and tables, and what is wrong with some pictures."""
-    from vicl.figures.arxiv.hash_table import hash_folder, read_table
+    from vicl.figures.arxiv.dataset.hash_table import hash_folder, read_table
 
     hashes: dict[str, Hashes] = {}
     faults: dict[str, str] = {}
@@ -123,7 +123,7 @@ def hash_(folder: Path, out: Path, workers: int, as_json: bool) -> None:
     The exit code is 1 where a picture cannot be read; the others are in the table.
     """
     with failing(1):
-        from vicl.figures.arxiv.hash_table import hash_folder, write_table
+        from vicl.figures.arxiv.dataset.hash_table import hash_folder, write_table
 
         check_writable(out)
         found, faults = hash_folder(folder, workers=workers)
@@ -175,7 +175,7 @@ def pack(extracted: Path, out: Path, **given: Any) -> None:
     the counts, and what a recipe says to train on them.
     """
     with failing(1, stopped=_STOPPED):
-        from vicl.figures.arxiv import packing
+        from vicl.figures.arxiv.dataset import packing
 
         wanted = packing.Packing(
             threshold=given["threshold"],
@@ -234,8 +234,8 @@ def stats(extracted: Path, out: Path | None, as_json: bool, **given: Any) -> Non
     contact sheets drawn at random. It shows figures, which most licences do not let you publish.
     """
     with failing(1):
-        from vicl.figures.arxiv.stats import collect
-        from vicl.figures.arxiv.stats_page import draw_page
+        from vicl.figures.arxiv.dataset.stats import collect
+        from vicl.figures.arxiv.dataset.stats_page import draw_page
         from vicl.files import write_atomic
 
         if out is not None:

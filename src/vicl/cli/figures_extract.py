@@ -17,7 +17,7 @@ from vicl.files import display
 from vicl.files.progress import progress
 
 if TYPE_CHECKING:
-    from vicl.figures.arxiv.extracting import Summary
+    from vicl.figures.arxiv.extract.extracting import Summary
 
 
 @click.command(
@@ -50,10 +50,10 @@ def extract(sources: Path, out: Path, **given: Any) -> None:
     Needs the extra: pip install "vicl[figures]".
     """
     with failing(1, stopped="stopped: what was done is kept; the same command goes on"):
-        from vicl.figures.arxiv import extracting
-        from vicl.figures.arxiv.extract import Wishes
-        from vicl.figures.arxiv.limits import Limits
-        from vicl.figures.arxiv.picture_list import PictureList
+        from vicl.figures.arxiv.extract import extracting
+        from vicl.figures.arxiv.extract.limits import Limits
+        from vicl.figures.arxiv.extract.paper import Wishes
+        from vicl.figures.arxiv.extract.picture_list import PictureList
 
         limits = Limits(memory=given["memory"] << 20)
         if given["time"] is not None:

@@ -16,9 +16,9 @@ from vicl.files import display
 from vicl.files.progress import progress
 
 if TYPE_CHECKING:
-    from vicl.figures.arxiv.describing import Describing
-    from vicl.figures.arxiv.figure_filter import FigureFilter, FilterConfig
-    from vicl.figures.arxiv.scoring import Scored
+    from vicl.figures.arxiv.filtering.describing import Describing
+    from vicl.figures.arxiv.filtering.figure_filter import FigureFilter, FilterConfig
+    from vicl.figures.arxiv.filtering.scoring import Scored
 
 DEFAULT: Final = "default"
 """The filter that comes with the package."""
@@ -61,7 +61,7 @@ def filter_figures(extracted: Path, chosen: str, threshold: float, **given: Any)
     """
     with failing(1, stopped="stopped: what was done is kept; the same command goes on"):
         from vicl.figures.arxiv.extracted import SCORES, figures_of
-        from vicl.figures.arxiv.scoring import score_extract
+        from vicl.figures.arxiv.filtering.scoring import score_extract
 
         figure_filter, describing = _opened(chosen)
         total = sum(1 for _ in figures_of(extracted))
@@ -93,7 +93,7 @@ def _counts(scored: Scored, threshold: float) -> dict[str, Any]:
 
 def _opened(chosen: str) -> tuple[FigureFilter, Describing]:
     """A filter, and what describes figures to it."""
-    from vicl.figures.arxiv.figure_filter import FigureFilter
+    from vicl.figures.arxiv.filtering.figure_filter import FigureFilter
     from vicl.files.packaged import WEIGHTS
 
     own = WEIGHTS / "figure-filter"
@@ -107,7 +107,7 @@ def _describing(config: FilterConfig) -> Describing:
 
     from vicl.encoders.packaged import PACKAGED
     from vicl.encoders.registry import ENCODERS
-    from vicl.figures.arxiv.describing import Describing
+    from vicl.figures.arxiv.filtering.describing import Describing
 
     weights = PACKAGED.get(config.encoder)
     if weights is None or weights.sha256 != config.encoder_hash:
@@ -140,9 +140,13 @@ def train_filter(labels: Path, out: Path, seed: int, workers: int, overwrite: bo
     """
     with failing(1):
         from vicl.encoders.packaged import PACKAGED
-        from vicl.figures.arxiv.figure_filter import FilterConfig
-        from vicl.figures.arxiv.labels import read_labels
-        from vicl.figures.arxiv.training import describe_labels, filter_card, fit_and_judge
+        from vicl.figures.arxiv.filtering.figure_filter import FilterConfig
+        from vicl.figures.arxiv.filtering.labels import read_labels
+        from vicl.figures.arxiv.filtering.training import (
+            describe_labels,
+            filter_card,
+            fit_and_judge,
+        )
         from vicl.storage.folder import check_target
 
         read = read_labels(labels)
@@ -192,7 +196,7 @@ def label(folder: Path, out: Path, seed: int, port: int, no_browser: bool) -> No
             raise click.UsageError(
                 f'the page needs {error.name}, which is not installed: pip install "vicl[app]"'
             ) from error
-        from vicl.figures.arxiv.labelling import Labelling
+        from vicl.figures.arxiv.filtering.labelling import Labelling
         from vicl.server.listening import address_of, bind, configured
 
         labelling = Labelling(folder, out, seed=seed)

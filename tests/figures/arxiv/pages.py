@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from vicl.figures.arxiv.cues import CUES
-from vicl.figures.arxiv.figure_filter import FigureFilter, FilterConfig
+from vicl.figures.arxiv.filtering.cues import CUES
+from vicl.figures.arxiv.filtering.figure_filter import FigureFilter, FilterConfig
 from vicl.files.journal import json_line
 
 

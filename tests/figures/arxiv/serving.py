@@ -17,8 +17,8 @@ from xml.sax.saxutils import escape
 
 import pytest
 
+from vicl.figures.arxiv.harvest.manners import Clock
 from vicl.figures.arxiv.identifiers import PaperId
-from vicl.figures.arxiv.manners import Clock
 
 
 def source(text: str) -> bytes:

@@ -26,8 +26,8 @@ from tests.figures.arxiv.papers import (
     tar,
 )
 
-from vicl.figures.arxiv.archive import ONLY_FILE, Member, PdfOnlyError, SourceError, members
-from vicl.figures.arxiv.limits import Limits
+from vicl.figures.arxiv.extract.archive import ONLY_FILE, Member, PdfOnlyError, SourceError, members
+from vicl.figures.arxiv.extract.limits import Limits
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.figures.arxiv.pages import grid, shot, text
 
-from vicl.figures.arxiv.cues import CUES, layout_cues
-from vicl.figures.arxiv.cutting import cut_page
+from vicl.figures.arxiv.filtering.cues import CUES, layout_cues
+from vicl.figures.arxiv.filtering.cutting import cut_page
 
 
 def cues(image: np.ndarray) -> dict[str, float]:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from tests.figures.arxiv.extracts import texture, write_extract
 
-from vicl.figures.arxiv import duplicates, hash_table
-from vicl.figures.arxiv.duplicates import (
+from vicl.figures.arxiv.dataset import duplicates, hash_table
+from vicl.figures.arxiv.dataset.duplicates import (
     DUPLICATES,
     HASHES,
     Hashed,
@@ -24,7 +24,7 @@ from vicl.figures.arxiv.duplicates import (
     find_duplicates,
     read_duplicates,
 )
-from vicl.figures.arxiv.hashing import Hashes, Look, hash_picture
+from vicl.figures.arxiv.dataset.hashing import Hashes, Look, hash_picture
 from vicl.files import FileError
 
 

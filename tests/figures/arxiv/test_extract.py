@@ -20,8 +20,8 @@ from tests.figures.arxiv.papers import (
     squeezed,
 )
 
-from vicl.figures.arxiv.extract import Extracted, Wishes, extract_paper
-from vicl.figures.arxiv.limits import Limits
+from vicl.figures.arxiv.extract.limits import Limits
+from vicl.figures.arxiv.extract.paper import Extracted, Wishes, extract_paper
 from vicl.files import hash_file
 
 PNG = as_file(photograph(1))

@@ -26,12 +26,12 @@ from tests.figures.arxiv.papers import (
 )
 
 from vicl.cli.figures import figures
-from vicl.figures.arxiv import extracting
-from vicl.figures.arxiv.extract import Wishes
-from vicl.figures.arxiv.extracting import Extraction, extract, tasks_of
-from vicl.figures.arxiv.limits import Limits
+from vicl.figures.arxiv.extract import extracting
+from vicl.figures.arxiv.extract.extracting import Extraction, extract, tasks_of
+from vicl.figures.arxiv.extract.limits import Limits
+from vicl.figures.arxiv.extract.paper import Wishes
+from vicl.figures.arxiv.extract.picture_list import PictureList
 from vicl.figures.arxiv.papers import Paper
-from vicl.figures.arxiv.picture_list import PictureList
 from vicl.files import FileError, hash_file
 from vicl.files.journal import json_line
 

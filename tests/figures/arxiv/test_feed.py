@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.figures.arxiv.serving import Served, atom
 
-from vicl.figures.arxiv.feed import FeedError, parse_feed
+from vicl.figures.arxiv.harvest.feed import FeedError, parse_feed
 from vicl.figures.arxiv.papers import Paper
 
 

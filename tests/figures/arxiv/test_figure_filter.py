@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from tests.figures.arxiv.pages import bare_filter, extract, grid, scores_of, text
 
-from vicl.figures.arxiv.cues import CUES, layout_cues
-from vicl.figures.arxiv.describing import Describing
-from vicl.figures.arxiv.figure_filter import FigureFilter, FilterConfig, fit_filter
-from vicl.figures.arxiv.scoring import score_extract
-from vicl.figures.arxiv.training import Labelled, filter_card, fit_and_judge, judge
+from vicl.figures.arxiv.filtering.cues import CUES, layout_cues
+from vicl.figures.arxiv.filtering.describing import Describing
+from vicl.figures.arxiv.filtering.figure_filter import FigureFilter, FilterConfig, fit_filter
+from vicl.figures.arxiv.filtering.scoring import score_extract
+from vicl.figures.arxiv.filtering.training import Labelled, filter_card, fit_and_judge, judge
 from vicl.storage.folder import ModelError
 
 BARE = FilterConfig(encoder="none", encoder_hash=None, features=0)

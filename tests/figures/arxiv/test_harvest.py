@@ -19,8 +19,8 @@ from click.testing import CliRunner, Result
 from tests.figures.arxiv.serving import ArXiv, Fault, Served, source
 
 from vicl.cli.figures import figures
-from vicl.figures.arxiv.harvest import Asked, Harvest, fetch, list_targets
-from vicl.figures.arxiv.manners import Manners, Visitor
+from vicl.figures.arxiv.harvest.harvesting import Asked, Harvest, fetch, list_targets
+from vicl.figures.arxiv.harvest.manners import Manners, Visitor
 from vicl.figures.arxiv.papers import PAPERS, HarvestError, Paper, papers_of, read_papers
 from vicl.files.journal import json_line
 

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image, ImageOps
 from tests.figures.arxiv.extracts import texture
 
-from vicl.figures.arxiv import hash_table
-from vicl.figures.arxiv.hash_table import read_table, write_table
-from vicl.figures.arxiv.hashing import (
+from vicl.figures.arxiv.dataset import hash_table
+from vicl.figures.arxiv.dataset.hash_table import read_table, write_table
+from vicl.figures.arxiv.dataset.hashing import (
     hash_picture,
     mirrored_gradients,
     mirrored_phash,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tests.figures.arxiv.pages import extract
 
-from vicl.figures.arxiv.labelling import Labelling
-from vicl.figures.arxiv.labels import Label, read_labels, write_labels
+from vicl.figures.arxiv.filtering.labelling import Labelling
+from vicl.figures.arxiv.filtering.labels import Label, read_labels, write_labels
 from vicl.files import FileError
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from tests.figures.arxiv.styles import STYLES, paper
 
-from vicl.figures.arxiv.including import candidates
-from vicl.figures.arxiv.latex import LatexFigure, count_reasons, read_figures
-from vicl.figures.arxiv.lengths import INCH, LONGEST, length, page_widths
-from vicl.figures.arxiv.tex import tokens
+from vicl.figures.arxiv.latex.figures import LatexFigure, count_reasons, read_figures
+from vicl.figures.arxiv.latex.including import candidates
+from vicl.figures.arxiv.latex.lengths import INCH, LONGEST, length, page_widths
+from vicl.figures.arxiv.latex.tex import tokens
 
 _TWO = "\\includegraphics{a}\\includegraphics{b}"
 

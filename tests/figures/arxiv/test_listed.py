@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from vicl.figures.arxiv.harvest.listed import read_list
 from vicl.figures.arxiv.identifiers import PaperId
-from vicl.figures.arxiv.listed import read_list
 from vicl.figures.arxiv.papers import HarvestError, Paper
 from vicl.files.journal import json_line
 

@@ -9,10 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from tests.figures.arxiv.serving import EMPTY, ArXiv, Fault, Served, atom
 
-from vicl.figures.arxiv import listing
+from vicl.figures.arxiv.harvest import listing
+from vicl.figures.arxiv.harvest.listing import LISTING, Window, by_category, by_ids, list_papers
+from vicl.figures.arxiv.harvest.manners import Manners, UnreachableError, Visitor
 from vicl.figures.arxiv.identifiers import PaperId
-from vicl.figures.arxiv.listing import LISTING, Window, by_category, by_ids, list_papers
-from vicl.figures.arxiv.manners import Manners, UnreachableError, Visitor
 from vicl.figures.arxiv.papers import HarvestError
 
 

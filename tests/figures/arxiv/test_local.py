@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from tests.figures.arxiv.serving import source
 
 from vicl.cli.figures import figures
-from vicl.figures.arxiv.harvest import MISSING, Asked, Harvest, list_targets, take_local
-from vicl.figures.arxiv.manners import Manners, Visitor
+from vicl.figures.arxiv.harvest.harvesting import MISSING, Asked, Harvest, list_targets, take_local
+from vicl.figures.arxiv.harvest.manners import Manners, Visitor
 from vicl.figures.arxiv.papers import PAPERS, HarvestError, read_papers
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.figures.arxiv.serving import ArXiv, Fault, Served, source
 
-from vicl.figures.arxiv.manners import (
+from vicl.figures.arxiv.harvest.manners import (
     AbsentError,
     Answer,
     Manners,

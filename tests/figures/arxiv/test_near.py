@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vicl.figures.arxiv import near
-from vicl.figures.arxiv.near import MOST_DISTANCE, Likeness, LookIndex, Looks, pairs_among
+from vicl.figures.arxiv.dataset import near
+from vicl.figures.arxiv.dataset.near import MOST_DISTANCE, Likeness, LookIndex, Looks, pairs_among
 
 
 def _looks(phashes: list[int], gradients: np.ndarray, owners: list[int] | None = None) -> Looks:

@@ -16,9 +16,9 @@ from PIL import Image
 from tests.figures.arxiv.extracts import texture, write_extract
 from tests.figures.arxiv.test_duplicates import in_this_process
 
-from vicl.figures.arxiv import duplicates, packing
-from vicl.figures.arxiv.duplicates import dedup
-from vicl.figures.arxiv.packing import INDEX, Packing, pack
+from vicl.figures.arxiv.dataset import duplicates, packing
+from vicl.figures.arxiv.dataset.duplicates import dedup
+from vicl.figures.arxiv.dataset.packing import INDEX, Packing, pack
 from vicl.files import FileError
 from vicl.images.tars import Member
 from vicl.training.data.shards import Shards, read_shard

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from tests.figures.arxiv.styles import COLOURS, STYLES, paper, picture
 
-from vicl.figures.arxiv.latex import LatexFigure, read_figures
-from vicl.figures.arxiv.page import LONGEST, assemble
+from vicl.figures.arxiv.latex.figures import LatexFigure, read_figures
+from vicl.figures.arxiv.latex.page import LONGEST, assemble
 
 _PLACES: dict[str, list[list[float]]] = json.loads(
     Path(__file__).with_name("styles.json").read_text()

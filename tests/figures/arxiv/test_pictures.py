@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from tests.figures.arxiv.papers import as_file, encrypted_pdf, eps, pdf, photograph, tar
 
-from vicl.figures.arxiv.limits import Limits
-from vicl.figures.arxiv.pictures import (
+from vicl.figures.arxiv.extract.limits import Limits
+from vicl.figures.arxiv.extract.pictures import (
     img_name,
     is_tex,
     is_unpublished,

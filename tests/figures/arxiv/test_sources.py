@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.figures.arxiv.serving import source
 
-from vicl.figures.arxiv import sources
+from vicl.figures.arxiv.harvest import sources
+from vicl.figures.arxiv.harvest.sources import CHANGED, CutError, WebPageError, store, stored
 from vicl.figures.arxiv.papers import Paper
-from vicl.figures.arxiv.sources import CHANGED, CutError, WebPageError, store, stored
 
 PAPER = Paper("2209.00647", 1, status="listed")
 BODY = source("words " * 500)

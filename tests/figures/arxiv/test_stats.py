@@ -12,11 +12,11 @@ from PIL import Image, ImageOps
 from tests.figures.arxiv.extracts import texture, write_extract
 from tests.figures.arxiv.test_duplicates import in_this_process
 
-from vicl.figures.arxiv import duplicates, packing
-from vicl.figures.arxiv.duplicates import dedup
-from vicl.figures.arxiv.packing import Packing, pack
-from vicl.figures.arxiv.stats import collect
-from vicl.figures.arxiv.stats_page import draw_page
+from vicl.figures.arxiv.dataset import duplicates, packing
+from vicl.figures.arxiv.dataset.duplicates import dedup
+from vicl.figures.arxiv.dataset.packing import Packing, pack
+from vicl.figures.arxiv.dataset.stats import collect
+from vicl.figures.arxiv.dataset.stats_page import draw_page
 from vicl.files import FileError
 
 HOSTILE = "</figcaption><script>alert(1)</script><img src=x onerror=alert(2)> \"'&"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from vicl.figures.arxiv.extracting import FIGURES
+from vicl.figures.arxiv.extract.extracting import FIGURES
 from vicl.figures.arxiv.identifiers import PaperId
 from vicl.figures.arxiv.papers import PAPERS
 from vicl.files import FileError, display, hash_file, open_plain

@@ -1,0 +1,1 @@
+"""Duplicates, shards and what there is in them."""

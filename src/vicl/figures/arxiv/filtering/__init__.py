@@ -1,0 +1,1 @@
+"""Which figures are wanted: labels, cues, a small classifier."""

@@ -1,0 +1,1 @@
+"""Which papers, and their sources."""

@@ -1,0 +1,1 @@
+"""Figures that LaTeX puts together of several files."""
