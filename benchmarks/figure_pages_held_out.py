@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import numpy as np
 from matplotlib.figure import Figure as Plot
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
@@ -211,7 +213,7 @@ def other_plots(rng: Generator, pictures: Pictures) -> Picture:
             axes.streamplot(x, y, smooth(rng, (20, 20)) - 0.5, smooth(rng, (20, 20)) - 0.5)
         else:
             y, x = np.mgrid[0:1:24j, 0:1:24j]
-            axes.plot_surface(x, y, smooth(rng, (24, 24)), cmap=pick(rng, MAPS))
+            cast("Any", axes).plot_surface(x, y, smooth(rng, (24, 24)), cmap=pick(rng, MAPS))
     return rendered(plot)
 
 

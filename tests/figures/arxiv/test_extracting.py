@@ -26,6 +26,7 @@ from tests.figures.arxiv.papers import (
 )
 
 from vicl.cli.figures import figures
+from vicl.figures.arxiv.alone import alone
 from vicl.figures.arxiv.extract import extracting
 from vicl.figures.arxiv.extract.extracting import Extraction, extract, tasks_of
 from vicl.figures.arxiv.extract.limits import Limits
@@ -207,7 +208,7 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="workers: got 0"):
         extract(run, tasks_of(sources), workers=0)
     with (
-        extracting._alone(out),
+        alone(out),
         pytest.raises(FileError, match="another run writes figures there"),
     ):
         extract(run, tasks_of(sources))

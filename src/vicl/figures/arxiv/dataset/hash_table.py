@@ -28,7 +28,7 @@ COLUMNS: Final = (
 )
 """Of the CSV; those of a look are empty where there are fewer."""
 
-BOUNDS: Final = Bounds(seconds=120.0, memory=4 << 30, file=1 << 20)
+BOUNDS: Final = Bounds(seconds=120, memory=4 << 30, file=1 << 20)
 """Of a process that hashes pictures."""
 
 _MOST: Final = 1 << 31

@@ -58,7 +58,7 @@ _SETTINGS: Final = "pack.json"
 _OF_FIGURE: Final = ("img_name", "kind", "members", "caption", "label")
 _OF_PAPER: Final = ("title", "categories", "published", "licence")
 
-_BOUNDS: Final = Bounds(seconds=3600.0, memory=4 << 30, file=1 << 40)
+_BOUNDS: Final = Bounds(seconds=3600, memory=4 << 30, file=1 << 40)
 
 
 @dataclass(frozen=True)
