@@ -189,7 +189,7 @@ def ink_on(colour: tuple[int, int, int]) -> tuple[int, int, int]:
 
 def rendered(plot: Plot) -> Picture:
     """A plot as a picture."""
-    canvas = FigureCanvasAgg(plot)
+    canvas: Any = FigureCanvasAgg(plot)
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
 
@@ -243,9 +243,9 @@ class Table:
         gap = int(pick(rng, (0, 0, 1, 2, 2, 3, 4, 6, 8, 12, 18, 30, 45, 70)))
         other = gap if rng.random() < 0.7 else int(rng.integers(0, 50))
         margin = int(pick(rng, (0, 0, 0, 2, 8, 20)))
-        chances = rng.random(3)
+        captions, headings, names = (bool(chance < 0.25) for chance in rng.random(3))
         framed = bool(rng.random() < 0.15)
-        return cls(size, (gap, other), margin, *(bool(c < 0.25) for c in chances), framed)
+        return cls(size, (gap, other), margin, captions, headings, names, framed)
 
     def lay(self, rng: Generator, cells: Sequence[Sequence[Picture]]) -> Picture:
         """Put cells on a page; each is stretched to its place."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure as Plot
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
@@ -194,7 +196,7 @@ def other_plots(rng: Generator, pictures: Pictures) -> Picture:
     for number in range(columns):
         which = int(rng.integers(6))
         projection = {0: "polar", 5: "3d"}.get(which)
-        axes = plot.add_subplot(1, columns, number + 1, projection=projection)
+        axes: Any = plot.add_subplot(1, columns, number + 1, projection=projection)
         axes.set_facecolor("#222222" if dark else "white")
         if which == 0:
             angles = np.linspace(0, 2 * np.pi, 7)

@@ -154,7 +154,8 @@ def draw_axes(rng: Generator, a: Axes) -> None:
             a.plot(x, np.cumsum(rng.normal(size=len(x))), marker=pick(rng, ("", "o", "s", "^")))
     elif which == 1:
         for _ in range(lines):
-            a.scatter(*rng.normal(rng.normal(size=2)[:, None], 0.5, (2, 80)), s=rng.uniform(4, 30))
+            across, up = rng.normal(rng.normal(size=2)[:, None], 0.5, (2, 80))
+            a.scatter(across, up, s=rng.uniform(4, 30))
     elif which == 2:
         a.bar(np.arange(lines + 2), rng.random(lines + 2), color=f"C{int(rng.integers(9))}")
     elif which == 3:
