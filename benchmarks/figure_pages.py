@@ -189,10 +189,9 @@ def ink_on(colour: tuple[int, int, int]) -> tuple[int, int, int]:
 
 def rendered(plot: Plot) -> Picture:
     """A plot as a picture."""
-    canvas = FigureCanvasAgg(plot)
-    canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib says no types
-    pixels = canvas.buffer_rgba()  # type: ignore[no-untyped-call]
-    return Image.fromarray(np.asarray(pixels)[..., :3].copy())
+    canvas: Any = FigureCanvasAgg(plot)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
 
 
 def smooth(rng: Generator, size: tuple[int, int], scale: float = 0.1) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure as Plot
@@ -196,7 +196,7 @@ def other_plots(rng: Generator, pictures: Pictures) -> Picture:
     for number in range(columns):
         which = int(rng.integers(6))
         projection = {0: "polar", 5: "3d"}.get(which)
-        axes = plot.add_subplot(1, columns, number + 1, projection=projection)
+        axes: Any = plot.add_subplot(1, columns, number + 1, projection=projection)
         axes.set_facecolor("#222222" if dark else "white")
         if which == 0:
             angles = np.linspace(0, 2 * np.pi, 7)
@@ -213,7 +213,7 @@ def other_plots(rng: Generator, pictures: Pictures) -> Picture:
             axes.streamplot(x, y, smooth(rng, (20, 20)) - 0.5, smooth(rng, (20, 20)) - 0.5)
         else:
             y, x = np.mgrid[0:1:24j, 0:1:24j]
-            cast("Any", axes).plot_surface(x, y, smooth(rng, (24, 24)), cmap=pick(rng, MAPS))
+            axes.plot_surface(x, y, smooth(rng, (24, 24)), cmap=pick(rng, MAPS))
     return rendered(plot)
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from tests.figures.arxiv.pages import bare_filter, extract, grid, scores_of, tex
 from vicl.cli.figures import figures
 from vicl.figures.arxiv.filtering.figure_filter import FigureFilter
 from vicl.figures.arxiv.filtering.labels import Label, write_labels
+from vicl.files.journal import complete_lines
 
 
 @pytest.fixture(autouse=True)
@@ -91,3 +95,23 @@ def test_a_filter_of_ones_own() -> None:
     refused = vicl_figures("train-filter", "labels.csv", "-o", "mine")
     assert refused.exit_code == 1
     assert "overwrite" in refused.stderr
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_is_gone_on_with() -> None:
+    extract(Path("figures"), count=16)
+    journal = Path("figures/scoring.jsonl")
+    command = [sys.executable, "-m", "vicl", "figures", "filter", "figures", "--workers", "2"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as run:
+        while not journal.exists() or len(complete_lines(journal)) < 2:
+            assert run.poll() is None
+            time.sleep(0.01)
+        run.kill()
+    left = len(complete_lines(journal))
+    assert not Path("figures/scores.jsonl").exists()
+    again = vicl_figures("filter", "figures", "--json")
+    assert json.loads(again.stdout)["new"] == 16 - left
+    written = Path("figures/scores.jsonl").read_bytes()
+    Path("figures/scores.jsonl").unlink()
+    assert json.loads(vicl_figures("filter", "figures", "--json").stdout)["new"] == 16
+    assert Path("figures/scores.jsonl").read_bytes() == written

@@ -56,7 +56,7 @@ def test_analogies_says_that_it_has_no_graph_and_what_to_use(tmp_path: Path) -> 
         ({"samples": 2}, "samples: a graph gives one answer"),
         ({"instances": True}, "instances"),
         ({"fuse": "logits"}, "fuse"),
-        ({"agree": 0.9}, "agree"),
+        ({"agree": 0.9, "arrangements": 2}, "agree"),
         ({"fit": "pad"}, "fit"),
         ({"palette": True}, "palette"),
     ],

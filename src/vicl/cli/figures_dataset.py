@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vicl.cli.failing import failing
+from vicl.cli.figures_each import EACH, each_of
 from vicl.cli.options import PATH, choice, examples, flag, number, options, path
 from vicl.files import check_writable, display
 from vicl.files.progress import progress
@@ -48,11 +49,11 @@ _STOPPED = "stopped: what was done is kept; the same command goes on"
         metavar="A",
         help="Of gradients, from which a figure is a copy. Those that agree less are told of.",
     ),
-    _WORKERS,
+    *EACH,
     _JSON,
 )
 def dedup(
-    extracted: Path, exclude: tuple[Path, ...], agreement: float, workers: int, as_json: bool
+    extracted: Path, exclude: tuple[Path, ...], agreement: float, as_json: bool, **given: Any
 ) -> None:
     """Find duplicates among the figures of EXTRACTED, a folder of `vicl figures extract`.
 
@@ -65,14 +66,14 @@ def dedup(
         from vicl.figures.arxiv.dataset.duplicates import DUPLICATES
         from vicl.figures.arxiv.dataset.duplicates import dedup as find
 
-        excluded, faults = _excluded(exclude, workers)
-        with ExitStack() as bars:
+        excluded, faults = _excluded(exclude, given["workers"] or 1)
+        with each_of(given) as working, ExitStack() as bars:
 
             def total(count: int, done: int) -> Callable[[int], None]:
                 bar = progress("figures", total=count, done=done, show=not as_json)
                 return bars.enter_context(bar)
 
-            found = find(extracted, excluded, agreement=agreement, workers=workers, total=total)
+            found = find(extracted, excluded, agreement=agreement, total=total, **working)
         for name, fault in faults.items():
             click.echo(f"{display(name)}: is not excluded: {fault}", err=True)
         if as_json:
@@ -164,7 +165,7 @@ def hash_(folder: Path, out: Path, workers: int, as_json: bool) -> None:
     choice("--encoding", ("png", "jpg"), "Of the pictures.", "png"),
     number("--shard-figures", 1, "Most figures in a shard.", default=1000, metavar="N"),
     number("--shard-size", 1, "Most MiB of pictures in a shard.", default=256, metavar="MIB"),
-    _WORKERS,
+    *EACH,
     _JSON,
 )
 def pack(extracted: Path, out: Path, **given: Any) -> None:
@@ -184,13 +185,13 @@ def pack(extracted: Path, out: Path, **given: Any) -> None:
             figures=given["shard_figures"],
             bytes=given["shard_size"] << 20,
         )
-        with ExitStack() as bars:
+        with each_of(given) as working, ExitStack() as bars:
 
             def total(count: int) -> Callable[[int], None]:
                 bar = progress("figures", total=count, show=not given["as_json"])
                 return bars.enter_context(bar)
 
-            packed = packing.pack(extracted, out, wanted, workers=given["workers"], total=total)
+            packed = packing.pack(extracted, out, wanted, total=total, **working)
         if not packed.deduplicated:
             click.echo("duplicates are not left out: `vicl figures dedup` was not run", err=True)
         if given["as_json"]:

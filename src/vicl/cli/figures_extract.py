@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vicl.cli.failing import failing
+from vicl.cli.figures_each import EACH, each_of
 from vicl.cli.options import PATH, TIME, examples, flag, number, options, path, text
 from vicl.files import display
 from vicl.files.progress import progress
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 @click.argument("sources", type=PATH)
 @options(
     path("-o --out out", "DIR", "The folder of the figures.", required=True),
-    number("--workers", 1, "Processes.", default=1, metavar="N"),
+    *EACH,
     path("--list listing", "CSV", "Only pictures of this list (columns paper_id, img_name)."),
     flag(
         "--keep-unpublished",
@@ -63,7 +64,10 @@ def extract(sources: Path, out: Path, **given: Any) -> None:
         )
         listing = None if given["listing"] is None else PictureList.read(given["listing"])
         tasks = extracting.tasks_of(sources, listing)
-        with progress("papers", total=len(tasks), show=not given["as_json"]) as advance:
+        with (
+            each_of(given) as working,
+            progress("papers", total=len(tasks), show=not given["as_json"]) as advance,
+        ):
             kept = failed = 0
 
             def tell(line: Mapping[str, Any] | None) -> None:
@@ -76,7 +80,7 @@ def extract(sources: Path, out: Path, **given: Any) -> None:
             summary = extracting.extract(
                 run,
                 tasks,
-                workers=given["workers"],
+                **working,
                 listing=listing,
                 retry=given["retry"],
                 advance=tell,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from vicl.cli.failing import failing
+from vicl.cli.figures_each import EACH, each_of
 from vicl.cli.options import PATH, SEED, examples, flag, number, options, path, text
 from vicl.files import display
 from vicl.files.progress import progress
@@ -50,7 +51,7 @@ _WORKERS = number("--workers", 1, "Processes.", default=1, metavar="N")
     click.Option(
         ["--threshold"], type=_SHARE, default=0.5, help="Say how many figures have this score."
     ),
-    _WORKERS,
+    *EACH,
     flag("--json as_json", "Print the counts as JSON."),
 )
 def filter_figures(extracted: Path, chosen: str, threshold: float, **given: Any) -> None:
@@ -65,10 +66,11 @@ def filter_figures(extracted: Path, chosen: str, threshold: float, **given: Any)
 
         figure_filter, describing = _opened(chosen)
         total = sum(1 for _ in figures_of(extracted))
-        with progress("figures", total=total, show=not given["as_json"]) as advance:
-            scored = score_extract(
-                extracted, figure_filter, describing, workers=given["workers"], advance=advance
-            )
+        with (
+            each_of(given) as working,
+            progress("figures", total=total, show=not given["as_json"]) as advance,
+        ):
+            scored = score_extract(extracted, figure_filter, describing, **working, advance=advance)
         if given["as_json"]:
             click.echo(json.dumps(_counts(scored, threshold)))
             return

@@ -22,18 +22,11 @@ if TYPE_CHECKING:
     from vicl.scale.asking import Ask
     from vicl.scale.shards import ShardJob, ShardReport
 
-MANY = (
-    number(
-        "--workers",
-        1,
-        "Processes that answer, one query each at a time on one thread; they share the model. "
-        "Answers do not depend on their number.  [default: this process; of ray all cores]",
-        metavar="N",
-    ),
+ENGINE = (
     choice(
         "--engine",
         ("local", "ray"),
-        "Answer on this machine, or on a Ray cluster (vicl[ray]).",
+        "Work on this machine, or on a Ray cluster (vicl[ray]).",
         "local",
     ),
     text(
@@ -42,7 +35,28 @@ MANY = (
         "The Ray cluster.  [default: one of this machine alone, for this command]",
     ),
 )
+
+MANY = (
+    number(
+        "--workers",
+        1,
+        "Processes that answer, one query each at a time on one thread; they share the model. "
+        "Answers do not depend on their number.  [default: this process; of ray all cores]",
+        metavar="N",
+    ),
+    *ENGINE,
+)
 """The options."""
+
+
+def check_engine(given: Mapping[str, Any]) -> None:
+    """Refuse an address that nothing would look at.
+
+    Raises:
+        click.UsageError: If the engine is not Ray.
+    """
+    if given["ray_address"] is not None and given["engine"] != "ray":
+        raise click.UsageError("--ray-address goes with --engine ray")
 
 
 def check_many(arguments: Sequence[str], given: Mapping[str, Any]) -> bool:
@@ -53,8 +67,7 @@ def check_many(arguments: Sequence[str], given: Mapping[str, Any]) -> bool:
     """
     from vicl.scale.places import is_shards, is_url
 
-    if given["ray_address"] is not None and given["engine"] != "ray":
-        raise click.UsageError("--ray-address goes with --engine ray")
+    check_engine(given)
     shards = [argument for argument in arguments if is_shards(argument)]
     if given["output"] is not None and is_url(given["output"]) and not shards:
         raise click.UsageError("--output: only answers to shards (*.tar) go to an address")

@@ -36,8 +36,7 @@ class RayEngine:
     def __init__(self, prompter: VisualPrompter, workers: int | None, batch_size: int) -> None:
         import ray
 
-        cluster: Any = ray  # some of it has no types
-        self._count = workers or max(1, int(cluster.cluster_resources().get("CPU", 1)))
+        self._count = workers or cores()
         stream = io.BytesIO()
         packed = pack(prompter, stream)
         # In the object store once a machine, whose processes all map it.
@@ -82,7 +81,7 @@ class RayEngine:
         )
         for row in said.iter_rows():
             found = pickle.loads(row["said"])
-            if isinstance(found, _Fault):
+            if isinstance(found, Fault):
                 raise found.error
             yield found
 
@@ -107,6 +106,23 @@ def open_ray(
         ValueError: If Ray is not installed, or the prompter cannot be sent to a process.
         ConnectionError: If there is no cluster.
     """
+    with cluster(workers, address, in_order=True):
+        yield RayEngine(prompter, workers, batch_size)
+
+
+@contextmanager
+def cluster(workers: int | None, address: str | None, *, in_order: bool) -> Iterator[None]:
+    """Be on a Ray cluster while the block lasts.
+
+    Args:
+        workers: Cores of one that is started here; None: all.
+        address: Of a cluster; None starts one of this machine alone.
+        in_order: Ray Data gives results in the order of what was asked, not as they are finished.
+
+    Raises:
+        ValueError: If Ray is not installed.
+        ConnectionError: If there is no cluster.
+    """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # Ray would tell its makers of each run
     try:
         import ray
@@ -129,15 +145,23 @@ def open_ray(
         ) from error
     try:
         context = ray.data.DataContext.get_current()
-        context.execution_options.preserve_order = True
+        context.execution_options.preserve_order = in_order
         context.enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        yield RayEngine(prompter, workers, batch_size)
+        yield
     finally:
         ray.shutdown()
 
 
-class _Fault:
+def cores() -> int:
+    """Of the cluster."""
+    import ray
+
+    known: Any = ray  # some of it has no types
+    return max(1, int(known.cluster_resources().get("CPU", 1)))
+
+
+class Fault:
     """An error that is to end the run, on its way to the first process."""
 
     def __init__(self, error: Exception) -> None:
@@ -178,15 +202,15 @@ class _Asker:
         try:
             found = self.found(int(row["number"]), pickle.loads(row["given"]))
         except Exception as error:
-            found = _Fault(error)
+            found = Fault(error)
         return {"said": pickle.dumps(found, protocol=5)}
 
     def found(self, number: int, given: Any) -> Any:
         """What is made of what a row has."""
         found = self.ask_counted(f"{number}", given)
         if isinstance(found, Exception) and not isinstance(found, (*FAULTS, WorkerDiedError)):
-            return _Fault(found)
-        return _Fault(found).error if isinstance(found, Exception) else found
+            return Fault(found)
+        return Fault(found).error if isinstance(found, Exception) else found
 
     def ask_counted(self, key: str, query: ImageLike) -> Answer | Exception:
         """Answer a query, unless processes died of it before."""

@@ -47,11 +47,11 @@ def extract(folder: Path, count: int = 4) -> list[str]:
     """An extract: grids and text by turns, a figure a paper; gives the files in order."""
     rows, files = [], []
     for number in range(count):
-        file = f"images/22{number + 1:02d}.00001/0001.png"
+        file = f"images/2201.{number + 1:05d}/0001.png"
         (folder / file).parent.mkdir(parents=True)
         Image.fromarray(text(number) if number % 2 else grid(number)).save(folder / file)
         sha256 = hashlib.sha256((folder / file).read_bytes()).hexdigest()
-        paper = {"paper_id": f"22{number + 1:02d}.00001", "version": 1}
+        paper = {"paper_id": f"2201.{number + 1:05d}", "version": 1}
         known = {"file": file, "sha256": sha256, "width": 250, "height": 150}
         rows.append(json_line(paper | known))
         files.append(file)

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from tests.figures.arxiv.pages import bare_filter, extract, grid, scores_of, text
 
+from vicl.encoders.packaged import PACKAGED
 from vicl.figures.arxiv.filtering.cues import CUES, layout_cues
 from vicl.figures.arxiv.filtering.describing import Describing
 from vicl.figures.arxiv.filtering.figure_filter import FigureFilter, FilterConfig, fit_filter
 from vicl.figures.arxiv.filtering.scoring import score_extract
 from vicl.figures.arxiv.filtering.training import Labelled, filter_card, fit_and_judge, judge
+from vicl.files.packaged import WEIGHTS
 from vicl.storage.folder import ModelError
 
 BARE = FilterConfig(encoder="none", encoder_hash=None, features=0)
@@ -99,6 +101,13 @@ def test_folders_of_strangers(part: str, value: object, said: str, tmp_path: Pat
     config.write_text(json.dumps(json.loads(config.read_text()) | {part: value}))
     with pytest.raises(ModelError, match=said):
         FigureFilter.open(tmp_path / "filter")
+
+
+def test_the_filter_of_the_package() -> None:
+    folder = WEIGHTS / "figure-filter"
+    made = FigureFilter.open(folder)
+    assert made.config.encoder_hash == PACKAGED[made.config.encoder].sha256
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 200_000
 
 
 def test_a_filter_that_was_scored_by_hand(tmp_path: Path) -> None:

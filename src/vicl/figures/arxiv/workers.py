@@ -18,7 +18,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
 from vicl.files import is_no_room, reason
 from vicl.files.children import deaf, end_with_parent
@@ -50,6 +50,15 @@ class Bounds:
     seconds: int
     memory: int
     file: int
+
+
+class Each(Protocol):
+    """Works on each of several things; :func:`run_each` does on this machine."""
+
+    def __call__(
+        self, work: Callable[[Item], Result], items: Iterable[Item], *, workers: int, bounds: Bounds
+    ) -> Iterator[tuple[Item, Result | Died]]:
+        """See :func:`run_each`."""
 
 
 @dataclass(eq=False)

@@ -28,7 +28,7 @@ from vicl.figures.arxiv.dataset.near import (
     pairs_among,
 )
 from vicl.figures.arxiv.extracted import figures_digest, figures_of
-from vicl.figures.arxiv.workers import Died, run_each
+from vicl.figures.arxiv.workers import Died, Each, run_each
 from vicl.files import FileError, display, hash_file, open_atomic, remove_leftovers, write_atomic
 from vicl.files.journal import Journal, complete_lines, json_line
 
@@ -111,6 +111,7 @@ def dedup(
     *,
     agreement: float = 0.9,
     workers: int = 1,
+    each: Each | None = None,
     total: Callable[[int, int], Callable[[int], None]] = lambda count, done: lambda more: None,
 ) -> Found:
     """Find duplicates in an extract, and write them to `duplicates.jsonl` there.
@@ -123,6 +124,7 @@ def dedup(
         excluded: Hashes of pictures that no figure may be near.
         agreement: From which a figure is a copy and is left out; others are only told of.
         workers: Processes that hash.
+        each: Hashes the figures; None: processes of this machine.
         total: Told how many figures there are and how many have hashes; gives what is told of more.
 
     Raises:
@@ -137,7 +139,7 @@ def dedup(
     digest = figures_digest(extracted)  # before anything is written where no extract is
     with alone(extracted):
         remove_leftovers(extracted)
-        figures = _hashed(extracted, workers, total)
+        figures = _hashed(extracted, workers, each or run_each, total)
         others = dict(excluded or {})
         duplicates = find_duplicates(figures, others, agreement=agreement)
         with open_atomic(extracted / DUPLICATES) as stream:
@@ -269,7 +271,10 @@ class _Search:
 
 
 def _hashed(
-    extracted: Path, workers: int, total: Callable[[int, int], Callable[[int], None]]
+    extracted: Path,
+    workers: int,
+    each: Each,
+    total: Callable[[int, int], Callable[[int], None]],
 ) -> list[Hashed]:
     """The figures of an extract in order, with their hashes, which are made where they lack."""
     figures = sorted(figures_of(extracted), key=lambda figure: figure.order)
@@ -281,7 +286,7 @@ def _hashed(
         waiting = [item for item in wanted.items() if item[0] not in known]
         advance = total(len(figures), len(figures) - len(waiting))
         work = partial(_hash_figure, extracted)
-        for (file, sha256), said in run_each(work, waiting, workers=workers, bounds=BOUNDS):
+        for (file, sha256), said in each(work, waiting, workers=workers, bounds=BOUNDS):
             line = {"fault": said.how} if isinstance(said, Died) else said
             known[file] = {"file": file, "sha256": sha256, **line}
             journal.append(known[file])

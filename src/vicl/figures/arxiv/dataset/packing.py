@@ -28,7 +28,7 @@ from vicl.figures.arxiv.extracted import (
     papers_in,
     scores_of,
 )
-from vicl.figures.arxiv.workers import Bounds, Died, run_each
+from vicl.figures.arxiv.workers import Bounds, Died, Each, run_each
 from vicl.figures.settings import check_settings
 from vicl.figures.shards import SHARD_FIGURES, Encoding, add_member
 from vicl.files import (
@@ -157,6 +157,7 @@ def pack(
     packing: Packing | None = None,
     *,
     workers: int = 1,
+    each: Each | None = None,
     total: Callable[[int], Callable[[int], None]] = lambda count: lambda more: None,
 ) -> Packed:
     """Pack the figures of an extract that are neither duplicates nor below the threshold.
@@ -168,6 +169,7 @@ def pack(
         out: A folder for the shards; made where it is missing.
         packing: How; None for the defaults.
         workers: Processes.
+        each: Works on the shards; None: processes of this machine.
         total: Told how many figures there are to pack; gives what is told how many more are packed.
 
     Raises:
@@ -184,7 +186,7 @@ def pack(
         advance = total(sum(plan.counts(len).values()))
         done: dict[str, dict[str, Any]] = {}
         work = partial(write_shard, extracted, out, plan.packing.encoding)
-        for shard, said in run_each(work, plan.shards(), workers=workers, bounds=_BOUNDS):
+        for shard, said in (each or run_each)(work, plan.shards(), workers=workers, bounds=_BOUNDS):
             if isinstance(said, Died):
                 raise FileError(f"{display(out / shard.name)}: cannot be packed ({said.how})")
             done[shard.name] = said

@@ -24,7 +24,7 @@ from vicl.figures.arxiv.extract.pdfs import check_pdfium
 from vicl.figures.arxiv.extract.picture_list import PictureList, Row, missing_table
 from vicl.figures.arxiv.identifiers import PaperId
 from vicl.figures.arxiv.papers import PAPERS, Paper, papers_of, read_papers
-from vicl.figures.arxiv.workers import Bounds, Died, run_each
+from vicl.figures.arxiv.workers import Bounds, Died, Each, run_each
 from vicl.figures.settings import check_settings
 from vicl.files import (
     TEMPORARY_PREFIX,
@@ -201,6 +201,7 @@ def extract(
     workers: int = 1,
     listing: PictureList | None = None,
     retry: bool = False,
+    each: Each | None = None,
     advance: Callable[[Mapping[str, Any] | None], None] = lambda line: None,
 ) -> Summary:
     """Take figures out of papers that were not done yet.
@@ -213,6 +214,7 @@ def extract(
         workers: Processes.
         listing: Whose pictures the tasks are; `missing.csv` then says which of them are not here.
         retry: Try those again that failed.
+        each: Works on the papers; None: processes of this machine.
         advance: Told of the line of each paper as it is done, and of None for each that was.
 
     Raises:
@@ -236,7 +238,7 @@ def extract(
                 advance(None)
             limits = run.wishes.limits
             bounds = Bounds(limits.seconds, limits.memory, limits.written)
-            for task, said in run_each(run.do, waiting, workers=workers, bounds=bounds):
+            for task, said in (each or run_each)(run.do, waiting, workers=workers, bounds=bounds):
                 line = run.give_up(task, said) if isinstance(said, Died) else said
                 journal.append(line)
                 done[task.paper.id] = line

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from vicl.engine import Encoder
 from vicl.figures.arxiv.filtering.figure_filter import describe
-from vicl.figures.arxiv.workers import Bounds, Died, run_each
+from vicl.figures.arxiv.workers import Bounds, Died, Each, run_each
 from vicl.images import ImageError, open_image, to_rgb
 
 Described: TypeAlias = Float[np.ndarray, " n"]
@@ -54,7 +54,7 @@ class Describing:
 
 
 def describe_files(
-    describing: Describing, files: Iterable[Path], *, workers: int
+    describing: Describing, files: Iterable[Path], *, workers: int, each: Each | None = None
 ) -> Iterator[tuple[Path, Described | str]]:
     """Describe figures, as they are finished.
 
@@ -64,6 +64,7 @@ def describe_files(
         describing: How.
         files: Which.
         workers: Processes; what is said of a figure does not depend on how many.
+        each: Works on the figures; None: processes of this machine.
 
     Returns:
         Each file with its numbers, or with the reason why it has none.
@@ -74,5 +75,5 @@ def describe_files(
     """
     if workers < 1:
         raise ValueError(f"workers: got {workers}, expected at least 1")
-    for file, said in run_each(describing, files, workers=workers, bounds=_BOUNDS):
+    for file, said in (each or run_each)(describing, files, workers=workers, bounds=_BOUNDS):
         yield file, said.how if isinstance(said, Died) else said

@@ -7,8 +7,9 @@ Scores are added to a journal as they come. `scores.jsonl` is made of it at the 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,8 +17,9 @@ import numpy as np
 
 from vicl.figures.arxiv.alone import alone
 from vicl.figures.arxiv.extracted import SCORES, figures_of
-from vicl.figures.arxiv.filtering.describing import Describing, describe_files
+from vicl.figures.arxiv.filtering.describing import Described, Describing, describe_files
 from vicl.figures.arxiv.filtering.figure_filter import FigureFilter
+from vicl.figures.arxiv.workers import Each
 from vicl.files import open_atomic
 from vicl.files.journal import Journal, complete_lines, json_line
 
@@ -52,6 +54,7 @@ def score_extract(
     describing: Describing,
     *,
     workers: int = 1,
+    each: Each | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> Scored:
     """Score the figures of an extract that have no score by this filter, and write `scores.jsonl`.
@@ -63,6 +66,7 @@ def score_extract(
         figure_filter: Scores.
         describing: Makes what the filter was fitted on.
         workers: Processes.
+        each: Works on the figures; None: processes of this machine.
         advance: Told as each figure is scored, or was.
 
     Raises:
@@ -70,16 +74,16 @@ def score_extract(
         FileError: If the folder is no extract, cannot be written, or another run writes there.
     """
     figures = [(figure.file, figure.sha256) for figure in figures_of(extracted)]
+    described = partial(describe_files, describing, workers=workers, each=each)
     with alone(extracted):
-        return _score(extracted, figures, figure_filter, describing, workers, advance)
+        return _score(extracted, figures, figure_filter, described, advance)
 
 
 def _score(
     extracted: Path,
     figures: Sequence[tuple[str, str]],
     figure_filter: FigureFilter,
-    describing: Describing,
-    workers: int,
+    described: Callable[[Iterable[Path]], Iterator[tuple[Path, Described | str]]],
     advance: Callable[[], None],
 ) -> Scored:
     by = (figure_filter.weights_hash or "")[:16]
@@ -89,7 +93,7 @@ def _score(
         waiting = {extracted / figure[0]: figure for figure in figures if figure not in known}
         for _ in range(len(figures) - len(waiting)):
             advance()
-        for path, said in describe_files(describing, waiting, workers=workers):
+        for path, said in described(waiting):
             file, sha256 = waiting[path]
             row: dict[str, Any] = {"file": file, "sha256": sha256, "filter": by}
             if isinstance(said, str):
