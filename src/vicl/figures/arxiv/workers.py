@@ -18,7 +18,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Final, Generic, Protocol, TypeVar, cast
+from typing import Any, Final, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 from vicl.files import is_no_room, reason
 from vicl.files.children import deaf, end_with_parent
@@ -52,6 +52,7 @@ class Bounds:
     file: int
 
 
+@runtime_checkable
 class Each(Protocol):
     """Works on each of several things; :func:`run_each` does on this machine."""
 
