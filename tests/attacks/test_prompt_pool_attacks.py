@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from tests.prompting.test_prompt_file import rewritten
 from tests.selection.encoders import labelled
 
+from vicl.images import save_image
 from vicl.prompting.prompt_file import PromptFileError
 from vicl.prompting.prompter import VisualPrompter
 from vicl.selection.pool import open_pool
@@ -47,6 +49,34 @@ def test_a_link_out_of_its_folder_is_refused(saved: Path, tmp_path: Path) -> Non
     pool.symlink_to(tmp_path / "out")
     with pytest.raises(PromptFileError, match="leads out of the prompt file's folder by a link"):
         VisualPrompter.load(saved)
+
+
+def test_an_index_that_is_a_link_out_of_its_folder_is_left_alone(
+    saved: Path, tmp_path: Path
+) -> None:
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "index.json").write_bytes(b"{}")
+    saved.with_name("pool.index").symlink_to(victim)
+    with pytest.raises(PromptFileError, match="leads out of the prompt file's folder by a link"):
+        VisualPrompter.load(saved)
+    assert [path.name for path in victim.iterdir()] == ["index.json"]
+    assert (victim / "index.json").read_bytes() == b"{}"
+
+
+def test_labels_whose_names_are_others_now_are_refused(tmp_path: Path) -> None:
+    pool = tmp_path / "home/pool"
+    for number in range(3):
+        save_image(Image.new("RGB", (32, 32), (60 * number, 90, 20)), pool / f"images/{number}.png")
+        (pool / "labels").mkdir(exist_ok=True)
+        (pool / f"labels/{number}.txt").write_text(f"{number % 2} 0.5 0.5 0.5 0.5\n")
+    (pool / "classes.txt").write_text("cat\ndog\n")
+    found = open_pool(pool).showing({"cat": None})
+    VisualPrompter("copy", Random(found), "detection").save(tmp_path / "home/p.vicl")
+    VisualPrompter.load(tmp_path / "home/p.vicl")
+    (pool / "classes.txt").write_text("dog\ncat\n")
+    with pytest.raises(PromptFileError, match="the pool was changed since the prompt was saved"):
+        VisualPrompter.load(tmp_path / "home/p.vicl")
 
 
 @pytest.mark.parametrize(

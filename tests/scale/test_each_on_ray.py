@@ -35,7 +35,6 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.timeout(900)
 def test_all_stages_give_the_same_files(tmp_path: Path) -> None:
     sources = harvest(tmp_path / "sources", 6)
     for engine in ("local", "ray"):
@@ -52,7 +51,6 @@ def test_all_stages_give_the_same_files(tmp_path: Path) -> None:
     assert (tmp_path / "ray/scores.jsonl").read_bytes().count(b"\n") > 6
 
 
-@pytest.mark.timeout(600)
 def test_a_killed_process_of_rays_loses_and_doubles_nothing(tmp_path: Path) -> None:
     from vicl.scale.each_on_ray import open_each
 

@@ -60,8 +60,14 @@ def _run(source: str, out: Path, given: dict[str, Any]) -> None:
 
     runtime = runtime_files(given["runtime"]) if given["runtime"] is not None else []
     if prompt:
+        from vicl.prompting.prompt_file import has_pool
         from vicl.prompting.prompter import VisualPrompter
 
+        if has_pool(source):
+            raise click.UsageError(
+                f"{display(source)}: its examples are chosen from a pool for each query, and a "
+                "graph has its own within it; save a prompt with examples"
+            )
         loaded = VisualPrompter.load(source, model=given["model"], device="cpu")
         told = export_prompt(loaded, out, int8=given["int8"])
         if given["page"]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vicl.cli.failing import failing
+from vicl.cli.failing import failing, one_line
 from vicl.cli.figures_each import EACH, each_of
 from vicl.cli.options import PATH, choice, examples, flag, number, options, path
 from vicl.files import check_writable, display
@@ -99,10 +99,10 @@ def _excluded(places: tuple[Path, ...], workers: int) -> tuple[dict[str, Hashes]
     for place in places:
         if place.is_dir():
             found, wrong = hash_folder(place, workers=workers)
-            faults |= {f"{place.name}/{name}": fault for name, fault in wrong.items()}
+            faults |= {f"{place}/{name}": fault for name, fault in wrong.items()}
         else:
             found = read_table(place)
-        hashes |= {f"{place.name}/{name}": value for name, value in found.items()}
+        hashes |= {f"{place}/{name}": value for name, value in found.items()}
     return hashes, faults
 
 
@@ -263,7 +263,7 @@ _MOST_SHOWN = 12
 
 def _tell(what: str, counts: Mapping[str, int]) -> None:
     """Print counts in a line, the first of them."""
-    parts = [f"{name} {count}" for name, count in list(counts.items())[:_MOST_SHOWN]]
+    parts = [f"{one_line(name)} {count}" for name, count in list(counts.items())[:_MOST_SHOWN]]
     if len(counts) > _MOST_SHOWN:
         parts.append(f"{len(counts) - _MOST_SHOWN} others")
     click.echo(f"{what}: {sum(counts.values())}{' (' + ', '.join(parts) + ')' if parts else ''}")

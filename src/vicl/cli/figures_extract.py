@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vicl.cli.failing import failing
+from vicl.cli.failing import failing, one_line
 from vicl.cli.figures_each import EACH, each_of
 from vicl.cli.options import PATH, TIME, examples, flag, number, options, path, text
 from vicl.files import display
@@ -97,7 +97,7 @@ def extract(sources: Path, out: Path, **given: Any) -> None:
 
 def _show(summary: Summary, out: Path) -> None:
     for paper, why in summary.failed.items():
-        click.echo(f"{paper}: {why}", err=True)
+        click.echo(one_line(f"{paper}: {why}"), err=True)
     for what, counts in (
         ("papers", summary.papers),
         ("papers without a source", summary.without_source),
@@ -106,7 +106,7 @@ def _show(summary: Summary, out: Path) -> None:
         ("rows of the list that are missing", summary.missing),
     ):
         if counts:
-            parts = ", ".join(f"{name} {count}" for name, count in counts.items())
+            parts = ", ".join(f"{one_line(name)} {count}" for name, count in counts.items())
             click.echo(f"{what}: {sum(counts.values())} ({parts})")
     if summary.rows is not None:
         found = summary.rows - sum(summary.missing.values())

@@ -150,7 +150,7 @@ def yolo_shapes(data: bytes, path: str | os.PathLike[str]) -> Shapes:
     filled = [(at, words) for at, line in enumerate(lines, start=1) if (words := line.split())]
     if len(filled) > MOST_SHAPES:
         raise ExportError(f"{name}: has {len(filled)} lines, expected up to {MOST_SHAPES}")
-    names = _names(Path(path))
+    names = listed_names(Path(path))
     found = [_object(words, f"{name}: line {at}") for at, words in filled]
     highest = max((number for number, _ in found), default=-1)
     known = tuple(map(str, range(highest + 1))) if names is None else names
@@ -196,8 +196,12 @@ def _check_shares(low: float, high: float, where: str) -> None:
         )
 
 
-def _names(path: Path) -> tuple[str, ...] | None:
-    """The classes' names, from the first list of them that there is."""
+def listed_names(path: Path) -> tuple[str, ...] | None:
+    """The classes' names for a file of labels, from the first list of them that there is.
+
+    Raises:
+        ExportError: If it is none.
+    """
     for folder in path.absolute().parents[:3]:
         for listed in _NAME_LISTS:
             file = folder / listed

@@ -214,14 +214,19 @@ def load_prompt(
     return SavedPrompt(engine, task, passes, manifest.dtype, settings, learned, selector)
 
 
-def has_pool(path: str | os.PathLike[str]) -> bool:
+def has_pool(path: str | os.PathLike[str], *, elsewhere: bool = False) -> bool:
     """Whether a prompt file's examples are chosen from a pool; that is not looked for.
+
+    Args:
+        path: The file.
+        elsewhere: Only if the file does not say where the pool is.
 
     Raises:
         PromptFileError: If the file is broken or too new.
     """
     with opened(path) as archive:
-        return read_manifest(archive, display(path)).pool is not None
+        pool = read_manifest(archive, display(path)).pool
+    return pool is not None and not (elsewhere and pool.path is not None)
 
 
 def made_with(path: str | os.PathLike[str]) -> tuple[str, str]:

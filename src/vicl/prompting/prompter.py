@@ -381,10 +381,10 @@ class VisualPrompter:
 
     def _chosen(self, selector: Selector, query: ImageLike) -> Drawn:
         """A query's examples; those that the query before it had too are not drawn again."""
-        entries = chosen(selector, query)
-        if self._last is None or self._last[0] != entries:
-            self._last = entries, self._drawn([entry.example() for entry in entries])
-        return self._last[1]
+        entries, last = chosen(selector, query), self._last
+        if last is None or last[0] != entries:
+            self._last = last = entries, self._drawn([entry.example() for entry in entries])
+        return last[1]
 
     def _drawn(self, examples: Sequence[Example]) -> Drawn:
         white = self._white(examples)

@@ -7,9 +7,11 @@ or its machine, Ray asks another one: what was done already is done again, to th
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from vicl.figures.arxiv.workers import Bounds, Died, Each, run_each
@@ -60,7 +62,7 @@ def each_on_ray(
     worker: Any = _Worker
     said = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
         worker,
-        fn_constructor_args=(pickle.dumps((work, bounds)),),
+        fn_constructor_args=(str(Path.cwd()), pickle.dumps((work, bounds))),
         concurrency=min(workers, len(rows)),
         num_cpus=1,
     )
@@ -74,7 +76,8 @@ def each_on_ray(
 class _Worker:
     """In a process of Ray's: works on a row's things."""
 
-    def __init__(self, given: bytes) -> None:
+    def __init__(self, folder: str, given: bytes) -> None:
+        os.chdir(folder)  # from which paths are told
         self._work, self._bounds = pickle.loads(given)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:

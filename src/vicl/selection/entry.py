@@ -17,6 +17,7 @@ import numpy as np
 from vicl.exports.coco_reader import coco_shapes
 from vicl.exports.reading import is_annotation_file, read_shapes
 from vicl.exports.shapes import Shapes
+from vicl.exports.yolo import listed_names
 from vicl.files import FileError, display, hash_file
 from vicl.images import ImageLike, open_image
 from vicl.prompt import Example
@@ -129,6 +130,8 @@ class Entry:
             marks = ""
         elif isinstance(marked, str | os.PathLike):
             marks = known_marks or _hash(Path(marked))
+            if is_annotation_file(marked) and Path(marked).suffix == ".txt":
+                marks += repr(listed_names(Path(marked)))  # YOLO's stand in a file beside it
         else:
             return None
         both = repr((known or _hash(image), marks, self.name))

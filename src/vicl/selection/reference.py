@@ -131,7 +131,7 @@ def refer(selector: Selector, folder: Path) -> PoolReference:
     return PoolReference(
         path=_path_to(pool.source, folder),
         index=None if beside else _path_to(place, folder),
-        digest=_digest(kept),
+        digest=_digest(kept, in_order=isinstance(selector, Random)),
         images=len(pool),
         left_out=tuple(left_out),
         classes=classes,
@@ -173,12 +173,15 @@ def follow(
     source = Path(pool) if pool is not None else _place(reference.path, folder)
     given = index if index is not None else reference.index and _place(reference.index, folder)
     place = Path(given) if given is not None else index_folder(source)
+    if pool is None and index is None:
+        _check_below(place, folder)
     if not source.exists():
         raise PoolError(f"{display(source)}: the pool of its examples is gone; put it there again")
     whole = open_pool(source)
     noted = _narrowed(with_noted(whole, place), reference.classes, reference.one)
     kept = _without(noted, reference.left_out)
-    if len(kept) != reference.images or _digest(kept) != reference.digest:
+    digest = _digest(kept, in_order=reference.select == "random")
+    if len(kept) != reference.images or digest != reference.digest:
         raise PoolError(
             f"{whole.name}: the pool was changed since the prompt was saved: has {len(kept)} "
             f"images to choose from, or other ones, expected the same {reference.images}; {_AGAIN}"
@@ -203,6 +206,11 @@ def follow(
         whole, encoder, place, looking=reference.looking, limit_pixels=limit_pixels
     )
     found = found.only(kept)
+    if len(found.pool) != reference.images:
+        raise PoolError(
+            f"{whole.name}: {len(found.pool)} of its {reference.images} images can be read and "
+            f"compared here (see --limit-pixels, and the messages above); {_AGAIN}"
+        )
     if reference.select == "learned":
         found = learned_index(found, place)
         if found.head_hash != reference.head:
@@ -224,12 +232,17 @@ def _place(path: str | None, folder: Path) -> Path:
             "it is by pool=... (command line: --pool POOL)"
         )
     found = folder / path
-    if not found.resolve().is_relative_to(folder.resolve()):
+    _check_below(found, folder)
+    return found
+
+
+def _check_below(place: Path, folder: Path) -> None:
+    """What a stranger's file leads to is read, and an index written: below its folder alone."""
+    if not place.resolve().is_relative_to(folder.resolve()):
         raise PoolError(
-            f"{display(found)}: the pool of its examples leads out of the prompt file's folder by "
+            f"{display(place)}: the pool of its examples leads out of the prompt file's folder by "
             "a link: say where it is by pool=... (command line: --pool POOL)"
         )
-    return found
 
 
 def _path_to(place: Path, folder: Path) -> str | None:
@@ -248,10 +261,14 @@ def _names(pool: Pool) -> list[str]:
     return [os.path.relpath(entry.file or "", root) for entry in pool.entries]
 
 
-def _digest(pool: Pool) -> str:
-    """Of names and contents, in whichever order they are listed."""
+def _digest(pool: Pool, *, in_order: bool) -> str:
+    """Of names and contents; in the order in which they are listed where it counts.
+
+    What is marked is read anew: an index knows it by its files' sizes and times.
+    """
     each = zip(_names(pool), pool.entries, strict=True)
-    told = sorted((name, entry.digest or "") for name, entry in each)
+    told = [(name, replace(one, hashes=(one.hashes[0], None)).digest or "") for name, one in each]
+    told = told if in_order else sorted(told)
     return hashlib.sha256(repr(told).encode("utf-8", "surrogateescape")).hexdigest()
 
 

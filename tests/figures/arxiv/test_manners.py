@@ -139,10 +139,15 @@ def test_redirections_within_a_service_are_requests_too(arxiv: ArXiv) -> None:
 
 
 @pytest.mark.usefixtures("paper")
-@pytest.mark.parametrize("code", [404, 410, 400])
-def test_what_is_not_there_is_asked_for_once(arxiv: ArXiv, code: int) -> None:
+@pytest.mark.parametrize(
+    ("code", "kind"), [(404, AbsentError), (410, AbsentError), (400, None), (451, None)]
+)
+def test_what_is_not_there_is_asked_for_once(
+    arxiv: ArXiv, code: int, kind: type[Exception] | None
+) -> None:
+    """Other answers do not say that there is no such thing: a later run asks again."""
     arxiv.faults["e-print"] = [Fault(code)]
-    with pytest.raises(AbsentError, match=f"the service says {code}"):
+    with pytest.raises(kind or UnreachableError, match=f"the service says {code}"):
         ask(arxiv)
     assert len(arxiv.asked) == 1
 

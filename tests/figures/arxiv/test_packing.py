@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import tarfile
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -19,6 +20,7 @@ from tests.figures.arxiv.test_duplicates import in_this_process
 from vicl.figures.arxiv.dataset import duplicates, packing
 from vicl.figures.arxiv.dataset.duplicates import dedup
 from vicl.figures.arxiv.dataset.packing import INDEX, Packing, pack
+from vicl.figures.arxiv.extracted import figures_of
 from vicl.files import FileError
 from vicl.images.tars import Member
 from vicl.training.data.shards import Shards, read_shard
@@ -119,14 +121,27 @@ def test_a_threshold_leaves_out_what_scores_lower(extracted: Path, tmp_path: Pat
         pack(extracted, tmp_path / "out", Packing(threshold=0.5))
     names = [f"images/{name}/0001.png" for name in PAPERS]
     scores = {name: n / len(names) for n, name in enumerate(names)}
-    lines = [json.dumps({"file": name, "score": score}) + "\n" for name, score in scores.items()]
-    (extracted / "scores.jsonl").write_text("".join(lines))
+    hashes = {figure.file: figure.sha256 for figure in figures_of(extracted)}
+    rows = [{"file": name, "sha256": hashes[name], "score": s} for name, s in scores.items()]
+    rows.append({"file": names[0], "sha256": "0" * 64, "score": 1.0})  # of the file as it was
+    (extracted / "scores.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     packed = pack(extracted, tmp_path / "out", Packing(threshold=0.5))
     assert packed.dropped == {"below the threshold": 15, "without a score": 31}
     said = _members(tmp_path / "out", "train") + _members(tmp_path / "out", "validation")
     assert {s["file"]: s["score"] for _, s in said} == {k: v for k, v in scores.items() if v >= 0.5}
     with pytest.raises(FileError, match="no figure is left"):
         pack(extracted, tmp_path / "none", Packing(threshold=1.5))
+    with pytest.raises(ValueError, match="threshold: got nan"):
+        Packing(threshold=math.nan)
+
+
+def test_shards_of_others_are_not_taken_for_ones_own(extracted: Path, tmp_path: Path) -> None:
+    strange = tmp_path / "out/validation-000000.tar"
+    strange.parent.mkdir()
+    strange.write_bytes(b"not ours")
+    with pytest.raises(FileError, match=r"holds validation-000000\.tar and no pack\.json"):
+        pack(extracted, strange.parent)
+    assert strange.read_bytes() == b"not ours"
 
 
 def test_a_run_that_was_cut_short_is_gone_on_with(

@@ -17,6 +17,7 @@ from vicl.figures.arxiv.dataset.duplicates import dedup
 from vicl.figures.arxiv.dataset.packing import Packing, pack
 from vicl.figures.arxiv.dataset.stats import collect
 from vicl.figures.arxiv.dataset.stats_page import draw_page
+from vicl.figures.arxiv.extracted import figures_of
 from vicl.files import FileError
 
 HOSTILE = "</figcaption><script>alert(1)</script><img src=x onerror=alert(2)> \"'&"
@@ -87,7 +88,9 @@ def test_what_is_counted(extracted: Path, tmp_path: Path) -> None:
 
 def test_scores_are_shown_in_fifths(extracted: Path) -> None:
     files = [f"images/1502.00001v1/000{n}.png" for n in (1, 2)]
-    scores = [{"file": file, "score": score} for file, score in zip(files, (0.1, 1.0), strict=True)]
+    hashes = {figure.file: figure.sha256 for figure in figures_of(extracted)}
+    pairs = zip(files, (0.1, 1.0), strict=True)
+    scores = [{"file": file, "sha256": hashes[file], "score": score} for file, score in pairs]
     (extracted / "scores.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in scores))
     found = collect(extracted)
     assert found.by["figures by score"] == {"0.1 to 0.2": 1, "0.9 to 1.0": 1}

@@ -137,8 +137,8 @@ def papers_in(extracted: Path) -> dict[PaperId, dict[str, Any]]:
     return found
 
 
-def scores_of(extracted: Path) -> dict[str, float] | None:
-    """The scores of an extract's figures by file; None where they were not scored.
+def scores_of(extracted: Path) -> dict[tuple[str, str], float] | None:
+    """The scores of an extract's figures by file and SHA-256; None where they were not scored.
 
     Raises:
         FileError: If a line is none of a score.
@@ -149,11 +149,12 @@ def scores_of(extracted: Path) -> dict[str, float] | None:
     for number, line in enumerate(complete_lines(path), 1):
         try:
             row = json.loads(line)
-            found[str(row["file"])] = float(row["score"])
+            figure = str(row["file"]), str(row["sha256"])
+            found[figure] = float(row["score"])
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise FileError(
                 f"{display(path)}, line {number}: is none of a score; filter anew"
             ) from error
-        if not math.isfinite(found[str(row["file"])]):
+        if not math.isfinite(found[figure]):
             raise FileError(f"{display(path)}, line {number}: its score is no number; filter anew")
     return found

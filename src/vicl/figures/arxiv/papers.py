@@ -147,7 +147,13 @@ def papers_of(folder: Path) -> list[Paper]:
             f"{display(folder)}: has no sources of papers; expected {PAPERS} of a harvest, or "
             f"files such as 2209.00647v1.gz ({', '.join(SOURCE_SUFFIXES)})"
         )
-    return sorted(papers, key=lambda paper: (paper.paper_id, paper.version or 0, paper.file or ""))
+
+    def place(paper: Paper) -> tuple[str, int, bool, str]:
+        # A PDF beside a source is the paper as its readers have it.
+        file = paper.file or ""
+        return paper.paper_id, paper.version or 0, file.endswith(".pdf"), file
+
+    return sorted(papers, key=place)
 
 
 def named_sources(folder: Path) -> Iterator[tuple[Path, PaperId]]:

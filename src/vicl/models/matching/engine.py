@@ -307,12 +307,11 @@ class Matching:
 
 def _kept(kept: OrderedDict[K, T], key: K, make: Callable[[], T]) -> T:
     """One of the last few that were made or asked for; made where it is not among them."""
-    if key not in kept:
-        kept[key] = make()
-    kept.move_to_end(key)
+    found = kept.pop(key) if key in kept else make()
+    kept[key] = found
     while len(kept) > _REMEMBERED:
         kept.popitem(last=False)
-    return kept[key]
+    return found
 
 
 def output_kind(outputs: Sequence[Float[Tensor, "3 _h _w"]], *, masks: bool = False) -> OutputKind:

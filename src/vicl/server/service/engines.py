@@ -59,7 +59,7 @@ class Engines:
             model=engine,
             device=self._settings.device,
             limit_pixels=self._settings.limit_pixels,
-            pool=self._settings.pool if has_pool(path) else None,
+            pool=self._settings.pool if has_pool(path, elsewhere=True) else None,
         )
 
     def _named(self, name: str, dtype: str) -> InContextModel | Inpainter:

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request
+from PIL import Image
 
 from vicl.exports.answers import Answer
+from vicl.prompting.prompt_file import has_pool
 from vicl.prompting.prompter import VisualPrompter
 from vicl.server.problems import Refusal
 from vicl.server.service.batcher import Batcher, Prompted, Query
@@ -63,12 +65,15 @@ class Service:
             if path.stem in self.prompts:
                 raise ValueError(f"--prompt: two files are called {path.stem!r}; rename one")
             made = self.engines.prompter(path)
-            pool = made.selector and made.selector.pool
-            made.predict(pool.entries[0].image if pool else made.passes[0][0].input)
+            blank = Image.new("RGB", (256, 256), "gray")
+            made.predict(blank if made.selector else made.passes[0][0].input)
             self.prompts[path.stem] = _ready(path.stem, made)
-        made_of = [one.prompter().selector for one in self.prompts.values()]
-        if self.settings.pool is not None and not any(made_of):
-            raise ValueError("--pool: none of the prompt files chooses examples from a pool")
+        wanting = any(has_pool(path, elsewhere=True) for path in self.settings.prompts)
+        if self.settings.pool is not None and not wanting:
+            raise ValueError(
+                "--pool: none of the prompt files chooses examples from a pool elsewhere; one "
+                "below a file's own folder is found there"
+            )
         if self.settings.examples:
             self.engines.chosen()
         self._batcher = Batcher(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -86,6 +87,8 @@ class Packing:
         Raises:
             ValueError: If a value is out of its range.
         """
+        if self.threshold is not None and not math.isfinite(self.threshold):
+            raise ValueError(f"threshold: got {self.threshold}, expected a number")
         if not 0 <= self.validation < 1:
             raise ValueError(f"validation: got {self.validation}, expected 0 to less than 1")
         if min(self.figures, self.bytes) < 1:
@@ -182,6 +185,7 @@ def pack(
     plan = _Plan(extracted, packing or Packing())
     with alone(out):
         remove_leftovers(out)
+        _check_own(out)
         check_settings(plan.settings(), out / _SETTINGS)
         advance = total(sum(plan.counts(len).values()))
         done: dict[str, dict[str, Any]] = {}
@@ -201,6 +205,16 @@ def pack(
         index = {"format": 1, **asdict(packed), "settings": asdict(plan.packing)}
         write_atomic(out / INDEX, (json.dumps(index, indent=1) + "\n").encode())
     return packed
+
+
+def _check_own(out: Path) -> None:
+    """Refuse a folder with shards of which nobody knows what they are of."""
+    strange = [path.name for split in SPLITS for path in out.glob(f"{split}-*.tar")]
+    if strange and not (out / _SETTINGS).exists():
+        raise FileError(
+            f"{display(out)}: holds {min(strange)} and no {_SETTINGS} that says what it is of; "
+            "choose another folder, or remove the shards"
+        )
 
 
 class _Plan:
@@ -247,9 +261,10 @@ class _Plan:
             return verdict
         if self.packing.threshold is None or self._scores is None:
             return ""
-        if figure.file not in self._scores:
+        score = self._scores.get((figure.file, figure.sha256))
+        if score is None:
             return "without a score"
-        return "below the threshold" * (self._scores[figure.file] < self.packing.threshold)
+        return "below the threshold" * (score < self.packing.threshold)
 
     def counts(self, count: Callable[[list[_Chosen]], int]) -> dict[Split, int]:
         """Something of each split."""
@@ -285,7 +300,7 @@ class _Plan:
             "file": figure.file,
             "sha256": figure.sha256,
             "size": [figure.height, figure.width],
-            "score": None if self._scores is None else self._scores.get(figure.file),
+            "score": (self._scores or {}).get((figure.file, figure.sha256)),
             "split": split,
         }
 

@@ -109,7 +109,7 @@ def collect(
     draw = _Draw(samples, seed)
     captioned = 0
     for figure in figures_of(extracted):
-        score = None if scores is None else scores.get(figure.file)
+        score = None if scores is None else scores.get((figure.file, figure.sha256))
         facts = _of_paper(figure.paper, papers.get(figure.paper, {})) | _of_figure(figure)
         _count(counters, "figures", facts, **({} if score is None else {"score": _tenth(score)}))
         caption = str(figure.row.get("caption") or "")

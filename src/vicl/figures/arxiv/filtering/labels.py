@@ -44,10 +44,7 @@ def read_labels(path: Path) -> list[Label]:
         FileError: If it is none, or a label is neither yes nor no.
     """
     name = display(path)
-    try:
-        text = read_bounded(path, _MOST).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FileError(f"{name}: is not UTF-8; save the table so") from error
+    text = read_bounded(path, _MOST).decode("utf-8-sig", "surrogateescape")  # names may be anything
     reader = csv.DictReader(io.StringIO(text))
     found: dict[Path, Label] = {}
     try:

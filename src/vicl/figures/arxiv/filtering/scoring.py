@@ -124,7 +124,7 @@ def _lines(path: Path) -> list[bytes]:
 
 
 def _known(lines: Iterable[bytes], by: str) -> dict[tuple[str, str], dict[str, Any]]:
-    """The lines of one filter, by file and hash."""
+    """The scores by one filter, by file and hash."""
     found = {}
     for line in lines:
         try:
@@ -132,6 +132,6 @@ def _known(lines: Iterable[bytes], by: str) -> dict[tuple[str, str], dict[str, A
             key, made = (row["file"], row["sha256"]), row["filter"]
         except (ValueError, KeyError, TypeError):
             continue  # it is written anew
-        if made == by:
+        if made == by and "reason" not in row:  # what could not be read is looked at again
             found[key] = row
     return found

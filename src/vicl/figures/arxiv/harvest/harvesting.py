@@ -430,10 +430,13 @@ class _Wanted:
 def _taken(harvest: Harvest, wanted: _Wanted, source: Found) -> Iterator[Paper]:
     """Store a source that is wanted and not there yet."""
     paper = wanted.of(source.id)
-    if paper is None or harvest.is_done(paper.id):
+    known = None if paper is None else harvest.papers.get(paper.id)
+    broken = known is not None and known.status == "broken"  # another file of it may be whole
+    if paper is None or (harvest.is_done(paper.id) and not broken):
         return
     try:
         yield harvest.note(store(source.chunks(), harvest.out, paper, most=harvest.most))
     except (CutError, WebPageError) as error:
-        reason = f"{source.name}: {error}"
-        yield harvest.note(replace(paper, status="broken", reason=reason, sha256=None))
+        made = replace(paper, status="broken", reason=f"{source.name}: {error}", sha256=None)
+        if made != known:
+            yield harvest.note(made)

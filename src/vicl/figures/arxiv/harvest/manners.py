@@ -41,6 +41,7 @@ _LONGEST_ANSWER = 1800.0
 _CHUNK = 1 << 18
 _TRANSIENT = frozenset((408, 425, 429, 500, 502, 503, 504))
 _REFUSED = frozenset((401, 403, 407))
+_ABSENT = frozenset((404, 410))
 
 _Taken = TypeVar("_Taken")
 
@@ -272,7 +273,9 @@ class Visitor:
             )
         if error.code < 400:
             return HarvestError(f"{display(url)}: redirects in a way that is not followed ({says})")
-        return AbsentError(says)
+        if error.code in _ABSENT:
+            return AbsentError(says)
+        return TransientError(says, tries=1)
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

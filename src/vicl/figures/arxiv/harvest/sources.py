@@ -130,7 +130,7 @@ def _kind(start: bytes) -> tuple[str | None, Status, str]:
         return ".tar", "kept", ""
     if start.startswith(b"%PDF"):
         return None, "pdf-only", "was submitted as PDF"
-    if start.startswith(b"%!"):
+    if start.startswith(b"%!PS"):
         return None, "other", "was submitted as PostScript"
     if _PAGE.match(start):
         raise WebPageError("a web page came in its place")
