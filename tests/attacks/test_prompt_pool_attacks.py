@@ -69,7 +69,7 @@ def test_labels_whose_names_are_others_now_are_refused(tmp_path: Path) -> None:
     for number in range(3):
         save_image(Image.new("RGB", (32, 32), (60 * number, 90, 20)), pool / f"images/{number}.png")
         (pool / "labels").mkdir(exist_ok=True)
-        (pool / f"labels/{number}.txt").write_text(f"{number % 2} 0.5 0.5 0.5 0.5\n")
+        (pool / f"labels/{number}.txt").write_text("0 0.3 0.3 0.2 0.2\n1 0.7 0.7 0.2 0.2\n")
     (pool / "classes.txt").write_text("cat\ndog\n")
     found = open_pool(pool).showing({"cat": None})
     VisualPrompter("copy", Random(found), "detection").save(tmp_path / "home/p.vicl")
