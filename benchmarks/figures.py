@@ -1,4 +1,4 @@
-"""Papers a minute and peak memory of `vicl figures extract`, by one process and by two.
+"""Papers a minute and peak memory of `vicl figures extract`: one process, two, local and by Ray.
 
     python benchmarks/figures.py
 
@@ -7,6 +7,7 @@ are drawn or hold a photograph, and a grid that the text puts together of them. 
 by the clock, in turn, with the least and largest of the rounds: on a machine that has nothing else
 to do.  Seconds of a core are those that the processes were busy.  Memory is the largest sum of all
 processes' shares (PSS) that was seen while they ran, the first one included; with Linux only.
+Ray's own processes count for all three, and so does the time that they take to start.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import argparse
 import gzip
 import io
 import os
+import shutil
 import statistics
 import tarfile
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,8 @@ from rich.console import Console
 from rich.table import Table
 
 from vicl.figures.arxiv.extract.extracting import Extraction, Summary, extract, tasks_of
+from vicl.figures.arxiv.workers import run_each
+from vicl.scale.each_on_ray import open_each
 
 TEXT = r"""\documentclass{{article}}
 \begin{{document}}
@@ -54,28 +58,32 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--papers", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--engines", nargs="+", default=["local", "ray"], choices=("local", "ray"))
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         write_papers(folder / "sources", given.papers)
         size = sum(path.stat().st_size for path in (folder / "sources").iterdir())
-        found: dict[int, list[tuple[float, float, float]]] = {}
+        ways = [(engine, workers) for engine in given.engines for workers in given.workers]
+        found: dict[tuple[str, int], list[tuple[float, float, float]]] = {way: [] for way in ways}
         for number in range(given.rounds):
-            for workers in given.workers:
-                run = Extraction(folder / "sources", folder / f"out-{number}-{workers}")
-                summary, measured = _measured(run, workers)
-                found.setdefault(workers, []).append(measured)
+            for engine, workers in ways:
+                out = folder / f"out-{number}-{engine}-{workers}"
+                summary, measured = _measured(Extraction(folder / "sources", out), engine, workers)
+                found[engine, workers].append(measured)
+                shutil.rmtree(out)
     kinds = ", ".join(f"{kind} {count}" for kind, count in summary.figures.items())
     table = Table(title=f"{given.papers} papers of {size / 1e6 / given.papers:.1f} MB; {kinds}")
     for heading in (
-        *("processes", "papers a minute [least, largest]", "s of a core a paper"),
+        *("engine", "processes", "papers a minute [least, largest]", "s of a core a paper"),
         "peak memory, MiB",
     ):
         table.add_column(heading, justify="right")
-    for workers, rounds in found.items():
+    for (engine, workers), rounds in found.items():
         pace = [60 * given.papers / seconds for seconds, _, _ in rounds]
         busy = statistics.mean(core for _, core, _ in rounds) / given.papers
         table.add_row(
+            engine,
             str(workers),
             f"{statistics.mean(pace):.0f} [{min(pace):.0f}, {max(pace):.0f}]",
             f"{busy:.2f}",
@@ -85,12 +93,16 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _measured(run: Extraction, workers: int) -> tuple[Summary, tuple[float, float, float]]:
+def _measured(
+    run: Extraction, engine: str, workers: int
+) -> tuple[Summary, tuple[float, float, float]]:
     """What was made; seconds by the clock and of a core, and MiB at the peak."""
     tasks = tasks_of(run.sources)
     with _watch() as seen:
         begun = time.monotonic()
-        summary = extract(run, tasks, workers=workers)
+        here = nullcontext((run_each, workers))
+        with here if engine == "local" else open_each(workers=workers) as (each, count):
+            summary = extract(run, tasks, workers=count, each=each)
         seconds = time.monotonic() - begun
     return summary, (seconds, sum(seen.busy.values()), seen.peak / 1024)
 

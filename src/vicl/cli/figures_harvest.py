@@ -73,7 +73,8 @@ def harvest(out: Path, list_only: bool, largest: int, as_json: bool, **given: An
     Most papers may not be passed on: share lists and hashes (papers.jsonl), never sources or
     figures.
     """
-    from vicl.figures.arxiv.harvest.harvesting import ARXIV_API, ARXIV_SOURCES, Asked, Harvest
+    from vicl.figures.arxiv.harvest.fetching import ARXIV_SOURCES
+    from vicl.figures.arxiv.harvest.harvesting import ARXIV_API, Asked, Harvest
     from vicl.figures.arxiv.harvest.manners import Manners, Visitor, check_service
 
     api, sources = given.pop("api") or ARXIV_API, given.pop("sources") or ARXIV_SOURCES
@@ -109,7 +110,8 @@ def _list(folder: Harvest, visitor: Visitor, api: str) -> list[Paper] | None:
 
 
 def _get(folder: Harvest, targets: list[Paper] | None, visitor: Visitor, sources: str) -> None:
-    from vicl.figures.arxiv.harvest.harvesting import fetch, take_local
+    from vicl.figures.arxiv.harvest.fetching import fetch
+    from vicl.figures.arxiv.harvest.harvesting import take_local
 
     total = None if targets is None else len(targets)
     if targets is None or folder.asked.local:

@@ -19,7 +19,8 @@ from click.testing import CliRunner, Result
 from tests.figures.arxiv.serving import ArXiv, Fault, Served, source
 
 from vicl.cli.figures import figures
-from vicl.figures.arxiv.harvest.harvesting import Asked, Harvest, fetch, list_targets
+from vicl.figures.arxiv.harvest.fetching import fetch
+from vicl.figures.arxiv.harvest.harvesting import Asked, Harvest, list_targets
 from vicl.figures.arxiv.harvest.manners import Manners, Visitor
 from vicl.figures.arxiv.papers import PAPERS, HarvestError, Paper, papers_of, read_papers
 from vicl.files.journal import json_line
@@ -190,6 +191,23 @@ def test_web_pages_in_a_row_end_the_run(arxiv: ArXiv, tmp_path: Path) -> None:
         harvested(arxiv, tmp_path)
     assert len(arxiv.asked) == 1 + 5
     assert set(harvested(arxiv, tmp_path).values()) == {"kept"}
+
+
+def test_an_address_without_sources_makes_no_paper_missing(arxiv: ArXiv, tmp_path: Path) -> None:
+    arxiv.papers = [
+        Served(f"2209.{n:05d}v1", source("x") if n > 20 else None) for n in range(1, 24)
+    ]
+    with pytest.raises(HarvestError, match=r"has none of the first 20 papers .*--sources"):
+        harvested(arxiv, tmp_path)
+    assert not read_papers(tmp_path / PAPERS)
+    arxiv.papers[18].body = source("x")
+    found = list(harvested(arxiv, tmp_path).values())
+    assert found == ["missing"] * 18 + ["kept", "missing", "kept", "kept", "kept"]
+
+
+def test_few_papers_that_are_all_missing(arxiv: ArXiv, tmp_path: Path) -> None:
+    arxiv.papers = [Served(f"2209.{n:05d}v1", None) for n in range(1, 20)]
+    assert list(harvested(arxiv, tmp_path).values()) == ["missing"] * 19
 
 
 def test_a_service_that_refuses_ends_the_run(arxiv: ArXiv, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import fcntl
 import functools
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -21,10 +21,6 @@ from vicl.figures.arxiv.harvest.listed import read_list
 from vicl.figures.arxiv.harvest.listing import by_category, by_ids, list_papers
 from vicl.figures.arxiv.harvest.local import Found, bulk_sources, find_local, plain_sources
 from vicl.figures.arxiv.harvest.manners import (
-    AbsentError,
-    Answer,
-    TransientError,
-    UnreachableError,
     Visitor,
 )
 from vicl.figures.arxiv.harvest.sources import (
@@ -33,7 +29,6 @@ from vicl.figures.arxiv.harvest.sources import (
     CutError,
     WebPageError,
     store,
-    stored,
 )
 from vicl.figures.arxiv.identifiers import PaperId
 from vicl.figures.arxiv.papers import (
@@ -47,9 +42,6 @@ from vicl.files import display, hash_file, remove_leftovers, write_atomic
 from vicl.files.journal import Journal
 
 ARXIV_API: Final = "https://export.arxiv.org/api/query"
-ARXIV_SOURCES: Final = "https://export.arxiv.org/e-print"
-"""Of arXiv's addresses of sources the one that sends what was submitted as PDF as PDF."""
-
 SETTINGS: Final = "harvest.json"
 """What was asked for, in a harvest's folder."""
 
@@ -58,12 +50,6 @@ BULK: Final = "bulk.jsonl"
 
 MISSING: Final = "missing.txt"
 """The papers that are in none of the local files, as a list."""
-
-_IN_A_ROW: Final = 5
-"""Failures in a row after which a run ends: then it is not the papers."""
-
-_CUT_TRIES: Final = 3
-"""Tries for a source whose compression ends early although all its bytes came."""
 
 
 @dataclass(frozen=True)
@@ -282,71 +268,6 @@ def list_targets(
         paper = known.get(paper_id) or Paper(paper_id.number, paper_id.version, status="listed")
         targets.setdefault(paper.id, replace(paper, sha256=listed.sha256.get(origin)))
     return list(targets.values())
-
-
-def fetch(
-    harvest: Harvest, targets: Iterable[Paper], visitor: Visitor, address: str = ARXIV_SOURCES
-) -> Iterator[Paper]:
-    """Fetch the sources of papers that are not done.
-
-    Args:
-        harvest: Where they are stored.
-        targets: Of :func:`list_targets`.
-        visitor: Asks.
-        address: Of the sources, without the identifier that comes behind it.
-
-    Returns:
-        What became of each of them, in order, as it is noted.
-
-    Raises:
-        HarvestError: If the service refuses, or several in a row fail.
-    """
-    failures = 0
-    for target in targets:
-        if harvest.is_done(target.id):
-            continue
-        paper = harvest.note(_fetched(harvest, target, visitor, address))
-        yield paper
-        failures = failures + 1 if paper.status == "failed" else 0
-        if failures == _IN_A_ROW:
-            raise HarvestError(
-                f"{failures} papers in a row failed, the last one with: {paper.reason}; start "
-                "again later, to go on"
-            )
-
-
-def _fetched(harvest: Harvest, target: Paper, visitor: Visitor, address: str) -> Paper:
-    """A paper with its source, or with why there is none."""
-    if target.status == "withdrawn":
-        return replace(target, sha256=None)
-    with contextlib.suppress(CutError, WebPageError):
-        if (found := stored(harvest.out, target, most=harvest.most)) is not None:
-            return found
-    cut = 0
-
-    def take(answer: Answer) -> Paper:
-        nonlocal cut
-        if answer.media_type == "application/pdf":
-            return replace(target, status="pdf-only", reason="was submitted as PDF", sha256=None)
-        if answer.length is not None and answer.length > harvest.most:
-            reason = f"has {answer.length >> 20} MiB, more than {harvest.most >> 20}"
-            return replace(target, status="too-large", reason=reason, sha256=None)
-        try:
-            return store(answer.chunks(), harvest.out, target, most=harvest.most)
-        except CutError as error:
-            cut += 1
-            if cut == _CUT_TRIES:
-                return replace(target, status="broken", reason=str(error), sha256=None)
-            raise TransientError(str(error)) from error
-        except WebPageError as error:
-            raise TransientError(str(error), tries=1) from error
-
-    try:
-        return visitor.ask(f"{address.rstrip('/')}/{target.id}", take)
-    except AbsentError as error:
-        return replace(target, status="missing", reason=str(error), sha256=None)
-    except UnreachableError as error:
-        return replace(target, status="failed", reason=str(error), sha256=None)
 
 
 def take_local(
