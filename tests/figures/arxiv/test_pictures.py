@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from tests.figures.arxiv.papers import as_file, encrypted_pdf, eps, pdf, photograph, tar
 
+from vicl.figures.arxiv.extract.eps import ghostscript
 from vicl.figures.arxiv.extract.limits import Limits
 from vicl.figures.arxiv.extract.pictures import (
     img_name,
@@ -155,3 +156,27 @@ def test_eps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(subprocess, "run", too_long)
     assert open_picture("eps", eps(), Limits()) == "too long to draw"
+
+
+def drawn_by_ghostscript(program: bytes) -> Image.Image | str:
+    head = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 10 20 110 70\n"
+    return open_picture("eps", head + program, Limits())
+
+
+@pytest.mark.skipif(ghostscript() is None, reason="Ghostscript is not installed")
+def test_eps_by_the_real_ghostscript(tmp_path: Path) -> None:
+    red = drawn_by_ghostscript(b"1 0 0 setrgbcolor 10 20 50 50 rectfill showpage")
+    assert red.size == (278, 139)
+    pixels = np.asarray(red.convert("RGB"))
+    assert (pixels[:, :138] == (255, 0, 0)).all()
+    assert (pixels[:, 140:] == 255).all()
+    secret, written = tmp_path / "secret.ps", tmp_path / "written"
+    secret.write_text("0 0 1 setrgbcolor 10 20 100 50 rectfill")
+    attacks = (
+        f"({secret}) run showpage",
+        f"({written}) (w) file (x) writestring showpage",
+        f"(%pipe%touch {written}) (w) file showpage",
+        f"<</OutputDevice /pdfwrite /OutputFile ({written})>> setpagedevice showpage",
+    )
+    assert [drawn_by_ghostscript(attack.encode()) for attack in attacks] == ["damaged"] * 4
+    assert not written.exists()
