@@ -22,6 +22,7 @@ from vicl.models.batches import send
 from vicl.models.code_inpainter import ChosenCodes, CodeInpainter
 from vicl.models.configs import CodeConfig
 from vicl.models.initialisation import initialise_transformer
+from vicl.models.layers import Linear
 from vicl.models.shapes import Codes, Hidden, Hole, Holes, Images
 from vicl.models.tokens import GREY, check_generators, choose_tokens, token_pixels
 from vicl.models.vit import Cache, Transformer, patchify, sincos_positions
@@ -61,7 +62,7 @@ class Autoregressive(CodeInpainter):
         self.decoder = Transformer(
             width, config.depth, config.num_heads, config.mlp_ratio, causal=True
         )
-        self.head = nn.Linear(width, codes)
+        self.head = Linear(width, codes)
         initialise_transformer(self)
         positions = sincos_positions(config.grid, width, extra_tokens=0)
         self.register_buffer("positions", positions, persistent=False)

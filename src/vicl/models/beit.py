@@ -15,6 +15,7 @@ from vicl.models.batches import send
 from vicl.models.code_inpainter import CodeInpainter
 from vicl.models.configs import CodeConfig
 from vicl.models.initialisation import initialise_transformer
+from vicl.models.layers import Linear
 from vicl.models.shapes import Hidden, Holes, Images
 from vicl.models.vit import (
     PatchEmbed,
@@ -49,7 +50,7 @@ class BEiT(CodeInpainter):
         self.mask_token = nn.Parameter(torch.empty(1, 1, width))
         self.patch_embed = PatchEmbed(config.patch_size, width)
         self.encoder = Transformer(width, config.depth, config.num_heads, config.mlp_ratio)
-        self.head = nn.Linear(width, config.tokenizer.codebook_size)
+        self.head = Linear(width, config.tokenizer.codebook_size)
         initialise_transformer(self)
         self.register_buffer("positions", sincos_positions(config.grid, width), persistent=False)
 

@@ -16,6 +16,7 @@ from vicl.models.batches import by_count, send
 from vicl.models.configs import MaskedAutoencoderConfig
 from vicl.models.initialisation import initialise_transformer
 from vicl.models.inpainter import LearnedInpainter
+from vicl.models.layers import Linear
 from vicl.models.shapes import Hidden, Hole, Holes, Images
 from vicl.models.vit import (
     PatchEmbed,
@@ -51,9 +52,9 @@ class MaskedAutoencoder(LearnedInpainter):
         self.mask_token = nn.Parameter(torch.empty(1, 1, narrow))
         self.patch_embed = PatchEmbed(config.patch_size, width)
         self.encoder = Transformer(width, config.depth, config.num_heads, ratio)
-        self.decoder_embed = nn.Linear(width, narrow)
+        self.decoder_embed = Linear(width, narrow)
         self.decoder = Transformer(narrow, config.decoder_depth, config.decoder_num_heads, ratio)
-        self.head = nn.Linear(narrow, self._outputs)
+        self.head = Linear(narrow, self._outputs)
         initialise_transformer(self)
         # Fixed, so they are no part of the weights.
         for name, size in (("positions", width), ("decoder_positions", narrow)):
