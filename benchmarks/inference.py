@@ -10,10 +10,12 @@ and compiled, decoding the whole canvas or little more than the answer.
 The weights follow from their names by a formula (no published weights are needed), the prompts are
 the photographs that come with the package.  All ways are run in turn, round after round, so that
 what else the machine does falls on all of them.  Columns: prompts per second (median), and how many
-times the reference of the same round that is (median, least and largest); the memory that it took
-beyond the weights; the share of the hole's tokens that are the reference's, and how many differ
-although the reference preferred its token by more than 0.1; the difference of the answers' pixels
-from the reference's, in grey levels of 255.
+times the reference of the same round that is (median, least and largest); the share of the hole's
+tokens that are the reference's, and how many differ although the reference preferred its token by
+more than 0.1; the difference of the answers' pixels from the reference's, in grey levels of 255.
+
+Below stands what bounds it: operations of a canvas, and operations a second that this processor
+reaches in the same run with a large product and a large convolution alone.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import get_args
 from unittest import mock
 
 import numpy as np
@@ -40,9 +43,9 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from measuring import reset_peak_memory, synchronise
+from measuring import synchronise
 from vicl.canvas.layout import Layout
-from vicl.files.machine import peak_memory, processor
+from vicl.files.machine import processor
 from vicl.files.packaged import PHOTOS
 from vicl.images import to_tensor
 from vicl.models import vqgan
@@ -51,9 +54,12 @@ from vicl.models.mae_vqgan import MAEVQGAN, PUBLISHED, MAEVQGANConfig
 from vicl.models.tokens import hole_tokens, paste
 from vicl.prompt import Prompt
 from vicl.published.keys import published_key
+from vicl.training.estimate import OperationCounter, measure_rates
+from vicl.training.settings import Precision
 
 MARGIN = 0.1
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+PRECISIONS: dict[str, Precision] = {"float32": "fp32", "bfloat16": "bf16"}
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,6 @@ class Result:
     ratio: float
     least: float
     most: float
-    peak_mib: float
     equal_tokens: float = 1.0
     wrong_beyond_margin: int = 0
     pixels_mean: float = 0.0
@@ -100,7 +105,7 @@ def main() -> int:
     parser.add_argument("--compile", action="store_true", help="measure compiled models too")
     parser.add_argument("--out", type=Path, help="write the results as JSON")
     given = parser.parse_args()
-    console = Console(width=max(Console().width, 120))  # the table, in a pipe too
+    console = Console(width=max(Console().width, 150))  # the table, in a pipe too
     if given.compile and not any(shutil.which(c) for c in ("c++", "g++", "clang++")):
         console.print("--compile: there is no C++ compiler here; measuring plain models only")
         given.compile = False
@@ -108,6 +113,8 @@ def main() -> int:
     image, hole = (one.to(device) for one in prompts(given.prompts))
     results = measure(image, hole, given, console)
     console.print(table(results, given.size, processor(device)))
+    for line in bounds(given, device):
+        console.print(line)
     if given.out:
         found = {"processor": processor(device), "torch": torch.__version__, "size": given.size}
         given.out.write_text(
@@ -133,16 +140,12 @@ def measure(
     with torch.inference_mode():
         with published_kernels():
             found = [published(reference, *one) for one in single(image, hole)]
-        truth = tuple(torch.cat([one[i] for one in found]) for i in range(2))
+        truth = torch.cat([one[0] for one in found]), torch.cat([one[1] for one in found])
         firsts: list[Result] = []
         for way in ways(given):
             console.print(f"comparing {way}", style="dim")
             run = partial(quick, models[way.dtype, way.compiled], way, image, hole)
-            run()
-            reset_peak_memory()
-            before = peak_memory()
-            answers = run()
-            firsts.append(_compared(way, answers, truth, hole, holes, peak_memory() - before))
+            firsts.append(_compared(way, run(), truth, hole, holes))
         seconds: dict[Way | None, list[float]] = defaultdict(list)
         for number in range(given.rounds):
             console.print(f"round {number + 1} of {given.rounds}", style="dim")
@@ -155,14 +158,39 @@ def measure(
                 seconds[way].append(timed(run) / min(way.batch, len(image)))
     base = seconds[None]
     pace = 1 / statistics.median(base)
-    results = [Result("reference", 1, "float32", "full", False, pace, 1.0, 1.0, 1.0, 0.0)]
+    results = [Result("reference", 1, "float32", "full", False, pace, 1.0, 1.0, 1.0)]
     for way, first in zip(ways(given), firsts, strict=True):
         ratios = [theirs / ours for theirs, ours in zip(base, seconds[way], strict=True)]
-        spread = statistics.median(ratios), min(ratios), max(ratios)
-        pace = 1 / statistics.median(seconds[way])
-        named = dict(zip(("ratio", "least", "most"), spread, strict=True))
-        results.append(replace(first, prompts_per_second=pace, **named))
+        results.append(
+            replace(
+                first,
+                prompts_per_second=1 / statistics.median(seconds[way]),
+                ratio=statistics.median(ratios),
+                least=min(ratios),
+                most=max(ratios),
+            )
+        )
     return results
+
+
+def bounds(given: argparse.Namespace, device: torch.device) -> Iterator[str]:
+    """How long the products and convolutions of a canvas take at the processor's best."""
+    config = PUBLISHED[given.size]
+    model = formula_model(config)
+    image, hole = prompts(1)
+    for name in given.dtypes:
+        rates = measure_rates(device, PRECISIONS[name], config.embed_dim)
+        for region in get_args(DecodeRegion):
+            way = Way(1, "float32", region, compiled=False)
+            with OperationCounter() as counter, torch.inference_mode():
+                quick(model, way, image, hole)
+            products, convolutions = counter.flops
+            least = products / rates.products + convolutions / rates.convolutions
+            yield (
+                f"{name}, {region}: {products / 1e9:.0f} GFLOP of products at "
+                f"{rates.products / 1e9:.0f} GFLOP/s and {convolutions / 1e9:.0f} of convolutions "
+                f"at {rates.convolutions / 1e9:.0f}: at most {1 / least:.2f} prompts/s"
+            )
 
 
 def _compared(
@@ -171,7 +199,6 @@ def _compared(
     truth: tuple[Tensor, Tensor],
     hole: Tensor,
     holes: Tensor,
-    peak: int,
 ) -> Result:
     """What a way answers, beside the reference."""
     count = len(found[0])
@@ -183,7 +210,7 @@ def _compared(
     return Result(
         "vicl",
         *(way.batch, way.dtype, way.region, way.compiled),
-        *(0.0, 0.0, 0.0, 0.0, peak / 2**20),
+        *(0.0, 0.0, 0.0, 0.0),
         float(same[holes[:count]].float().mean()),
         int((clear & ~same).sum()),
         255 * float(difference.mean()),
@@ -314,7 +341,7 @@ def table(results: list[Result], size: str, where: str) -> Table:
     drawn = Table(title=f"MAE-VQGAN {size} on {where}, torch {torch.__version__}")
     for name in ("path", "batch", "dtype", "decodes", "compiled"):
         drawn.add_column(name)
-    for name in ("prompts/s", "x [least, most]", "MiB", "equal", "wrong > 0.1", "mean", "max"):
+    for name in ("prompts/s", "x [least, most]", "equal", "wrong > 0.1", "mean", "max"):
         drawn.add_column(name, justify="right")
     for r in results:
         drawn.add_row(
@@ -325,7 +352,6 @@ def table(results: list[Result], size: str, where: str) -> Table:
             "yes" if r.compiled else "no",
             f"{r.prompts_per_second:.3f}",
             f"{r.ratio:.2f} [{r.least:.2f}, {r.most:.2f}]",
-            f"{r.peak_mib:.0f}",
             f"{r.equal_tokens:.1%}",
             str(r.wrong_beyond_margin),
             f"{r.pixels_mean:.2f}",
