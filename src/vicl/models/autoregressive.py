@@ -17,12 +17,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
+from vicl.encoders.layers import Linear
 from vicl.engine import Sampling
 from vicl.models.batches import send
 from vicl.models.code_inpainter import ChosenCodes, CodeInpainter
 from vicl.models.configs import CodeConfig
 from vicl.models.initialisation import initialise_transformer
-from vicl.models.layers import Linear
 from vicl.models.shapes import Codes, Hidden, Hole, Holes, Images
 from vicl.models.tokens import GREY, check_generators, choose_tokens, token_pixels
 from vicl.models.vit import Cache, Transformer, patchify, sincos_positions

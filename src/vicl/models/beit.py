@@ -11,11 +11,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from vicl.encoders.layers import Linear
 from vicl.models.batches import send
 from vicl.models.code_inpainter import CodeInpainter
 from vicl.models.configs import CodeConfig
 from vicl.models.initialisation import initialise_transformer
-from vicl.models.layers import Linear
 from vicl.models.shapes import Hidden, Holes, Images
 from vicl.models.vit import (
     PatchEmbed,

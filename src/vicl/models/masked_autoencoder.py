@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from vicl.encoders.layers import Linear
 from vicl.models.batches import by_count, send
 from vicl.models.configs import MaskedAutoencoderConfig
 from vicl.models.initialisation import initialise_transformer
 from vicl.models.inpainter import LearnedInpainter
-from vicl.models.layers import Linear
 from vicl.models.shapes import Hidden, Hole, Holes, Images
 from vicl.models.vit import (
     PatchEmbed,

@@ -32,8 +32,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from vicl.encoders.layers import Linear
 from vicl.images.imagenet import IMAGENET_MEAN, IMAGENET_STD
-from vicl.models.layers import Linear
 
 LAYER_NORM_EPS = 1e-6
 

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from vicl.canvas.rects import Rect
+from vicl.encoders.layers import Conv2d
 from vicl.models.batches import one_by_one
 from vicl.models.configs import VQGANConfig
 from vicl.models.initialisation import initialise_convolutions, seeded
-from vicl.models.layers import Conv2d
 from vicl.models.pretrained import Pretrained
 from vicl.models.shapes import Images, Vectors
 

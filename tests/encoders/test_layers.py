@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vicl.models import layers
-from vicl.models.layers import Conv2d, Linear
+from vicl.encoders import layers
+from vicl.encoders.layers import Conv2d, Linear
 
 LAYERS: dict[str, Callable[[], tuple[nn.Module, nn.Module, Tensor]]] = {
     "linear": lambda: (Linear(64, 48), nn.Linear(64, 48), torch.randn(3, 5, 64)),
@@ -26,7 +26,8 @@ LAYERS: dict[str, Callable[[], tuple[nn.Module, nn.Module, Tensor]]] = {
     ),
 }
 blocks = pytest.mark.skipif(
-    not layers._multiplies_blocks(), reason="this processor does not multiply in bfloat16"
+    not layers._multiplies_blocks(torch.bfloat16),
+    reason="this processor does not multiply in bfloat16",
 )
 
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 
 class Linear(nn.Linear):
@@ -36,14 +37,35 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d p q"]:
         """Convolve, and add the bias."""
-        blocks = _blocks(self, input, _convolution_blocks)
-        if blocks is None:
-            return super().forward(input)
-        nearby = input.contiguous(memory_format=torch.channels_last)
-        out: Tensor = _onednn()._convolution_pointwise(
-            nearby, blocks, self.bias, *_shape(self), *_NOTHING_AFTER
-        )
-        return out
+        found = _convolved(self, input, _NOTHING_AFTER)
+        return super().forward(input) if found is None else found
+
+
+def convolve(
+    layer: nn.Conv2d, input: Float[Tensor, "b c h w"], *, relu6: bool
+) -> Float[Tensor, "b d p q"]:
+    """A convolution and what follows it in one pass, with kept blocks in float32, too.
+
+    In float32 the last bits are not those of PyTorch's convolution.
+    """
+    found = _convolved(layer, input, _RELU6_AFTER if relu6 else _NOTHING_AFTER, torch.float32)
+    if found is not None:
+        return found
+    found = layer(input)
+    return F.relu6(found) if relu6 else found
+
+
+def _convolved(
+    layer: nn.Conv2d, input: Tensor, after: _After, *dtypes: torch.dtype
+) -> Tensor | None:
+    blocks = _blocks(layer, input, _convolution_blocks, *dtypes)
+    if blocks is None:
+        return None
+    nearby = input.contiguous(memory_format=torch.channels_last)
+    out: Tensor = _onednn()._convolution_pointwise(
+        nearby, blocks, layer.bias, *_shape(layer), *after
+    )
+    return out
 
 
 class _Kept(NamedTuple):
@@ -55,26 +77,40 @@ class _Kept(NamedTuple):
 
 _KEPT: Final[WeakKeyDictionary[nn.Module, _Kept]] = WeakKeyDictionary()
 
-_NOTHING_AFTER: Final = ("none", [], "")
-"""No activation in the same call."""
+_After: TypeAlias = tuple[str, list[float], str]
+"""An activation in the same call: its name, its numbers, and how it is computed."""
+
+_NOTHING_AFTER: Final[_After] = ("none", [], "")
+_RELU6_AFTER: Final[_After] = ("hardtanh", [0.0, 6.0], "")
 
 
 def _blocks(
-    layer: nn.Linear | nn.Conv2d, input: Tensor, make: Callable[[Any], Tensor]
+    layer: nn.Linear | nn.Conv2d,
+    input: Tensor,
+    make: Callable[[Any], Tensor],
+    *dtypes: torch.dtype,
 ) -> Tensor | None:
-    """The weights in blocks; None where PyTorch's own layer is as quick, or needed."""
+    """The weights in blocks; None where PyTorch's own layer is as quick, or needed.
+
+    Args:
+        layer: Whose weights.
+        input: What they are multiplied with.
+        make: Makes the blocks.
+        dtypes: Of which blocks are kept, besides bfloat16.
+    """
     weight = layer.weight
     if torch.is_grad_enabled():
         # Only what follows such a call can be a step of training, which need not count versions up.
         _KEPT.pop(layer, None)
         return None
     if not (
-        weight.dtype == input.dtype == torch.bfloat16
+        weight.dtype == input.dtype
+        and weight.dtype in (torch.bfloat16, *dtypes)
         and weight.device.type == input.device.type == "cpu"
         and not weight.is_inference()  # changes to it would not be seen
         and not torch.compiler.is_compiling()
         and not torch.compiler.is_exporting()
-        and _multiplies_blocks()
+        and _multiplies_blocks(weight.dtype)
     ):
         return None
     state = weight.data_ptr(), weight._version
@@ -105,15 +141,16 @@ def _onednn() -> Any:
 
 
 @cache
-def _multiplies_blocks() -> bool:
-    """Whether this processor multiplies in bfloat16, and this PyTorch lets us keep the blocks."""
+def _multiplies_blocks(dtype: torch.dtype) -> bool:
+    """Whether this PyTorch lets us keep the blocks, and this processor multiplies them."""
     needed = (
         *("_linear_pointwise", "_convolution_pointwise"),
         *("_reorder_linear_weight", "_reorder_convolution_weight", "_is_mkldnn_bf16_supported"),
     )
+    available: Any = torch.backends.mkldnn.is_available
     return (
         platform.machine() in ("x86_64", "AMD64")
-        and torch.backends.mkldnn.is_available()
+        and available()
         and all(hasattr(_onednn(), name) for name in needed)
-        and bool(_onednn()._is_mkldnn_bf16_supported())
+        and (dtype == torch.float32 or bool(_onednn()._is_mkldnn_bf16_supported()))
     )
