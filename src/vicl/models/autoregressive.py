@@ -62,7 +62,7 @@ class Autoregressive(CodeInpainter):
         self.decoder = Transformer(
             width, config.depth, config.num_heads, config.mlp_ratio, causal=True
         )
-        self.head = Linear(width, codes)
+        self.head: nn.Linear = Linear(width, codes)
         initialise_transformer(self)
         positions = sincos_positions(config.grid, width, extra_tokens=0)
         self.register_buffer("positions", positions, persistent=False)

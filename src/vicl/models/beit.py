@@ -50,7 +50,7 @@ class BEiT(CodeInpainter):
         self.mask_token = nn.Parameter(torch.empty(1, 1, width))
         self.patch_embed = PatchEmbed(config.patch_size, width)
         self.encoder = Transformer(width, config.depth, config.num_heads, config.mlp_ratio)
-        self.head = Linear(width, config.tokenizer.codebook_size)
+        self.head: nn.Linear = Linear(width, config.tokenizer.codebook_size)
         initialise_transformer(self)
         self.register_buffer("positions", sincos_positions(config.grid, width), persistent=False)
 

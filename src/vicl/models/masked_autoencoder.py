@@ -54,7 +54,7 @@ class MaskedAutoencoder(LearnedInpainter):
         self.encoder = Transformer(width, config.depth, config.num_heads, ratio)
         self.decoder_embed = Linear(width, narrow)
         self.decoder = Transformer(narrow, config.decoder_depth, config.decoder_num_heads, ratio)
-        self.head = Linear(narrow, self._outputs)
+        self.head: nn.Linear = Linear(narrow, self._outputs)
         initialise_transformer(self)
         # Fixed, so they are no part of the weights.
         for name, size in (("positions", width), ("decoder_positions", narrow)):
