@@ -64,7 +64,7 @@ def test_blocks_are_kept_while_no_gradient_is_asked_for(kind: str) -> None:
 
 def changed_in_place(layer: nn.Module) -> None:
     with torch.no_grad():
-        layer.weight.mul_(2)
+        layer.get_parameter("weight").mul_(2)
 
 
 def loaded(layer: nn.Module) -> None:
@@ -79,7 +79,7 @@ def assigned(layer: nn.Module) -> None:
 def trained(layer: nn.Module) -> None:
     """A fused step, which does not count versions up."""
     x = torch.randn(LAYERS["linear"]()[2].shape if isinstance(layer, nn.Linear) else (1, 32, 9, 9))
-    layer(x.to(layer.weight.dtype)).sum().backward()
+    layer(x.to(torch.bfloat16)).sum().backward()
     torch.optim.AdamW(layer.parameters(), lr=0.5, fused=True).step()
 
 
@@ -102,6 +102,6 @@ def test_a_copy_has_blocks_of_its_own() -> None:
     with torch.no_grad():
         ours(x)
         other = copy.deepcopy(ours)
-        other.weight.zero_()
+        other.get_parameter("weight").zero_()
         assert not torch.equal(ours(x), other(x))
-        assert torch.equal(other(x), ours.bias.expand(3, 5, -1))
+        assert torch.equal(other(x), ours.get_parameter("bias").expand(3, 5, -1))
