@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from vicl.encoders.layers import convolve
 from vicl.encoders.packaged import PACKAGED
 from vicl.engine import Features
 
@@ -120,13 +121,13 @@ class EfficientNetLite(nn.Module):
             raise ValueError(
                 f"image: got {height}x{width} pixels, expected sides that are multiples of {step}"
             )
-        values = F.relu6(_same(self.stem, image))
+        values = _same(self.stem, image)
         levels = []
         for index, block in enumerate(self.blocks):
             values = block(values)
             if index in self._ends:
                 levels.append(values)
-        return levels, F.relu6(self.head(values)).mean(dim=(2, 3))
+        return levels, convolve(self.head, values, relu6=True).mean(dim=(2, 3))
 
 
 def _normalised(image: Tensor) -> Tensor:
@@ -145,8 +146,8 @@ class _Block(nn.Module):
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, values: Tensor) -> Tensor:
-        inner = values if self.expand is None else F.relu6(self.expand(values))
-        found: Tensor = self.project(F.relu6(_same(self.depthwise, inner)))
+        inner = values if self.expand is None else convolve(self.expand, values, relu6=True)
+        found = convolve(self.project, _same(self.depthwise, inner), relu6=False)
         return values + found if self.residual else found
 
 
@@ -156,12 +157,14 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int, groups: int = 1) 
 
 
 def _same(conv: nn.Conv2d, values: Tensor) -> Tensor:
-    """TensorFlow's padding: of an even side that is halved, one more at the end than before."""
+    """Convolve with TensorFlow's padding, then cut to [0, 6].
+
+    Of an even side that is halved, TensorFlow puts one pixel more at the end than before.
+    """
     if conv.stride[0] > 1:
         over = conv.kernel_size[0] - conv.stride[0]
         values = F.pad(values, (over // 2, over - over // 2) * 2)
-    found: Tensor = conv(values)
-    return found
+    return convolve(conv, values, relu6=True)
 
 
 def _rounded(channels: float) -> int:

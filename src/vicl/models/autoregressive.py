@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
+from vicl.encoders.layers import Linear
 from vicl.engine import Sampling
 from vicl.models.batches import send
 from vicl.models.code_inpainter import ChosenCodes, CodeInpainter
@@ -61,7 +62,7 @@ class Autoregressive(CodeInpainter):
         self.decoder = Transformer(
             width, config.depth, config.num_heads, config.mlp_ratio, causal=True
         )
-        self.head = nn.Linear(width, codes)
+        self.head: nn.Linear = Linear(width, codes)
         initialise_transformer(self)
         positions = sincos_positions(config.grid, width, extra_tokens=0)
         self.register_buffer("positions", positions, persistent=False)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from vicl.encoders.layers import Linear
 from vicl.models.batches import send
 from vicl.models.code_inpainter import CodeInpainter
 from vicl.models.configs import CodeConfig
@@ -49,7 +50,7 @@ class BEiT(CodeInpainter):
         self.mask_token = nn.Parameter(torch.empty(1, 1, width))
         self.patch_embed = PatchEmbed(config.patch_size, width)
         self.encoder = Transformer(width, config.depth, config.num_heads, config.mlp_ratio)
-        self.head = nn.Linear(width, config.tokenizer.codebook_size)
+        self.head: nn.Linear = Linear(width, config.tokenizer.codebook_size)
         initialise_transformer(self)
         self.register_buffer("positions", sincos_positions(config.grid, width), persistent=False)
 

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from vicl.encoders.layers import Linear
 from vicl.models.batches import by_count, send
 from vicl.models.configs import MaskedAutoencoderConfig
 from vicl.models.initialisation import initialise_transformer
@@ -51,9 +52,9 @@ class MaskedAutoencoder(LearnedInpainter):
         self.mask_token = nn.Parameter(torch.empty(1, 1, narrow))
         self.patch_embed = PatchEmbed(config.patch_size, width)
         self.encoder = Transformer(width, config.depth, config.num_heads, ratio)
-        self.decoder_embed = nn.Linear(width, narrow)
+        self.decoder_embed = Linear(width, narrow)
         self.decoder = Transformer(narrow, config.decoder_depth, config.decoder_num_heads, ratio)
-        self.head = nn.Linear(narrow, self._outputs)
+        self.head: nn.Linear = Linear(narrow, self._outputs)
         initialise_transformer(self)
         # Fixed, so they are no part of the weights.
         for name, size in (("positions", width), ("decoder_positions", narrow)):

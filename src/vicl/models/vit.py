@@ -32,6 +32,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from vicl.encoders.layers import Linear
 from vicl.images.imagenet import IMAGENET_MEAN, IMAGENET_STD
 
 LAYER_NORM_EPS = 1e-6
@@ -95,8 +96,8 @@ class Attention(nn.Module):
         super().__init__()
         self.num_heads = num_heads
         self.causal = causal
-        self.qkv = nn.Linear(embed_dim, 3 * embed_dim)
-        self.proj = nn.Linear(embed_dim, embed_dim)
+        self.qkv = Linear(embed_dim, 3 * embed_dim)
+        self.proj = Linear(embed_dim, embed_dim)
         self.maps = Probe()
         self.heads = Probe()
 
@@ -150,8 +151,8 @@ class MLP(nn.Module):
 
     def __init__(self, embed_dim: int, hidden: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(embed_dim, hidden)
-        self.fc2 = nn.Linear(hidden, embed_dim)
+        self.fc1 = Linear(embed_dim, hidden)
+        self.fc2 = Linear(hidden, embed_dim)
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
         """Transform each token by itself."""

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from vicl.canvas.rects import Rect
+from vicl.encoders.layers import Conv2d
 from vicl.models.batches import one_by_one
 from vicl.models.configs import VQGANConfig
 from vicl.models.initialisation import initialise_convolutions, seeded
@@ -72,11 +73,11 @@ class ResidualBlock(nn.Module):
     def __init__(self, width_in: int, width_out: int, groups: int) -> None:
         super().__init__()
         self.norm1 = nn.GroupNorm(groups, width_in, eps=NORM_EPS)
-        self.conv1 = nn.Conv2d(width_in, width_out, 3, padding=1)
+        self.conv1 = Conv2d(width_in, width_out, 3, padding=1)
         self.norm2 = nn.GroupNorm(groups, width_out, eps=NORM_EPS)
-        self.conv2 = nn.Conv2d(width_out, width_out, 3, padding=1)
+        self.conv2 = Conv2d(width_out, width_out, 3, padding=1)
         self.shortcut: nn.Module = (
-            nn.Identity() if width_in == width_out else nn.Conv2d(width_in, width_out, 1)
+            nn.Identity() if width_in == width_out else Conv2d(width_in, width_out, 1)
         )
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
@@ -93,10 +94,10 @@ class SpatialAttention(nn.Module):
     def __init__(self, width: int, groups: int) -> None:
         super().__init__()
         self.norm = nn.GroupNorm(groups, width, eps=NORM_EPS)
-        self.q = nn.Conv2d(width, width, 1)
-        self.k = nn.Conv2d(width, width, 1)
-        self.v = nn.Conv2d(width, width, 1)
-        self.proj = nn.Conv2d(width, width, 1)
+        self.q = Conv2d(width, width, 1)
+        self.k = Conv2d(width, width, 1)
+        self.v = Conv2d(width, width, 1)
+        self.proj = Conv2d(width, width, 1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Let every place look at every other."""
@@ -160,7 +161,7 @@ class Encoder(nn.Module):
         super().__init__()
         groups = config.norm_groups
         widths = [config.base_width * m for m in config.multipliers]
-        self.conv_in = nn.Conv2d(3, config.base_width, 3, padding=1)
+        self.conv_in = Conv2d(3, config.base_width, 3, padding=1)
         self.levels = nn.ModuleList()
         before = config.base_width
         for index, width in enumerate(widths):
@@ -169,13 +170,13 @@ class Encoder(nn.Module):
                 [before] + [width] * config.blocks,
                 groups,
                 attention=index in config.attention_levels,
-                resample=None if last else nn.Conv2d(width, width, 3, stride=2),
+                resample=None if last else Conv2d(width, width, 3, stride=2),
             )
             self.levels.append(level)
             before = width
         self.middle = Middle(before, groups)
         self.norm_out = nn.GroupNorm(groups, before, eps=NORM_EPS)
-        self.conv_out = nn.Conv2d(before, config.latent_dim, 3, padding=1)
+        self.conv_out = Conv2d(before, config.latent_dim, 3, padding=1)
 
     def forward(self, image: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c h w"]:
         """Encode."""
@@ -198,7 +199,7 @@ class Decoder(nn.Module):
         groups = config.norm_groups
         widths = [config.base_width * m for m in config.multipliers]
         self.finest_attention = min(config.attention_levels, default=len(widths))
-        self.conv_in = nn.Conv2d(config.latent_dim, widths[-1], 3, padding=1)
+        self.conv_in = Conv2d(config.latent_dim, widths[-1], 3, padding=1)
         self.middle = Middle(widths[-1], groups)
         self.levels = nn.ModuleList()
         for index, width in enumerate(widths):
@@ -207,11 +208,11 @@ class Decoder(nn.Module):
                 [before] + [width] * (config.blocks + 1),
                 groups,
                 attention=index in config.attention_levels,
-                resample=None if index == 0 else nn.Conv2d(width, width, 3, padding=1),
+                resample=None if index == 0 else Conv2d(width, width, 3, padding=1),
             )
             self.levels.append(level)
         self.norm_out = nn.GroupNorm(groups, widths[0], eps=NORM_EPS)
-        self.conv_out = nn.Conv2d(widths[0], 3, 3, padding=1)
+        self.conv_out = Conv2d(widths[0], 3, 3, padding=1)
 
     def forward(
         self, z: Float[Tensor, "b c h w"], part: Rect | None = None
@@ -293,9 +294,9 @@ class VQGAN(Pretrained, nn.Module):
         self.weights_hash = None
         with seeded(seed):
             self.encoder = Encoder(config)
-            self.to_code = nn.Conv2d(config.latent_dim, config.codebook_dim, 1)
+            self.to_code = Conv2d(config.latent_dim, config.codebook_dim, 1)
             self.codebook = nn.Parameter(torch.empty(config.codebook_size, config.codebook_dim))
-            self.from_code = nn.Conv2d(config.codebook_dim, config.latent_dim, 1)
+            self.from_code = Conv2d(config.codebook_dim, config.latent_dim, 1)
             self.decoder = Decoder(config)
             initialise_convolutions(self, quiet=_last_of_branches(self))
             nn.init.uniform_(self.codebook, -1 / config.codebook_size, 1 / config.codebook_size)

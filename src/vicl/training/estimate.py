@@ -93,7 +93,7 @@ def step_cost(
     count, height, width = size
     image = torch.empty(count, 3, height, width, device="meta")
     kept = _Kept(objective)
-    with _Counter() as counter, kept, saved_tensors_hooks(kept.add, lambda tensor: tensor):
+    with OperationCounter() as counter, kept, saved_tensors_hooks(kept.add, lambda tensor: tensor):
         losses = objective(image, hole, step).losses
         torch.autograd.backward(torch.stack(list(losses.values())).sum())
     objective.zero_grad(set_to_none=True)
@@ -140,7 +140,7 @@ def recipe_cost(recipe: Recipe, objective: Objective, *, steps: int = 10**9) -> 
     )
 
 
-class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class OperationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts operations by PyTorch's formulas.
 
     PyTorch's own counter also follows the modules, which fails where a forward pass asks for
@@ -183,7 +183,7 @@ def _naming(tokenizer: nn.Module | None, image: Tensor) -> tuple[Flops, float]:
     handles = [module.register_forward_hook(note) for module in tokenizer.modules()]
     encode: Any = tokenizer.encode
     try:
-        with torch.no_grad(), _Counter() as counter:
+        with torch.no_grad(), OperationCounter() as counter:
             encode(image)
     finally:
         for handle in handles:

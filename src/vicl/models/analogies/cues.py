@@ -7,12 +7,13 @@ how far the examples let each be trusted.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vicl.encoders.handmade import blur, places
+from vicl.models.analogies.forests import Forest
 from vicl.models.analogies.matching import dissimilarity, transfer
 from vicl.models.analogies.shapes import Map, Samples
 from vicl.models.analogies.view import GRID, WORKING_SIZE, View
@@ -54,8 +55,8 @@ class Knowledge:
     views: tuple[View, ...]
     masks: tuple[Map, ...]
     areas: tuple[float, ...]
-    appearance: Any
-    placed: Any
+    appearance: Forest | None
+    placed: Forest | None
     standing_out: float
     compactness: float
 
@@ -111,7 +112,7 @@ def evidence(
     pixels = _flat([query.pixels])
     where = places(WORKING_SIZE, WORKING_SIZE).reshape(-1, 2)
     for forest, features in ((known.appearance, pixels), (known.placed, with_place(pixels, where))):
-        chance = forest.predict_proba(features)[:, 1] if forest else np.full(len(pixels), area)
+        chance = forest.predict(features)[:, 1] if forest else np.full(len(pixels), area)
         maps.append(chance.reshape(WORKING_SIZE, WORKING_SIZE).astype(np.float32))
     trust = 4 * (known.standing_out - 0.5)
     cues = [log_odds(values) - log_odds(np.asarray(area, np.float32)) for values in maps]
@@ -160,16 +161,17 @@ def with_place(features: Samples, where: Float[np.ndarray, "n 2"]) -> Float[np.n
     return np.concatenate([features, where, where, where], axis=1)
 
 
-def _forest(features: Samples, labels: Bool[np.ndarray, " n"], seed: int) -> Any:
+def _forest(features: Samples, labels: Bool[np.ndarray, " n"], seed: int) -> Forest:
     from sklearn.ensemble import ExtraTreesClassifier
 
-    return ExtraTreesClassifier(
+    fitted = ExtraTreesClassifier(
         _TREES,
         min_samples_leaf=_LEAF,
         max_features="sqrt",
         class_weight="balanced",
         random_state=seed,
     ).fit(features, labels)
+    return Forest.of(fitted.estimators_)
 
 
 def _balanced(truth: Bool[np.ndarray, " n"], rng: np.random.Generator) -> Int[np.ndarray, " m"]:

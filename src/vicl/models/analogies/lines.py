@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from vicl.encoders.handmade import blur
+from vicl.models.analogies.forests import Forest
 from vicl.models.analogies.local import surroundings
 from vicl.models.analogies.shapes import RGB, RGBs
 
@@ -42,7 +43,7 @@ class LineKnowledge:
         strong: The forest's answer that so many pixels of the examples reach, half of `share`.
     """
 
-    model: Any
+    model: Forest
     share: float
     strong: float
 
@@ -91,7 +92,7 @@ def held_out_strengths(
         model = _fit(features, amounts, shown, _TRIAL_TREES, seed)
         for strength, each, known in zip(found, features, shown, strict=True):
             if not known.all():
-                strength[~known] = model.predict(each[~known])
+                strength[~known] = model.predict(each[~known])[:, 0]
     return [_standing_out(strength) for strength in found]
 
 
@@ -108,7 +109,7 @@ def _fit(
     shown: Sequence[Bool[np.ndarray, "_h _w"]] | None,
     trees: int,
     seed: int,
-) -> Any:
+) -> Forest:
     """Learn the square root of the strength, of what is shown."""
     from scipy import ndimage
     from sklearn.ensemble import ExtraTreesRegressor
@@ -125,14 +126,15 @@ def _fit(
             picked = rng.choice(places, count, replace=False)
             chosen.append(each.reshape(amount.size, -1)[picked])
             target.append(np.sqrt(amount.ravel()[picked]))
-    return ExtraTreesRegressor(
+    fitted = ExtraTreesRegressor(
         trees, min_samples_leaf=_LEAF, max_features=0.15, random_state=seed
     ).fit(np.concatenate(chosen), np.concatenate(target))
+    return Forest.of(fitted.estimators_)
 
 
-def _strength(model: Any, image: RGB) -> Float[np.ndarray, "h w"]:
+def _strength(model: Forest, image: RGB) -> Float[np.ndarray, "h w"]:
     features = surroundings(image)
-    flat = model.predict(features.reshape(-1, features.shape[-1]))
+    flat = model.predict(features.reshape(-1, features.shape[-1]))[:, 0]
     return _standing_out(flat.reshape(image.shape[:2]).astype(np.float32))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from vicl.encoders.handmade import places
 from vicl.models.analogies.cues import Knowledge, evidence, learn, log_odds
+from vicl.models.analogies.forests import grow_classes
 from vicl.models.analogies.shapes import Map
 from vicl.models.analogies.trust import WAYS, weigh
 from vicl.models.analogies.view import View
@@ -123,8 +124,6 @@ def _refined(query: View, evidence: Map, seed: int) -> Map:
     Source: the idea is GrabCut's (Rother, Kolmogorov, Blake, SIGGRAPH 2004): colour models of the
     two sides, estimated anew from the answer itself.
     """
-    from sklearn.ensemble import ExtraTreesClassifier
-
     size = evidence.shape[0]
     where = places(size, size)
     features = np.concatenate([query.colours, where, where], axis=-1).reshape(size * size, -1)
@@ -139,9 +138,15 @@ def _refined(query: View, evidence: Map, seed: int) -> Map:
         heavy = weights > 0.03
         if len(set(labels[heavy])) < 2:
             return current
-        forest = ExtraTreesClassifier(
-            _TREES, min_samples_leaf=_LEAF, max_features=0.5, random_state=seed
-        ).fit(np.tile(features[chosen], (2, 1))[heavy], labels[heavy], weights[heavy])
-        chance = forest.predict_proba(features)[:, 1].reshape(size, size)
+        forest = grow_classes(
+            np.tile(features[chosen], (2, 1))[heavy],
+            labels[heavy],
+            weights[heavy],
+            trees=_TREES,
+            leaf=_LEAF,
+            tried=0.5,
+            seed=seed,
+        )
+        chance = forest.predict(features)[:, 1].reshape(size, size)
         current = 0.5 * evidence + 0.5 * (log_odds(chance.astype(np.float32)) + offset)
     return current

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vicl.models.analogies import local
+from vicl.models.analogies.forests import Forest
 from vicl.models.analogies.shapes import RGB, Colours, RGBs, Samples
 
 _SAMPLES: Final = 6000
@@ -208,9 +209,10 @@ def _fit(method: Method, features: Samples, target: Colours, seed: int, *, trees
     if method.forest:
         from sklearn.ensemble import ExtraTreesRegressor
 
-        return ExtraTreesRegressor(
+        fitted = ExtraTreesRegressor(
             trees, min_samples_leaf=2, max_features=0.5, random_state=seed
         ).fit(features, target)
+        return Forest.of(fitted.estimators_)
     from sklearn.linear_model import Ridge
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

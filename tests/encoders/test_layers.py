@@ -1,0 +1,107 @@
+"""Layers that keep their weights in blocks: the same numbers, and none of weights that changed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from vicl.encoders import layers
+from vicl.encoders.layers import Conv2d, Linear
+
+LAYERS: dict[str, Callable[[], tuple[nn.Module, nn.Module, Tensor]]] = {
+    "linear": lambda: (Linear(64, 48), nn.Linear(64, 48), torch.randn(3, 5, 64)),
+    "convolution": lambda: (
+        Conv2d(32, 16, 3, padding=1),
+        nn.Conv2d(32, 16, 3, padding=1),
+        torch.randn(2, 32, 9, 14),
+    ),
+    "strides": lambda: (
+        Conv2d(32, 16, 3, stride=2),
+        nn.Conv2d(32, 16, 3, stride=2),
+        torch.randn(1, 32, 9, 14),
+    ),
+}
+blocks = pytest.mark.skipif(
+    not layers._multiplies_blocks(torch.bfloat16),
+    reason="this processor does not multiply in bfloat16",
+)
+
+
+def made(kind: str, dtype: torch.dtype = torch.bfloat16) -> tuple[nn.Module, nn.Module, Tensor]:
+    torch.manual_seed(0)
+    ours, plain, x = LAYERS[kind]()
+    plain.load_state_dict(ours.state_dict())
+    return ours.to(dtype), plain.to(dtype), x.to(dtype)
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_the_numbers_are_those_of_pytorch(kind: str, dtype: torch.dtype) -> None:
+    ours, plain, x = made(kind, dtype)
+    with torch.no_grad():
+        assert all(torch.equal(ours(x), plain(x)) for _ in range(2))
+        assert torch.equal(ours(x[:1]), plain(x[:1]))
+    assert torch.equal(ours(x), plain(x))
+
+
+@blocks
+@pytest.mark.parametrize("kind", LAYERS)
+def test_blocks_are_kept_while_no_gradient_is_asked_for(kind: str) -> None:
+    ours, _, x = made(kind)
+    with torch.inference_mode():
+        ours(x)
+        kept = layers._KEPT[ours].blocks
+        ours(x)
+        assert layers._KEPT[ours].blocks is kept
+    ours(x)
+    assert ours not in layers._KEPT
+    assert set(ours.state_dict()) == {"weight", "bias"}
+
+
+def changed_in_place(layer: nn.Module) -> None:
+    with torch.no_grad():
+        layer.get_parameter("weight").mul_(2)
+
+
+def loaded(layer: nn.Module) -> None:
+    layer.load_state_dict({name: 2 * value for name, value in layer.state_dict().items()})
+
+
+def assigned(layer: nn.Module) -> None:
+    state = {name: 2 * value for name, value in layer.state_dict().items()}
+    layer.load_state_dict(state, assign=True)
+
+
+def trained(layer: nn.Module) -> None:
+    """A fused step, which does not count versions up."""
+    x = torch.randn(LAYERS["linear"]()[2].shape if isinstance(layer, nn.Linear) else (1, 32, 9, 9))
+    layer(x.to(torch.bfloat16)).sum().backward()
+    torch.optim.AdamW(layer.parameters(), lr=0.5, fused=True).step()
+
+
+@pytest.mark.parametrize("change", [changed_in_place, loaded, assigned, trained])
+@pytest.mark.parametrize("kind", LAYERS)
+def test_weights_that_change_are_seen(kind: str, change: Callable[[nn.Module], None]) -> None:
+    ours, plain, x = made(kind)
+    with torch.no_grad():
+        before = ours(x)
+    change(ours)
+    plain.load_state_dict(ours.state_dict())
+    with torch.no_grad():
+        assert torch.equal(ours(x), plain(x))
+        assert not torch.equal(ours(x), before)
+
+
+@blocks
+def test_a_copy_has_blocks_of_its_own() -> None:
+    ours, _, x = made("linear")
+    with torch.no_grad():
+        ours(x)
+        other = copy.deepcopy(ours)
+        other.get_parameter("weight").zero_()
+        assert not torch.equal(ours(x), other(x))
+        assert torch.equal(other(x), ours.get_parameter("bias").expand(3, 5, -1))
