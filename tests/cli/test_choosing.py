@@ -54,6 +54,7 @@ def test_every_query_gets_its_nearest_examples() -> None:
     assert "answers" in more.stderr
 
 
+@pytest.mark.slow
 def test_at_random_without_an_index() -> None:
     random = (*PREDICT, "q", "--select", "random", "--examples", "2")
     one = shown(vicl(*random))
@@ -62,6 +63,7 @@ def test_at_random_without_an_index() -> None:
     assert not Path("pool.index").exists()
 
 
+@pytest.mark.slow
 def test_only_what_shows_the_class() -> None:
     mask(Path("pool/masks/blue.png"), 2)
     mask(Path("pool/masks/lime.png"), 2)
@@ -114,6 +116,7 @@ def test_a_broken_first_mask_ends_nothing() -> None:
     assert vicl(*segmenting).exit_code == 0
 
 
+@pytest.mark.slow
 def test_the_same_examples_for_all() -> None:
     vicl(*INDEX)
     for select in ("diverse", "best-of"):
@@ -124,6 +127,7 @@ def test_the_same_examples_for_all() -> None:
     assert "best of 8 tries: " in result.stderr
 
 
+@pytest.mark.slow
 def test_learning_then_choosing_by_it() -> None:
     vicl(*INDEX)
     learned = (*PREDICT, "q", "--select", "learned")

@@ -77,6 +77,7 @@ def test_episodes_are_listed_and_replayed(work: Path) -> None:
     assert "lists episodes of 'data' (segmentation), expected those of 'shapes" in other.stderr
 
 
+@pytest.mark.slow
 def test_a_list_with_several_examples_goes_with_a_copy_of_the_data(work: Path) -> None:
     first = vicl(*SEGMENT, "--examples", "2", "-o", "run")
     assert first.exit_code == 0, first.stderr

@@ -99,6 +99,7 @@ def test_threads_that_wait_leave_the_processor_to_others(own: str | None, expect
     assert done.stdout.split() == [expected, "False"]
 
 
+@pytest.mark.slow
 def test_learning_names_the_extra_that_it_needs(tmp_path: Path) -> None:
     words = ["tune", "linear", "--backbone", "efficientnet-lite0", "--data", ".", "-o", "run"]
     code = f"import sys; sys.modules['accelerate'] = None; from vicl.cli import main; main({words})"

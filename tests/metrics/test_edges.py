@@ -123,6 +123,7 @@ def test_what_the_annotators_drew_is_thinned_too() -> None:
     assert matched == wanted <= 40
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not MAPS.is_dir(), reason=f"the development set is not at {MAPS}")
 def test_people_agree_with_one_another_as_published_and_are_matched_quickly() -> None:
     # Published: F 0.80; all 100 images here give 0.784, these five 0.841.  On the first of them

@@ -185,6 +185,7 @@ class Counted(Finder):
         return super().token_logits(image, hole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fuse", ["answers", "vote", "product"])
 def test_views_are_asked_until_they_agree(fuse: Any) -> None:
     """And what is answered is what those alone give, whoever else is asked."""

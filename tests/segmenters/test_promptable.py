@@ -111,6 +111,7 @@ def test_a_shrunk_mask_keeps_its_share() -> None:
     assert float(small.mean()) == pytest.approx(0.4, abs=0.005)
 
 
+@pytest.mark.slow
 def test_a_folder_of_ones_own(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     untrained().net.save_pretrained(folder)

@@ -90,6 +90,7 @@ def test_few_scores_are_never_best_and_worst_at_once() -> None:
     assert best_and_worst([0.1]) == ([], [])
 
 
+@pytest.mark.slow
 def test_a_head_learns_what_the_features_hide() -> None:
     """Images are alike in what does not matter, and helped by those alike in what does."""
     rng = np.random.default_rng(0)

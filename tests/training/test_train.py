@@ -66,6 +66,7 @@ def test_every_model_trains_and_answers(kind: str, tmp_path: Path) -> None:
     assert answer.image.size == (40, 40)
 
 
+@pytest.mark.slow
 def test_a_run_is_repeatable_and_its_seed_matters(tmp_path: Path) -> None:
     first = train(recipe(tmp_path), tmp_path / "a", device="cpu")
     assert same(first, train(recipe(tmp_path), tmp_path / "b", device="cpu"))

@@ -124,6 +124,7 @@ def test_only_the_border_learns_and_a_prompt_file_has_it(
     assert {len(values) for values in found.scores.values()} == {len(found.scores["copy"])}
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(
     engine: MAEVQGAN, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

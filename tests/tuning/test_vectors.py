@@ -127,6 +127,7 @@ def test_a_task_runs_without_an_example(
         run(engine, data, tmp_path / "two", classes={"a": 1, "b": 255})
 
 
+@pytest.mark.slow
 def test_a_stopped_search_goes_on_as_if_it_had_not_been(
     engines: tuple[MAEVQGAN, MAEVQGAN],
     data: Path,

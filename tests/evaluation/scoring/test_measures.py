@@ -92,6 +92,7 @@ def test_void_is_left_out_at_both_sizes() -> None:
     assert set(scorer.score(case(everything), answer).values.values()) == {1.0}
 
 
+@pytest.mark.slow
 def test_published_rounding_and_iou_on_random_pictures() -> None:
     """Twenty coloured answers against soft truths, pixel by pixel: nearer of white and black."""
     scorer = scorer_for("segmentation")

@@ -326,6 +326,7 @@ def test_held_out_sources_never_train(folder: Path, tmp_path: Path) -> None:
     assert float(held.load(1).std()) > 0  # a photograph: sources take turns
 
 
+@pytest.mark.slow
 def test_held_out_streams(tmp_path: Path, folder: Path) -> None:
     urls = write_shards(tmp_path, [3, 2])
     data = opened(str(folder), sources=urls)
