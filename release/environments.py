@@ -1,0 +1,77 @@
+"""Virtual environments that are made, asked, and gone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class Environment:
+    """A virtual environment.
+
+    Args:
+        folder: Where it is made.
+        python: The program that makes it.
+    """
+
+    def __init__(self, folder: Path, python: str) -> None:
+        subprocess.run([python, "-m", "venv", folder], check=True)
+        self.folder = folder
+        self.python = folder / "bin" / "python"
+
+    def install(self, *words: str | Path) -> None:
+        """`pip install`."""
+        self.run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", *words)
+
+    def check(self) -> None:
+        """`pip check`: whether everything that is there has what it needs."""
+        self.run("-m", "pip", "check")
+
+    def run(self, *words: str | Path, cwd: Path | None = None) -> None:
+        """Run its Python, without what this process' environment says of other packages.
+
+        Raises:
+            subprocess.CalledProcessError: If it fails.
+        """
+        subprocess.run([self.python, *words], check=True, cwd=cwd, env=_plain())
+
+    def output(self, *words: str | Path, cwd: Path | None = None) -> str:
+        """The same; gives what it printed."""
+        done = subprocess.run(
+            [self.python, *words],
+            check=True,
+            cwd=cwd,
+            env=_plain(),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return done.stdout
+
+    def size(self) -> int:
+        """Bytes of all that is in it."""
+        return sum(path.lstat().st_size for path in self.folder.rglob("*") if not path.is_dir())
+
+
+@contextmanager
+def environment(python: str) -> Iterator[Environment]:
+    """One that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="vicl-release-") as folder:
+        yield Environment(Path(folder, "venv"), python)
+
+
+def _plain() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+def mebibytes(size: int) -> str:
+    """A size in words."""
+    return f"{size / (1 << 20):.1f} MiB"
+
+
+def joined(names: Sequence[str]) -> str:
+    """The extras in brackets, as pip reads them; empty for none."""
+    return f"[{','.join(names)}]" if names else ""
