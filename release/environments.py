@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -11,15 +12,13 @@ from pathlib import Path
 
 
 class Environment:
-    """A virtual environment.
+    """A virtual environment that is there.
 
     Args:
-        folder: Where it is made.
-        python: The program that makes it.
+        folder: Where it is.
     """
 
-    def __init__(self, folder: Path, python: str) -> None:
-        subprocess.run([python, "-m", "venv", folder], check=True)
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.python = folder / "bin" / "python"
 
@@ -58,9 +57,22 @@ class Environment:
 
 @contextmanager
 def environment(python: str) -> Iterator[Environment]:
-    """One that is gone afterwards."""
+    """A new one, which is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="vicl-release-") as folder:
-        yield Environment(Path(folder, "venv"), python)
+        subprocess.run([python, "-m", "venv", Path(folder, "venv")], check=True)
+        yield Environment(Path(folder, "venv"))
+
+
+@contextmanager
+def copied(made: Environment) -> Iterator[Environment]:
+    """One with the same packages, which is gone afterwards; it takes no room for them.
+
+    Files are shared by hard links: pip and Python write new ones, and never into one that is there.
+    """
+    with tempfile.TemporaryDirectory(prefix="copy-", dir=made.folder.parent) as folder:
+        copy = Path(folder, "venv")
+        shutil.copytree(made.folder, copy, symlinks=True, copy_function=os.link)
+        yield Environment(copy)
 
 
 def _plain() -> dict[str, str]:

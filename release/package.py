@@ -2,9 +2,10 @@
 
     python -m release.package [--python PYTHON] [--only base,app,all]
 
-Each environment is made, tried and removed: vicl as it is, with each extra, with all of them. In
-each, without a network and outside the checkout, a photograph is answered and every module is
-imported; a module may lack only what an extra brings that is not installed.
+Each environment is made, tried and removed: vicl as it is (of which the others are copies), with
+each extra, with all of them, and out of the sdist. In each, without a network and outside the
+checkout, a photograph is answered and every module is imported; a module may lack only what an
+extra brings that is not installed.
 """
 
 from __future__ import annotations
@@ -23,13 +24,16 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from release.dependencies import ROOT, declared, extras
-from release.environments import Environment, environment, joined, mebibytes
+from release.environments import Environment, copied, environment, joined, mebibytes
 
 DIST = ROOT / "dist"
 LARGEST = 40 << 20
 """Bytes of a wheel."""
 
 FIRST_ANSWER = ROOT / "release" / "first_answer.py"
+
+HOW = ("--constraint", str(ROOT / "constraints.txt"), "--no-compile")
+"""How pip installs."""
 
 
 def main() -> None:
@@ -43,8 +47,11 @@ def main() -> None:
     if unknown := set(wanted) - set(names):
         parser.error(f"--only: expected of {', '.join(names)}, got {', '.join(sorted(unknown))}")
     wheel, sdist = build()
-    for name in wanted:
-        try_out(name, sdist if name == "sdist" else wheel, given.python)
+    with environment(given.python) as base:
+        base.install(*HOW, str(wheel))
+        for name in wanted:
+            with copied(base) as made:
+                try_out(name, sdist if name == "sdist" else wheel, made)
     print(f"{len(wanted)} environments passed")
 
 
@@ -81,24 +88,25 @@ def check_contents(wheel: Path) -> None:
         sys.exit(f"{wheel.name}: has more or less than git: {', '.join(sorted(found ^ wanted))}")
 
 
-def try_out(name: str, built: Path, python: str) -> None:
-    """Install what was built in an environment of its own, and use it there."""
+def try_out(name: str, built: Path, made: Environment) -> None:
+    """Use what was built in an environment that has vicl alone; an extra is installed first."""
     users = extras(declared())
     chosen = users if name == "all" else (name,) if name in users else ()
-    with environment(python) as made, tempfile.TemporaryDirectory() as elsewhere:
-        wanted = f"vicl{joined(chosen)} @ {built.as_uri()}"
-        made.install("--constraint", ROOT / "constraints.txt", "--no-compile", wanted)
-        made.check()
+    if chosen or name == "sdist":
+        made.run("-m", "pip", "uninstall", "--quiet", "--yes", "vicl")
+        made.install(*HOW, f"vicl{joined(chosen)} @ {built.as_uri()}")
+    made.check()
+    with tempfile.TemporaryDirectory() as elsewhere:
         said = made.output("-I", FIRST_ANSWER, cwd=Path(elsewhere))
-        lacking = json.loads(said.splitlines()[-1])
-        if faults := unexpected(lacking, name, made):
-            sys.exit(f"{name}: " + "; ".join(faults))
-        version = made.output("-I", "-m", "vicl", "--version").strip()
-        print(
-            f"{name:<12} {version}, {mebibytes(made.size())} in all, "
-            f"{len(lacking)} modules wait for other extras",
-            flush=True,
-        )
+        version = made.output("-I", "-m", "vicl", "--version", cwd=Path(elsewhere)).strip()
+    lacking = json.loads(said.splitlines()[-1])
+    if faults := unexpected(lacking, name, made):
+        sys.exit(f"{name}: " + "; ".join(faults))
+    print(
+        f"{name:<12} {version}, {mebibytes(made.size())} in all, "
+        f"{len(lacking)} modules wait for other extras",
+        flush=True,
+    )
 
 
 def unexpected(lacking: dict[str, str], name: str, made: Environment) -> list[str]:
