@@ -54,7 +54,8 @@ package: $(VENV)/installed
 
 # The quick tests on the oldest and the newest that pyproject.toml allows; `torch=torch==2.8`, too.
 test-oldest test-newest: test-%: $(VENV)/installed
-	$(BIN)/python -m release.bounds $* --python $(PYTHON) $(if $(torch),--torch $(torch))
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[release]'
+	$(BIN)/python -m release.bounds $* --python $(PYTHON) $(if $(torch),--torch $(torch)) $(tests)
 
 # docs/licences.md, from what is installed.
 licences: $(VENV)/installed

@@ -1,4 +1,4 @@
-"""What pyproject.toml asks for, and its floors as constraints for pip."""
+"""What pyproject.toml asks for."""
 
 from __future__ import annotations
 
@@ -39,31 +39,20 @@ def extras(known: Declared) -> tuple[str, ...]:
     )
 
 
-def floors(known: Declared) -> dict[str, str]:
-    """The oldest allowed version of each package, by its name.
-
-    Raises:
-        ValueError: If a package of users has no floor, or two that differ.
-    """
-    found: dict[str, str] = {}
-    for extra in (None, *extras(known)):
-        for one in known[extra]:
-            versions = [each.version for each in one.specifier if each.operator in (">=", "==")]
-            if len(versions) != 1:
-                raise ValueError(f"pyproject.toml: {one} has no floor; write {one.name}>=VERSION")
-            name = canonicalize_name(one.name)
-            if found.setdefault(name, versions[0]) != versions[0]:
-                raise ValueError(
-                    f"pyproject.toml: {name} has the floors {found[name]} and {versions[0]}; "
-                    "write one of them in all places"
-                )
-    return found
-
-
 def tools(known: Declared) -> tuple[Requirement, ...]:
     """What tests run with and users do not need: the rest of the extra `dev`."""
-    users = floors(known)
-    return tuple(one for one in known["dev"] if canonicalize_name(one.name) not in users)
+    users = {_name(one) for extra in (None, *extras(known)) for one in known[extra]}
+    return tuple(one for one in known["dev"] if _name(one) not in users)
+
+
+def floorless(known: Declared) -> list[str]:
+    """Requirements of users that have no floor."""
+    return [
+        str(one)
+        for extra in (None, *extras(known))
+        for one in known[extra]
+        if not any(each.operator in (">=", "==") for each in one.specifier)
+    ]
 
 
 def constrained(package: str) -> Requirement:
@@ -80,3 +69,7 @@ def constrained(package: str) -> Requirement:
 
 def _pinned(one: Requirement) -> bool:
     return any(each.operator == "==" for each in one.specifier)
+
+
+def _name(one: Requirement) -> str:
+    return canonicalize_name(one.name)

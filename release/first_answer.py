@@ -30,6 +30,7 @@ def main() -> None:
 def _answer(photos: Path) -> None:
     """A newcomer's command, in this process, and what must come of it."""
     import numpy as np
+    from click.testing import CliRunner
     from PIL import Image
 
     from vicl.cli import main as vicl
@@ -37,7 +38,9 @@ def _answer(photos: Path) -> None:
     example = (str(photos / "dandelion_2.jpg"), str(photos / "dandelion_2_mask.png"))
     query = str(photos / "dandelion_1.jpg")
     words = ["predict", "--example", *example, query, "-o", "answer.png", "--task", "segmentation"]
-    vicl(words, standalone_mode=False)
+    done = CliRunner().invoke(vicl, words)
+    if done.exit_code:
+        sys.exit(f"vicl predict: ended with {done.exit_code}: {done.output}")
     with Image.open("answer.png") as answer, Image.open(photos / "dandelion_1_mask.png") as truth:
         a, b = np.asarray(answer) > 0, np.asarray(truth) > 0
     overlap = (a & b).sum() / (a | b).sum()
@@ -55,8 +58,11 @@ def _missing(home: Path) -> dict[str, str]:
             continue  # it is the command
         try:
             importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            found[name] = str(error.name).partition(".")[0]
+        except Exception as error:
+            lacks = error if isinstance(error, ModuleNotFoundError) else error.__cause__
+            if not isinstance(lacks, ModuleNotFoundError):
+                raise
+            found[name] = str(lacks.name).partition(".")[0]
     return found
 
 

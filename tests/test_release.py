@@ -12,7 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from release import licences, package
-from release.dependencies import ROOT, constrained, declared, extras, floors, tools
+from release.dependencies import ROOT, constrained, declared, extras, floorless, tools
 from release.shipped import licence_of_card, photographs
 
 PROJECT = """
@@ -27,25 +27,15 @@ dev = ["fastapi==0.165.0", "pytest==9.2.0"]
 def test_extras_that_are_pinned_are_not_for_users() -> None:
     known = declared(PROJECT)
     assert extras(known) == ("serve",)
-    assert floors(known) == {"click": "8.1", "torch": "2.8", "fastapi": "0.115"}
     assert [one.name for one in tools(known)] == ["pytest"]
-
-
-@pytest.mark.parametrize(
-    ("serve", "message"),
-    [('"fastapi<2"', "fastapi<2 has no floor"), ('"click>=8.2"', "click has the floors 8.1 and")],
-)
-def test_floors_that_are_none(serve: str, message: str) -> None:
-    text = PROJECT.replace('"fastapi>=0.115,<2", "click>=8.1"', serve)
-    with pytest.raises(ValueError, match=message):
-        floors(declared(text))
 
 
 def test_what_is_declared_here() -> None:
     known = declared()
     assert {"app", "ray", "train"} <= set(extras(known))
     assert "dev" not in extras(known)
-    assert {"torch", "fastapi", "numpy"} <= set(floors(known))
+    assert floorless(known) == []
+    assert floorless(declared(PROJECT.replace(">=0.115,", ""))) == ["fastapi<2"]
     assert "torch" in str(constrained("torch"))
     with pytest.raises(ValueError, match="no line for vicl"):
         constrained("vicl")
