@@ -3,9 +3,9 @@
     python -m release.bounds oldest|newest [--extras app,hub] [--torch torch==2.8] [TESTS...]
 
 The oldest are the lowest versions of what pyproject.toml names that go together, which uv finds;
-the newest are what pip takes. PyTorch stays the build that `constraints.txt` names, unless `--torch`
-says otherwise, since an older or newer one may be at hand for CUDA only. Warnings of old and new
-libraries are no failures here.
+the newest are what pip takes. PyTorch stays the build that `constraints.txt` names, unless
+`--torch` says otherwise, since an older or newer one may be at hand for CUDA only. Warnings of old
+and new libraries are no failures here.
 """
 
 from __future__ import annotations

@@ -18,12 +18,11 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from release.dependencies import ROOT, declared, extras
+from release.dependencies import ROOT, declared, extras, tools
 from release.environments import Environment, copied, environment, joined, mebibytes
 
 DIST = ROOT / "dist"
@@ -121,11 +120,12 @@ def unexpected(lacking: dict[str, str], name: str, made: Environment) -> list[st
     brings = importlib.metadata.packages_distributions()
     rows = json.loads(made.output("-m", "pip", "list", "--format", "json"))
     here = {canonicalize_name(row["name"]) for row in rows}
-    optional = {canonicalize_name(one.name) for extra in extras(known) for one in known[extra]}
+    # What these bring is there, or is to be wanted by no module of vicl.
+    always = {canonicalize_name(one.name) for one in (*known[None], *tools(known))}
     faults = []
     for module, missing in lacking.items():
-        packages: Sequence[str] = [canonicalize_name(one) for one in brings.get(missing, ())]
-        if name == "all" or not optional.difference(here).intersection(packages):
+        packages = {canonicalize_name(one) for one in brings.get(missing, ())}
+        if name == "all" or not packages or packages & (here | always):
             faults.append(f"{module} lacks {missing}")
     return faults
 
