@@ -70,8 +70,8 @@ def lowest(named: Path, python: Path) -> str:
         stdout=subprocess.PIPE,
         text=True,
     )
-    # What is here itself is no constraint.
-    return "".join(line for line in done.stdout.splitlines(keepends=True) if " @ " not in line)
+    # The checkout itself stands there as a path.
+    return "".join(line for line in done.stdout.splitlines(keepends=True) if "==" in line)
 
 
 if __name__ == "__main__":
