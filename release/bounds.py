@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--torch", default=str(constrained("torch")), help="As pip reads it.")
     parser.add_argument("--extras", default=",".join(users), help="Empty for none.")
     parser.add_argument("tests", nargs="*", default=["tests"], help="What pytest is given.")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     chosen = [extra for extra in given.extras.split(",") if extra]
     if unknown := set(chosen) - set(users):
         parser.error(f"--extras: expected of {', '.join(users)}, got {', '.join(sorted(unknown))}")
