@@ -71,7 +71,7 @@ def inventory(wheel: Path) -> str:
     for component in _components(files):
         bom.components.add(component)
     bom.register_dependency(bom.metadata.component, bom.components)
-    text = JsonV1Dot6(bom).output_as_string(indent=1)
+    text: str = JsonV1Dot6(bom).output_as_string(indent=1)
     fault = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
     if fault is not None:
         raise ValueError(f"{wheel.name}: its list does not fit CycloneDX's schema: {fault}")

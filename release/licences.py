@@ -106,9 +106,9 @@ def licence(package: importlib.metadata.Distribution) -> str:
     """
     about = package.metadata
     name = canonicalize_name(package.name)
-    if said := about.get("License-Expression"):
-        return str(said)
-    told = str(about.get("License") or "").strip()
+    if expressions := about.get_all("License-Expression"):
+        return expressions[0]
+    told = (about.get_all("License") or [""])[0].strip()
     classified = [
         line.rpartition(" :: ")[2]
         for line in about.get_all("Classifier") or ()
