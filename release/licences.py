@@ -107,7 +107,7 @@ def licence(package: importlib.metadata.Distribution) -> str:
     about = package.metadata
     name = canonicalize_name(package.name)
     if expressions := about.get_all("License-Expression"):
-        return expressions[0]
+        return str(expressions[0])
     told = (about.get_all("License") or [""])[0].strip()
     classified = [
         line.rpartition(" :: ")[2]
