@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 # A process a core; one that is through takes tests over from another.
 CORES := --numprocesses=logical --maxprocesses=8 --dist=worksteal
 
-.PHONY: demo test test-slow test-browser coverage lint types format clean
+.PHONY: demo test test-slow test-browser test-oldest test-newest coverage lint types format \
+	package licences clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "vicl needs Python 3.11 or 3.12: make ... PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -20,7 +21,9 @@ demo: $(VENV)/installed
 test: lint types
 	$(BIN)/python -m pytest -m 'not slow' $(CORES)
 
+# The notebooks, too.
 test-slow: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[notebooks]'
 	$(BIN)/python -m pytest -m slow $(CORES)
 
 # The app's page in a real browser: Debian's package `chromium`, or VICL_CHROMIUM=path.
@@ -44,6 +47,21 @@ format: $(VENV)/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Wheel and sdist in dist/, tried in clean environments of PYTHON; `only=base,all` tries some.
+package: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[release]'
+	$(BIN)/python -m release.package --python $(PYTHON) $(if $(only),--only $(only))
+
+# The quick tests on the oldest and the newest that pyproject.toml allows; `torch=torch==2.8`, too.
+test-oldest test-newest: test-%: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[release]'
+	$(BIN)/python -m release.bounds $* --python $(PYTHON) $(if $(torch),--torch $(torch)) $(tests)
+
+# docs/licences.md, from what is installed.
+licences: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[browser,hub,lora]'
+	$(BIN)/python -m release.licences
+
 clean:
-	rm -rf $(VENV) out .mypy_cache .pytest_cache .ruff_cache .hypothesis .grimp_cache \
+	rm -rf $(VENV) dist out .mypy_cache .pytest_cache .ruff_cache .hypothesis .grimp_cache \
 		.import_linter_cache .coverage

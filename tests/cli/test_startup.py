@@ -43,6 +43,7 @@ def imported(code: str, folder: Path) -> set[str]:
     "arguments",
     [
         ["--help"],
+        ["--version"],
         ["models"],
         ["predict", "--help"],
         ["evaluate", "segmentation", "--help"],

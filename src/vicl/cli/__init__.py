@@ -47,7 +47,25 @@ def _commands() -> tuple[click.Command, ...]:
     )
 
 
-main = click.version_option(vicl.__version__, prog_name="vicl")(
+def _show_version(context: click.Context, _option: click.Parameter, asked: bool) -> None:
+    """Print version and commit, and end."""
+    if not asked or context.resilient_parsing:
+        return
+    from vicl.files.revision import revision
+
+    commit = revision()
+    click.echo(f"vicl {vicl.__version__}" + (f" ({commit})" if commit else ""))
+    context.exit()
+
+
+main = click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show version and commit, and end.",
+)(
     Commands(
         "vicl",
         load=_commands,

@@ -37,12 +37,14 @@ def _report() -> dict[str, dict[str, Any]]:
     from vicl.files import hash_file
     from vicl.files.cache import cache_folder
     from vicl.files.machine import processor
+    from vicl.files.revision import revision
     from vicl.loading import load_model
     from vicl.models.registry import ENGINES
     from vicl.published.download import downloaded, published
 
     needed = requirements()
-    packages = {"vicl": __version__} | {name: _version(name) for name in needed[None]}
+    packages = {"vicl": __version__, "commit": revision() or "not known"}
+    packages |= {name: _version(name) for name in needed[None]}
     extras = {extra: names for extra, names in needed.items() if extra not in (None, "dev")}
     mps = torch.backends.mps.is_available()
     devices: dict[str, Any] = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import platform
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import torch
 
 import vicl
 from vicl.files.machine import processor
+from vicl.files.revision import revision
 from vicl.models.pretrained import save_folder
 from vicl.storage.cards import architecture_table
 from vicl.training.checkpoints import TrainingError
@@ -62,7 +62,7 @@ def save_result(
             *(f"- Data: {line}" for line in data),
             f"- Seed: {recipe.seed}",
             f"- Time: {_duration(trained.seconds)} on {processes} x {processor(device)}",
-            f"- Software: vicl {vicl.__version__} (git {_revision()}), PyTorch "
+            f"- Software: vicl {vicl.__version__} (git {revision() or 'unknown'}), PyTorch "
             f"{torch.__version__}, Python {platform.python_version()}",
             "",
             f"![Curves of the training]({CURVES})",
@@ -144,26 +144,3 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min {rest} s"
-
-
-def _revision() -> str:
-    """The git revision of the code, where it runs from a checkout of vicl."""
-    here = Path(__file__)
-    for command in (
-        ("ls-files", "--error-unmatch", here.name),  # else it is installed in somebody else's
-        ("describe", "--always", "--dirty", "--abbrev=12"),
-    ):
-        try:
-            done = subprocess.run(
-                ("git", *command),
-                cwd=here.parent,
-                capture_output=True,
-                text=True,
-                timeout=10,
-                check=False,
-            )
-        except (OSError, subprocess.SubprocessError):
-            return "unknown"
-        if done.returncode:
-            return "unknown"
-    return done.stdout.strip()
