@@ -118,6 +118,9 @@ def test_a_run_goes_on_by_shard(tmp_path: Path) -> None:
         store(tmp_path, urls, crops=2)
     with pytest.raises(FileError, match="holds the shards themselves"):
         store(tmp_path, urls, ".")
+    (tmp_path / "named" / "tokenize.json").unlink()
+    with pytest.raises(FileError, match=r"s-0\.tar and no tokenize\.json"):
+        store(tmp_path, urls)
 
 
 def test_pixels_and_codes_agree(tmp_path: Path) -> None:

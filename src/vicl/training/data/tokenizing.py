@@ -12,10 +12,12 @@ import hashlib
 import json
 import re
 import tarfile
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,7 +26,7 @@ from typing import Any, Final
 import torch
 
 from vicl.figures.arxiv.alone import alone
-from vicl.figures.settings import check_settings
+from vicl.figures.settings import check_own, check_settings
 from vicl.figures.shards import add_member
 from vicl.files import (
     FileError,
@@ -34,7 +36,7 @@ from vicl.files import (
     remove_leftovers,
     write_atomic,
 )
-from vicl.files.children import deaf, heed
+from vicl.files.children import deaf, end_with_parent, heed
 from vicl.files.journal import Journal
 from vicl.images import ImageError, open_bytes, to_rgb
 from vicl.images.tars import Group, Member, file_groups
@@ -152,17 +154,17 @@ def tokenize(
     pairs = [(source, out / _tar(source.name)) for source in _on_disk(urls, out)]
     with alone(out):
         remove_leftovers(out)
+        check_own([target.name for _, target in pairs if target.exists()], out / _SETTINGS)
         made = {"crops": crops, "seed": seed, "named_by": named_by.model_dump(mode="json")}
         check_settings(made, out / _SETTINGS)
-        journal = Journal(out / _JOURNAL, resume=True)
-        done = _kept(journal, pairs)
-        missing = [pair for pair in pairs if pair[1].name not in done]
-        advance = total(sum(_count(source) for source, _ in missing))
-        with _working(work, workers) as submit:
-            for source, target in missing:
-                done[target.name] = _write(source, target, submit, _AHEAD * workers, advance)
-                journal.append(done[target.name])
-        journal.close()
+        with closing(Journal(out / _JOURNAL, resume=True)) as journal:
+            done = _kept(journal, pairs)
+            missing = [pair for pair in pairs if pair[1].name not in done]
+            advance = total(sum(_count(source) for source, _ in missing))
+            with _working(work, workers) as submit:
+                for source, target in missing:
+                    done[target.name] = _write(source, target, submit, _AHEAD * workers, advance)
+                    journal.append(done[target.name])
         shards = tuple(done[target.name] for _, target in pairs)
         tokenized = Tokenized(
             images=sum(shard["images"] for shard in shards),
@@ -266,6 +268,11 @@ def _working(work: _Work, workers: int) -> Iterator[Submit]:
 
         try:
             yield submit
+        except BrokenProcessPool as error:
+            raise FileError(
+                "a process that named codes was killed, perhaps for want of memory; finished "
+                "shards are kept: start again with fewer workers"
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -273,6 +280,7 @@ def _working(work: _Work, workers: int) -> Iterator[Submit]:
 
 def _begin(work: _Work) -> None:
     heed(work)
+    threading.Thread(target=end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
 
 
@@ -317,7 +325,8 @@ def _in_order(
         try:
             return submit(group.image())
         except ImageError as error:
-            return functools.partial(lambda fault: fault, error)
+            fault = error
+            return lambda: fault
 
     waiting: deque[tuple[Group | ImageError, Callable[[], bytes | ImageError | None]]] = deque()
     for group in groups:
