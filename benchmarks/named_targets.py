@@ -33,6 +33,7 @@ from rich.table import Table
 
 from vicl.figures.shards import add_member
 from vicl.files import open_atomic, write_atomic
+from vicl.files.packaged import WEIGHTS
 from vicl.images import find_images
 from vicl.metrics import bootstrap_interval
 from vicl.training.data.sources import is_held_out
@@ -52,7 +53,8 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True, help="a folder of images")
-    parser.add_argument("--tokenizer", default="default", help="a VQGAN with patches of 8 px")
+    own = str(WEIGHTS / "default")
+    parser.add_argument("--tokenizer", default=own, help="with patches of 8 px; else vicl's own")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=1000, help="images of the folder, at most")
     parser.add_argument("--crops", type=int, nargs="+", default=[1, 4, 16])
@@ -141,7 +143,7 @@ def recipe(source: dict[str, Any], seed: int, held_out: str, given: argparse.Nam
             "schedule": {"steps": given.steps, "warmup": 0.05},
             "precision": "fp32",
             "target_precision": "fp32",
-            "evaluation": {"every": max(1, given.steps // 12), "rows": 0},
+            "evaluation": {"every": max(1, given.steps // 6), "rows": 1},
             "checkpoints": {"every": given.steps},
             "log": {"every": 20, "trackers": []},
         },
