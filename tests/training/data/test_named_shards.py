@@ -22,7 +22,7 @@ from vicl.models.vqgan import VQGAN
 from vicl.storage.folder import weights_hash
 from vicl.training.build import build_model, build_objective, check_codes
 from vicl.training.data.named_shards import CODES, NamedBy, unpack_codes
-from vicl.training.data.shards import read_shard
+from vicl.training.data.shards import read_groups
 from vicl.training.data.tokenizing import Tokenized, tokenize
 from vicl.training.data.training_data import open_data
 from vicl.training.job import Seat
@@ -53,7 +53,7 @@ def store(work: Path, urls: str, out: str = "named", **changes: Any) -> Tokenize
 
 
 def groups(shard: Path) -> dict[str, dict[str, bytes]]:
-    found = [g for g in read_shard(str(shard), file_groups) if isinstance(g, Group)]
+    found = [g for g in read_groups(str(shard)) if isinstance(g, Group)]
     return {group.key: group.files for group in found}
 
 

@@ -20,9 +20,9 @@ from safetensors.numpy import load, save
 
 from vicl.canvas.rects import Rect
 from vicl.images import ImageError, open_bytes, to_rgb
-from vicl.images.tars import Group, file_groups
+from vicl.images.tars import Group
 from vicl.training.data.augmentation import Crop, NamedCrops
-from vicl.training.data.shards import Item, Shards, read_shard
+from vicl.training.data.shards import Item, Shards, read_groups
 from vicl.training.data.sources import Picture
 from vicl.training.recipe.data import Augmentation, RecipeError, ShardSource
 from vicl.training.settings import Part, TargetPrecision
@@ -152,7 +152,7 @@ class NamedShards(Shards):
 
     def _read(self, url: str) -> Iterator[Item]:
         """Read the images of a shard with what stands beside each."""
-        for item in read_shard(url, file_groups):
+        for item in read_groups(url):
             if isinstance(item, ImageError) or item.shows:
                 yield item
 

@@ -20,7 +20,7 @@ import numpy as np
 from vicl.files import display, open_plain, reason
 from vicl.images import ImageError, open_bytes, to_rgb
 from vicl.images.decoding import PARSER_ERRORS
-from vicl.images.tars import MEMBER_LIMIT, Group, Member, image_members
+from vicl.images.tars import MEMBER_LIMIT, Group, Member, file_groups, image_members
 from vicl.training.data.sources import Lane, Picture
 from vicl.training.data.streams import Stream
 from vicl.training.recipe.data import RecipeError, ShardSource
@@ -113,23 +113,27 @@ def expand(urls: str) -> list[str]:
     return found
 
 
-def read_shard(
-    url: str, pieces: Callable[[Any, str], Iterator[Piece | ImageError]] = image_members
-) -> Iterator[Piece | ImageError]:
+def read_shard(url: str) -> Iterator[Member | ImageError]:
     """Read the images of a shard, one after the other.
-
-    Args:
-        url: Its path or URL.
-        pieces: What it is read as: images, or all files of one name together
-            (:func:`vicl.images.tars.file_groups`).
 
     Returns:
         What cannot be read comes as an error in its place; one that damages the tar ends it.
     """
+    return _read(url, image_members)
+
+
+def read_groups(url: str) -> Iterator[Group | ImageError]:
+    """Read all files of a shard, those of one name together; as :func:`read_shard` otherwise."""
+    return _read(url, file_groups)
+
+
+def _read(
+    url: str, parts: Callable[[Any, str], Iterator[Piece | ImageError]]
+) -> Iterator[Piece | ImageError]:
     name = display(url)
     try:
         with _opened(url) as stream:
-            yield from pieces(stream, name)
+            yield from parts(stream, name)
     except (tarfile.TarError, *PARSER_ERRORS) as error:
         yield ImageError(f"{name}: cannot be read to its end ({reason(error)}); get a whole copy")
 

@@ -39,14 +39,14 @@ from vicl.files import (
 from vicl.files.children import deaf, end_with_parent, heed
 from vicl.files.journal import Journal
 from vicl.images import ImageError, open_bytes, to_rgb
-from vicl.images.tars import Group, Member, file_groups
+from vicl.images.tars import Group, Member
 from vicl.loading import load_tokenizer
 from vicl.models.devices import Device, pick_device
 from vicl.models.vqgan import VQGAN
 from vicl.storage.folder import weights_hash
 from vicl.training.data.augmentation import draw_crop
 from vicl.training.data.named_shards import CODES, NamedBy, pack_codes
-from vicl.training.data.shards import expand, read_shard
+from vicl.training.data.shards import expand, read_groups
 from vicl.training.objectives.inpainting import name_targets, target_tokenizer
 from vicl.training.recipe.data import Augmentation
 from vicl.training.seeds import Purpose, numbers
@@ -239,7 +239,7 @@ def _kept(journal: Journal, pairs: list[tuple[Path, Path]]) -> dict[str, dict[st
 
 def _count(shard: Path) -> int:
     """How many images a shard has; passes over a tar as fast as the disk gives it."""
-    return sum(isinstance(g, Group) and g.shows for g in read_shard(str(shard), file_groups))
+    return sum(isinstance(g, Group) and g.shows for g in read_groups(str(shard)))
 
 
 Submit = Callable[[Member], Callable[[], bytes | ImageError]]
@@ -290,7 +290,7 @@ def _write(
     """Write a shard; gives what is said of it."""
     images, left_out = 0, []
     with open_atomic(target) as stream, tarfile.open(fileobj=stream, mode="w") as tar:
-        for group, found in _in_order(read_shard(str(source), file_groups), submit, ahead):
+        for group, found in _in_order(read_groups(str(source)), submit, ahead):
             if isinstance(group, ImageError):
                 left_out.append(str(group))
                 continue
