@@ -129,7 +129,10 @@ def ways(given: argparse.Namespace) -> dict[str, Callable[[MAEVQGAN], Step]]:
     }
     if given.compile:
         for name in list(found)[3:]:
-            found[f"{name}, compiled"] = partial(found[name], compiled=True)
+            named = name.endswith("beforehand")
+            found[f"{name}, compiled"] = partial(
+                our_step, dtype=torch.bfloat16, named=named, compiled=True
+            )
     return found
 
 

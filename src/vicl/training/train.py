@@ -173,7 +173,7 @@ def _rounds(
                 hole = holes[place : place + seat.batch]
                 if answers and batch.hole is not None:
                     hole = torch.where(batch.hole.any((1, 2))[:, None, None], batch.hole, hole)
-            given = (image, hole)
+            given: tuple[Tensor | None, ...] = (image, hole)
             if batch.codes is not None:
                 given = (image, hole, batch.codes.to(device, non_blocking=True))
             yield Round(given, batch.broken)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,13 @@ def test_a_run_goes_on_by_shard(tmp_path: Path) -> None:
     shards[1].unlink()
     kept = shards[0].stat().st_mtime_ns
     counted: list[int] = []
-    again = store(tmp_path, urls, total=lambda count: counted.append(count) or (lambda more: None))
-    assert counted == [2]
+
+    def total(count: int) -> Callable[[int], None]:
+        counted.append(count)
+        return counted.append
+
+    again = store(tmp_path, urls, total=total)
+    assert counted == [2, 1, 1]
     assert shards[0].stat().st_mtime_ns == kept
     assert shards[1].read_bytes() == content
     assert again.shards == first.shards
