@@ -2,12 +2,17 @@
 
     python benchmarks/training.py --size base --batch 8
 
-The reference step runs in the same process on the same weights, images and holes: float32,
-attention written out, logits at all places, targets named by the VQGAN in float32, an optimiser
-that goes over the weights one by one, and a wait for the loss at every step, which is what the
-published training code does.  Ours is the step of `vicl train`, by its own objective and optimiser:
-logits of the hidden tokens only, fused attention and optimiser, targets named in inference mode, no
-wait; in float32, and as the recipes have it in bfloat16.
+The reference step runs on the same weights, images and holes: float32, attention written out,
+logits at all places, targets named by the VQGAN in float32, an optimiser that goes over the weights
+one by one, and a wait for the loss at every step, which is what the published training code does.
+Ours is the step of `vicl train`, by its own objective and optimiser: logits of the hidden tokens
+only, fused attention and optimiser, targets named in inference mode, no wait; in float32, as the
+recipes have it in bfloat16, and both with targets named beforehand (`vicl figures tokenize`).
+
+Each way has a process of its own, so that its memory is its own, and they take steps in turns, A B
+C A B C ..., after one each to warm up: what else the machine does falls on all alike.  Printed are
+medians over the rounds with the least and the most, processor seconds of all threads, and how many
+times the reference a way is, within each round.
 
 Weights and images are random (the time does not depend on them), three quarters of the patches are
 hidden, as published.
@@ -23,12 +28,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import multiprocessing
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
+from statistics import median
 from unittest import mock
 
 import torch
@@ -45,8 +55,9 @@ from vicl.training.data.training_data import open_data
 from vicl.training.estimate import StepCost, step_cost
 from vicl.training.job import Seat
 from vicl.training.masking import RandomPatches, draw_holes
-from vicl.training.objectives.inpainting import Inpainting
-from vicl.training.optimisation import make_optimiser
+from vicl.training.objectives.inpainting import Inpainting, NamedInpainting
+from vicl.training.objectives.objective import Objective
+from vicl.training.optimisation import limit_gradient, make_optimiser
 from vicl.training.recipe.data import Data, FolderSource
 from vicl.training.settings import Optimiser
 
@@ -55,11 +66,11 @@ Step = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Result:
-    """What a way of stepping measured."""
+    """What a way of stepping measured: a number a round, and what it took and gave in all."""
 
     name: str
-    seconds: float
-    images_per_second: float
+    seconds: list[float]
+    processor_seconds: list[float]
     peak_mib: float
     loss: float
 
@@ -71,7 +82,7 @@ def main() -> int:
     )
     parser.add_argument("--size", choices=PUBLISHED, default="base")
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=3, help="timed, after one that is not")
+    parser.add_argument("--rounds", type=int, default=5, help="steps of each way that are timed")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--compile", action="store_true", help="measure the compiled model too")
     parser.add_argument("--peak-tflops", type=float, default=989.0)
@@ -84,15 +95,10 @@ def main() -> int:
     console = Console(width=max(Console().width, 100))
     device = torch.device(given.device)
     config = PUBLISHED[given.size]
-    random = Generator().manual_seed(0)
-    image = torch.rand(given.batch, 3, *config.canvas_size, generator=random).to(device)
-    hole = draw_holes(RandomPatches(), given.batch, config.canvas_size, 16, random)
+    _, hole = material(given)
     counted = Inpainting(MAEVQGAN(config).to("meta")).to("meta").train()
     cost = step_cost(counted, (given.batch, *config.canvas_size), hole)
-    results: list[Result] = []
-    for name, make in ways(given, config, device):
-        console.print(f"measuring {name}", style="dim")
-        results.append(measure(name, make(), image, hole, given.steps))
+    results = measure(given, console)
     console.print(table(results, given, device, cost))
     wait = None
     if given.data is not None:
@@ -110,31 +116,79 @@ def main() -> int:
     return 0
 
 
-def ways(
-    given: argparse.Namespace, config: object, device: torch.device
-) -> Iterator[tuple[str, Callable[[], Step]]]:
-    """Names of ways of stepping, and what makes each, on the same weights."""
-
-    def model() -> MAEVQGAN:
-        return MAEVQGAN(config).to(device).train()  # type: ignore[arg-type]
-
-    yield "reference (published)", lambda: reference_step(model())
-    yield "vicl, float32", lambda: our_step(model(), torch.float32)
-    yield "vicl, bfloat16", lambda: our_step(model(), torch.bfloat16)
+def ways(given: argparse.Namespace) -> dict[str, Callable[[MAEVQGAN], Step]]:
+    """Ways of stepping by name: each makes a step of a model; the first is the reference."""
+    found: dict[str, Callable[[MAEVQGAN], Step]] = {
+        "reference (published)": reference_step,
+        "vicl, float32": partial(our_step, dtype=torch.float32),
+        "vicl, float32, codes named beforehand": partial(our_step, dtype=torch.float32, named=True),
+        "vicl, bfloat16": partial(our_step, dtype=torch.bfloat16),
+        "vicl, bfloat16, codes named beforehand": partial(
+            our_step, dtype=torch.bfloat16, named=True
+        ),
+    }
     if given.compile:
-        yield "vicl, bfloat16, compiled", lambda: our_step(model(), torch.bfloat16, compiled=True)
+        for name in list(found)[3:]:
+            named = name.endswith("beforehand")
+            found[f"{name}, compiled"] = partial(
+                our_step, dtype=torch.bfloat16, named=named, compiled=True
+            )
+    return found
 
 
-def measure(name: str, step: Step, image: Tensor, hole: Tensor, steps: int) -> Result:
-    """Take a step to warm up, then time some."""
-    step(image, hole)
+def material(given: argparse.Namespace) -> tuple[Tensor, Tensor]:
+    """Images and holes, on the CPU."""
+    size = PUBLISHED[given.size].canvas_size
+    random = Generator().manual_seed(0)
+    image = torch.rand(given.batch, 3, *size, generator=random)
+    return image, draw_holes(RandomPatches(), given.batch, size, 16, random)
+
+
+def measure(given: argparse.Namespace, console: Console) -> list[Result]:
+    """Let all ways take steps in turns."""
+    context = multiprocessing.get_context("spawn")
+    names = list(ways(given))
+    ends: list[Connection] = []
+    for name in names:
+        console.print(f"warming up {name}", style="dim")
+        here, there = context.Pipe()
+        context.Process(target=serve, args=(there, name, given), daemon=True).start()
+        there.close()
+        here.recv()
+        ends.append(here)
+    rounds = [[ask(end) for end in ends] for _ in range(given.rounds)]
+    results = []
+    for place, (name, end) in enumerate(zip(names, ends, strict=True)):
+        end.send(False)
+        peak, loss = end.recv()
+        seconds, busy = zip(*(one[place] for one in rounds), strict=True)
+        results.append(Result(name, list(seconds), list(busy), peak, loss))
+    return results
+
+
+def ask(end: Connection) -> tuple[float, float]:
+    """Have a step taken; gives its seconds by the clock, and those of the processor."""
+    end.send(True)
+    found: tuple[float, float] = end.recv()
+    return found
+
+
+def serve(end: Connection, name: str, given: argparse.Namespace) -> None:
+    """In a process of its own: take steps one way, whenever one is asked for."""
+    device = torch.device(given.device)
+    image, hole = material(given)
+    image = image.to(device)
+    step = ways(given)[name](MAEVQGAN(PUBLISHED[given.size]).to(device).train())
     reset_peak_memory()
+    loss = step(image, hole)
     synchronise()
-    begun = time.perf_counter()
-    losses = [step(image, hole) for _ in range(steps)]
-    synchronise()
-    seconds = (time.perf_counter() - begun) / steps
-    return Result(name, seconds, len(image) / seconds, peak_memory() / 2**20, float(losses[-1]))
+    end.send(None)
+    while end.recv():
+        begun, busy = time.perf_counter(), time.process_time()
+        loss = step(image, hole)
+        synchronise()
+        end.send((time.perf_counter() - begun, time.process_time() - busy))
+    end.send((peak_memory() / 2**20, float(loss)))
 
 
 def reference_step(model: MAEVQGAN) -> Step:
@@ -162,18 +216,28 @@ def reference_step(model: MAEVQGAN) -> Step:
     return step
 
 
-def our_step(model: MAEVQGAN, dtype: torch.dtype, *, compiled: bool = False) -> Step:
-    """A step of the loop."""
-    objective = Inpainting(model, target_dtype=dtype).to(model.device)
+def our_step(
+    model: MAEVQGAN, *, dtype: torch.dtype, named: bool = False, compiled: bool = False
+) -> Step:
+    """A step of the loop; `named`: the codes of the images are there already."""
+    device = model.device
+    objective: Objective = Inpainting(model, target_dtype=dtype).to(device)
+    given = torch.randint(
+        model.tokenizer.codebook_size, (1, math.prod(model.config.grid)), device=device
+    )
+    if named:
+        objective = NamedInpainting(model)
     if compiled:
         compile_parts(objective)
     optimiser = make_optimiser(model, Optimiser(), 1e-4)
-    device = model.device.type
+    weights = [p for p in model.parameters() if p.requires_grad]
 
     def step(image: Tensor, hole: Tensor) -> Tensor:
-        with torch.autocast(device, dtype=dtype, enabled=dtype != torch.float32):
-            loss: Tensor = objective(image, hole, 0).losses["model"]
+        batch = (image, hole, given.expand(len(image), -1)) if named else (image, hole)
+        with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+            loss: Tensor = objective(*batch, 0).losses["model"]
         torch.autograd.backward(loss)
+        limit_gradient(weights, None)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         return loss.detach()
@@ -207,7 +271,7 @@ def waiting(
     for _ in range(count):
         next(batches)
     rate = count * given.batch / (time.perf_counter() - begun)
-    fastest = max(result.images_per_second for result in results)
+    fastest = max(given.batch / median(result.seconds) for result in results)
     share = max(0.0, 1 - rate / fastest)
     text = (
         f"data: {rate:.0f} images/s by {given.workers} workers alone; a step of {fastest:.1f} "
@@ -225,16 +289,18 @@ def table(
         f"{torch.__version__}\n{sum(cost.trained) / 1e9:.0f} GFLOP a step trained, "
         f"{sum(cost.targets) / 1e9:.0f} naming targets"
     )
-    for name in ("step", "seconds", "images/s", "x", "TFLOP/s", "MFU", "peak MiB", "loss"):
+    for name in ("step", "seconds", "processor s", "images/s", "x", "MFU", "peak MiB", "loss"):
         drawn.add_column(name, justify="left" if name == "step" else "right")
     for r in results:
-        rate = sum(cost.trained) / r.seconds / 1e12
+        seconds = median(r.seconds)
+        rate = sum(cost.trained) / seconds / 1e12
+        times = [a / b for a, b in zip(results[0].seconds, r.seconds, strict=True)]
         drawn.add_row(
             r.name,
-            f"{r.seconds:.3f}",
-            f"{r.images_per_second:.2f}",
-            f"{results[0].seconds / r.seconds:.2f}",
-            f"{rate:.3g}",
+            f"{seconds:.2f} ({min(r.seconds):.2f}-{max(r.seconds):.2f})",
+            f"{median(r.processor_seconds):.2f}",
+            f"{given.batch / seconds:.2f}",
+            f"{median(times):.2f} ({min(times):.2f}-{max(times):.2f})",
             f"{rate / given.peak_tflops:.1%}" if device.type == "cuda" else "-",
             f"{r.peak_mib:.0f}",
             f"{r.loss:.3f}",

@@ -12,6 +12,7 @@ from vicl.cli.figures_dataset import dedup, hash_, pack, stats
 from vicl.cli.figures_extract import extract
 from vicl.cli.figures_filter import filter_figures, label, train_filter
 from vicl.cli.figures_harvest import harvest
+from vicl.cli.figures_tokenize import tokenize
 from vicl.cli.options import PATH, SEED, choice, examples, number, options, path, text
 from vicl.files import display
 from vicl.files.progress import progress
@@ -25,7 +26,7 @@ def figures() -> None:
     """Training figures: synthetic ones, whose rules are known, and those of arXiv's papers."""
 
 
-for _stage in (harvest, extract, label, train_filter, filter_figures, dedup, pack, stats):
+for _stage in (harvest, extract, label, train_filter, filter_figures, dedup, pack, tokenize, stats):
     figures.add_command(_stage)
 figures.add_command(hash_, "hash")
 

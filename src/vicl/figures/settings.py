@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vicl.files import FileError, display, open_plain, write_atomic
+
+
+def check_own(shards: Sequence[str], settings: Path) -> None:
+    """Refuse a folder with shards of which nobody knows what they are of.
+
+    Args:
+        shards: Names of those that would be taken for its own.
+        settings: The file beside them that would say it.
+
+    Raises:
+        FileError: If there are shards, and not the file.
+    """
+    if shards and not settings.exists():
+        raise FileError(
+            f"{display(settings.parent)}: holds {min(shards)} and no {settings.name} that says "
+            "what it is of; choose another folder, or remove the shards"
+        )
 
 
 def check_settings(settings: dict[str, Any], path: Path) -> None:

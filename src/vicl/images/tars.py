@@ -37,6 +37,40 @@ class Member(NamedTuple):
     path: str = ""
 
 
+class Group(NamedTuple):
+    """Files that stand side by side and have one name up to its first dot: WebDataset's sample.
+
+    Attributes:
+        name: For messages: its shard's and its own, in one line.
+        key: What the names have in common, as it stands in the tar.
+        files: The contents, by what follows the first dot.
+    """
+
+    name: str
+    key: str
+    files: dict[str, bytes]
+
+    def image(self) -> Member:
+        """Its image.
+
+        Raises:
+            ImageError: If it has none, or several.
+        """
+        found = [extension for extension in self.files if _is_image(f"a.{extension}")]
+        if len(found) != 1:
+            raise ImageError(
+                f"{self.name}: has {len(found)} images of one name, expected one; give the others "
+                "names of their own"
+            )
+        end = f".{found[0]}"
+        return Member(f"{self.name}{display(end)}", self.files[found[0]], self.key + end)
+
+    @property
+    def shows(self) -> bool:
+        """Whether it has an image."""
+        return any(_is_image(f"a.{extension}") for extension in self.files)
+
+
 def image_members(raw: Any, shard: str, *, tell: bool = False) -> Iterator[Member | ImageError]:
     """Read the images of a tar, one after the other.
 
@@ -64,6 +98,48 @@ def image_members(raw: Any, shard: str, *, tell: bool = False) -> Iterator[Membe
             continue
         content = tar.extractfile(member)
         yield Member(name, content.read() if content else b"", member.name)
+
+
+def file_groups(raw: Any, shard: str) -> Iterator[Group | ImageError]:
+    """Read the plain files of a tar, those of one name together.
+
+    Args:
+        raw: A stream of bytes.
+        shard: What it is called in messages.
+
+    Returns:
+        What is too large to be read comes as an error in its place.
+
+    Raises:
+        tarfile.TarError: If the tar is damaged; so may be what reading it raises.
+    """
+    group: Group | None = None
+    left = 0  # bytes that the group may still have; below 0 it is not read
+    for tar, member in tar_members(raw):
+        if not member.isreg():
+            continue
+        folder, slash, base = member.name.rpartition("/")
+        stem, _, extension = base.partition(".")
+        key = f"{folder}{slash}{stem}"
+        if group is None or key != group.key or extension in group.files:
+            if group is not None:
+                yield _whole(group, left)
+            group, left = Group(f"{shard}: {display(key)}", key, {}), MEMBER_LIMIT
+        left -= member.size + tarfile.BLOCKSIZE
+        if left < 0:
+            group.files.clear()
+            continue
+        content = tar.extractfile(member)
+        group.files[extension] = content.read() if content else b""
+    if group is not None:
+        yield _whole(group, left)
+
+
+def _whole(group: Group, left: int) -> Group | ImageError:
+    """A group, or what is wrong with it."""
+    if left < 0:
+        return ImageError(f"{group.name}: is larger than {MEMBER_LIMIT >> 20} MiB; shrink it")
+    return group
 
 
 def tar_members(raw: Any) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:

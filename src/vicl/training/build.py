@@ -13,13 +13,17 @@ from torch import nn
 from vicl.files import display
 from vicl.files.faults import said
 from vicl.loading import load_folder, load_tokenizer
+from vicl.models.code_inpainter import CodeInpainter
 from vicl.models.configs import CodeConfig, Config, VQGANConfig
 from vicl.models.inpainter import LearnedInpainter
 from vicl.models.unet import UNet
 from vicl.models.vit import Transformer
 from vicl.models.vqgan import VQGAN, Decoder, Encoder
+from vicl.storage.folder import weights_hash
 from vicl.training.checkpoints import TrainingError
-from vicl.training.objectives.inpainting import Inpainting
+from vicl.training.data.named_shards import NamedBy, NamedShards
+from vicl.training.data.training_data import TrainingData
+from vicl.training.objectives.inpainting import Inpainting, NamedInpainting
 from vicl.training.objectives.objective import Objective
 from vicl.training.objectives.vqgan import VQGANObjective
 from vicl.training.recipe.data import RecipeError
@@ -86,7 +90,34 @@ def build_objective(recipe: Recipe, model: nn.Module) -> Objective:
         assert isinstance(model, VQGAN)
         return VQGANObjective(model, recipe.vqgan, seed=recipe.seed)
     assert isinstance(model, LearnedInpainter)
+    if recipe.data.named:
+        assert isinstance(model, CodeInpainter)
+        return NamedInpainting(model)
     return Inpainting(model, target_dtype=DTYPES[recipe.target_precision])
+
+
+def check_codes(recipe: Recipe, data: TrainingData, tokenizer: VQGAN) -> None:
+    """See that stored codes are those that the recipe's tokenizer would name.
+
+    Args:
+        recipe: What is to be trained.
+        data: Its data.
+        tokenizer: Its tokenizer.
+
+    Raises:
+        RecipeError: If they were named by another tokenizer, or another way.
+    """
+    wanted = NamedBy(
+        tokenizer=weights_hash(tokenizer),
+        codebook_size=tokenizer.codebook_size,
+        patch_size=tokenizer.patch_size,
+        canvas_size=recipe.model.canvas_size,
+        augmentation=recipe.data.augmentation,
+        precision=recipe.target_precision,
+    )
+    for source in data.pool.sources:
+        if isinstance(source, NamedShards):
+            source.check(source.named_by, wanted, "the recipe says")
 
 
 def compile_parts(objective: Objective) -> None:

@@ -11,7 +11,8 @@ from vicl.files.machine import processor
 from vicl.loading import load_tokenizer
 from vicl.models.configs import VQGANConfig
 from vicl.models.devices import Device, pick_device
-from vicl.training.build import has_tokenizer
+from vicl.models.vqgan import VQGAN
+from vicl.training.build import check_codes, has_tokenizer
 from vicl.training.data.training_data import open_data
 from vicl.training.estimate import (
     Flops,
@@ -65,9 +66,9 @@ def describe(recipe: Recipe, *, device: Device = "auto") -> DryRun:
     place = pick_device(device)
     missing: list[str] = []
     tokenizer = _tokenizer(recipe, missing)
-    images, data = _data(recipe, missing)
+    images, data = _data(recipe, tokenizer, missing)
     steps = _steps(recipe, images, missing)
-    objective = meta_objective(recipe, tokenizer)
+    objective = meta_objective(recipe, _architecture(recipe, tokenizer))
     cost = recipe_cost(recipe, objective, steps=steps or 10**9)
     rates = measure_rates(place, recipe.precision, recipe.model.width)
     trained, frozen = count_weights(objective)
@@ -86,16 +87,22 @@ def describe(recipe: Recipe, *, device: Device = "auto") -> DryRun:
     return DryRun(recipe_text(recipe) + "\n".join(comments), tuple(missing))
 
 
-def _tokenizer(recipe: Recipe, missing: list[str]) -> VQGANConfig | None:
-    """The architecture of the tokenizer; where it is not there, the published one's."""
-    model = recipe.model
+def _tokenizer(recipe: Recipe, missing: list[str]) -> VQGAN | None:
+    """The tokenizer, where there is one."""
     if not has_tokenizer(recipe):
         return None
     try:
-        return load_tokenizer(model.tokenizer, device="cpu").config
+        return load_tokenizer(recipe.model.tokenizer, device="cpu")
     except (ValueError, OSError) as error:
         missing.append(f"model.tokenizer: {error} (its size is estimated as the published one's)")
-        return assumed_tokenizer(model.patch_size)
+        return None
+
+
+def _architecture(recipe: Recipe, tokenizer: VQGAN | None) -> VQGANConfig | None:
+    """The architecture of the tokenizer; where it is not there, the published one's."""
+    if tokenizer is not None:
+        return tokenizer.config
+    return assumed_tokenizer(recipe.model.patch_size) if has_tokenizer(recipe) else None
 
 
 def assumed_tokenizer(patch_size: int) -> VQGANConfig:
@@ -113,11 +120,15 @@ def assumed_tokenizer(patch_size: int) -> VQGANConfig:
     return VQGANConfig(multipliers=_MULTIPLIERS[-levels:], attention_levels=(levels - 1,))
 
 
-def _data(recipe: Recipe, missing: list[str]) -> tuple[int | None, list[str]]:
+def _data(
+    recipe: Recipe, tokenizer: VQGAN | None, missing: list[str]
+) -> tuple[int | None, list[str]]:
     """(images of an epoch, the sources in words)."""
     try:
         size, patch = recipe.model.canvas_size, recipe.model.patch_size
         data = open_data(recipe.data, size, seed=recipe.seed, patch_size=patch)
+        if recipe.data.named and tokenizer is not None:
+            check_codes(recipe, data, tokenizer)
     except (ValueError, OSError) as error:
         missing.append(f"data: {error}")
         return None, ["not there"]

@@ -6,6 +6,7 @@ Operations and activations are counted by running one micro batch on tensors wit
 
 from __future__ import annotations
 
+import math
 import operator
 import time
 from collections.abc import Callable, Iterable
@@ -25,6 +26,7 @@ from torch.utils.flop_counter import flop_registry
 from vicl.models.configs import VQGANConfig
 from vicl.training.build import build_objective, model_config
 from vicl.training.masking import draw_holes
+from vicl.training.objectives.inpainting import NamedInpainting
 from vicl.training.objectives.objective import Objective
 from vicl.training.recipe.recipe import Recipe
 from vicl.training.settings import DTYPES, Precision
@@ -93,12 +95,17 @@ def step_cost(
     count, height, width = size
     image = torch.empty(count, 3, height, width, device="meta")
     kept = _Kept(objective)
+    batch: tuple[Tensor | None, ...] = (image, hole)
+    if named := isinstance(objective, NamedInpainting):
+        codes = math.prod(objective.model.config.grid)
+        batch = (image, hole, torch.empty(count, codes, dtype=torch.int64, device="meta"))
     with OperationCounter() as counter, kept, saved_tensors_hooks(kept.add, lambda tensor: tensor):
-        losses = objective(image, hole, step).losses
+        losses = objective(*batch, step).losses
         torch.autograd.backward(torch.stack(list(losses.values())).sum())
     objective.zero_grad(set_to_none=True)
     everything = counter.flops
-    targets, widest = _naming(getattr(objective.model, "tokenizer", None), image)
+    tokenizer = None if named else getattr(objective.model, "tokenizer", None)
+    targets, widest = _naming(tokenizer, image)
     trained = Flops(
         everything.products - targets.products, everything.convolutions - targets.convolutions
     )
@@ -269,7 +276,9 @@ def memory(recipe: Recipe, objective: Objective, cost: StepCost) -> Memory:
     trained = sum(parts.values())
     low, target = (DTYPES[p].itemsize for p in (recipe.precision, recipe.target_precision))
     tokenizer: nn.Module | None = getattr(objective.model, "tokenizer", None)
-    copied = 0 if tokenizer is None else sum(p.numel() for p in tokenizer.parameters())
+    copied = 0
+    if tokenizer is not None and not isinstance(objective, NamedInpainting):
+        copied = sum(p.numel() for p in tokenizer.parameters())
     return Memory(
         weights=4.0 * (trained + frozen) + (low * trained if low < 4 else 0) + target * copied,
         gradients=4.0 * trained,

@@ -7,7 +7,6 @@ was stopped goes on as if it had not been.
 from __future__ import annotations
 
 import contextlib
-import math
 import signal
 import time
 from collections.abc import Iterator
@@ -25,7 +24,13 @@ from vicl.training.checkpoints import (
     set_random_states,
 )
 from vicl.training.job import Job, Look, Round, Seat, Trained
-from vicl.training.optimisation import AveragedWeights, lr_at, make_optimiser, peak_lr
+from vicl.training.optimisation import (
+    AveragedWeights,
+    limit_gradient,
+    lr_at,
+    make_optimiser,
+    peak_lr,
+)
 from vicl.training.parallel import (
     Accelerator,
     DistributedDataParallelKwargs,
@@ -153,12 +158,12 @@ class _Run:
     def _update(self, given: set[str]) -> Tensor:
         """Step the optimisers that had a loss; gives the norm of the model's gradient."""
         norm = torch.zeros((), device=self.device)
-        limit = self.job.optimiser.clip or math.inf
         for name, part in self.objective.parts().items():
             optimiser = self.optimisers[name]
             if name in given:
                 weights = [p for p in part.parameters() if p.grad is not None]
-                found = self.accelerator.clip_grad_norm_(weights, limit)
+                self.accelerator.unscale_gradients(optimiser)
+                found = limit_gradient(weights, self.job.optimiser.clip)
                 if name == "model":
                     norm = whole_tensor(found)
                 optimiser.step()

@@ -59,6 +59,19 @@ def _last_bias(names: Sequence[str]) -> str | None:
     return biases[-1] if biases else None
 
 
+def limit_gradient(weights: Sequence[Tensor], limit: float | None) -> Tensor:
+    """Scale gradients down to a norm, where they exceed it; gives the norm that they had.
+
+    Args:
+        weights: With gradients.
+        limit: Greatest norm; None leaves the gradients as they are, and unread but once.
+    """
+    norm = nn.utils.get_total_norm([p.grad for p in weights if p.grad is not None])
+    if limit is not None:
+        nn.utils.clip_grads_with_norm_(weights, limit, norm)
+    return norm
+
+
 def peak_lr(settings: Optimiser, batch_size: int) -> float:
     """The highest learning rate of a run."""
     return settings.lr * (batch_size / BATCH_OF_LR if settings.scale_lr else 1.0)

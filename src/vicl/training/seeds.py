@@ -28,6 +28,7 @@ class Purpose(IntEnum):
     TRIALS = 15
     PAIRS = 16
     COINS = 17
+    NAMED = 18
 
 
 def numbers(seed: int, purpose: Purpose, *place: int) -> np.random.Generator:

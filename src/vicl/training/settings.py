@@ -21,6 +21,9 @@ Many = Annotated[int, Field(gt=0, le=10**9)]
 Precision = Literal["fp32", "bf16", "fp16"]
 """Of arithmetic, or of weights in a file."""
 
+TargetPrecision = Literal["fp32", "bf16"]
+"""Of the arithmetic by which a tokenizer names targets."""
+
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 """The type of each :data:`Precision`."""
 

@@ -20,7 +20,7 @@ from torch import Generator, Tensor
 from vicl.models.devices import Device, pick_device
 from vicl.models.pretrained import empty_like
 from vicl.storage.folder import weights_hash
-from vicl.training.build import build_model, build_objective, compile_parts
+from vicl.training.build import build_model, build_objective, check_codes, compile_parts
 from vicl.training.checkpoints import TrainingError
 from vicl.training.data.held_out import HeldOutImages
 from vicl.training.data.training_data import TrainingData, open_data
@@ -96,6 +96,8 @@ def _job(recipe: Recipe, data: TrainingData, folder: Path) -> Job:
     steps = count_steps(recipe, data.count)
     model = build_model(recipe)
     tokenizer = getattr(model, "tokenizer", None)
+    if recipe.data.named:
+        check_codes(recipe, data, model.tokenizer)
     objective = build_objective(recipe, model)
     if recipe.compile:
         compile_parts(objective)
@@ -171,7 +173,10 @@ def _rounds(
                 hole = holes[place : place + seat.batch]
                 if answers and batch.hole is not None:
                     hole = torch.where(batch.hole.any((1, 2))[:, None, None], batch.hole, hole)
-            yield Round((image, hole), batch.broken)
+            given: tuple[Tensor | None, ...] = (image, hole)
+            if batch.codes is not None:
+                given = (image, hole, batch.codes.to(device, non_blocking=True))
+            yield Round(given, batch.broken)
 
 
 def _holes(recipe: Recipe, step: int) -> tuple[Bool[Tensor, "b H W"] | None, bool]:

@@ -12,7 +12,7 @@ from tests.pictures import picture
 
 from vicl.canvas.rects import Rect
 from vicl.images import to_pil, to_tensor
-from vicl.training.data.augmentation import augment, centre, draw_crop, pixels
+from vicl.training.data.augmentation import augment, centre, draw_rect, pixels
 from vicl.training.recipe.data import Augmentation
 from vicl.training.seeds import Purpose, numbers
 
@@ -40,7 +40,7 @@ def test_half_of_the_images_are_mirrored() -> None:
 def test_crops_are_cut_before_they_are_resized() -> None:
     # A quarter of the area of a square of side 8: 4x4. White everywhere else must not leak in.
     settings = Augmentation(scale=(0.25, 0.25), ratio=(1, 1), flip=False)
-    crop = draw_crop((8, 8), settings, np.random.default_rng(5))
+    crop = draw_rect((8, 8), settings, np.random.default_rng(5))
     assert crop.size == (4, 4)
     image = torch.ones(3, 8, 8)
     crop.of(image)[:] = 0
@@ -56,7 +56,7 @@ def test_crops_are_cut_before_they_are_resized() -> None:
 def test_crops_have_the_published_distribution() -> None:
     settings = Augmentation()
     rng = np.random.default_rng(0)
-    crops = [draw_crop((400, 400), settings, rng) for _ in range(4000)]
+    crops = [draw_rect((400, 400), settings, rng) for _ in range(4000)]
     whole = Rect(0, 0, 400, 400)
     assert all(whole.holds(crop) for crop in crops)
     areas = np.array([c.height * c.width / 160000 for c in crops])
@@ -82,13 +82,13 @@ def test_crops_have_the_published_distribution() -> None:
 )
 def test_where_nothing_fits_it_is_the_middle(size: tuple[int, int], crop: Rect) -> None:
     settings = Augmentation(scale=(1, 1))
-    assert draw_crop(size, settings, np.random.default_rng(0)) == crop
+    assert draw_rect(size, settings, np.random.default_rng(0)) == crop
 
 
 def test_a_ratio_that_fits_is_the_whole_image() -> None:
     settings = Augmentation(scale=(1, 1), ratio=(1, 4))
     # 1.5 : 1 lies between the limits, but no draw of exactly this ratio is likely.
-    crops = {draw_crop((200, 300), settings, np.random.default_rng(seed)) for seed in range(20)}
+    crops = {draw_rect((200, 300), settings, np.random.default_rng(seed)) for seed in range(20)}
     assert crops == {Rect(0, 0, 200, 300)}
 
 

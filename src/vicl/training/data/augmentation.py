@@ -7,10 +7,12 @@ published training.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import UInt, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -18,6 +20,46 @@ from vicl.canvas.rects import Rect
 from vicl.training.recipe.data import Augmentation
 
 _ATTEMPTS = 10
+
+
+class Crop(NamedTuple):
+    """What an augmentation makes of an image, whatever the size that it is brought to.
+
+    Attributes:
+        rect: The part that is cut out, in pixels of the image.
+        mirrored: Whether left and right are exchanged.
+    """
+
+    rect: Rect
+    mirrored: bool
+
+    def of(self, image: Image.Image, size: tuple[int, int]) -> UInt8[Tensor, "3 H W"]:
+        """Cut it out of an image, and bring it to a size.
+
+        Args:
+            image: Mode RGB.
+            size: (height, width) in pixels.
+        """
+        rect = self.rect
+        # Cut first: Pillow's own `box` would let pixels outside of it in through the filter.
+        part = image.crop((rect.left, rect.top, rect.right, rect.bottom))
+        resized = part.resize(size[::-1], Image.Resampling.BICUBIC)
+        if self.mirrored:
+            resized = resized.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return pixels(resized)
+
+
+@dataclass(frozen=True, eq=False)
+class NamedCrops:
+    """Crops of an image that were drawn, and whose codes were named, beforehand.
+
+    Attributes:
+        crops: At least one.
+        codes: Of each crop, brought to the canvas' size, in raster order.
+    """
+
+    crops: tuple[Crop, ...]
+    codes: UInt[np.ndarray, "k n"]
 
 
 def augment(
@@ -34,16 +76,24 @@ def augment(
         augmentation: How much is cut out, and whether to mirror.
         generator: What is drawn depends on nothing else.
     """
-    crop = draw_crop((image.height, image.width), augmentation, generator)
-    # Cut first: Pillow's own `box` would let pixels outside of it in through the filter.
-    part = image.crop((crop.left, crop.top, crop.right, crop.bottom))
-    resized = part.resize(size[::-1], Image.Resampling.BICUBIC)
-    if augmentation.flip and generator.random() < 0.5:
-        resized = resized.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return pixels(resized)
+    return draw_crop((image.height, image.width), augmentation, generator).of(image, size)
 
 
 def draw_crop(
+    size: tuple[int, int], augmentation: Augmentation, generator: np.random.Generator
+) -> Crop:
+    """Draw a random part of an image, and whether it is mirrored.
+
+    Args:
+        size: (height, width) of the image.
+        augmentation: How much is cut out, and whether to mirror.
+        generator: What is drawn depends on nothing else.
+    """
+    rect = draw_rect(size, augmentation, generator)
+    return Crop(rect, bool(augmentation.flip and generator.random() < 0.5))
+
+
+def draw_rect(
     size: tuple[int, int], augmentation: Augmentation, generator: np.random.Generator
 ) -> Rect:
     """Draw the part of an image that is looked at, as torchvision's RandomResizedCrop does.

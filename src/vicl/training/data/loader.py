@@ -11,10 +11,11 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
@@ -38,15 +39,27 @@ class Batch:
         hole: True where an image's answer stands, nowhere if that is not known; None if it is
             known of none.
         broken: What was wrong with the files that could not be decoded; others stand in for them.
+        codes: Of the images, in raster order, where they were named beforehand.
     """
 
     image: UInt8[Tensor, "b 3 H W"]
     hole: Bool[Tensor, "b H W"] | None
     broken: tuple[str, ...]
+    codes: Int64[Tensor, "b n"] | None = None
 
     def pin_memory(self) -> Batch:
         """The same batch, from where an accelerator can fetch it by itself; holes stay."""
-        return Batch(self.image.pin_memory(), self.hole, self.broken)
+        codes = None if self.codes is None else self.codes.pin_memory()
+        return Batch(self.image.pin_memory(), self.hole, self.broken, codes)
+
+
+class Sample(NamedTuple):
+    """One of a batch: see :class:`Batch`."""
+
+    image: UInt8[Tensor, "3 H W"]
+    hole: Bool[Tensor, "H W"] | None
+    codes: Int64[Tensor, " n"] | None
+    broken: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,18 +87,22 @@ class Pool:
             for place, (source, n) in enumerate(zip(self.sources, skip, strict=True))
         ]
 
-    def sample(
-        self, number: int, readers: Sequence[Reader]
-    ) -> tuple[UInt8[Tensor, "3 H W"], Bool[Tensor, "H W"] | None, tuple[str, ...]]:
-        """Make a sample: its pixels, its hole, and what was wrong with files that it replaces."""
+    def sample(self, number: int, readers: Sequence[Reader]) -> Sample:
+        """Make a sample."""
         source, draw = self.mixture.draw(number)
         picture = readers[source](draw)
         size = picture.image.height, picture.image.width
         if isinstance(self.sources[source], DatasetStream) and size == self.size:
             hole = None if picture.hole is None else torch.from_numpy(picture.hole)
-            return pixels(picture.image), hole, picture.broken
+            return Sample(pixels(picture.image), hole, None, picture.broken)
         generator = numbers(self.seed, Purpose.AUGMENTATION, number)
-        return augment(picture.image, self.size, self.augmentation, generator), None, picture.broken
+        if picture.named is not None:
+            place = int(generator.integers(len(picture.named.crops)))
+            image = picture.named.crops[place].of(picture.image, self.size)
+            codes = torch.from_numpy(picture.named.codes[place].astype(np.int64))
+            return Sample(image, None, codes, picture.broken)
+        image = augment(picture.image, self.size, self.augmentation, generator)
+        return Sample(image, None, None, picture.broken)
 
 
 class Batches(IterableDataset[Batch | FileError]):
@@ -126,13 +143,15 @@ class Batches(IterableDataset[Batch | FileError]):
         samples = [
             self._pool.sample(sample, readers) for sample in range(first, first + self._seat.batch)
         ]
-        images, holes, faults = zip(*samples, strict=True)
+        images, holes, codes, faults = zip(*samples, strict=True)
         none = torch.zeros(self._pool.size, dtype=torch.bool)
         known = any(hole is not None for hole in holes)
         return Batch(
             torch.stack(images),
             torch.stack([none if hole is None else hole for hole in holes]) if known else None,
             tuple(itertools.chain.from_iterable(faults)),
+            # Recipes see to it that all sources have them or none.
+            None if any(one is None for one in codes) else torch.stack(codes),
         )
 
 

@@ -12,19 +12,24 @@ import gzip
 import re
 import shutil
 import tarfile
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from vicl.files import display, open_plain, reason
 from vicl.images import ImageError, open_bytes, to_rgb
 from vicl.images.decoding import PARSER_ERRORS
-from vicl.images.tars import MEMBER_LIMIT, Member, image_members
+from vicl.images.tars import MEMBER_LIMIT, Group, Member, file_groups, image_members
 from vicl.training.data.sources import Lane, Picture
 from vicl.training.data.streams import Stream
 from vicl.training.recipe.data import RecipeError, ShardSource
 from vicl.training.seeds import Purpose, numbers
+
+Item: TypeAlias = Member | Group | ImageError
+"""What a shard holds, not yet decoded; an error in place of what cannot be read."""
+
+Piece = TypeVar("Piece", Member, Group)
 
 _BUFFER = 256
 """Images that wait to be shuffled, or fewer where they take more than `MEMBER_LIMIT` bytes."""
@@ -60,15 +65,19 @@ class Shards(Stream):
         """Whether there is a shard for every lane."""
         return len(self.urls) >= lanes
 
-    def items(self, lane: Lane, seed: int, epoch: int) -> Iterator[Member | ImageError]:
+    def items(self, lane: Lane, seed: int, epoch: int) -> Iterator[Item]:
         """Go through a lane's shards once."""
         order = numbers(seed, Purpose.SHARDS, epoch).permutation(len(self.urls))
-        members = (
-            member
+        items = (
+            item
             for index in order[lane.index :: lane.count]
-            for member in read_shard(self.urls[index])
+            for item in self._read(self.urls[index])
         )
-        return _shuffled(members, numbers(seed, Purpose.BUFFER, epoch, lane.index))
+        return _shuffled(items, numbers(seed, Purpose.BUFFER, epoch, lane.index))
+
+    def _read(self, url: str) -> Iterator[Item]:
+        """Read what a shard holds, as :meth:`decode` takes it."""
+        return read_shard(url)
 
     def decode(self, item: Any) -> Picture:
         """Decode an image."""
@@ -110,10 +119,21 @@ def read_shard(url: str) -> Iterator[Member | ImageError]:
     Returns:
         What cannot be read comes as an error in its place; one that damages the tar ends it.
     """
+    return _read(url, image_members)
+
+
+def read_groups(url: str) -> Iterator[Group | ImageError]:
+    """Read all files of a shard, those of one name together; as :func:`read_shard` otherwise."""
+    return _read(url, file_groups)
+
+
+def _read(
+    url: str, parts: Callable[[Any, str], Iterator[Piece | ImageError]]
+) -> Iterator[Piece | ImageError]:
     name = display(url)
     try:
         with _opened(url) as stream:
-            yield from image_members(stream, name)
+            yield from parts(stream, name)
     except (tarfile.TarError, *PARSER_ERRORS) as error:
         yield ImageError(f"{name}: cannot be read to its end ({reason(error)}); get a whole copy")
 
@@ -136,15 +156,13 @@ def _is_remote(url: str) -> bool:
     return re.match("https?://", url) is not None
 
 
-def _shuffled(
-    members: Iterable[Member | ImageError], generator: np.random.Generator
-) -> Iterator[Member | ImageError]:
+def _shuffled(items: Iterable[Item], generator: np.random.Generator) -> Iterator[Item]:
     """Shuffle neighbours: each image waits in a buffer until its turn is drawn."""
-    waiting: list[Member | ImageError] = []
+    waiting: list[Item] = []
     held = 0
-    for member in members:
-        waiting.append(member)
-        held += _size(member)
+    for item in items:
+        waiting.append(item)
+        held += _size(item)
         while len(waiting) > _BUFFER or held > MEMBER_LIMIT:
             index = int(generator.integers(len(waiting)))
             waiting[index], waiting[-1] = waiting[-1], waiting[index]
@@ -155,5 +173,7 @@ def _shuffled(
         yield waiting[index]
 
 
-def _size(member: Member | ImageError) -> int:
-    return len(member.data) if isinstance(member, Member) else 0
+def _size(item: Item) -> int:
+    if isinstance(item, Group):
+        return sum(map(len, item.files.values()))
+    return len(item.data) if isinstance(item, Member) else 0

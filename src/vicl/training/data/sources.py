@@ -23,6 +23,7 @@ from vicl.files import display
 from vicl.files.packaged import PHOTOS
 from vicl.files.unit_hash import unit_hash
 from vicl.images import ImageError, find_images, open_image, to_rgb
+from vicl.training.data.augmentation import NamedCrops
 from vicl.training.recipe.data import FolderSource, PhotoSource
 from vicl.training.seeds import Purpose, numbers
 
@@ -45,11 +46,13 @@ class Picture(NamedTuple):
         image: Mode RGB.
         broken: What was wrong with the files that it stands in for.
         hole: True where the answer stands, (h, w); None where it is not known.
+        named: Crops with their codes, of which one is taken; None where one is drawn.
     """
 
     image: Image.Image
     broken: tuple[str, ...] = ()
     hole: npt.NDArray[np.bool_] | None = None
+    named: NamedCrops | None = None
 
 
 Reader: TypeAlias = Callable[[int], Picture]

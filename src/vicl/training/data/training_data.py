@@ -19,6 +19,7 @@ from vicl.files import display
 from vicl.training.data.held_out import HeldOutImages, hold_out
 from vicl.training.data.loader import Batch, Pool, load
 from vicl.training.data.mixture import Mixture
+from vicl.training.data.named_shards import NamedShards
 from vicl.training.data.shards import Shards
 from vicl.training.data.sources import ImageFiles, list_files, split
 from vicl.training.data.streams import DatasetStream, Source, count_images
@@ -136,7 +137,7 @@ def open_data(
 
 def _open(source: AnySource, size: tuple[int, int], patch_size: int, datasets: Datasets) -> Source:
     if isinstance(source, ShardSource):
-        return Shards(source)
+        return NamedShards(source) if source.codes else Shards(source)
     if isinstance(source, DatasetSource):
         if source.name not in datasets:
             raise RecipeError(

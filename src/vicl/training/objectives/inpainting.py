@@ -18,6 +18,29 @@ PIXELS_AT_ONCE = 2**16
 """Of images whose codes a CPU names together: small ones by the batch, of 224 px one by one."""
 
 
+def target_tokenizer(tokenizer: VQGAN, dtype: torch.dtype) -> VQGAN:
+    """A frozen copy of a tokenizer that names targets.
+
+    Args:
+        tokenizer: Stays as it is.
+        dtype: Type of the copy's arithmetic.
+    """
+    fast = copy.deepcopy(tokenizer)
+    fast.to(dtype)
+    channels_last: Any = {"memory_format": torch.channels_last}
+    fast.to(**channels_last)  # quicker to encode with
+    return fast.requires_grad_(False).eval()
+
+
+def name_targets(tokenizer: VQGAN, image: Float[Tensor, "b 3 H W"]) -> Int[Tensor, "b n"]:
+    """The codes of clean canvases, RGB in [0, 1], in raster order."""
+    with torch.inference_mode(), without_autocast(image.device):
+        at_once = max(1, PIXELS_AT_ONCE // image[0, 0].numel())
+        codes = tokenizer.encode(image, at_once=at_once).flatten(1)
+    # Out of inference mode: the loss keeps its targets for the backward pass.
+    return codes.clone()
+
+
 class Inpainting(Objective):
     """An inpainting model on its own loss.
 
@@ -40,11 +63,7 @@ class Inpainting(Objective):
         # In a list, so that it is no part of what is trained, saved or shared between processes.
         self.tokenizers: list[VQGAN] = []
         if isinstance(model, CodeInpainter):
-            fast = copy.deepcopy(model.tokenizer)
-            fast.to(target_dtype)
-            channels_last: Any = {"memory_format": torch.channels_last}
-            fast.to(**channels_last)  # quicker to encode with
-            self.tokenizers = [fast.requires_grad_(False).eval()]
+            self.tokenizers = [target_tokenizer(model.tokenizer, target_dtype)]
 
     def forward(
         self,
@@ -61,16 +80,40 @@ class Inpainting(Objective):
         """
         assert hole is not None  # recipes see to it
         if isinstance(self.model, CodeInpainter):
-            loss = self.model.loss_on_codes(image, hole, self._codes(image))
+            self.tokenizers = [tokenizer.to(image.device) for tokenizer in self.tokenizers]
+            codes = name_targets(self.tokenizers[0], image)
+            loss = self.model.loss_on_codes(image, hole, codes)
         else:
             loss = self.model.loss(image, hole)
         return Losses({"model": loss}, {})
 
-    def _codes(self, image: Float[Tensor, "b 3 H W"]) -> Int[Tensor, "b n"]:
-        """Name the targets."""
-        self.tokenizers = [tokenizer.to(image.device) for tokenizer in self.tokenizers]
-        with torch.inference_mode(), without_autocast(image.device):
-            at_once = max(1, PIXELS_AT_ONCE // image[0, 0].numel())
-            codes = self.tokenizers[0].encode(image, at_once=at_once).flatten(1)
-        # Out of inference mode: the loss keeps its targets for the backward pass.
-        return codes.clone()
+
+class NamedInpainting(Objective):
+    """A model that predicts codes on its own loss, the targets named beforehand.
+
+    Args:
+        model: The model; its tokenizer has no part in a step.
+    """
+
+    model: CodeInpainter
+
+    def __init__(self, model: CodeInpainter) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        image: Float[Tensor, "b 3 H W"],
+        hole: Bool[Tensor, "b H W"],
+        codes: Int[Tensor, "b n"],
+        step: int,
+    ) -> Losses:
+        """Compute the loss of a batch.
+
+        Args:
+            image: RGB in [0, 1], on the model's device.
+            hole: True = to fill, on the CPU.
+            codes: Of the images, in raster order, on the model's device.
+            step: Number of the optimiser step, counted from 0; makes no difference.
+        """
+        return Losses({"model": self.model.loss_on_codes(image, hole, codes)}, {})

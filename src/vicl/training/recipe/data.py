@@ -34,12 +34,15 @@ class ShardSource(Part):
     Attributes:
         urls: A path, or a URL of http or https; `{000..099}` stands for a hundred.
         samples: How many images they hold, where epochs are counted.
+        codes: Train on the crops and codes that stand beside the images, as `vicl figures tokenize`
+            stores them, in place of crops that are drawn and named at every step.
         weight: As for a folder.
     """
 
     kind: Literal["shards"] = "shards"
     urls: str
     samples: Many | None = None
+    codes: bool = False
     weight: PositiveFloat = 1.0
 
     @field_validator("urls")
@@ -207,4 +210,22 @@ class Data(Part):
                 f"held_out.fraction: got {self.held_out.fraction} without a folder in train; "
                 "give held_out.sources"
             )
+        if self.named and not all(_named(source) for source in self.train):
+            raise ValueError(
+                "train: got sources with codes and others without; give all of them `codes: true`, "
+                "or none"
+            )
+        if any(_named(source) for source in self.held_out.sources):
+            raise ValueError(
+                "held_out.sources: got codes, of which an evaluation takes none; leave it out"
+            )
         return self
+
+    @property
+    def named(self) -> bool:
+        """Whether the targets are named beforehand."""
+        return any(_named(source) for source in self.train)
+
+
+def _named(source: AnySource) -> bool:
+    return isinstance(source, ShardSource) and source.codes

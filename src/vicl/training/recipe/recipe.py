@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from vicl.models.configs import CodeConfig
 from vicl.models.registry import Kind, kinds
 from vicl.training.masking import Everything, Masking
 from vicl.training.recipe.data import Data, as_several
@@ -28,6 +29,7 @@ from vicl.training.settings import (
     Part,
     Precision,
     Schedule,
+    TargetPrecision,
     VQGANLoss,
 )
 
@@ -75,7 +77,7 @@ class Recipe(Part):
     optimiser: Optimiser = Optimiser()
     schedule: Schedule
     precision: Precision = "bf16"
-    target_precision: Literal["fp32", "bf16"] = "bf16"
+    target_precision: TargetPrecision = "bf16"
     saved_precision: Precision = "fp32"
     compile: bool = False
     parallel: Literal["ddp", "fsdp"] = "ddp"
@@ -110,6 +112,10 @@ class Recipe(Part):
                 raise ValueError(
                     "ema: would average codes from before vqgan.quantise_after; give null"
                 )
+        if self.data.named and not issubclass(self.kind.model.config_class, CodeConfig):
+            raise ValueError(
+                f"data.train: got codes, which a {self.model.kind} does not predict; leave them out"
+            )
         everything = any(isinstance(masking, Everything) for masking in self.masking)
         if everything and not self.kind.model.config_class.causal:
             raise ValueError(

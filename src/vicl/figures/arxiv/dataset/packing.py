@@ -30,7 +30,7 @@ from vicl.figures.arxiv.extracted import (
     scores_of,
 )
 from vicl.figures.arxiv.workers import Bounds, Died, Each, run_each
-from vicl.figures.settings import check_settings
+from vicl.figures.settings import check_own, check_settings
 from vicl.figures.shards import SHARD_FIGURES, Encoding, add_member
 from vicl.files import (
     FileError,
@@ -185,7 +185,7 @@ def pack(
     plan = _Plan(extracted, packing or Packing())
     with alone(out):
         remove_leftovers(out)
-        _check_own(out)
+        check_own([f.name for split in SPLITS for f in out.glob(f"{split}-*.tar")], out / _SETTINGS)
         check_settings(plan.settings(), out / _SETTINGS)
         advance = total(sum(plan.counts(len).values()))
         done: dict[str, dict[str, Any]] = {}
@@ -205,16 +205,6 @@ def pack(
         index = {"format": 1, **asdict(packed), "settings": asdict(plan.packing)}
         write_atomic(out / INDEX, (json.dumps(index, indent=1) + "\n").encode())
     return packed
-
-
-def _check_own(out: Path) -> None:
-    """Refuse a folder with shards of which nobody knows what they are of."""
-    strange = [path.name for split in SPLITS for path in out.glob(f"{split}-*.tar")]
-    if strange and not (out / _SETTINGS).exists():
-        raise FileError(
-            f"{display(out)}: holds {min(strange)} and no {_SETTINGS} that says what it is of; "
-            "choose another folder, or remove the shards"
-        )
 
 
 class _Plan:
