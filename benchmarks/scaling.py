@@ -339,10 +339,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--figure", type=Path, help="a PNG of all curves")
     options = parser.parse_args(arguments)
-    if not all(1 <= n <= 16 for n in options.examples):
-        parser.error("--examples: expected 1 to 16")
-    if not all(1 <= n <= 20 for n in options.classes) or min(options.photographs, default=1) < 1:
-        parser.error("--classes, --photographs: expected 1 to 20, and at least 1")
+    for kind, most in (("examples", 16), ("classes", 20), ("photographs", ON)):
+        if not all(1 <= size <= most for size in getattr(options, kind)):
+            parser.error(f"--{kind}: expected 1 to {most} each")
     works = [
         Work(kind, size, engine)
         for kind in KINDS
