@@ -45,7 +45,6 @@ from vicl.evaluation.studies.table import draw_figures
 from vicl.files import write_atomic
 from vicl.files.machine import peak_memory, processor
 from vicl.files.packaged import PHOTOS
-from vicl.files.progress import progress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -189,15 +188,17 @@ def _write_many(folder: Path, count: int) -> None:
 def measure(works: Sequence[Work], rounds: int) -> dict[Work, Cost]:
     """All works in turn, so many times; medians."""
     found: dict[Work, list[Cost]] = {work: [] for work in works}
-    with progress("measurements", total=rounds * len(works)) as advance:
-        for work in [*works] * rounds:
-            with (
-                tempfile.TemporaryDirectory() as place,
-                ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process,
-            ):
-                prepare(work, Path(place))
-                found[work].append(process.submit(measured, work, Path(place)).result())
-            advance()
+    for work in [*works] * rounds:
+        with (
+            tempfile.TemporaryDirectory() as place,
+            ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process,
+        ):
+            prepare(work, Path(place))
+            cost = process.submit(measured, work, Path(place)).result()
+        found[work].append(cost)
+        seconds = [f"{one:.2f}" for one in (cost.first, cost.later) if one is not None]
+        said = f"{work.engine}, {work.size:g} {work.kind}: {' then '.join(seconds)} s"
+        print(f"{said}, {cost.peak:.0f} MiB", file=sys.stderr)
     return {work: _median(costs) for work, costs in found.items()}
 
 
