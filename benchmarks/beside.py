@@ -18,8 +18,9 @@ Told by marks on the query itself, strokes over about 2% of each side as a perso
 random walker, which no other photograph can tell anything; the same forest; and matching.
 
 Seconds are of a first query, what the example teaches included, and of a next one: by the same
-example another photograph; by marks the same photograph with other strokes. Nothing is kept from
-one episode to the next. All ways take turns at every episode, each time from another one on.
+example another photograph; by marks the same photograph with other strokes; by the clock, and of a
+processor (of all its cores together), which says more where others use the machine. Nothing is kept
+from one episode to the next. All ways take turns at every episode, each time from another one on.
 """
 
 from __future__ import annotations
@@ -218,13 +219,17 @@ class Way:
         return Prompt([first], query), Prompt([other], query)
 
 
+Seconds = tuple[float, float]
+"""By the clock, and of a processor."""
+
+
 @dataclass
 class Found:
     """What was measured of a way, an episode each: the IoU at the cell, and seconds."""
 
     iou: list[float] = field(default_factory=list)
-    first: list[float] = field(default_factory=list)
-    later: list[float] = field(default_factory=list)
+    first: list[Seconds] = field(default_factory=list)
+    later: list[Seconds] = field(default_factory=list)
 
 
 def ways(dinov2: Path) -> list[Way]:
@@ -290,10 +295,10 @@ def measure(data: Path, count: int, seed: int, several: Sequence[Way]) -> list[F
     return found
 
 
-def _timed(engine: InContextModel, prompt: Prompt) -> tuple[float, Filled]:
-    begun = time.perf_counter()
+def _timed(engine: InContextModel, prompt: Prompt) -> tuple[Seconds, Filled]:
+    begun, busy = time.perf_counter(), time.process_time()
     (answer,) = engine.answer([prompt])
-    return time.perf_counter() - begun, answer
+    return (time.perf_counter() - begun, time.process_time() - busy), answer
 
 
 def table(several: Sequence[Way], found: Sequence[Found]) -> str:
@@ -305,10 +310,15 @@ def table(several: Sequence[Way], found: Sequence[Found]) -> str:
     for way, one in zip(several, found, strict=True):
         than = base[way.told]
         less = "" if one is than else str(paired_interval(one.iou, than.iou))
-        seconds = (_spread(times) for times in (one.first, one.later))
+        seconds = [_spread(times) for times in (*_columns(one.first), *_columns(one.later))]
         rows.append([way.name, way.told, str(bootstrap_interval(one.iou)), less, *seconds])
-    headers = ["", "told by", "IoU [95%]", "less `matching`, paired", "first query, s", "next, s"]
+    headers = ["", "told by", "IoU [95%]", "less `matching`, paired"]
+    headers += ["first query, s", "of a processor", "next, s", "of a processor"]
     return markdown_table(headers, rows)
+
+
+def _columns(seconds: Sequence[Seconds]) -> list[tuple[float, ...]]:
+    return list(zip(*seconds, strict=True))
 
 
 def _spread(values: Sequence[float]) -> str:
@@ -327,7 +337,7 @@ def figure(several: Sequence[Way], found: Sequence[Found]) -> Figure:
         colour, mark = f"C{number}", "o" if way.told == EXAMPLE else "s"
         reach = [[mean.mean - mean.low], [mean.high - mean.mean]]
         for times, face in ((one.first, colour), (one.later, "white")):
-            low, middle, high = np.quantile(times, (0.25, 0.5, 0.75))
+            low, middle, high = np.quantile(_columns(times)[0], (0.25, 0.5, 0.75))
             label = f"{way.name}, by {way.told}" if times is one.first else None
             axes.errorbar(
                 middle, mean.mean, reach, [[middle - low], [high - middle]], mark, color=colour,
