@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _measured(folder: Path, megapixels: float) -> tuple[float, float, float]:
     """Seconds, those that processors were busy, and peak memory in MiB of one answer."""
-    query, example, mask = (_enlarged(folder, name, megapixels) for name in (QUERY, EXAMPLE, MASK))
+    query, example, mask = (enlarged(folder, name, megapixels) for name in (QUERY, EXAMPLE, MASK))
     command = [sys.executable, "-m", "vicl", "predict", str(query), "--example", str(example)]
     command += [str(mask), "--task", "segmentation", "-o", str(folder / "answer.png")]
     start = time.perf_counter()
@@ -76,14 +76,15 @@ def _measured(folder: Path, megapixels: float) -> tuple[float, float, float]:
     return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
-def _enlarged(folder: Path, name: str, megapixels: float) -> Path:
-    """A bundled picture at the size, in the format of a phone or of a mask."""
+def enlarged(folder: Path, name: str, megapixels: float) -> Path:
+    """A bundled picture at the size, in the format of a phone or of a mask; it is written there."""
     with Image.open(PHOTOS / name) as picture:
         # Just under: the limit on pixels is a round number too.
         scale = (megapixels * 0.995e6 / (picture.width * picture.height)) ** 0.5
         # Even, as the sides of cameras' pictures are.
         size = (2 * round(picture.width * scale / 2), 2 * round(picture.height * scale / 2))
-        kind = Image.Resampling.NEAREST if name == MASK else Image.Resampling.BICUBIC
+        mask = name.endswith("_mask.png")
+        kind = Image.Resampling.NEAREST if mask else Image.Resampling.BICUBIC
         path = folder / name
         picture.resize(size, kind).save(path)
     return path

@@ -154,9 +154,9 @@ def _scribbles(asked: Asked) -> Iterator[Table]:
     for shown, query, truth in _pairs(asked, rng, 1):
         image, mask = shown[0]
         for name, engine in engines.items():
-            found[name].append(iou(_found(engine, [_example(image, mask)], query), truth))
-        strokes = _example(image, mask, known=_strokes(rng, mask))
-        found["scribbles"].append(iou(_found(engines[asked.model], [strokes], query), truth))
+            found[name].append(iou(_found(engine, [example_of(image, mask)], query), truth))
+        told = example_of(image, mask, known=strokes(rng, mask))
+        found["scribbles"].append(iou(_found(engines[asked.model], [told], query), truth))
     yield compared("IoU, held-out CCP", found, asked.model)
 
 
@@ -165,7 +165,7 @@ def _examples(asked: Asked) -> Iterator[Table]:
     engines = asked.engines("copy")
     found: dict[str, list[float]] = defaultdict(list)
     for shown, query, truth in _pairs(asked, rng, MANY[-1]):
-        examples = [_example(image, mask) for image, mask in shown]
+        examples = [example_of(image, mask) for image, mask in shown]
         for count in MANY:
             for name, engine in engines.items():
                 got = _found(engine, examples[:count], query)
@@ -202,7 +202,7 @@ def _nuclei(asked: Asked) -> Iterator[Table]:
         drawn.append(name)
         rows = groups[name]
         shown, query = (rows[int(i)].read() for i in rng.choice(len(rows), 2, replace=False))
-        example = _example(to_tensor(shown.picture), shown.labels == 1)
+        example = example_of(to_tensor(shown.picture), shown.labels == 1)
         prompt = Prompt([example], to_tensor(query.picture))
         for engine_name, engine in engines.items():
             answer = engine.answer([prompt])[0]
@@ -296,7 +296,8 @@ def _shown(one: Listed, name: str) -> Shown:
     return picture, labels == int(found["classes"][name]["value"])
 
 
-def _example(image: Float[Tensor, "3 h w"], mask: Mask, *, known: Mask | None = None) -> Example:
+def example_of(image: Float[Tensor, "3 h w"], mask: Mask, *, known: Mask | None = None) -> Example:
+    """A photograph with its mask, or with what is known of that."""
     drawn = torch.from_numpy(mask).float()
     if known is not None:
         drawn = torch.where(torch.from_numpy(known), drawn, UNKNOWN / 255)
@@ -307,7 +308,7 @@ def _found(engine: InContextModel, examples: Sequence[Example], query: Tensor) -
     return marked(engine.answer([Prompt(examples, query)])[0].image)
 
 
-def _strokes(rng: Generator, mask: Mask) -> Mask:
+def strokes(rng: Generator, mask: Mask) -> Mask:
     """Where strokes of either side lie: as training draws them, but a pixel or two wide."""
     inside = F.adaptive_avg_pool2d(torch.from_numpy(mask).float()[None], PICTURE)[0]
     kept = scribbled(rng, Marks(inside, 1 - inside))

@@ -333,3 +333,13 @@ def test_progress_shows_and_changes_nothing(folder: Path, monkeypatch: pytest.Mo
     shown = [answer.index for answer in prompter.map(folder, progress=True)]
     assert shown == [answer.index for answer in prompter.map(folder)] == [0, 1, 2, 4, 5, 6]
     assert moved == [1, 1, 1, 2, 1, 1]
+
+
+def test_a_picture_is_held_once_however_many_classes_it_shows() -> None:
+    image, mask = scene(0)
+    labels = mask.astype(np.uint8)
+    labels[:2] = 2
+    prompter = VisualPrompter("copy", [(image, labels)], "segmentation", classes=["a", "b"])
+    (first,), (second,) = prompter.passes
+    assert first.input is second.input
+    assert not torch.equal(first.output, second.output)

@@ -9,6 +9,7 @@ from typing import Final
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from vicl.canvas.layout import Layout
 from vicl.images import ImageLike, open_shrunk, to_pil, to_tensor
@@ -57,7 +58,7 @@ def drawn_passes(
     """
     read = _read(examples, task, white, limit_pixels)
     drawn = draw_examples(task, read, limit_pixels=limit_pixels)
-    return tuple(tuple(_in_8_bits(example) for example in several) for several in drawn)
+    return _in_8_bits(drawn)
 
 
 def drawn_alone(example: Example, task: Task, *, limit_pixels: int) -> tuple[Example, ...]:
@@ -69,7 +70,8 @@ def drawn_alone(example: Example, task: Task, *, limit_pixels: int) -> tuple[Exa
     """
     white = white_of([example], task, limit_pixels=limit_pixels)
     (read,) = _read([example], task, white, limit_pixels)
-    return tuple(map(_in_8_bits, task.draw(read, limit_pixels=limit_pixels)))
+    (alone,) = _in_8_bits([task.draw(read, limit_pixels=limit_pixels)])
+    return alone
 
 
 def unseen(task: Task) -> Passes:
@@ -105,5 +107,15 @@ def _read(
     return painted(examples, task, limit_pixels=limit_pixels)
 
 
-def _in_8_bits(example: Example) -> Example:
-    return Example(*(to_tensor(to_pil(to_tensor(one))) for one in (example.input, example.output)))
+def _in_8_bits(drawn: Sequence[Sequence[Example]]) -> Passes:
+    """Examples of passes in 8 bits a channel; a picture that passes share stays one."""
+    made: dict[int, Tensor] = {}
+
+    def once(image: ImageLike) -> Tensor:
+        if id(image) not in made:
+            made[id(image)] = to_tensor(to_pil(to_tensor(image)))
+        return made[id(image)]
+
+    return tuple(
+        tuple(Example(once(one.input), once(one.output)) for one in several) for several in drawn
+    )

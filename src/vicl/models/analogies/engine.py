@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -28,10 +27,12 @@ from vicl.models.analogies.pictures import (
 )
 from vicl.models.analogies.shapes import RGB
 from vicl.models.analogies.view import WORKING_SIZE, View, describe
+from vicl.models.kept import Kept
 from vicl.prompt import Example, Prompt
 
-_REMEMBERED: Final = 4
-"""So many sets of examples are kept learned."""
+_TAUGHT: Final = 32
+"""At most so many sets of examples are kept learned: a query of several classes is asked about by
+one a class."""
 
 LEARNING_SIZE: Final = 384
 """Examples are shown to the local methods no longer than this, in pixels."""
@@ -98,7 +99,7 @@ class Analogies:
         return Analogies, ()
 
     def __init__(self) -> None:
-        self._taught: OrderedDict[tuple[int, bytes], _Taught] = OrderedDict()
+        self._taught = Kept[tuple[int, bytes], _Taught](_TAUGHT)
 
     def answer(self, prompts: Sequence[Prompt], *, samples: int = 1, seed: int = 0) -> list[Filled]:
         """See :meth:`vicl.engine.InContextModel.answer`.
@@ -120,12 +121,7 @@ class Analogies:
     def _learned(self, examples: tuple[Example, ...], seed: int) -> _Taught:
         pairs = [drawn(example) for example in examples]
         key = seed, fingerprint(*(image for pair in pairs for image in pair))
-        if key not in self._taught:
-            self._taught[key] = _learn(pairs, seed)
-        self._taught.move_to_end(key)
-        while len(self._taught) > _REMEMBERED:
-            self._taught.popitem(last=False)
-        return self._taught[key]
+        return self._taught.get(key, lambda: _learn(pairs, seed))
 
 
 def _learn(pairs: Sequence[tuple[Tensor, Tensor]], seed: int) -> _Taught:

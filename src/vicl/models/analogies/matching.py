@@ -10,6 +10,7 @@ what it does is label transfer, Liu, Yuen, Torralba, "Nonparametric scene parsin
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -75,10 +76,17 @@ def transfer(
 
 def dissimilarity(example: View, query: View) -> float:
     """Mean cost of each point's best match anywhere; near 0 for near twins."""
-    y, x = np.mgrid[:GRID, :GRID].reshape(2, -1) / GRID
-    apart = (y[:, None] - y) ** 2 + (x[:, None] - x) ** 2
-    costs = _costs(example, query, 3.0).reshape(GRID**2, GRID**2) + apart / 0.5**2
+    costs = _costs(example, query, 3.0).reshape(GRID**2, GRID**2) + _far()
     return float(costs.min(axis=1).mean())
+
+
+@lru_cache(maxsize=1)
+def _far() -> Float[np.ndarray, "n n"]:
+    """What a match costs for being elsewhere, of every two grid points: the same for all images."""
+    y, x = np.mgrid[:GRID, :GRID].reshape(2, -1) / GRID
+    far: Float[np.ndarray, "n n"] = ((y[:, None] - y) ** 2 + (x[:, None] - x) ** 2) / 0.5**2
+    far.setflags(write=False)
+    return far
 
 
 def _costs(example: View, query: View, colour: float) -> Float[np.ndarray, "g g g g"]:

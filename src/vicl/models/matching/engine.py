@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from vicl.images import fingerprint, resize_map, to_tensor
 from vicl.images.upsampling import upsample
 from vicl.models.analogies import Analogies
 from vicl.models.analogies.outputs import OutputKind, kind_of, shares
+from vicl.models.kept import Kept
 from vicl.models.matching.closer import Closer, learn_closer, side_of
 from vicl.models.matching.cues import Marks
 from vicl.models.matching.head import MatchingHead, Scored
@@ -36,11 +36,9 @@ from vicl.models.matching.view import FINE, SIDE, View, look
 from vicl.prompt import Prompt
 from vicl.tasks.segmentation import UNKNOWN
 
-K = TypeVar("K")
-T = TypeVar("T")
-
-_REMEMBERED: Final = 8
-"""So many sets of examples are kept learned, and so many images looked at: about 10 MB each."""
+_TAUGHT, _LOOKED_AT = 32, 8
+"""At most so many sets of examples are kept learned: a query of several classes is asked about by
+one a class, 3 MB and more each. And so many images looked at, about 10 MB each."""
 
 MANY: Final = 10
 """From so many examples on a query is asked about once: its own places tell nothing new then."""
@@ -140,8 +138,8 @@ class Matching:
         self.outlines = None if outlines is None else outlines.eval()
         self.min_presence, self.objects, self.masks = min_presence, objects, masks
         self.others = Analogies()
-        self._taught: OrderedDict[tuple[int, bytes], Taught | Lines | None] = OrderedDict()
-        self._views: OrderedDict[tuple[bool, bytes], View] = OrderedDict()
+        self._taught = Kept[tuple[int, bytes], Taught | Lines | None](_TAUGHT)
+        self._views = Kept[tuple[bool, bytes], View](_LOOKED_AT)
 
     def __repr__(self) -> str:
         return f"Matching(encoder={self.encoder.name!r})"
@@ -199,8 +197,7 @@ class Matching:
 
     def _view(self, image: Tensor, *, both_ways: bool = False) -> View:
         """Look at an image, or find what was seen of it: strokes change, their image stays."""
-        return _kept(
-            self._views,
+        return self._views.get(
             (both_ways, fingerprint(image)),
             lambda: look(image.to(self.device), self.encoder, both_ways=both_ways),
         )
@@ -217,10 +214,8 @@ class Matching:
         """What examples taught, of the last few sets of them."""
         pairs = [drawn(example) for example in prompt.examples]
         key = seed, fingerprint(*(image for pair in pairs for image in pair))
-        return _kept(
-            self._taught,
-            key,
-            lambda: self._learn(pairs) or self._learn_lines(prompt, pairs, seed),
+        return self._taught.get(
+            key, lambda: self._learn(pairs) or self._learn_lines(prompt, pairs, seed)
         )
 
     def _learn(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> Taught | None:
@@ -303,15 +298,6 @@ class Matching:
             presence=max(presence),
             objects=objects,
         )
-
-
-def _kept(kept: OrderedDict[K, T], key: K, make: Callable[[], T]) -> T:
-    """One of the last few that were made or asked for; made where it is not among them."""
-    found = kept.pop(key) if key in kept else make()
-    kept[key] = found
-    while len(kept) > _REMEMBERED:
-        kept.popitem(last=False)
-    return found
 
 
 def output_kind(outputs: Sequence[Float[Tensor, "3 _h _w"]], *, masks: bool = False) -> OutputKind:

@@ -14,6 +14,11 @@ from vicl.figures.synthetic.scenes.scene import BACKGROUNDS, Background, Picture
 
 def levels(colour: Iterable[float]) -> tuple[int, int, int]:
     """A colour in [0, 1] as Pillow takes it, 0 to 255."""
+    return _levels(*colour)
+
+
+@lru_cache(maxsize=1024)
+def _levels(*colour: float) -> tuple[int, int, int]:
     red, green, blue = (min(255, max(0, round(255 * value))) for value in colour)
     return red, green, blue
 

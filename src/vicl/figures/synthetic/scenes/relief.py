@@ -70,7 +70,7 @@ def slopes(
 
 
 def shaded(
-    paint: Image.Image,
+    paint: Image.Image | tuple[int, int, int],
     covered: Image.Image,
     thing: Thing,
     size: tuple[int, int],
@@ -81,7 +81,7 @@ def shaded(
     """Light a relief from one side: brighter where it faces the light.
 
     Args:
-        paint: What it shows in even light, mode RGB.
+        paint: What it shows in even light, mode RGB; or one colour, 0 to 255.
         covered: Its `Stamp.cover`.
         thing: Which.
         size: (height, width) of the cell in pixels.
@@ -97,4 +97,4 @@ def shaded(
     pixels = np.asarray(paint, np.float32) * light[..., None]
     # What is brighter than white shines: the excess goes to all channels.
     pixels += np.maximum(light - np.float32(1.15), 0)[..., None] * np.float32(200 * shading)
-    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+    return Image.fromarray(np.clip(pixels, 0, 255, out=pixels).astype(np.uint8))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
@@ -23,11 +23,13 @@ _NOISE_STEP = 0.01
 """Camera noise comes in steps of this standard deviation, so that few tables are kept."""
 
 
+@lru_cache(maxsize=16)
 def render(scene: Scene, size: tuple[int, int]) -> Rendered:
     """Draw a scene.
 
     The same scene and size give the same pixels on every machine with the same Pillow; two scenes
-    that differ in one thing differ where that thing or its shadow is.
+    that differ in one thing differ where that thing or its shadow is. The last few are kept: a page
+    shows one input beside several outputs.
 
     Args:
         scene: What.
@@ -50,7 +52,7 @@ def render(scene: Scene, size: tuple[int, int]) -> Rendered:
         box = one.box
         canvas.paste(one.paint, (box.left, box.top, box.right, box.bottom), one.cover)
     canvas = _photograph(canvas, scene.camera, scene.seed)
-    return Rendered(np.asarray(canvas), _layers(stamps, size))
+    return Rendered(np.asarray(canvas), partial(_layers, stamps, size))
 
 
 def geometry(scene: Scene, size: tuple[int, int]) -> Geometry:
@@ -147,4 +149,5 @@ def _layers(stamps: list[Stamp], size: tuple[int, int]) -> np.ndarray:
         for layer in visible[(slice(0, front), *area)]:
             if layer.any():
                 layer[...] = (layer * left + 127) // 255
+    visible.setflags(write=False)
     return visible

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -160,6 +161,10 @@ class Thing:
     outline: float = 0.0
     opacity: float = 1.0
 
+    def __hash__(self) -> int:
+        # All fields would take longer than what is looked up by them.
+        return hash((self.shape, self.centre, self.size, self.seed))
+
 
 @dataclass(frozen=True)
 class Background:
@@ -229,6 +234,9 @@ class Scene:
     family: str = ""
     licences: tuple[str, ...] = ()
 
+    def __hash__(self) -> int:
+        return hash((self.seed, self.things))
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -281,16 +289,20 @@ class Family:
 
 @dataclass(frozen=True, eq=False)
 class Rendered:
-    """A scene as pixels.
+    """A scene as pixels; not to be written to.
 
     Attributes:
         image: RGB.
-        visible: How much of each pixel shows each thing, 0 to 255, other things before it
-            taken off.
+        layers: Makes `visible`, which most rules do not ask for.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
-    visible: UInt8[np.ndarray, "n h w"]
+    layers: Callable[[], UInt8[np.ndarray, "n h w"]]
+
+    @cached_property
+    def visible(self) -> UInt8[np.ndarray, "n h w"]:
+        """How much of each pixel shows each thing, 0 to 255, other things before it taken off."""
+        return self.layers()
 
 
 @dataclass(frozen=True, eq=False)

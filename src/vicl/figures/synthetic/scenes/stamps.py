@@ -79,8 +79,7 @@ def _stamp(thing: Thing, light_angle: float, shading: float, size: tuple[int, in
     if thing.outline:
         paint = _outlined(paint, covered, thing, size)
     if shading:
-        lit = as_image(paint, covered.size)
-        paint = shaded(lit, covered, thing, size, box, light_angle, shading)
+        paint = shaded(paint, covered, thing, size, box, light_angle, shading)
     if thing.opacity < 1:
         covered = covered.point([round(thing.opacity * value) for value in range(256)])
     return Stamp(box, covered, paint)
@@ -184,9 +183,5 @@ def _outlined(
     inner = wider.filter(ImageFilter.MinFilter(2 * pixels + 1))
     inner = inner.crop((pixels, pixels, pixels + covered.width, pixels + covered.height))
     line = Image.new("RGB", covered.size, levels(thing.surface.second))
-    return Image.composite(as_image(paint, covered.size), line, inner)
-
-
-def as_image(paint: Paint, size: tuple[int, int]) -> Image.Image:
-    """A paint as an image of (width, height)."""
-    return paint if isinstance(paint, Image.Image) else Image.new("RGB", size, paint)
+    shown = paint if isinstance(paint, Image.Image) else Image.new("RGB", covered.size, paint)
+    return Image.composite(shown, line, inner)
