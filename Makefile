@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A process a core; one that is through takes tests over from another.
 CORES := --numprocesses=logical --maxprocesses=8 --dist=worksteal
 
-.PHONY: demo test test-slow test-browser coverage lint types format clean
+.PHONY: demo test test-slow test-browser coverage docs lint types format clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "vicl needs Python 3.11 or 3.12: make ... PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -31,6 +31,12 @@ test-browser: $(VENV)/installed
 # Apart from `test`, which it makes two fifths slower.
 coverage: $(VENV)/installed
 	$(BIN)/python -m pytest -m 'not slow' $(CORES) --cov --cov-report=term-missing:skip-covered
+
+# The site of the documentation, in out/site; a broken link or a command that does not parse fails.
+docs: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/mkdocs build --strict --quiet
+	@echo out/site/index.html
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

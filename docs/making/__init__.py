@@ -1,0 +1,1 @@
+"""What builds and checks the documentation: `make docs`, and quick tests without a site."""
