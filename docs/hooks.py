@@ -13,12 +13,12 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from making import pages, pictures, reference
-from making.markdown import relinked
+from making.markdown import relinked, slug
 from making.outside import outside_addresses
 
 
 def on_config(config: MkDocsConfig) -> None:
-    """Check links and code of all pages that are written by hand.
+    """Check links and code of all pages that are written by hand; name anchors as GitHub does.
 
     Raises:
         PluginError: If something is wrong; it lists all of it.
@@ -26,6 +26,7 @@ def on_config(config: MkDocsConfig) -> None:
     found = pages.faults()
     if found:
         raise PluginError("\n".join(["the pages have faults:", *found]))
+    config.mdx_configs.setdefault("toc", {})["slugify"] = lambda heading, _: slug(heading)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

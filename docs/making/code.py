@@ -149,7 +149,7 @@ def _found(dotted: str) -> Any:
     found: Any = importlib.import_module(first)
     for name in rest:
         if isinstance(found, ModuleType) and not hasattr(found, name):
-            found = importlib.import_module(f"{found.__name__}.{name}")
+            found = _submodule(found, name)
         elif isinstance(found, ModuleType):
             found = getattr(found, name)
         elif isinstance(found, type):
@@ -160,6 +160,13 @@ def _found(dotted: str) -> Any:
         else:
             return None
     return found
+
+
+def _submodule(package: ModuleType, name: str) -> ModuleType:
+    try:
+        return importlib.import_module(f"{package.__name__}.{name}")
+    except ModuleNotFoundError as error:
+        raise AttributeError(f"there is no {name} in {package.__name__}") from error
 
 
 def _odd_keywords(dotted: str, call: ast.Call) -> Iterator[str]:

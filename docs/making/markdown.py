@@ -99,18 +99,18 @@ def anchors(text: str) -> set[str]:
     found: dict[str, int] = {}
     named = set()
     for heading in _HEADING.finditer(_without_blocks(text)):
-        slug = _slug(heading[1])
-        count = found.get(slug, 0)
-        found[slug] = count + 1
+        name = slug(re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", heading[1]))
+        count = found.get(name, 0)
+        found[name] = count + 1
         # The second of a name has a suffix that differs between the two, so nothing may lead there.
         if count == 0:
-            named.add(slug)
+            named.add(name)
     return named
 
 
-def _slug(heading: str) -> str:
-    plain = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "")
-    return re.sub(r"[^\w\- ]", "", plain.strip().lower()).replace(" ", "-")
+def slug(heading: str) -> str:
+    """The anchor of a heading, without its links, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
 def _blank(found: re.Match[str]) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import PurePosixPath
 
+import yaml
+
 from making.code import ROOT, code_faults
 from making.markdown import Link, anchors, links
 
@@ -99,9 +101,9 @@ def read(source: str) -> str:
     return (ROOT / source).read_text()
 
 
-def link_faults(source: str) -> Iterator[str]:
+def link_faults(source: str, text: str) -> Iterator[str]:
     """What is wrong with the links of a page: a line and a sentence each."""
-    for link in links(read(source)):
+    for link in links(text):
         if link.outside:
             continue
         target = target_of(source, link)
@@ -116,17 +118,21 @@ def faults() -> list[str]:
     return [
         f"{page}:{fault}"
         for page in checked_pages()
-        for fault in (*link_faults(page), *code_faults(read(page)))
+        for fault in (*link_faults(page, read(page)), *code_faults(read(page)))
     ]
 
 
-def nav_pages(nav: object) -> Iterator[str]:
-    """The places of the site that a navigation names, in order."""
+def in_navigation() -> list[str]:
+    """The places of the site that the navigation of mkdocs.yml names, in order."""
+    return list(_places(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]))
+
+
+def _places(nav: object) -> Iterator[str]:
     if isinstance(nav, str):
         yield nav
     elif isinstance(nav, dict):
         for inner in nav.values():
-            yield from nav_pages(inner)
+            yield from _places(inner)
     elif isinstance(nav, list):
         for inner in nav:
-            yield from nav_pages(inner)
+            yield from _places(inner)

@@ -109,7 +109,7 @@ def _command(command: click.Command, name: str, level: int) -> Iterator[str]:
 
 
 def _options(command: click.Command, context: click.Context) -> Iterator[str]:
-    for param in command.get_params(context):
+    for param in command.params:
         record = param.get_help_record(context)
         if record is not None and record[1]:
             yield from (f"`{record[0]}`", f":   {_escaped(' '.join(record[1].split()))}", "")
