@@ -67,12 +67,15 @@ def strokes() -> Image.Image:
 
 def objects() -> Image.Image:
     """Coins, told apart."""
+    from scipy import ndimage
+
     prompter = VisualPrompter("matching", [_example("coins_1")], "segmentation", instances=True)
     answer = prompter.predict(_photo("coins_2"))
     assert answer.objects is not None
     pictures = [*map(to_tensor, _example("coins_1")), to_tensor(_photo("coins_2"))]
     row = [*pictures, _over(_photo("coins_2"), answer)]
-    captions = [[None, None, None, f"{int(answer.objects.max())} coins"]]
+    _, true = ndimage.label(to_levels(_example("coins_2")[1])[..., 0] > 127)
+    captions = [[None, None, None, f"{int(answer.objects.max())} found of {true}"]]
     headers = ("example", "its mask", "query", "objects")
     return contact_sheet([row], headers=headers, captions=captions, cell=220)
 
@@ -82,7 +85,7 @@ def clicks() -> Image.Image:
     segmenter = load_segmenter("default", device="cpu")
     rows = []
     for name, point, other, box in (
-        ("bowl", (190, 190), (60, 60), (120, 100, 480, 320)),
+        ("coffee", (255, 100), (140, 170), (60, 30, 370, 300)),
         ("dandelion_1", (190, 150), (60, 280), (60, 30, 330, 290)),
     ):
         photo = to_levels(_photo(name))
@@ -96,9 +99,9 @@ def clicks() -> Image.Image:
             _marked(picture, inside, outside, box if not inside else None)
             for picture, (inside, outside) in zip(found, marked, strict=True)
         ]
-        everything = all_as_answer(image.everything(grid=12))
+        everything = all_as_answer(image.everything(grid=8))
         rows.append([*pictures, _over(photo, everything)])
-    headers = ("a click", "and one that is not meant", "a box", "everything")
+    headers = ("a click", "and one not meant", "a box", "everything")
     return contact_sheet(rows, headers=headers, cell=240)
 
 
@@ -160,7 +163,7 @@ GALLERY: Mapping[str, Callable[[], Image.Image]] = {
 }
 
 _DANDELIONS = ("dandelion_2", "dandelion_3")
-_RULES = (0, 3, 5, 9)
+_RULES = (1, 5, 7, 13)
 
 
 def _photo(name: str) -> str:
