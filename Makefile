@@ -35,7 +35,7 @@ coverage: $(VENV)/installed
 # The site of the documentation, in out/site; a broken link or a command that does not parse fails.
 docs: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo out/site/index.html
 
 lint: $(VENV)/installed

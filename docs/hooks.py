@@ -12,7 +12,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from making import pages, pictures, reference
+from making import ROOT, pages, pictures, reference
 from making.markdown import relinked, slug
 from making.outside import outside_addresses
 
@@ -37,7 +37,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, place, content=text))
     for source in pages.shown_sources():
         if not pages.place_of(source).endswith(".md"):
-            data = (pages.ROOT / source).read_bytes()
+            data = (ROOT / source).read_bytes()
             files.append(File.generated(config, pages.place_of(source), content=data))
     for page in pages.own_pages():
         for name in pictures.marks(pages.read(page)):

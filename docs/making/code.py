@@ -10,14 +10,12 @@ import shlex
 import tomllib
 from collections.abc import Iterator, Sequence
 from functools import cache
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from making import ROOT
 from making.commands import CommandError, check_call, check_mention, commands, vicl_words
 from making.markdown import Block, blocks, spans
-
-ROOT = Path(__file__).parents[2]
 
 
 def code_faults(text: str) -> Iterator[str]:

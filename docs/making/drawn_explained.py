@@ -167,11 +167,10 @@ def _case(change: str) -> Case:
     cases = [asked.load(episode) for episode in asked.episodes(10, seed=0, examples=1)]
 
     def score(case: Case) -> float:
-        filled = _filled(model, _composed(case.prompt))
-        drawn = CanvasModel(model).grid(1).crop(filled)
-        size = tuple(to_tensor(case.truth.image).shape[-2:])
-        enlarged = torch.nn.functional.interpolate(drawn[None], size, mode="bilinear")[0]
-        return shape_ious(enlarged.numpy(), to_tensor(case.truth.image).numpy(), change)[0]
+        drawn = CanvasModel(model).grid(1).crop(_filled(model, _composed(case.prompt)))
+        truth = to_tensor(case.truth.image)
+        enlarged = torch.nn.functional.interpolate(drawn[None], truth.shape[-2:], mode="bilinear")
+        return shape_ious(enlarged[0].numpy(), truth.numpy(), change)[0]
 
     return max(cases, key=score)
 

@@ -128,9 +128,9 @@ def hints() -> Image.Image:
     """Dabs of the true colours on a gray photograph."""
     true = to_levels(_photo("bowl"))
     gray = np.repeat(np.asarray(Image.fromarray(true).convert("L"))[..., None], 3, axis=2)
-    places = ((150, 210), (250, 320), (440, 170), (380, 300), (190, 75), (300, 205), (335, 140))
-    places = (*places, (60, 60), (60, 300), (480, 30), (490, 320))
-    dabs = [Dab(x, y, tuple(int(v) for v in true[y, x])) for x, y in places]
+    things = ((150, 210), (250, 320), (440, 170), (380, 300), (190, 75), (300, 205), (335, 140))
+    ground = ((60, 60), (60, 300), (480, 30), (490, 320))
+    dabs = [Dab(x, y, _colour(true, x, y)) for x, y in (*things, *ground)]
     shown = Image.fromarray(gray)
     pen = ImageDraw.Draw(shown)
     for dab in dabs:
@@ -176,6 +176,11 @@ def _example(name: str) -> tuple[str, str]:
 
 def _picture(pixels: UInt8[np.ndarray, "h w 3"]) -> Picture:
     return to_tensor(Image.fromarray(pixels))
+
+
+def _colour(pixels: UInt8[np.ndarray, "h w 3"], x: int, y: int) -> tuple[int, int, int]:
+    red, green, blue = (int(value) for value in pixels[y, x])
+    return red, green, blue
 
 
 def _over(photo: str | UInt8[np.ndarray, "h w 3"], answer: Answer) -> Picture:

@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 
 import yaml
 
-from making.code import ROOT, code_faults
+from making import ROOT
+from making.code import code_faults
 from making.markdown import Link, anchors, links
 
 DOCS = "docs"

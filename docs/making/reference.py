@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import click
 
 import vicl
-from making.code import ROOT
+from making import ROOT
 from making.commands import inner_commands
 from making.pages import place_of, shown_sources
 from vicl.cli import main

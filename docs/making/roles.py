@@ -13,7 +13,7 @@ import griffe
 _ROLE = re.compile(r":(?:class|meth|func|data|mod|attr|exc|obj):`~?([^`]+)`")
 
 
-class Roles(griffe.Extension):
+class Roles(griffe.Extension):  # type: ignore[misc]  # where griffe is not installed
     """Turns `:class:` and the like into code."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:

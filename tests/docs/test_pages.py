@@ -6,13 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from making import pages, pictures, reference
+from making import ROOT, pages, pictures, reference
 from making.code import code_faults
 from making.commands import commands
 from making.markdown import anchors, blocks, links, relinked
 from making.outside import fetched, outside_addresses
-
-ROOT = pages.ROOT
 
 
 def test_no_page_has_a_fault() -> None:

@@ -18,7 +18,8 @@ import pytest
 from PIL import Image
 from tests.cli.test_cli import vicl
 
-from making.code import ROOT, check_other
+from making import ROOT
+from making.code import check_other
 from making.commands import commands, found_command, vicl_words
 from making.markdown import blocks, spans
 from vicl.images import save_image

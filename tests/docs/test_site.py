@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from making import pages, pictures
+from making import ROOT, pages, pictures
 
 NEEDED = ("mkdocs", "material", "mkdocstrings_handlers")
 
@@ -39,8 +39,8 @@ def copy(tmp_path: Path) -> Path:
     here = tmp_path / "vicl"
     for folder in ("docs", "src", "benchmarks", "tests/docs"):
         ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(pages.ROOT / folder, here / folder, ignore=ignored)
-    for path in pages.ROOT.iterdir():
+        shutil.copytree(ROOT / folder, here / folder, ignore=ignored)
+    for path in ROOT.iterdir():
         if path.is_file() and path.name != ".git":
             shutil.copy(path, here / path.name)
     return here
