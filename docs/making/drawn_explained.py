@@ -142,9 +142,8 @@ def confidence() -> Image.Image:
         answer = prompter.predict(PHOTOS / f"{asked}.jpg")
         assert answer.confidence is not None
         sure = torch.from_numpy(answer.confidence).expand(3, -1, -1)
-        pictures = [PHOTOS / f"{asked}.jpg", answer.image, PHOTOS / f"{asked}_mask.png"]
-        query, mask, truth = (to_tensor(one) for one in pictures)
-        rows.append([query, mask, truth, (sure - 0.5).clamp(0, 1) * 2])
+        query, truth = (to_tensor(PHOTOS / f"{asked}{end}") for end in (".jpg", "_mask.png"))
+        rows.append([query, to_tensor(answer.image), truth, (sure - 0.5).clamp(0, 1) * 2])
     headers = ("query", "its mask", "truth", "confidence, 0.5 to 1")
     return contact_sheet(rows, headers=headers, cell=220)
 
