@@ -180,8 +180,8 @@ def serve(words: Sequence[str]) -> None:
     try:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
-        assert re.match(r"http://\S+$", address), process.communicate()[1]
-        with closing(urllib.request.urlopen(f"{address}/v1/images", timeout=60)) as reply:
+        assert re.match(r"http://\S+/$", address), process.communicate()[1]
+        with closing(urllib.request.urlopen(f"{address}v1/images", timeout=60)) as reply:
             assert "b.jpg" in reply.read().decode()
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
