@@ -102,8 +102,8 @@ def _command(command: click.Command, name: str, level: int) -> Iterator[str]:
     yield from ("```text", context.get_usage().removeprefix("Usage: "), "```", "")
     yield from _prose(command.help or "")
     if not isinstance(command, click.Group):
-        yield from _options(command, context)
         yield from _examples(command.epilog or "")
+        yield from _options(command, context)
     for inner, below in inner_commands(command).items():
         yield from _command(below, f"{name} {inner}", level + 1)
 
