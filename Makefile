@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A process a core; one that is through takes tests over from another.
 CORES := --numprocesses=logical --maxprocesses=8 --dist=worksteal
 
-.PHONY: demo test test-slow test-browser test-oldest test-newest coverage lint types format \
+.PHONY: demo test test-slow test-browser test-oldest test-newest coverage docs lint types format \
 	package licences clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -34,6 +34,12 @@ test-browser: $(VENV)/installed
 # Apart from `test`, which it makes two fifths slower.
 coverage: $(VENV)/installed
 	$(BIN)/python -m pytest -m 'not slow' $(CORES) --cov --cov-report=term-missing:skip-covered
+
+# The site of the documentation, in out/site; a broken link or a command that does not parse fails.
+docs: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo out/site/index.html
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

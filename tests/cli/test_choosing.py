@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 
-import click
 import pytest
 from click.testing import Result
 from PIL import Image
 from tests.cli.test_cli import vicl
 from tests.selection.encoders import labelled, mask, plain
-
-from vicl.cli import main
 
 INDEX = ("index", "pool", "--encoder", "handmade")
 PREDICT = ("predict", "--pool", "pool", "--task", "segmentation", "--model", "copy", "--json")
@@ -187,17 +183,6 @@ def test_what_does_not_go_together_is_refused(options: tuple[str, ...], message:
     result = vicl("predict", "q", *options, "-o", "answers/")
     assert result.exit_code == 2
     assert message in result.stderr
-
-
-def test_the_manual_says_what_can_be_typed() -> None:
-    text = (Path(__file__).parents[2] / "docs/prompting.md").read_text().replace("\\\n", " ")
-    lines = [line for line in text.splitlines() if line.startswith("vicl ")]
-    assert len(lines) > 5
-    for line in lines:
-        name, *words = shlex.split(line, comments=True)[1:]
-        command = main.get_command(click.Context(main), name)
-        assert command is not None
-        command.make_context(name, words)  # refuses what is not known
 
 
 def test_answers_never_replace_the_pool() -> None:
