@@ -320,7 +320,8 @@ def figure(drawn: Sequence[Curve]) -> Figure:
                     axes.plot(*beyond, "--", color=colour, linewidth=0.8, **open_end)
             if axes.lines:
                 axes.legend(fontsize=6, title="slope at the end", title_fontsize=6, frameon=False)
-        panels[1][column].set_xlabel(kind)
+        beyond_measure = " (open: not measured)" if kind == "photographs" else ""
+        panels[1][column].set_xlabel(kind + beyond_measure)
     panels[0][0].set_ylabel("seconds of a core")
     panels[1][0].set_ylabel("peak MiB")
     return sheet

@@ -35,7 +35,11 @@ class Brightness:
 
 @pytest.mark.parametrize(
     "engine",
-    [PixelForest(), RandomWalker(), Neighbours("brightness", Brightness())],
+    [
+        pytest.param(PixelForest(), marks=pytest.mark.slow),
+        RandomWalker(),
+        Neighbours("brightness", Brightness()),
+    ],
     ids=lambda one: type(one).__name__,
 )
 def test_others_ways_find_what_an_example_marks(engine: InContextModel) -> None:

@@ -17,31 +17,39 @@ class Thing:
     name: str = "thing"
 
 
+class Asked:
+    """Asks for arrays of so many bytes, and notes which were made."""
+
+    def __init__(self, most: int, limit: int) -> None:
+        self.kept = Kept[str, np.ndarray](most, limit=limit)
+        self.made = ""
+
+    def ask(self, key: str, size: int = 1) -> None:
+        self.kept.get(key, lambda: self._make(key, size))
+
+    def _make(self, key: str, size: int) -> np.ndarray:
+        self.made += key
+        return np.zeros(size, np.uint8)
+
+
 def test_those_asked_for_longest_ago_go_first() -> None:
-    kept, made = Kept[str, int](2), list[str]()
-
-    def ask(key: str) -> int:
-        return kept.get(key, lambda: made.append(key) or len(made))
-
-    assert [ask(key) for key in "ababca"] == [1, 2, 1, 2, 3, 4]
-    assert made == ["a", "b", "c", "a"]
-    assert len(kept) == 2
+    asked = Asked(2, 100)
+    for key in "ababca":
+        asked.ask(key)
+    assert asked.made == "abca"
+    assert len(asked.kept) == 2
 
 
 def test_what_is_kept_has_few_bytes_together() -> None:
     assert bytes_of(Thing({"a": (torch.zeros(3), torch.zeros(2))}, [np.zeros(1)])) == 28
-    kept, made = Kept[int, np.ndarray](9, limit=100), list[int]()
-
-    def ask(key: int, size: int) -> None:
-        kept.get(key, lambda: made.append(key) or np.zeros(size, np.uint8))
-
-    for key, size in ((0, 40), (1, 40), (0, 40), (2, 50), (0, 40)):
-        ask(key, size)
-    assert made == [0, 1, 2]
-    ask(1, 40)
-    assert made == [0, 1, 2, 1]
-    ask(3, 200)  # over the limit alone: it stays until the next one comes
-    ask(3, 200)
-    assert made == [0, 1, 2, 1, 3]
-    ask(4, 1)
-    assert len(kept) == 1
+    asked = Asked(9, 100)
+    for key, size in (("a", 40), ("b", 40), ("a", 40), ("c", 50), ("a", 40)):
+        asked.ask(key, size)
+    assert asked.made == "abc"
+    asked.ask("b", 40)
+    assert asked.made == "abcb"
+    for _ in range(2):  # over the limit alone: it stays until the next one comes
+        asked.ask("d", 200)
+    assert asked.made == "abcbd"
+    asked.ask("e")
+    assert len(asked.kept) == 1
