@@ -13,6 +13,7 @@ from vicl.models.mae_vqgan import MAEVQGAN
 from vicl.training.optimisation import (
     AveragedWeights,
     decays,
+    limit_gradient,
     lr_at,
     make_optimiser,
     peak_lr,
@@ -79,3 +80,18 @@ def test_averaged_weights() -> None:
     other = AveragedWeights(layer, 0.9)
     other.load(average.values)
     assert torch.equal(other.values["weight"], average.values["weight"])
+
+
+def test_gradients_are_limited_only_where_a_limit_is_given() -> None:
+    weights = [
+        nn.Parameter(torch.zeros(2)),
+        nn.Parameter(torch.zeros(1)),
+        nn.Parameter(torch.ones(1)),
+    ]
+    weights[0].grad, weights[1].grad = torch.tensor([3.0, 0.0]), torch.tensor([4.0])
+    assert float(limit_gradient(weights, None)) == 5
+    assert float(limit_gradient(weights, 6.0)) == 5
+    assert weights[0].grad.tolist() == [3, 0]
+    assert float(limit_gradient(weights, 2.5)) == 5
+    assert weights[0].grad.tolist() == pytest.approx([1.5, 0])
+    assert weights[1].grad.tolist() == pytest.approx([2])
