@@ -40,7 +40,8 @@ def test_it_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m vicl "$@"\n')
     command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{command.parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("PYTHONPATH", str(Path(vicl.__file__).parents[1]))
+    known = [str(Path(vicl.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, known)))
     book = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
     work = tmp_path / "work"
     work.mkdir()
