@@ -84,7 +84,8 @@ def check_other(words: Sequence[str]) -> None:
 @cache
 def make_targets() -> frozenset[str]:
     """The targets of the Makefile."""
-    return frozenset(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    rules = re.findall(r"^([a-z-]+(?: [a-z-]+)*):", (ROOT / "Makefile").read_text(), re.M)
+    return frozenset(target for rule in rules for target in rule.split())
 
 
 @cache
