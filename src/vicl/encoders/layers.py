@@ -2,7 +2,8 @@
 
 In bfloat16 a CPU multiplies with weights in blocks, into which PyTorch puts them at every call:
 a third of the time where there are few rows. Here the blocks are kept for as long as no gradient is
-asked for, beside the weights. The products are the same, bit for bit
+asked for and the layer is in evaluation, beside the weights. The products of contiguous inputs are
+the same, bit for bit
 (`benchmarks/inference.py` measures the gain).
 """
 
@@ -46,7 +47,8 @@ def convolve(
 ) -> Float[Tensor, "b d p q"]:
     """A convolution and what follows it in one pass, with kept blocks in float32, too.
 
-    In float32 the last bits are not those of PyTorch's convolution.
+    In float32 the last bits are not those of PyTorch's convolution, and with `relu6` what is no
+    number becomes 0.
     """
     found = _convolved(layer, input, _RELU6_AFTER if relu6 else _NOTHING_AFTER, torch.float32)
     if found is not None:
@@ -58,6 +60,8 @@ def convolve(
 def _convolved(
     layer: nn.Conv2d, input: Tensor, after: _After, *dtypes: torch.dtype
 ) -> Tensor | None:
+    if input.ndim != 4 or layer.padding_mode != "zeros":
+        return None
     blocks = _blocks(layer, input, _convolution_blocks, *dtypes)
     if blocks is None:
         return None
@@ -69,9 +73,10 @@ def _convolved(
 
 
 class _Kept(NamedTuple):
-    """Blocks, and the state of the weights that they were made of."""
+    """Blocks, and the weights that they were made of, as they were."""
 
-    state: tuple[int, int]
+    weight: Tensor
+    state: tuple[int, int, float]
     blocks: Tensor
 
 
@@ -79,6 +84,9 @@ _KEPT: Final[WeakKeyDictionary[nn.Module, _Kept]] = WeakKeyDictionary()
 
 _After: TypeAlias = tuple[str, list[float], str]
 """An activation in the same call: its name, its numbers, and how it is computed."""
+
+_LOOKED_AT: Final = 64
+"""So many weights are looked at, to see whether they changed."""
 
 _NOTHING_AFTER: Final[_After] = ("none", [], "")
 _RELU6_AFTER: Final[_After] = ("hardtanh", [0.0, 6.0], "")
@@ -98,26 +106,41 @@ def _blocks(
         make: Makes the blocks.
         dtypes: Of which blocks are kept, besides bfloat16.
     """
+    if torch.compiler.is_compiling() or torch.compiler.is_exporting() or torch.jit.is_tracing():
+        return None
     weight = layer.weight
-    if torch.is_grad_enabled():
-        # Only what follows such a call can be a step of training, which need not count versions up.
+    if (
+        torch.is_grad_enabled()  # what follows may be a step of training
+        or weight.grad is not None
+        or layer.training
+        or weight.device.type != "cpu"
+    ):
         _KEPT.pop(layer, None)
         return None
     if not (
         weight.dtype == input.dtype
         and weight.dtype in (torch.bfloat16, *dtypes)
-        and weight.device.type == input.device.type == "cpu"
+        and input.device.type == "cpu"
         and not weight.is_inference()  # changes to it would not be seen
-        and not torch.compiler.is_compiling()
-        and not torch.compiler.is_exporting()
+        and not torch.is_autocast_enabled("cpu")
         and _multiplies_blocks(weight.dtype)
     ):
         return None
-    state = weight.data_ptr(), weight._version
     kept = _KEPT.get(layer)
-    if kept is None or kept.state != state:
-        kept = _KEPT[layer] = _Kept(state, make(layer))
+    state = _state(weight)
+    if kept is None or kept.weight is not weight or kept.state != state:
+        kept = _KEPT[layer] = _Kept(weight, state, make(layer))
     return kept.blocks
+
+
+def _state(weight: Tensor) -> tuple[int, int, float]:
+    """What changes with the weights: where they are, their version, and the sum of some.
+
+    Some ways of writing (`.data`, fused optimisers) do not count the version up.
+    """
+    flat = weight.detach().view(-1)
+    some = flat[:: max(1, len(flat) // _LOOKED_AT)]
+    return weight.data_ptr(), weight._version, float(some.float().sum())
 
 
 def _linear_blocks(layer: nn.Linear) -> Tensor:

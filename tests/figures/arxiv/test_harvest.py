@@ -207,7 +207,9 @@ def test_an_address_without_sources_makes_no_paper_missing(arxiv: ArXiv, tmp_pat
 
 def test_few_papers_that_are_all_missing(arxiv: ArXiv, tmp_path: Path) -> None:
     arxiv.papers = [Served(f"2209.{n:05d}v1", None) for n in range(1, 20)]
-    assert list(harvested(arxiv, tmp_path).values()) == ["missing"] * 19
+    assert list(harvested(arxiv, tmp_path).values()) == ["failed"] * 19
+    arxiv.papers[-1].body = source("x")
+    assert list(harvested(arxiv, tmp_path).values()) == ["missing"] * 18 + ["kept"]
 
 
 def test_a_service_that_refuses_ends_the_run(arxiv: ArXiv, tmp_path: Path) -> None:

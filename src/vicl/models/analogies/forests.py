@@ -33,6 +33,11 @@ class Forest:
         """Of scikit-learn's fitted trees, such as the `estimators_` of a forest of its own."""
         return cls(tuple(tree.tree_ for tree in trees))
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the trees take: 64 a node, and what it holds."""
+        return sum(tree.node_count * 64 + tree.value.nbytes for tree in self.trees)
+
     def predict(self, features: Float[np.ndarray, "n f"]) -> Float[np.ndarray, "n k"]:
         """What the leaves of each sample hold in the mean: of classes their chances, in order."""
         known = np.ascontiguousarray(features, np.float32)

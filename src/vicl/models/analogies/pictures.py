@@ -80,11 +80,13 @@ class Learned:
         method: The method; None answers with the query, and fits nothing.
         model: Gives what was fitted.
         error: Mean squared error on held-out parts of the examples.
+        nbytes: Of what it is fitted from, and about as much again for what was fitted.
     """
 
     method: Method | None
     model: Callable[[], Any]
     error: float
+    nbytes: int = 0
 
 
 def learn_picture(inputs: RGBs, outputs: RGBs, *, seed: int) -> list[Learned]:
@@ -104,7 +106,7 @@ def learn_picture(inputs: RGBs, outputs: RGBs, *, seed: int) -> list[Learned]:
         error = _held_out(method, features, part, source, target, seed)
         # Fitted when it is first used: most methods are only tried.
         model = cache(partial(_fit, method, features, wanted, seed, trees=_TREES))
-        found.append(Learned(method, model, error))
+        found.append(Learned(method, model, error, 2 * (features.nbytes + wanted.nbytes)))
     best = found[0]
     for learned in found[1:]:
         if learned.error < _SIMPLER * best.error:

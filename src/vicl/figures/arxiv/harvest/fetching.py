@@ -54,17 +54,20 @@ def fetch(
     for target in targets:
         if harvest.is_done(target.id):
             continue
+        before = visitor.requests
         paper = _fetched(harvest, target, visitor, address)
         if paper.status == "missing" and not answered:
+            failures = 0
             gone.append(paper)  # noted once the address is known to have sources
             if len(gone) == _GONE_AT_FIRST:
                 raise HarvestError(
                     f"{address}: has none of the first {len(gone)} papers ({gone[-1].reason}); "
-                    "check the address of the sources (command line: --sources)"
+                    "check the address of the sources (command line: --sources); if the papers are "
+                    "gone indeed, take them out of the list"
                 )
             continue
-        answered = answered or paper.status not in ("failed", "withdrawn")
-        if answered:
+        asked = visitor.requests > before
+        if answered := answered or (asked and paper.status not in ("failed", "withdrawn")):
             yield from map(harvest.note, gone)
             gone.clear()
         yield harvest.note(paper)
@@ -74,7 +77,9 @@ def fetch(
                 f"{failures} papers in a row failed, the last one with: {paper.reason}; start "
                 "again later, to go on"
             )
-    yield from map(harvest.note, gone)
+    for paper in gone:
+        reason = f"{paper.reason}; {address} had no source at all: is it the right address?"
+        yield harvest.note(replace(paper, status="failed", reason=reason))
 
 
 def _fetched(harvest: Harvest, target: Paper, visitor: Visitor, address: str) -> Paper:
