@@ -35,7 +35,7 @@ def made(kind: str, dtype: torch.dtype = torch.bfloat16) -> tuple[nn.Module, nn.
     torch.manual_seed(0)
     ours, plain, x = LAYERS[kind]()
     plain.load_state_dict(ours.state_dict())
-    return ours.to(dtype), plain.to(dtype), x.to(dtype)
+    return ours.to(dtype).eval(), plain.to(dtype).eval(), x.to(dtype)
 
 
 @pytest.mark.parametrize("kind", LAYERS)
@@ -76,6 +76,25 @@ def assigned(layer: nn.Module) -> None:
     layer.load_state_dict(state, assign=True)
 
 
+def written_through(layer: nn.Module) -> None:
+    """What does not count versions up."""
+    layer.get_parameter("weight").data.mul_(2)
+
+
+def replaced(layer: nn.Module) -> None:
+    layer.register_parameter("weight", nn.Parameter(2 * layer.get_parameter("weight").detach()))
+
+
+def stepped_late(layer: nn.Module) -> None:
+    """A fused step, with a look without gradients between it and the gradients."""
+    x = torch.randn(LAYERS["linear"]()[2].shape if isinstance(layer, nn.Linear) else (1, 32, 9, 9))
+    layer(x.to(torch.bfloat16)).sum().backward()
+    with torch.no_grad():
+        layer(x.to(torch.bfloat16))
+    torch.optim.AdamW(layer.parameters(), lr=0.5, fused=True).step()
+    layer.zero_grad(set_to_none=True)
+
+
 def trained(layer: nn.Module) -> None:
     """A fused step, which does not count versions up."""
     x = torch.randn(LAYERS["linear"]()[2].shape if isinstance(layer, nn.Linear) else (1, 32, 9, 9))
@@ -83,7 +102,10 @@ def trained(layer: nn.Module) -> None:
     torch.optim.AdamW(layer.parameters(), lr=0.5, fused=True).step()
 
 
-@pytest.mark.parametrize("change", [changed_in_place, loaded, assigned, trained])
+CHANGES = (*(changed_in_place, loaded, assigned, written_through, replaced, stepped_late, trained),)
+
+
+@pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("kind", LAYERS)
 def test_weights_that_change_are_seen(kind: str, change: Callable[[nn.Module], None]) -> None:
     ours, plain, x = made(kind)
@@ -94,6 +116,17 @@ def test_weights_that_change_are_seen(kind: str, change: Callable[[nn.Module], N
     with torch.no_grad():
         assert torch.equal(ours(x), plain(x))
         assert not torch.equal(ours(x), before)
+
+
+@blocks
+def test_other_weights_for_one_call() -> None:
+    ours, plain, x = made("linear")
+    with torch.no_grad():
+        ours(x)
+        for number in range(8):
+            weights = {"weight": torch.full_like(ours.get_parameter("weight"), number)}
+            found = torch.func.functional_call(ours, weights, (x,))
+            assert torch.equal(found, torch.func.functional_call(plain, weights, (x,)))
 
 
 @blocks

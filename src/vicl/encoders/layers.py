@@ -122,6 +122,7 @@ def _blocks(
         and weight.dtype in (torch.bfloat16, *dtypes)
         and input.device.type == "cpu"
         and not weight.is_inference()  # changes to it would not be seen
+        and _is_dense(weight)
         and not torch.is_autocast_enabled("cpu")
         and _multiplies_blocks(weight.dtype)
     ):
@@ -133,13 +134,19 @@ def _blocks(
     return kept.blocks
 
 
+def _is_dense(weight: Tensor) -> bool:
+    """Whether the numbers lie one after the other, in one of two orders."""
+    last = torch.channels_last
+    return weight.is_contiguous() or (weight.ndim == 4 and weight.is_contiguous(memory_format=last))
+
+
 def _state(weight: Tensor) -> tuple[int, int, float]:
     """What changes with the weights: where they are, their version, and the sum of some.
 
     Some ways of writing (`.data`, fused optimisers) do not count the version up.
     """
-    flat = weight.detach().view(-1)
-    some = flat[:: max(1, len(flat) // _LOOKED_AT)]
+    step = max(1, weight.numel() // _LOOKED_AT)
+    some = weight.detach().as_strided((weight.numel() // step,), (step,))
     return weight.data_ptr(), weight._version, float(some.float().sum())
 
 
