@@ -51,6 +51,28 @@ def test_a_link_out_of_its_folder_is_refused(saved: Path, tmp_path: Path) -> Non
         VisualPrompter.load(saved)
 
 
+@pytest.mark.parametrize("part", [0, 1])
+def test_a_list_that_names_files_elsewhere_is_refused(tmp_path: Path, part: int) -> None:
+    """Before one of them is opened."""
+    pool = labelled(tmp_path / "home/pool")
+    listed = tmp_path / "home/pool.csv"
+    rows = [
+        [
+            str(entry.image.relative_to(listed.parent)),
+            str(entry.annotation.relative_to(listed.parent)),
+        ]
+        for entry in open_pool(pool).labelled.entries
+    ]
+    listed.write_text("image,annotation\n" + "".join(f"{','.join(row)}\n" for row in rows))
+    chosen = Random(open_pool(listed).labelled)
+    VisualPrompter("copy", chosen, "segmentation").save(tmp_path / "home/p.vicl")
+    VisualPrompter.load(tmp_path / "home/p.vicl")
+    rows[0][part] = "../elsewhere.png"
+    listed.write_text("image,annotation\n" + "".join(f"{','.join(row)}\n" for row in rows))
+    with pytest.raises(PromptFileError, match=r"elsewhere\.png: the pool .* leads out"):
+        VisualPrompter.load(tmp_path / "home/p.vicl")
+
+
 def test_an_index_that_is_a_link_out_of_its_folder_is_left_alone(
     saved: Path, tmp_path: Path
 ) -> None:

@@ -22,6 +22,9 @@ ENTRY: Final = "vicl"
 FORMAT: Final = "vicl graph"
 VERSION: Final = 1
 
+_LIMIT_PIXELS: Final = 64_000_000
+"""Of a file: a header may promise more than a memory holds."""
+
 _Floats = npt.NDArray[np.float32]
 _Part = tuple[int, int, int, int]
 """Of an image: x0, y0, x1, y1 in pixels."""
@@ -212,6 +215,11 @@ def _rgb(image: _Picture) -> Image.Image:
     if isinstance(image, np.ndarray):
         return Image.fromarray(image).convert("RGB")
     opened = image if isinstance(image, Image.Image) else Image.open(image)
+    if opened is not image and (pixels := opened.width * opened.height) > _LIMIT_PIXELS:
+        raise ValueError(
+            f"{image}: has {pixels / 1e6:.0f} million pixels, expected at most "
+            f"{_LIMIT_PIXELS / 1e6:.0f} million; open it yourself if you trust it"
+        )
     return ImageOps.exif_transpose(opened).convert("RGB")
 
 

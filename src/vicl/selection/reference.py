@@ -178,6 +178,11 @@ def follow(
     if not source.exists():
         raise PoolError(f"{display(source)}: the pool of its examples is gone; put it there again")
     whole = open_pool(source)
+    if pool is None:  # a list, or a link in a folder, may name any file
+        for entry in whole.entries:
+            for file in (entry.image, entry.annotation):
+                if isinstance(file, Path):
+                    _check_below(file, folder)
     noted = _narrowed(with_noted(whole, place), reference.classes, reference.one)
     kept = _without(noted, reference.left_out)
     digest = _digest(kept, in_order=reference.select == "random")
@@ -241,7 +246,7 @@ def _check_below(place: Path, folder: Path) -> None:
     if not place.resolve().is_relative_to(folder.resolve()):
         raise PoolError(
             f"{display(place)}: the pool of its examples leads out of the prompt file's folder by "
-            "a link: say where it is by pool=... (command line: --pool POOL)"
+            "a link or a list: say where it is by pool=... (command line: --pool POOL)"
         )
 
 
