@@ -68,7 +68,7 @@ def test_a_large_query_is_shown_smaller_and_answered_at_its_size(tiny: Tiny) -> 
 def test_a_file_of_too_many_pixels_is_refused_from_its_header(tiny: Tiny, tmp_path: Path) -> None:
     Image.new("1", (64_001, 1000)).save(tmp_path / "huge.png")
     with pytest.raises(ValueError, match=r"huge\.png: has 64 million pixels, expected at most 64"):
-        runner.Exported(tiny.graph).predict(tmp_path / "huge.png")
+        vicl.load_exported(tiny()).predict(tmp_path / "huge.png")
 
 
 def test_a_file_is_turned_upright(tiny: Tiny, tmp_path: Path) -> None:
