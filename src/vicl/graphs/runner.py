@@ -216,6 +216,7 @@ def _rgb(image: _Picture) -> Image.Image:
         return Image.fromarray(image).convert("RGB")
     opened = image if isinstance(image, Image.Image) else Image.open(image)
     if opened is not image and (pixels := opened.width * opened.height) > _LIMIT_PIXELS:
+        opened.close()
         raise ValueError(
             f"{image}: has {pixels / 1e6:.0f} million pixels, expected at most "
             f"{_LIMIT_PIXELS / 1e6:.0f} million; open it yourself if you trust it"
