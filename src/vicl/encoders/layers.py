@@ -106,7 +106,8 @@ def _blocks(
         make: Makes the blocks.
         dtypes: Of which blocks are kept, besides bfloat16.
     """
-    if torch.compiler.is_compiling() or torch.compiler.is_exporting() or torch.jit.is_tracing():
+    tracing: Any = torch.jit.is_tracing  # type: ignore[attr-defined]
+    if torch.compiler.is_compiling() or torch.compiler.is_exporting() or tracing():
         return None
     weight = layer.weight
     if (
