@@ -280,7 +280,7 @@ def measure(data: Path, count: int, seed: int, several: Sequence[Way]) -> list[F
         for turn, (index, episode) in enumerate(cases):
             case = after if turn == 0 else dataset.load(episode)
             follower = dataset.load(episodes[(index + 1) % len(episodes)])
-            for place in np.roll(np.arange(len(several)), turn):
+            for place in np.roll(np.arange(len(several)), turn).tolist():
                 way, rng = several[place], np.random.default_rng([seed, index])
                 first, later = way.prompts(case, follower, rng)
                 # A copy keeps nothing of what was learned.

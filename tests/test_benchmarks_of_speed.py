@@ -71,8 +71,8 @@ def test_beside(tmp_path: Path) -> None:
 def test_scaling(tmp_path: Path) -> None:
     drawn = tmp_path / "growth.png"
     few = ("--examples", "1", "2", "--photographs", "1", "2", "--megapixels", "0.05", "0.1")
-    few = (*few, "--classes", "1", "3", "--engines", "analogies", "--figure", str(drawn))
-    done = run("scaling.py", *few)
+    rest = ("--classes", "1", "3", "--engines", "analogies", "--figure", str(drawn))
+    done = run("scaling.py", *few, *rest)
     assert done.returncode == 0, done.stderr
     for kind in ("examples", "photographs", "megapixels", "classes"):
         assert f"| {kind} | `analogies` | MiB |" in done.stdout
