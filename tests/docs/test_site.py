@@ -37,7 +37,7 @@ def copy(tmp_path: Path) -> Path:
     if absent:
         pytest.skip(f"the site needs {', '.join(absent)}: pip install '.[docs]'")
     here = tmp_path / "vicl"
-    for folder in ("docs", "src", "benchmarks", "tests/docs"):
+    for folder in ("docs", "src", "benchmarks", "notebooks", "tests/attacks", "tests/docs"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / folder, here / folder, ignore=ignored)
     for path in ROOT.iterdir():
