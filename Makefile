@@ -21,9 +21,9 @@ demo: $(VENV)/installed
 test: lint types
 	$(BIN)/python -m pytest -m 'not slow' $(CORES)
 
-# The notebooks, too.
+# The notebooks and the site, too.
 test-slow: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[notebooks]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[notebooks,docs]'
 	$(BIN)/python -m pytest -m slow $(CORES)
 
 # The app's page in a real browser: Debian's package `chromium`, or VICL_CHROMIUM=path.

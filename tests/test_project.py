@@ -80,6 +80,15 @@ def test_the_citation() -> None:
         assert all(set(a) in ({"name"}, {"family-names", "given-names"}) for a in work["authors"])
 
 
+def test_the_map_of_the_house_has_every_floor_in_order() -> None:
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (floors,) = [one["layers"] for one in linter["contracts"] if one["id"] == "floors"]
+    text = (ROOT / "CONTRIBUTING.md").read_text().split("| floor |")[1].split("\n\n")[0]
+    rows = re.findall(r"^\| (`.+?) \|", text, re.MULTILINE)
+    named = [re.sub(r"/$|\.py$", "", name) for row in rows for name in re.findall("`(.+?)`", row)]
+    assert named == [*floors, "recipes", "weights", "photos"]  # the last hold data
+
+
 def test_versions_are_semantic_and_the_changelog_knows_this_one() -> None:
     # Of semver.org; pip wants pre-releases spelled otherwise, so there are none.
     assert re.fullmatch(r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}", vicl.__version__)

@@ -21,6 +21,7 @@ _MOVED = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "security.md",
     "src/vicl/photos/README.md": "cards/photos.md",
     "src/vicl/recipes": "reference/recipes.md",
     **{f"src/vicl/weights/{name}/README.md": f"cards/{name}.md" for name in CARDS},

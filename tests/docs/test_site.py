@@ -23,7 +23,7 @@ def build(folder: Path, site: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(site)],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
         text=True,
         check=False,
@@ -37,7 +37,7 @@ def copy(tmp_path: Path) -> Path:
     if absent:
         pytest.skip(f"the site needs {', '.join(absent)}: pip install '.[docs]'")
     here = tmp_path / "vicl"
-    for folder in ("docs", "src", "benchmarks", "tests/docs"):
+    for folder in ("docs", "src", "benchmarks", "notebooks", "tests/attacks", "tests/docs"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / folder, here / folder, ignore=ignored)
     for path in ROOT.iterdir():
