@@ -119,6 +119,15 @@ def test_weights_that_change_are_seen(kind: str, change: Callable[[nn.Module], N
 
 
 @blocks
+def test_no_blocks_are_kept_in_training() -> None:
+    ours, plain, x = made("linear")
+    ours.train()
+    with torch.no_grad():
+        assert torch.equal(ours(x), plain(x))
+    assert ours not in layers._KEPT
+
+
+@blocks
 def test_other_weights_for_one_call() -> None:
     ours, plain, x = made("linear")
     with torch.no_grad():

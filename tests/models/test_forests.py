@@ -7,6 +7,7 @@ import pytest
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
 from vicl.models.analogies.forests import Forest, grow_classes
+from vicl.models.kept import bytes_of
 
 RNG = np.random.default_rng(0)
 FEATURES = RNG.normal(size=(500, 6))
@@ -21,6 +22,7 @@ def test_growing_gives_the_trees_of_scikit_learn(seed: int) -> None:
     theirs.fit(FEATURES, LABELS, WEIGHTS)
     ours = grow_classes(FEATURES, LABELS, WEIGHTS, trees=12, leaf=5, tried=0.5, seed=seed)
     np.testing.assert_array_equal(ours.predict(QUERY), theirs.predict_proba(QUERY))
+    assert bytes_of(ours) > 12 * 64 * 2  # counted where forests are kept
     other = grow_classes(FEATURES, LABELS, WEIGHTS, trees=12, leaf=5, tried=0.5, seed=seed + 1)
     assert not np.array_equal(other.predict(QUERY), ours.predict(QUERY))
 

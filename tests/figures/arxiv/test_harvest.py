@@ -205,6 +205,27 @@ def test_an_address_without_sources_makes_no_paper_missing(arxiv: ArXiv, tmp_pat
     assert found == ["missing"] * 18 + ["kept", "missing", "kept", "kept", "kept"]
 
 
+def test_a_source_on_the_disk_does_not_speak_for_the_address(arxiv: ArXiv, tmp_path: Path) -> None:
+    arxiv.papers = [
+        Served(f"2209.{n:05d}v1", source("x") if n == 1 else None) for n in range(1, 22)
+    ]
+    stored = tmp_path / "sources/2209/2209.00001v1.gz"  # a kill took its note
+    stored.parent.mkdir(parents=True)
+    stored.write_bytes(source("x"))
+    with pytest.raises(HarvestError, match="has none of the first 20 papers"):
+        harvested(arxiv, tmp_path)
+    assert [str(paper) for paper in read_papers(tmp_path / PAPERS)] == ["2209.00001v1"]
+
+
+def test_missing_papers_stand_between_failures(arxiv: ArXiv, tmp_path: Path) -> None:
+    """At the start, too, where they are noted later: these are no five failures in a row."""
+    arxiv.papers = [Served(f"2209.{n:05d}v1", source("x") if n != 5 else None) for n in range(1, 8)]
+    for number in (1, 2, 3, 4, 6):
+        arxiv.faults[f"e-print/2209.{number:05d}"] = [Fault(drop=5)] * 8
+    found = list(harvested(arxiv, tmp_path).values())
+    assert sorted(found) == ["failed"] * 5 + ["kept", "missing"]
+
+
 def test_few_papers_that_are_all_missing(arxiv: ArXiv, tmp_path: Path) -> None:
     arxiv.papers = [Served(f"2209.{n:05d}v1", None) for n in range(1, 20)]
     assert list(harvested(arxiv, tmp_path).values()) == ["failed"] * 19
