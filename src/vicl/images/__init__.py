@@ -33,6 +33,7 @@ from vicl.images.finding import APP_PROJECT as APP_PROJECT
 from vicl.images.finding import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from vicl.images.finding import find_images as find_images
 from vicl.images.fingerprint import fingerprint as fingerprint
+from vicl.images.fingerprint import settle as settle
 from vicl.images.frames import Frame as Frame
 from vicl.images.frames import count_frames as count_frames
 from vicl.images.frames import open_frames as open_frames

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from vicl.canvas.layout import Layout
-from vicl.images import ImageLike, open_shrunk, to_pil, to_tensor
+from vicl.images import ImageLike, open_shrunk, settle, to_pil, to_tensor
 from vicl.prompt import Example, Prompt
 from vicl.prompting.annotated import painted, with_shapes
 from vicl.prompting.depth import at_white, white_of
@@ -39,6 +39,12 @@ class Drawn:
     passes: Passes
     white: float | None
     files: tuple[Path, ...] = ()
+
+    def settle(self) -> None:
+        """Nobody writes into drawn examples: engines need not look through them for every query."""
+        each = [example for examples in self.passes for example in examples]
+        pictures = [picture for one in each for picture in (one.input, one.output)]
+        settle(*(picture for picture in pictures if isinstance(picture, Tensor)))
 
 
 def drawn_passes(

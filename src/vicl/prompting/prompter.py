@@ -406,6 +406,7 @@ class VisualPrompter:
                         shown = self._drawn(examples)
                     else:
                         shown = Drawn(examples, self.settings.white)
+                    shown.settle()
                     image, size = open_query(
                         query, shown.white, self.task, self.limit_pixels, halve=self._engine.halves
                     )

@@ -1,0 +1,83 @@
+"""Images are told apart by their pixels, also those that are looked through once."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import importlib
+import pickle
+from typing import Any
+
+import pytest
+import torch
+
+from vicl import VisualPrompter
+from vicl.images import fingerprint, settle
+from vicl.models.analogies import Analogies
+
+MODULE: Any = importlib.import_module("vicl.images.fingerprint")
+
+
+def test_pixels_types_sizes_and_order_tell_apart() -> None:
+    image, other = torch.zeros(3, 2, 4), torch.ones(3, 2, 4)
+    same = fingerprint(image.clone())
+    assert fingerprint(image) == same
+    assert len(same) == 32
+    assert len({same, *map(fingerprint, (other, image.reshape(3, 4, 2), image.double()))}) == 4
+    assert len({fingerprint(image, other), fingerprint(other, image), fingerprint(image)}) == 3
+
+
+def test_what_is_settled_is_known_by_the_same_and_looked_through_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image = torch.rand(3, 5, 7, generator=torch.Generator().manual_seed(0))
+    before = fingerprint(image)
+    settle(image)
+    settle(image)
+    looked: list[int] = []
+    blake = hashlib.blake2b
+    monkeypatch.setattr(hashlib, "blake2b", lambda *a, **k: looked.append(1) or blake(*a, **k))
+    assert [fingerprint(image) for _ in range(3)] == [before] * 3
+    assert len(looked) == 1
+    image[0, 0, 0] += 1  # nobody should, but it is seen
+    assert fingerprint(image) == fingerprint(image.clone()) != before
+
+
+def test_what_is_settled_is_forgotten_with_it() -> None:
+    image = torch.zeros(3, 2, 2)
+    before = len(MODULE._SETTLED)
+    settle(image)
+    assert len(MODULE._SETTLED) == before + 1
+    del image
+    gc.collect()
+    assert len(MODULE._SETTLED) == before
+
+
+@pytest.mark.parametrize("sent", [False, True], ids=["here", "in-a-worker"])
+def test_a_prompters_examples_are_looked_through_once(
+    sent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = torch.Generator().manual_seed(0)
+    photo, query = torch.rand(2, 3, 24, 24, generator=draw)
+    prompter = VisualPrompter(Analogies(), [(photo, 1 - photo)])
+    if sent:
+        prompter = pickle.loads(pickle.dumps(prompter))
+    (example,) = prompter.passes[0]
+    computed: list[Any] = []
+    compute = MODULE._computed
+    monkeypatch.setattr(MODULE, "_computed", lambda image: computed.append(image) or compute(image))
+    first = prompter.predict(query)
+    again = prompter.predict(query)
+    seen = [image for image in computed if image is example.input or image is example.output]
+    assert len(seen) == 2
+    assert first.drawn.tobytes() == again.drawn.tobytes()
+
+
+def test_the_persons_own_picture_may_change_between_prompters() -> None:
+    photo = torch.full((3, 24, 24), 0.25)
+    output = 1 - photo
+    engine, query = Analogies(), torch.full((3, 24, 24), 0.5)
+    one = VisualPrompter(engine, [(photo, output)]).predict(query)
+    output.numpy()[:] = 0.1  # PyTorch does not see it
+    other = VisualPrompter(engine, [(photo, output)]).predict(query)
+    assert one.drawn.tobytes() != other.drawn.tobytes()
