@@ -379,7 +379,8 @@ def test_damaged_voc_is_refused(tmp_path: Path, text: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "is no JSON, or is cut off"),
+        ("{", "is no JSON from line 1, column 2 on, or is cut off"),
+        ("[" * 100_000, "has too many sections inside one another"),
         ("[1, 2]", "holds a JSON list, expected"),
         ('{"_via_img_metadata": {}}', "neither LabelMe's .* nor COCO's .*; it has _via_img_meta"),
         ("{}", "it has nothing"),

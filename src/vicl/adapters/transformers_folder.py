@@ -7,7 +7,6 @@ no code but the library's own runs.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import torch
 
 from vicl.files import display, reason
 from vicl.files.bounded import read_bounded
+from vicl.files.plain_json import parse_json
 from vicl.images.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from vicl.storage.checkpoints import TensorRef
 from vicl.storage.folder import CONFIG, WEIGHTS, ModelError
@@ -137,8 +137,8 @@ def read_json(path: Path, limit: int = _CONFIG_LIMIT) -> dict[str, Any]:
         ModelError: If it is larger, or no JSON object.
     """
     try:
-        found = json.loads(read_bounded(path, limit, ModelError))
-    except (ValueError, RecursionError) as error:
+        found = parse_json(read_bounded(path, limit, ModelError))
+    except ValueError as error:
         if isinstance(error, ModelError):
             raise
         raise ModelError(f"{display(path)}: is no JSON ({reason(error)})") from error

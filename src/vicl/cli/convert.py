@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import click
 from vicl.cli.failing import failing
 from vicl.cli.options import PATH, examples, flag, options, path, text
 from vicl.files import display
+from vicl.files.plain_json import parse_json
 
 
 @click.command(
@@ -58,6 +58,6 @@ def convert(source: Path, out: Path, **given: Any) -> None:
         click.echo(f"error: {error.report()}", err=True)
         sys.exit(1)
     click.echo(display(folder))
-    tokenizer = json.loads((folder / "config.json").read_text())["model"] == "vqgan"
+    tokenizer = parse_json((folder / "config.json").read_text())["model"] == "vqgan"
     use = "train RECIPE --set model.tokenizer=" if tokenizer else "predict --model "
     click.echo(f"use it: vicl {use}{display(folder)} ...", err=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from vicl.exports.annotation import ExportError
 from vicl.files import display, reason, write_atomic
+from vicl.files.plain_json import parse_json
 
 
 def check_companions(companions: Mapping[Path, bytes]) -> None:
@@ -47,7 +47,7 @@ def _same(found: bytes, data: bytes) -> bool:
     if found.replace(b"\r\n", b"\n").rstrip() == data.rstrip():
         return True
     try:
-        same: bool = json.loads(found) == json.loads(data)
-    except (ValueError, RecursionError):
+        same: bool = parse_json(found) == parse_json(data)
+    except ValueError:
         return False
     return same

@@ -13,7 +13,6 @@ references are checked.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +25,8 @@ from vicl.exports.voc import voc_shapes
 from vicl.exports.yolo import yolo_shapes
 from vicl.files import display
 from vicl.files.bounded import read_bounded
+from vicl.files.faults import said
+from vicl.files.plain_json import parse_json
 
 ANNOTATION_SUFFIXES: Final = frozenset({".json", ".txt", ".xml"})
 """Endings of the files that are read as annotations, in lower case."""
@@ -79,11 +80,10 @@ def read_shapes(path: str | os.PathLike[str], image: object = None) -> Shapes:
 
 def _parse(data: bytes, name: str) -> dict[str, Any]:
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        fault = "is nested too deeply" if isinstance(error, RecursionError) else "is no JSON"
+        document = parse_json(data)
+    except ValueError as error:
         raise ExportError(
-            f"{name}: {fault}, or is cut off; expected a LabelMe or COCO file, in whole"
+            f"{name}: {said(error)}, or is cut off; expected a LabelMe or COCO file, in whole"
         ) from error
     if not isinstance(document, dict):
         raise ExportError(

@@ -13,6 +13,7 @@ from vicl.exports.record import MadeBy, check_same_maker, digest_of
 from vicl.files import display
 from vicl.files.bounded import read_bounded
 from vicl.files.journal import Journal
+from vicl.files.plain_json import parse_json
 
 SUFFIX: Final = ".jsonl"
 
@@ -67,14 +68,14 @@ class Replies:
         lines = read_bounded(path, _LIMIT, ExportError).split(b"\n")[:-1]
         for number, line in enumerate(lines, start=1):
             try:
-                said = json.loads(line)
+                said = parse_json(line)
                 if number == 1:
                     check_same_maker(path, dict(said["made_by"]), json.loads(json.dumps(made_by)))
                 else:
                     self._done[str(said["name"])] = str(said["sha256"])
             except ExportError:
                 raise
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
+            except (ValueError, KeyError, TypeError) as error:
                 if number == len(lines) > 1:  # after a power cut a file may end in zeros
                     return
                 raise ExportError(

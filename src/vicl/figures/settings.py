@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vicl.files import FileError, display, open_plain, write_atomic
+from vicl.files.plain_json import parse_json
 
 
 def check_own(shards: Sequence[str], settings: Path) -> None:
@@ -40,7 +41,7 @@ def check_settings(settings: dict[str, Any], path: Path) -> None:
     if path.exists():
         with open_plain(path) as stream:
             try:
-                found = json.load(stream)
+                found = parse_json(stream.read())
             except ValueError as error:
                 raise FileError(
                     f"{display(path)}: is not JSON; remove it and the figures beside it"

@@ -11,6 +11,7 @@ from typing import Any
 
 from vicl.files import FileError, display, reason
 from vicl.files.plain import sync_folder
+from vicl.files.plain_json import parse_json
 
 
 class Journal:
@@ -108,7 +109,7 @@ def complete_lines(path: Path) -> list[bytes]:
     lines = path.read_bytes().split(b"\n")[:-1]
     if lines:
         try:  # after a power cut a file may end in zeros
-            json.loads(lines[-1])
+            parse_json(lines[-1])
         except ValueError:
             lines.pop()
     return lines

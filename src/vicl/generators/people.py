@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ from jaxtyping import Float32
 
 from vicl.files import FileError, display, reason
 from vicl.files.bounded import read_bounded
+from vicl.files.plain_json import parse_json
 from vicl.generators.scene import KEYPOINTS, MOST_PERSONS
 
 _LIMIT: Final = 1 << 20
@@ -32,8 +32,8 @@ def read_keypoints(path: str | os.PathLike[str]) -> Float32[np.ndarray, "p 17 2"
     """
     name = display(path)
     try:
-        said = json.loads(read_bounded(path, _LIMIT))
-    except (ValueError, RecursionError) as error:
+        said = parse_json(read_bounded(path, _LIMIT))
+    except ValueError as error:
         if isinstance(error, FileError):
             raise
         raise FileError(f"{name}: is no JSON ({reason(error)})") from error

@@ -6,7 +6,6 @@ They are safetensors, alone or within a prompt file, and may come from a strange
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from abc import ABC, abstractmethod
 from functools import cached_property
@@ -23,6 +22,7 @@ from vicl.engine import Named
 from vicl.files import FileError, display, write_atomic
 from vicl.files.bounded import read_bounded
 from vicl.files.faults import said
+from vicl.files.plain_json import parse_json
 
 LIMIT: Final = 1 << 26
 """Bytes of such a file."""
@@ -120,9 +120,9 @@ def unpack(data: bytes, kind: type[Said], name: str) -> tuple[dict[str, Tensor],
     """
     try:
         length = int.from_bytes(data[:8], "little")
-        text = json.loads(data[8 : 8 + length])["__metadata__"][_KEY]
+        text = parse_json(data[8 : 8 + length])["__metadata__"][_KEY]
         told, tensors = kind.model_validate_json(text), load(data)
-    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise LearnedError(
             f"{name}: is damaged, or of another kind ({said(error)}); expected a file that `vicl "
             "tune` wrote"

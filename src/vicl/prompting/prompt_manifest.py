@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
 import zipfile
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from vicl.files import display
 from vicl.files.bounded import ZIP_FAULTS
 from vicl.files.faults import said
+from vicl.files.plain_json import parse_json
 from vicl.prompting.settings import PromptSettings
 from vicl.selection.reference import PoolReference
 from vicl.tasks import Boxes
@@ -121,8 +121,8 @@ def read_manifest(archive: zipfile.ZipFile, name: str) -> Manifest:
     """
     text = read_entry(archive, MANIFEST, _MANIFEST_LIMIT, name)
     try:
-        raw = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        raw = parse_json(text)
+    except ValueError as error:
         raise PromptFileError(f"{name}: {MANIFEST} cannot be read: {said(error)}") from error
     version = raw.get("version") if isinstance(raw, dict) else None
     if isinstance(version, int) and version > FORMAT_VERSION:

@@ -19,11 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from vicl.files import display, open_plain, write_atomic
 from vicl.files.cache import cache_folder, download_place
 from vicl.files.faults import said
+from vicl.files.plain_json import parse_json
 from vicl.published.fetch import DownloadError, fetch
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _own() -> Mapping[str, Published]:
 def _parsed(text: bytes, name: str) -> Mapping[str, Published]:
     try:
         models = _Index.model_validate_json(text).models
-    except (ValidationError, ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DownloadError(f"{name}: is no list of published models: {said(error)}") from error
     return {model.name: model for model in models}
 
@@ -294,7 +295,7 @@ def _get(model: Published, file: PublishedFile, options: Options) -> Path:
 def _known_hashes(path: Path) -> dict[str, str]:
     """The hashes of files that were taken here before, by name."""
     try:
-        raw = json.loads((path.parent / "sha256.json").read_text(encoding="utf-8"))
+        raw = parse_json((path.parent / "sha256.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     if not isinstance(raw, dict):

@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from vicl.files import FileError, display, hash_file, reason, write_atomic
+from vicl.files.plain_json import parse_json
 from vicl.files.web import http_opener
 
 CHUNK = 1 << 20
@@ -244,7 +245,7 @@ def _note(url: str, answer: Any, total: int | None) -> str:
 
 def _read_notes(part: Path) -> dict[str, Any]:
     try:
-        raw = json.loads(_notes(part).read_text(encoding="utf-8"))
+        raw = parse_json(_notes(part).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return raw if isinstance(raw, dict) else {}

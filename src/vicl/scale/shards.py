@@ -23,6 +23,7 @@ from vicl.exports.answers import Query
 from vicl.exports.record import RECORD, check_same_maker
 from vicl.exports.writers import Writer, open_writer
 from vicl.files import FileError, display, is_no_room, reason
+from vicl.files.plain_json import parse_json
 from vicl.images import ImageError
 from vicl.images.decoding import PARSER_ERRORS
 from vicl.images.tars import image_members
@@ -286,11 +287,11 @@ def _read_note(target: str) -> dict[str, Any]:
     """
     with open_place(target) as stream:
         head = stream.read(tarfile.BLOCKSIZE)
-        faults = (tarfile.TarError, ValueError, KeyError, TypeError, RecursionError)
+        faults = (tarfile.TarError, ValueError, KeyError, TypeError)
         with suppress(*faults):  # whatever it is, it is no note
             header = tarfile.TarInfo.frombuf(head, tarfile.ENCODING, "surrogateescape")
             if header.name == NOTE and header.size <= _NOTE_LIMIT:
-                note = json.loads(stream.read(header.size))
+                note = parse_json(stream.read(header.size))
                 if isinstance(note["made_by"], dict) and isinstance(note["bytes"], int):
                     return dict(note)
     raise ExportError(

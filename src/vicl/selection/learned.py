@@ -29,6 +29,7 @@ from vicl.files import display, write_atomic
 from vicl.files.bounded import read_bounded
 from vicl.files.faults import said
 from vicl.files.journal import Journal
+from vicl.files.plain_json import parse_json
 from vicl.selection.fixed import Score
 from vicl.selection.index import Index, Looking
 from vicl.selection.pool import Entry, PoolError, key_of
@@ -288,7 +289,7 @@ def _scores(
     head = {"made_by": hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()}
     journal = Journal(file, resume=True)
     try:
-        lines = [json.loads(line) for line in journal.lines]
+        lines = [parse_json(line) for line in journal.lines]
         if lines[:1] == [head]:
             found = {(line["query"], line["example"]): float(line["score"]) for line in lines[1:]}
             return found, journal

@@ -17,7 +17,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 import logging
 import os
 from collections import defaultdict
@@ -32,6 +31,7 @@ from vicl.exports.shapes import Shapes
 from vicl.files import display
 from vicl.files.bounded import read_bounded
 from vicl.files.faults import said
+from vicl.files.plain_json import parse_json
 from vicl.images import find_images
 from vicl.prompt import ExampleLike, as_examples
 from vicl.selection.entry import CocoPart as CocoPart
@@ -245,8 +245,8 @@ def _annotations(folder: Path, *, pictures: bool) -> list[Path]:
 def _coco(path: Path) -> list[Entry]:
     name = display(path)
     try:
-        document = json.loads(read_bounded(path, _COCO_LIMIT, PoolError))
-    except (ValueError, RecursionError) as error:
+        document = parse_json(read_bounded(path, _COCO_LIMIT, PoolError))
+    except ValueError as error:
         if isinstance(error, PoolError):
             raise
         raise PoolError(f"{name}: is no JSON, or is cut off ({said(error)})") from error

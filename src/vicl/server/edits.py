@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import logging
 import zlib
 from collections.abc import Iterable, Mapping
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from vicl.files import FileError, display, reason, write_atomic
 from vicl.files.faults import said
 from vicl.files.journal import Journal, complete_lines, json_line
+from vicl.files.plain_json import parse_json
 from vicl.server.marks import UNKNOWN, Dirty, Marks, StrokeError, blank, draw, picture_of, png
 from vicl.server.schemas import Edit, Edited, Edits, MarkedBox, Step, Stroke
 
@@ -97,11 +97,11 @@ class ImageEdits:
         self._most = _MOST_LINES, _MOST_BYTES
         for number, line in enumerate(lines, start=1):
             try:
-                if number == 1 and json.loads(line).get("op") == "base":
+                if number == 1 and parse_json(line).get("op") == "base":
                     self._begin(_Base.model_validate_json(line))
                 else:
                     self._fold(_EDIT.validate_json(line))
-            except (ValueError, AttributeError, RecursionError) as error:
+            except (ValueError, AttributeError) as error:
                 fault = said(error) if isinstance(error, ValidationError) else str(error)
                 raise FileError(
                     f"{display(path)}: line {number} is no edit ({fault}); the file is damaged: "
@@ -314,7 +314,7 @@ def _has_middle(
 
 def as_line(edit: Stroke | Step) -> Mapping[str, Any]:
     """An edit as a line of the log holds it."""
-    held: dict[str, Any] = json.loads(
+    held: dict[str, Any] = parse_json(
         edit.model_dump_json(by_alias=True, exclude_defaults=True, exclude={"op"})
     )
     return {"op": edit.op} | ({"class": edit.class_} if isinstance(edit, Stroke) else {}) | held

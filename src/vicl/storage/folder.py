@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import secrets
 import shutil
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 
 from vicl.files import FileError, display, hash_file, open_plain, reason
 from vicl.files.faults import said
+from vicl.files.plain_json import parse_json
 from vicl.storage.checkpoints import Checkpoint, TensorRef, open_checkpoint
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -165,7 +165,7 @@ def read_manifest(folder: Path) -> Manifest:
     if len(text) > _CONFIG_LIMIT:
         raise ModelError(f"{name}: is larger than 1 MiB, which no configuration is")
     try:
-        raw = json.loads(text)
+        raw = parse_json(text)
         version = raw.get("format") if isinstance(raw, dict) else None
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise ModelError(
@@ -175,7 +175,7 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest.model_validate(raw)
     except ModelError:
         raise
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ModelError(f"{name}: is no valid configuration: {said(error)}") from error
 
 

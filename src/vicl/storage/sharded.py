@@ -7,7 +7,6 @@ them must be there, and hold the tensors that the index says it holds.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from vicl.files import display, hash_file, reason
 from vicl.files.bounded import read_bounded
+from vicl.files.plain_json import parse_json
 from vicl.storage.checkpoints import Checkpoint, TensorRef, open_checkpoint
 from vicl.storage.folder import ModelError, checked
 
@@ -141,8 +141,8 @@ def _index(folder: Path, name: str) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        said = json.loads(read_bounded(path, _INDEX_LIMIT, ModelError))
-    except (ValueError, RecursionError) as error:
+        said = parse_json(read_bounded(path, _INDEX_LIMIT, ModelError))
+    except ValueError as error:
         if isinstance(error, ModelError):
             raise
         raise ModelError(f"{display(path)}: is no JSON ({reason(error)})") from error

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vicl.files import display, reason, write_atomic
 from vicl.files.machine import peak_memory
+from vicl.files.plain_json import parse_json
 from vicl.files.progress import Advance
 from vicl.training.checkpoints import TrainingError
 from vicl.training.parallel import Accelerator
@@ -140,7 +141,7 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     if file.exists():
         for text in file.read_text("utf-8").splitlines():
             try:
-                line = json.loads(text)
+                line = parse_json(text)
             except ValueError:
                 break
             if not isinstance(line, dict) or not isinstance(line.get("step"), int):

@@ -6,7 +6,6 @@ folders, or numbers and words of the lists.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,6 +13,7 @@ from typing import Final, Literal
 
 from vicl.files import FileError, display, open_plain
 from vicl.files.faults import said
+from vicl.files.plain_json import parse_json
 from vicl.images import ImageError, find_images
 
 SplitName = Literal["train", "val", "test"]
@@ -170,8 +170,8 @@ def _read_lines(file: Path) -> list[tuple[str, str]]:
 def _read_mapping(file: Path) -> list[tuple[str, str]]:
     """A JSON object of images with their classes, as FGVC's."""
     try:
-        found = json.loads(_text(file))
-    except (ValueError, RecursionError) as error:
+        found = parse_json(_text(file))
+    except ValueError as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{display(file)}: {said(error)}") from error

@@ -120,6 +120,7 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "a" / "run.json").write_text(json.dumps(setting))
     with pytest.raises(EvaluationError, match="its files are damaged"):
         compare([tmp_path / "a"])
-    (tmp_path / "a" / "run.json").write_text("{")
-    with pytest.raises(EvaluationError, match=r"run\.json: is damaged"):
-        compare([tmp_path / "a"])
+    for text in ("{", "[" * 100_000):
+        (tmp_path / "a" / "run.json").write_text(text)
+        with pytest.raises(EvaluationError, match=r"run\.json: is damaged"):
+            compare([tmp_path / "a"])

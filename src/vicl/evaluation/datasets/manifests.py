@@ -15,7 +15,6 @@ whose brightness is the share of annotators who drew the edge.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from vicl.evaluation.datasets.items import ItemDataset
 from vicl.evaluation.datasets.voc import LARGEST
 from vicl.evaluation.episodes import Bounds, DatasetError, Item
 from vicl.files import display, reason
+from vicl.files.plain_json import parse_json
 from vicl.tasks import TaskName
 
 NAME = "manifest.jsonl"
@@ -137,8 +137,8 @@ def read_manifest(root: str | Path) -> list[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            row = parse_json(line)
+        except ValueError as error:
             raise DatasetError(
                 f"{display(path)}, line {number}: not JSON ({reason(error)})"
             ) from error

@@ -18,6 +18,7 @@ from vicl.evaluation.scoring.scorers import Scores
 from vicl.files import TEMPORARY_PREFIX, FileError, display, open_plain, reason, write_atomic
 from vicl.files.journal import Journal
 from vicl.files.nested import flatten
+from vicl.files.plain_json import parse_json
 
 RUN, LISTING, JOURNAL = "run.json", "listing.jsonl", "episodes.jsonl"
 RESULTS, PAGE = "results.json", "index.html"
@@ -171,7 +172,7 @@ def _read_lines(path: Path, lines: Sequence[bytes], episodes: int) -> list[Recor
     found = []
     for number, line in enumerate(lines, start=1):
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             seen = row["class_seen"]
             record = Record(
                 position=int(row["episode"]),
@@ -193,7 +194,7 @@ def _read_lines(path: Path, lines: Sequence[bytes], episodes: int) -> list[Recor
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(_read_text(path))
+        value = parse_json(_read_text(path))
     except ValueError as error:
         raise EvaluationError(f"{display(path)}: is damaged ({reason(error)})") from error
     if not isinstance(value, dict):

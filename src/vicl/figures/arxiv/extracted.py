@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from vicl.figures.arxiv.identifiers import PaperId
 from vicl.figures.arxiv.papers import PAPERS
 from vicl.files import FileError, display, hash_file, open_plain
 from vicl.files.journal import complete_lines
+from vicl.files.plain_json import parse_json
 
 SCORES: Final = "scores.jsonl"
 """Of the filter: the score of each figure."""
@@ -106,11 +106,11 @@ def figures_at(extracted: Path, places: Iterable[int]) -> list[FigureRow]:
 
 def _figure(line: bytes, name: str, at: int) -> FigureRow:
     try:
-        row = json.loads(line)
+        row = parse_json(line)
         paper = PaperId.parse(row["paper_id"]).of_version(row["version"])
         file, sha256 = row["file"], row["sha256"]
         width, height = row["width"], row["height"]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise FileError(f"{name}: is none of a figure; extract anew") from error
     place = PurePosixPath(file if isinstance(file, str) else "/")
     numbers = isinstance(width, int) and isinstance(height, int)
@@ -128,9 +128,9 @@ def papers_in(extracted: Path) -> dict[PaperId, dict[str, Any]]:
     path, found = extracted / PAPERS, {}
     for number, line in enumerate(complete_lines(path) if path.exists() else (), 1):
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             found[PaperId.parse(row["paper_id"]).of_version(row["version"])] = row
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError) as error:
             raise FileError(
                 f"{display(path)}, line {number}: is none of a paper; extract anew"
             ) from error
@@ -148,10 +148,10 @@ def scores_of(extracted: Path) -> dict[tuple[str, str], float] | None:
         return None
     for number, line in enumerate(complete_lines(path), 1):
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             figure = str(row["file"]), str(row["sha256"])
             found[figure] = float(row["score"])
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError) as error:
             raise FileError(
                 f"{display(path)}, line {number}: is none of a score; filter anew"
             ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +9,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from vicl.files.faults import said
+from vicl.files.plain_json import parse_json
 from vicl.prompt import Example
 from vicl.prompting.prompter import VisualPrompter
 from vicl.prompting.settings import PromptSettings
@@ -60,8 +60,8 @@ def fields_of(form: Form) -> PredictFields:
 
 def _parsed(name: str, text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return parse_json(text)
+    except ValueError as error:
         raise Refusal(422, f"{name}: {said(error)}") from error
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from vicl.files.faults import said
+from vicl.files.plain_json import parse_json
 from vicl.images import ImageError, size_in_header
 from vicl.server.names import plainly, safe_name
 from vicl.server.problems import Refusal
@@ -124,8 +124,8 @@ async def read_json(request: Request, settings: ServiceSettings) -> Any:
     except TimeoutError as error:
         raise _too_slow(settings) from error
     try:
-        return await asyncio.to_thread(json.loads, data)
-    except (ValueError, RecursionError) as error:
+        return await asyncio.to_thread(parse_json, data)
+    except ValueError as error:
         raise Refusal(400, f"The body is no JSON: {said(error)}") from error
 
 

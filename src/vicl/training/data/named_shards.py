@@ -8,7 +8,6 @@ left, height, width and whether it is mirrored; and in the metadata what they fo
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from vicl.canvas.rects import Rect
+from vicl.files.plain_json import parse_json
 from vicl.images import ImageError, open_bytes, to_rgb
 from vicl.images.tars import Group
 from vicl.training.data.augmentation import Crop, NamedCrops
@@ -99,7 +99,7 @@ def unpack_codes(data: bytes, name: str) -> tuple[NamedCrops, NamedBy]:
     """
     try:
         tensors = load(data)  # checks the header, too
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        header = parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")])
         named_by = NamedBy.model_validate_json(header["__metadata__"][_METADATA])
         codes, crops = tensors["codes"], tensors["crops"]
     except (SafetensorError, ValidationError, LookupError, TypeError, ValueError) as error:

@@ -38,6 +38,7 @@ from vicl.files import (
 )
 from vicl.files.children import deaf, end_with_parent, heed
 from vicl.files.journal import Journal
+from vicl.files.plain_json import parse_json
 from vicl.images import ImageError, open_bytes, to_rgb
 from vicl.images.tars import Group, Member
 from vicl.loading import load_tokenizer
@@ -227,7 +228,7 @@ def _tar(name: str) -> str:
 
 def _kept(journal: Journal, pairs: list[tuple[Path, Path]]) -> dict[str, dict[str, Any]]:
     """What is known of shards that are there already, and made of what is there now."""
-    known = {row["file"]: row for row in map(json.loads, journal.lines)}
+    known = {row["file"]: row for row in map(parse_json, journal.lines)}
     return {
         target.name: known[target.name]
         for source, target in pairs

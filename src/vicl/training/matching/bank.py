@@ -18,6 +18,7 @@ from numpy.lib.format import open_memmap
 
 from vicl.engine import Encoder
 from vicl.files import write_atomic
+from vicl.files.plain_json import parse_json
 from vicl.files.progress import progress
 from vicl.loading import load_encoder
 from vicl.models.matching.view import FINE, PICTURE, View, see
@@ -78,7 +79,7 @@ class Bank:
 
 def open_bank(folder: Path) -> Bank:
     """Open what :func:`build_bank` wrote."""
-    rows = [Row(**row) for row in json.loads((folder / _INDEX).read_text("utf-8"))]
+    rows = [Row(**row) for row in parse_json((folder / _INDEX).read_text("utf-8"))]
     arrays = [np.load(path, mmap_mode="r") for path in sorted(folder.glob("level-*.npy"))]
     return Bank(
         tuple(rows),

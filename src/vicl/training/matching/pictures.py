@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from vicl.files import display
+from vicl.files.plain_json import parse_json
 from vicl.images import open_image, to_rgb
 from vicl.models.matching.view import SIDE
 from vicl.training.matching.mosaics import compose_mosaic
@@ -89,7 +89,7 @@ def _listed(source: PictureFolder, left_out: set[str], held: bool) -> list[Liste
     folder = Path(source.path)
     manifest = folder / "manifest.jsonl"
     try:
-        rows = [json.loads(line) for line in manifest.read_text("utf-8").splitlines() if line]
+        rows = [parse_json(line) for line in manifest.read_text("utf-8").splitlines() if line]
     except (OSError, ValueError) as error:
         raise RecipeError(f"{display(manifest)}: cannot be read as a list of pictures") from error
     found = [
@@ -110,7 +110,7 @@ def _names(path: Path) -> Iterator[str]:
     try:
         lines = path.read_text("utf-8").splitlines()
         for line in lines:
-            episode = json.loads(line)
+            episode = parse_json(line)
             for item in (*episode.get("examples", ()), episode.get("query", {})):
                 if "image" in item:
                     yield str(item["image"])

@@ -31,6 +31,7 @@ from vicl.figures.arxiv.extracted import figures_digest, figures_of
 from vicl.figures.arxiv.workers import Died, Each, run_each
 from vicl.files import FileError, display, hash_file, open_atomic, remove_leftovers, write_atomic
 from vicl.files.journal import Journal, complete_lines, json_line
+from vicl.files.plain_json import parse_json
 
 HASHES: Final = "hashes.jsonl"
 """Of all figures, in an extract."""
@@ -168,9 +169,9 @@ def read_duplicates(extracted: Path) -> dict[str, Verdict] | None:
         return None
     advice = "run `vicl figures dedup` again"
     try:
-        known = json.loads(summary.read_bytes())["figures_sha256"] if summary.exists() else None
-        found = {row["file"]: row["verdict"] for row in map(json.loads, complete_lines(path))}
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        known = parse_json(summary.read_bytes())["figures_sha256"] if summary.exists() else None
+        found = {row["file"]: row["verdict"] for row in map(parse_json, complete_lines(path))}
+    except (ValueError, TypeError, KeyError) as error:
         raise FileError(f"{display(path)}: is damaged; {advice}") from error
     if known != figures_digest(extracted):
         raise FileError(f"{display(path)}: is not of the figures that are there now; {advice}")
@@ -305,11 +306,11 @@ def _known(
     """What a journal says of the figures that are as they were; faults are looked at again."""
     for line in lines:
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             if wanted.get(row["file"]) == row["sha256"] and "fault" not in row:
                 _read(row)
                 yield row["file"], row
-        except (ValueError, TypeError, KeyError, RecursionError):  # it is made anew
+        except (ValueError, TypeError, KeyError):  # it is made anew
             continue
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from vicl.figures.arxiv.papers import PAPERS, read_papers
 from vicl.files import FileError, display
 from vicl.files.bounded import read_bounded
 from vicl.files.journal import complete_lines
+from vicl.files.plain_json import parse_json
 
 Counts = dict[str, int]
 
@@ -187,7 +187,7 @@ def _offer_pairs(draw: _Draw, extracted: Path) -> None:
     """Offer duplicates, each after the figure that it is like."""
     names = {"copy": "Left out as copies, each after what is kept", "near": "Kept, though near"}
     for line in complete_lines(extracted / DUPLICATES):
-        row = json.loads(line)
+        row = parse_json(line)
         if row["verdict"] in names:
             far = f"{row['distance']} bits, agreement {row['agreement']:.2f}"
             said = f"{far}, mirrored" if row["mirrored"] else far
@@ -197,9 +197,10 @@ def _offer_pairs(draw: _Draw, extracted: Path) -> None:
 
 def _left_out_by_pack(shards: Path) -> Counts:
     path = shards / INDEX
+    text = read_bounded(path, _MOST)
     try:
-        return {str(k): int(v) for k, v in json.loads(read_bounded(path, _MOST))["dropped"].items()}
-    except (TypeError, KeyError, AttributeError, json.JSONDecodeError, RecursionError) as error:
+        return {str(k): int(v) for k, v in parse_json(text)["dropped"].items()}
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise FileError(f"{display(path)}: is no index of shards; give a folder of pack") from error
 
 

@@ -8,7 +8,6 @@ of processes nor on when a run was cut short.
 
 from __future__ import annotations
 
-import json
 import secrets
 import shutil
 import time
@@ -35,6 +34,7 @@ from vicl.files import (
     write_atomic,
 )
 from vicl.files.journal import Journal, json_line
+from vicl.files.plain_json import parse_json
 
 FIGURES: Final = "figures.jsonl"
 """Of all figures, a line each."""
@@ -284,7 +284,7 @@ def _by_paper(lines: Sequence[bytes], path: Path) -> dict[PaperId, Mapping[str, 
     found = {}
     for number, text in enumerate(lines, 1):
         try:
-            line = json.loads(text)
+            line = parse_json(text)
             found[PaperId(line["paper_id"], line["version"])] = line
         except (ValueError, TypeError, KeyError) as error:
             raise FileError(
@@ -308,7 +308,7 @@ def _finish(
             lost |= {(paper, name): why for name, why in done[paper]["lost"].items()}
             if done[paper]["kept"]:
                 lines = (run.out / IMAGES / paper.file_name / FIGURES).read_bytes()
-                rows = [json.loads(line) for line in lines.splitlines()]
+                rows = [parse_json(line) for line in lines.splitlines()]
                 kinds.update(row["kind"] for row in rows)
                 found += [(paper, row["img_name"]) for row in rows] if listing else []
                 stream.write(lines)

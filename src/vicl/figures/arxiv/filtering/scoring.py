@@ -6,7 +6,6 @@ Scores are added to a journal as they come. `scores.jsonl` is made of it at the 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +21,7 @@ from vicl.figures.arxiv.filtering.figure_filter import FigureFilter
 from vicl.figures.arxiv.workers import Each
 from vicl.files import open_atomic
 from vicl.files.journal import Journal, complete_lines, json_line
+from vicl.files.plain_json import parse_json
 
 _JOURNAL: Final = "scoring.jsonl"
 
@@ -128,7 +128,7 @@ def _known(lines: Iterable[bytes], by: str) -> dict[tuple[str, str], dict[str, A
     found = {}
     for line in lines:
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             key, made = (row["file"], row["sha256"]), row["filter"]
         except (ValueError, KeyError, TypeError):
             continue  # it is written anew

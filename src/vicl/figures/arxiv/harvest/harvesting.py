@@ -40,6 +40,7 @@ from vicl.figures.arxiv.papers import (
 )
 from vicl.files import display, hash_file, remove_leftovers, write_atomic
 from vicl.files.journal import Journal
+from vicl.files.plain_json import parse_json
 
 ARXIV_API: Final = "https://export.arxiv.org/api/query"
 SETTINGS: Final = "harvest.json"
@@ -208,7 +209,7 @@ def _check_settings(file: Path, asked: dict[str, Any]) -> None:
         write_atomic(file, json.dumps(asked, indent=1).encode() + b"\n")
         return
     try:
-        before = json.loads(file.read_bytes())
+        before = parse_json(file.read_bytes())
     except ValueError as error:
         raise HarvestError(f"{display(file)}: is no JSON; give another folder") from error
     for name, value in asked.items():
@@ -298,7 +299,7 @@ def take_local(
         yield from _taken(harvest, wanted, source)
     done = Journal(harvest.out / BULK, resume=True, durable=True)
     with contextlib.closing(done):
-        known = {(row["tar"], row["bytes"]) for row in map(json.loads, done.lines)}
+        known = {(row["tar"], row["bytes"]) for row in map(parse_json, done.lines)}
         for path in files.bulk:
             name = {"tar": path.name, "bytes": path.stat().st_size}
             if tuple(name.values()) in known:

@@ -18,6 +18,7 @@ from vicl.figures.arxiv.identifiers import PaperId
 from vicl.figures.arxiv.papers import HarvestError, Paper, parse_paper
 from vicl.files import display
 from vicl.files.journal import Journal
+from vicl.files.plain_json import parse_json
 
 LISTING: Final = "listing.jsonl"
 """The journal of pages, in a harvest's folder."""
@@ -162,7 +163,7 @@ def _read_pages(journal: Journal) -> dict[str, _Pages]:
     for number, line in enumerate(journal.lines, 1):
         name = f"{display(journal.path)}, line {number}"
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             papers = [parse_paper(json.dumps(paper).encode(), name) for paper in row["papers"]]
             pages.setdefault(row["window"], _Pages()).add(papers, int(row["total"]))
         except (ValueError, KeyError, TypeError) as error:
