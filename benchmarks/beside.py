@@ -26,12 +26,12 @@ from one episode to the next. All ways take turns at every episode, each time fr
 from __future__ import annotations
 
 import argparse
-import copy
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,7 @@ from vicl.files.progress import progress
 from vicl.images import fingerprint, resize, to_tensor
 from vicl.loading import load_encoder, load_model
 from vicl.metrics import bootstrap_interval, paired_interval
+from vicl.models.analogies import Analogies
 from vicl.models.matching import Matching
 from vicl.prompt import Prompt
 from vicl.storage.folder import ModelError
@@ -203,12 +204,12 @@ class Way:
     Attributes:
         name: Of what answers.
         told: By what, :data:`EXAMPLE` or :data:`MARKS`.
-        engine: It; a copy of it has learned nothing.
+        fresh: Makes it of the loaded weights; what is made has learned nothing.
     """
 
     name: str
     told: str
-    engine: InContextModel
+    fresh: Callable[[], InContextModel]
 
     def prompts(self, case: Case, after: Case, rng: np.random.Generator) -> tuple[Prompt, Prompt]:
         """What is asked of an episode, and next."""
@@ -234,23 +235,33 @@ class Found:
 
 def ways(dinov2: Path) -> list[Way]:
     """All of them."""
-    encoder = CachedEncoder(load_encoder("efficientnet-lite2", device="cpu"))
-    insid3 = next(one for one in yardsticks(encoder) if one.name.startswith("INSID3"))
-    matching = load_model("matching", device="cpu")
-    assert isinstance(matching, Matching)
-    matching = matching.asked(masks=True)
+    encoder = load_encoder("efficientnet-lite2", device="cpu")
+    loaded = load_model("matching", device="cpu")
+    assert isinstance(loaded, Matching)
+
+    def insid3() -> InContextModel:
+        several = yardsticks(CachedEncoder(encoder))
+        return next(one for one in several if one.name.startswith("INSID3"))
+
+    def matching() -> InContextModel:
+        return Matching(encoder, loaded.head, masks=True)
+
     found = [
-        Way("copy", EXAMPLE, _engine("copy")),
-        Way("analogies", EXAMPLE, _engine("analogies")),
+        Way("copy", EXAMPLE, partial(_engine, "copy")),
+        Way("analogies", EXAMPLE, Analogies),
         Way("matching", EXAMPLE, matching),
         Way("INSID3's recipe", EXAMPLE, insid3),
-        Way("random forest", EXAMPLE, PixelForest()),
+        Way("random forest", EXAMPLE, PixelForest),
         Way("matching", MARKS, matching),
-        Way("random forest", MARKS, PixelForest()),
-        Way("random walker", MARKS, RandomWalker()),
+        Way("random forest", MARKS, PixelForest),
+        Way("random walker", MARKS, RandomWalker),
     ]
     if dinov2.is_dir():
-        neighbours = Neighbours(dinov2.name, CachedEncoder(load_encoder(dinov2, device="cpu")))
+        body = load_encoder(dinov2, device="cpu")
+
+        def neighbours() -> InContextModel:
+            return Neighbours(dinov2.name, CachedEncoder(body))
+
         found.insert(4, Way("DINOv2-small's shape, neighbours", EXAMPLE, neighbours))
     else:
         print(f"beside.py: {dinov2}: is not there, and is left out", file=sys.stderr)
@@ -283,8 +294,7 @@ def measure(data: Path, count: int, seed: int, several: Sequence[Way]) -> list[F
             for place in np.roll(np.arange(len(several)), turn).tolist():
                 way, rng = several[place], np.random.default_rng([seed, index])
                 first, later = way.prompts(case, follower, rng)
-                # A copy keeps nothing of what was learned.
-                engine = copy.deepcopy(way.engine)
+                engine = way.fresh()
                 seconds, answer = _timed(engine, first)
                 next_seconds, _ = _timed(engine, later)
                 if turn:
