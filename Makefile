@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 # A process a core; one that is through takes tests over from another.
 CORES := --numprocesses=logical --maxprocesses=8 --dist=worksteal
 
+# Tests start many processes, which compile the package's modules once, whatever the machine's habit.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test test-slow test-browser test-oldest test-newest coverage docs lint types format \
 	package licences clean
 
