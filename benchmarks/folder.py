@@ -44,6 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--engines", nargs="+", default=["matching", "analogies"])
+    parser.add_argument("--dtype", default="auto", help="of this code's answers alone")
     given = parser.parse_args(arguments)
     table = Table(title=f"{given.photographs} photographs of {SIDE} px, {given.workers} processes")
     for heading in (
@@ -67,12 +68,16 @@ def main(arguments: list[str] | None = None) -> int:
 def _measured(
     engine: str, folder: Path, earlier: Path, given: argparse.Namespace
 ) -> Iterator[tuple[str, ...]]:
-    codes = {given.before: earlier, "now": ROOT}
+    now = "now" if given.dtype == "auto" else f"now, {given.dtype}"
+    codes = {given.before: earlier, now: ROOT}
     seconds: dict[str, list[float]] = {code: [] for code in codes}
     outs = {code: folder / f"{engine}-{number}" for number, code in enumerate(codes)}
     for number in range(given.rounds):
         for code in list(codes)[:: 1 if number % 2 else -1]:
-            seconds[code].append(_answer(engine, folder, outs[code], codes[code], given.workers))
+            dtype = given.dtype if code == now else "auto"
+            seconds[code].append(
+                _answer(engine, folder, outs[code], codes[code], given.workers, dtype)
+            )
     masks = [sorted(out.glob("*.png")) for out in outs.values()]
     other = [_other(*pair) for pair in zip(*masks, strict=True)]
     for code, found in seconds.items():
@@ -91,12 +96,12 @@ def _other(before: Path, now: Path) -> float:
         return float((np.asarray(one) != np.asarray(other)).mean())
 
 
-def _answer(engine: str, folder: Path, out: Path, code: Path, workers: int) -> float:
+def _answer(engine: str, folder: Path, out: Path, code: Path, workers: int, dtype: str) -> float:
     """Seconds in which the code of a folder answers all photographs."""
     command = [
         *(sys.executable, "-m", "vicl", "predict", str(folder / "photographs")),
         *("--example", str(EXAMPLE), str(MASK), "--task", "segmentation", "--model", engine),
-        *("-o", str(out), "--overwrite", "--workers", str(workers)),
+        *("-o", str(out), "--overwrite", "--workers", str(workers), "--dtype", dtype),
     ]
     begun = time.monotonic()
     subprocess.run(

@@ -76,6 +76,25 @@ def test_hand_made_features_run_on_the_cpu_only() -> None:
         vicl.load_encoder("efficientnet-lite2", device="abacus")
 
 
+def test_in_bfloat16_its_features_are_near_and_still_floats() -> None:
+    image = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    plain = vicl.load_encoder("efficientnet-lite2", device="cpu").encode(image)
+    fast = vicl.load_encoder("efficientnet-lite2", device="cpu", dtype="bfloat16").encode(image)
+    for one, other in zip((*plain.levels, plain.whole), (*fast.levels, fast.whole), strict=True):
+        assert other.dtype == torch.float32
+        assert not torch.equal(one, other)
+        assert torch.cosine_similarity(one.flatten(), other.flatten(), dim=0) > 0.995
+
+
+def test_others_compute_in_float32_alone(tmp_path: Path) -> None:
+    make("Dinov2", tmp_path / "mine")
+    for source in ("handmade", tmp_path / "mine"):
+        with pytest.raises(ValueError, match="computes in float32, got 'bfloat16'"):
+            vicl.load_encoder(source, dtype="bfloat16")
+    with pytest.raises(ValueError, match="dtype: got 'float12'"):
+        vicl.load_encoder("efficientnet-lite2", dtype="float12")
+
+
 def test_missing_weights_stop_no_engine_that_needs_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,9 +79,13 @@ def load_model(
         _check_float32(name, dtype)
         assert isinstance(adapted, Inpainter | InContextModel)
         return adapted
-    loaded = _load_weights(source if engine is None else _own(name), device, dtype)
+    place = source if engine is None else _own(name)
+    loaded = _load_weights(place, device, dtype)
     if isinstance(loaded, MatchingHead | OutlineHead):
-        return _matching(name, loaded, device)
+        if dtype not in ("auto", "float32"):  # it is rounded already
+            loaded = _load_weights(place, device, "auto")
+            assert isinstance(loaded, MatchingHead | OutlineHead)
+        return _matching(name, loaded, device, dtype)
     if isinstance(loaded, PromptableNet):
         raise ModelError(
             f"{name}: is a segmenter, which answers clicks and boxes, not examples: "
@@ -96,12 +100,15 @@ def load_model(
     return loaded
 
 
-def _matching(name: str, given: MatchingHead | OutlineHead, device: Device) -> Matching:
-    """The engine with a head that was given, and the package's other one."""
+def _matching(name: str, given: MatchingHead | OutlineHead, device: Device, dtype: str) -> Matching:
+    """The engine with a head that was given, and the package's other one.
+
+    The type is the encoder's: the heads are a seventh of the arithmetic, and stay in float32.
+    """
     from vicl.models.matching import Matching, MatchingHead, OutlineHead
     from vicl.storage.folder import ModelError
 
-    encoder = load_encoder(given.config.encoder, device=device)
+    encoder = load_encoder(given.config.encoder, device=device, dtype=dtype)
     if isinstance(given, MatchingHead):
         outlines = load_folder(_own("outlines"), device=device)
         assert isinstance(outlines, OutlineHead)
@@ -144,33 +151,37 @@ def load_tokenizer(
     return found
 
 
-def load_encoder(source: str | os.PathLike[str], *, device: Device = "auto") -> Encoder:
-    """Load an encoder; it computes in float32.
+def load_encoder(
+    source: str | os.PathLike[str], *, device: Device = "auto", dtype: str = "auto"
+) -> Encoder:
+    """Load an encoder; its features are float32.
 
     Args:
         source: The name of an encoder ("handmade", "efficientnet-lite2", "efficientnet-lite0"); a
             folder of transformers' DINOv2, DINOv3, CLIP or SigLIP; or such a model on the Hugging
             Face hub ("hub:owner/name"). A name comes first: say ./handmade for a folder.
         device: As for :func:`load_model`; the hand-made features run on the CPU only.
+        dtype: As for :func:`load_model`; "bfloat16" by an EfficientNet-Lite alone.
 
     Raises:
         ValueError: If there is no such encoder, its weights are missing, altered or broken, or it
             cannot run so; the message says what to do.
     """
     from vicl.encoders.registry import ENCODERS
-    from vicl.models.devices import pick_device
+    from vicl.models.devices import pick_device, pick_dtype
 
     name = os.fspath(source)
     row = next((row for row in ENCODERS if row.name == name), None)
     if row is not None:
         if row.weights is None:
-            _check_plain(name, device, "auto")
-        return row.make(pick_device("cpu" if row.weights is None else device))
+            _check_plain(name, device, dtype)
+        return row.make(pick_device("cpu" if row.weights is None else device), pick_dtype(dtype))
     from vicl.adapters.opening import find_folder, note_origin
     from vicl.adapters.transformers_encoder import FILES, TransformersEncoder
 
     folder, called = find_folder(name, FILES)
     if folder.is_dir():
+        _check_float32(name, dtype)
         encoder = TransformersEncoder(folder, name=called, device=pick_device(device))
         note_origin(encoder.name, folder, encoder.weights_hash)
         return encoder
@@ -330,8 +341,8 @@ def _matching_with(name: str, device: Device, dtype: str) -> Matching:
 
     wanted = name[len(_MATCHING) :]
     hub = re.fullmatch(_REPOSITORY, wanted, re.ASCII) and not Path(wanted).is_dir()
-    other = load_encoder(_HUB + wanted if hub else wanted, device=device)
-    head = _load_weights(_own("matching"), device, dtype)
+    other = load_encoder(_HUB + wanted if hub else wanted, device=device, dtype=dtype)
+    head = _load_weights(_own("matching"), device, "auto")
     assert isinstance(head, MatchingHead)
     log.warning(
         "%s: the head was trained on the features of %s; on those of %s its chances are not "
@@ -340,7 +351,7 @@ def _matching_with(name: str, device: Device, dtype: str) -> Matching:
         head.config.encoder,
         other.name,
     )
-    own = load_encoder(head.config.encoder, device=device)
+    own = load_encoder(head.config.encoder, device=device, dtype=dtype)
     return Matching(Borrowed(own, other), head, name=_MATCHING + other.name)
 
 

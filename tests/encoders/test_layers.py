@@ -62,6 +62,23 @@ def test_blocks_are_kept_while_no_gradient_is_asked_for(kind: str) -> None:
     assert set(ours.state_dict()) == {"weight", "bias"}
 
 
+@blocks
+@pytest.mark.parametrize(("inputs", "outputs", "side"), [(208, 1248, 1), (48, 32, 3)])
+def test_blocks_are_made_anew_for_larger_inputs(inputs: int, outputs: int, side: int) -> None:
+    torch.manual_seed(0)
+    layer = Conv2d(inputs, outputs, side, padding=side // 2).to(torch.bfloat16).eval()
+    plain = nn.Conv2d(inputs, outputs, side, padding=side // 2).to(torch.bfloat16).eval()
+    plain.load_state_dict(layer.state_dict())
+    kept = []
+    with torch.inference_mode():
+        for size in (4, 12, 7, 4, 12):
+            x = torch.randn(1, inputs, size, size).bfloat16()
+            assert torch.equal(layer(x), plain(x))
+            kept.append(layers._KEPT[layer].blocks)
+    assert kept[1] is not kept[0]
+    assert kept[1] is kept[2] is kept[3] is kept[4]
+
+
 def changed_in_place(layer: nn.Module) -> None:
     with torch.no_grad():
         layer.get_parameter("weight").mul_(2)

@@ -187,6 +187,20 @@ def test_several_examples_and_classes(engine: Matching) -> None:
     assert (answer.mask[88:102, 123:137] == 2).mean() > 0.8
 
 
+def test_in_bfloat16_it_answers_much_the_same(engine: Matching) -> None:
+    """What `vicl predict --dtype bfloat16` asks, where no engine is named."""
+    shown, (query, mask) = example(50, 50), scene(110, 70, seed=1)
+    prompter = vicl.VisualPrompter(None, [shown], "segmentation", device="cpu", dtype="bfloat16")
+    fast = prompter.model
+    assert isinstance(fast, Matching)
+    assert torch.equal(fast.head.mask.weight, engine.head.mask.weight)
+    answers = [one.answer([Prompt([shown], query)])[0] for one in (engine, fast)]
+    assert not torch.equal(answers[0].image, answers[1].image)
+    assert (answers[0].image - answers[1].image).abs().mean() < 0.01
+    found = torch.as_tensor(prompter.predict(query).mask).float()
+    assert iou(found.expand(3, -1, -1), mask) > 0.8
+
+
 def test_lines_and_pictures_are_answered_as_analogies_does(engine: Matching) -> None:
     image, _ = scene(50, 50)
     negative = Example(image, 1 - image)

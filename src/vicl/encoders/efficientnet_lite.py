@@ -51,6 +51,7 @@ class EfficientNetLite(nn.Module):
     Args:
         variant: 2, the better one (6.1 million weights), or 0 (4.7 million).
         device: Where it runs.
+        dtype: Of its arithmetic; what it says is float32.
 
     Raises:
         vicl.encoders.packaged.MissingWeightsError: If the weights are not installed, or altered;
@@ -59,7 +60,12 @@ class EfficientNetLite(nn.Module):
 
     strides: tuple[int, ...] = (4, 8, 16, 16, 32)
 
-    def __init__(self, variant: Variant = 2, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        variant: Variant = 2,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         super().__init__()
         width, depth = _SCALES[variant]
         self.name = f"efficientnet-lite{variant}"
@@ -86,7 +92,7 @@ class EfficientNetLite(nn.Module):
         self.channels: tuple[int, ...] = tuple(channels[index] for index in _LEVELS)
         self._ends = tuple(ends[index] for index in _LEVELS)
         self.load_state_dict(_folded(weights.read(), len(blocks)), strict=True, assign=True)
-        self.requires_grad_(False).eval().to(device)
+        self.requires_grad_(False).eval().to(device, dtype)
 
     @torch.no_grad()
     def encode(self, image: Float[Tensor, "b 3 h w"]) -> Features:
@@ -95,9 +101,12 @@ class EfficientNetLite(nn.Module):
         # On a CPU convolutions of a batch are not those of its members to the last bit.
         alone = image.device.type == "cpu" and not torch.compiler.is_exporting()
         parts = image[:, None] if alone else image[None]
-        each = [self.levels(_normalised(part)) for part in parts]
-        levels = tuple(torch.cat(found) for found in zip(*(one[0] for one in each), strict=True))
-        return Features(levels, torch.cat([one[1] for one in each]))
+        each = [self.levels(self._normalised(part)) for part in parts]
+        levels = zip(*(one[0] for one in each), strict=True)
+        return Features(
+            tuple(torch.cat(found).float() for found in levels),
+            torch.cat([one[1] for one in each]).float(),
+        )
 
     @torch.no_grad()
     def classify(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1000"]:
@@ -107,7 +116,9 @@ class EfficientNetLite(nn.Module):
             ValueError: If `h` or `w` is not a multiple of 32.
         """
         image = image.to(self.head.weight.device)
-        return torch.softmax(self.classifier(self.levels(_normalised(image))[1]), dim=1)
+        return torch.softmax(
+            self.classifier(self.levels(self._normalised(image))[1]).float(), dim=1
+        )
 
     def levels(self, image: Float[Tensor, "b 3 h w"]) -> tuple[list[Tensor], Tensor]:
         """Levels, and the whole image's numbers, of pixels in [-127 / 128, 1]; differentiable.
@@ -129,9 +140,8 @@ class EfficientNetLite(nn.Module):
                 levels.append(values)
         return levels, convolve(self.head, values, relu6=True).mean(dim=(2, 3))
 
-
-def _normalised(image: Tensor) -> Tensor:
-    return (image * 255 - 127) / 128
+    def _normalised(self, image: Tensor) -> Tensor:
+        return ((image * 255 - 127) / 128).to(self.head.weight.dtype)
 
 
 class _Block(nn.Module):

@@ -73,10 +73,15 @@ def _convolved(
 
 
 class _Kept(NamedTuple):
-    """Blocks, and the weights that they were made of, as they were."""
+    """Blocks, the weights that they were made of, as they were, and the pixels of the input.
+
+    oneDNN chooses a convolution's blocks by its input. Those for a smaller one may be several times
+    as slow, or be put into others at every call, which can take longer than the product.
+    """
 
     weight: Tensor
     state: tuple[int, int, float]
+    pixels: int
     blocks: Tensor
 
 
@@ -95,7 +100,7 @@ _RELU6_AFTER: Final[_After] = ("hardtanh", [0.0, 6.0], "")
 def _blocks(
     layer: nn.Linear | nn.Conv2d,
     input: Tensor,
-    make: Callable[[Any], Tensor],
+    make: Callable[[Any, Tensor], Tensor],
     *dtypes: torch.dtype,
 ) -> Tensor | None:
     """The weights in blocks; None where PyTorch's own layer is as quick, or needed.
@@ -130,8 +135,9 @@ def _blocks(
         return None
     kept = _KEPT.get(layer)
     state = _state(weight)
-    if kept is None or kept.weight is not weight or kept.state != state:
-        kept = _KEPT[layer] = _Kept(weight, state, make(layer))
+    pixels = input.shape[2] * input.shape[3] if isinstance(layer, nn.Conv2d) else 0
+    if kept is None or kept.weight is not weight or kept.state != state or kept.pixels < pixels:
+        kept = _KEPT[layer] = _Kept(weight, state, pixels, make(layer, input))
     return kept.blocks
 
 
@@ -151,13 +157,15 @@ def _state(weight: Tensor) -> tuple[int, int, float]:
     return weight.data_ptr(), weight._version, float(some.float().sum())
 
 
-def _linear_blocks(layer: nn.Linear) -> Tensor:
+def _linear_blocks(layer: nn.Linear, _: Tensor) -> Tensor:
     blocks: Tensor = _onednn()._reorder_linear_weight(layer.weight.detach())
     return blocks
 
 
-def _convolution_blocks(layer: nn.Conv2d) -> Tensor:
-    blocks: Tensor = _onednn()._reorder_convolution_weight(layer.weight.detach(), *_shape(layer))
+def _convolution_blocks(layer: nn.Conv2d, input: Tensor) -> Tensor:
+    blocks: Tensor = _onednn()._reorder_convolution_weight(
+        layer.weight.detach(), *_shape(layer), list(input.shape)
+    )
     return blocks
 
 

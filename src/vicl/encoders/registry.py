@@ -22,30 +22,32 @@ class EncoderRow:
 
     Attributes:
         name: What :func:`vicl.load_encoder` takes.
-        make: Makes it, on a device.
+        make: Makes it, on a device and of a type of arithmetic.
         use: What it is, in a line.
         weights: Its weights; None for one that has none.
     """
 
     name: str
-    make: Callable[[torch.device], Encoder]
+    make: Callable[[torch.device, torch.dtype], Encoder]
     use: str
     weights: PackagedWeights | None = None
 
 
-def _handmade(device: torch.device) -> Encoder:
+def _handmade(device: torch.device, dtype: torch.dtype) -> Encoder:
     from vicl.encoders.handmade import HandMade
 
     return HandMade()
 
 
-def _lite(variant: Variant, device: torch.device) -> Encoder:
+def _lite(variant: Variant, device: torch.device, dtype: torch.dtype) -> Encoder:
     from vicl.encoders.efficientnet_lite import EfficientNetLite
 
-    return EfficientNetLite(variant, device)
+    return EfficientNetLite(variant, device, dtype)
 
 
-def _row(weights: PackagedWeights, make: Callable[[torch.device], Encoder]) -> EncoderRow:
+def _row(
+    weights: PackagedWeights, make: Callable[[torch.device, torch.dtype], Encoder]
+) -> EncoderRow:
     return EncoderRow(weights.name, make, weights.title, weights)
 
 
