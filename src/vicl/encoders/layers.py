@@ -2,9 +2,9 @@
 
 In bfloat16 a CPU multiplies with weights in blocks, into which PyTorch puts them at every call:
 a third of the time where there are few rows. Here the blocks are kept for as long as no gradient is
-asked for and the layer is in evaluation, beside the weights. The products of contiguous inputs are
-the same, bit for bit
-(`benchmarks/inference.py` measures the gain).
+asked for and the layer is in evaluation, beside the weights. On one thread the products of
+contiguous inputs are the same, bit for bit; several may share a long sum out otherwise, which
+changes its last bit (`benchmarks/inference.py` measures the gain).
 """
 
 from __future__ import annotations
