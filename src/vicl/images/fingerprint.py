@@ -30,9 +30,10 @@ def settle(*images: Tensor) -> None:
 
 
 def _of(image: Tensor) -> bytes:
-    version, known = _SETTLED.get(image, (None, None))
-    if version is None:
+    settled: tuple[int, bytes | None] | None = _SETTLED.get(image)
+    if settled is None:
         return _computed(image)
+    version, known = settled
     if known is None or version != image._version:
         known = _computed(image)
         _SETTLED[image] = image._version, known
