@@ -3,9 +3,9 @@
     python -m release.package [--python PYTHON] [--only base,app,all]
 
 Each environment is made, tried and removed: vicl as it is (of which the others are copies), with
-each extra, with all of them, and out of the sdist. In each, without a network and outside the
-checkout, a photograph is answered and every module is imported; a module may lack only what an
-extra brings that is not installed.
+each extra, added as vicl's errors say, with all of them, and out of the sdist. In each, without a
+network and outside the checkout, a photograph is answered and every module is imported; a module
+may lack only what an extra brings that is not installed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from packaging.utils import canonicalize_name
 
 from release.dependencies import ROOT, declared, extras, tools
 from release.environments import Environment, copied, environment, joined, mebibytes
+from vicl.files.extras import to_install
 
 DIST = ROOT / "dist"
 LARGEST = 40 << 20
@@ -90,10 +92,12 @@ def check_contents(wheel: Path) -> None:
 def try_out(name: str, built: Path, made: Environment) -> None:
     """Use what was built in an environment that has vicl alone; an extra is installed first."""
     users = extras(declared())
-    chosen = users if name == "all" else (name,) if name in users else ()
-    if chosen or name == "sdist":
+    if name in users:
+        made.install(*HOW, *shlex.split(to_install(name))[2:])
+    elif name != "base":
         made.run("-m", "pip", "uninstall", "--quiet", "--yes", "vicl")
-        made.install(*HOW, f"vicl{joined(chosen)} @ {built.as_uri()}")
+        chosen = joined(users) if name == "all" else ""
+        made.install(*HOW, f"vicl{chosen} @ {built.as_uri()}")
     made.check()
     with tempfile.TemporaryDirectory() as elsewhere:
         said = made.output("-I", FIRST_ANSWER, cwd=Path(elsewhere))
