@@ -33,8 +33,8 @@ LARGEST = 40 << 20
 
 FIRST_ANSWER = ROOT / "release" / "first_answer.py"
 
-HOW = ("--constraint", str(ROOT / "constraints.txt"), "--no-compile")
-"""How pip installs."""
+TESTED = ("--constraint", str(ROOT / "constraints.txt"))
+"""To pip: the versions that were tested."""
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def main() -> None:
         parser.error(f"--only: expected of {', '.join(names)}, got {', '.join(sorted(unknown))}")
     wheel, sdist = build()
     with environment(given.python) as base:
-        base.install(*HOW, str(wheel))
+        base.install(*TESTED, str(wheel))
         for name in wanted:
             with copied(base) as made:
                 try_out(name, sdist if name == "sdist" else wheel, made)
@@ -93,11 +93,11 @@ def try_out(name: str, built: Path, made: Environment) -> None:
     """Use what was built in an environment that has vicl alone; an extra is installed first."""
     users = extras(declared())
     if name in users:
-        made.install(*HOW, *shlex.split(to_install(name))[2:])
+        made.install(*TESTED, *shlex.split(to_install(name))[2:])
     elif name != "base":
         made.run("-m", "pip", "uninstall", "--quiet", "--yes", "vicl")
         chosen = joined(users) if name == "all" else ""
-        made.install(*HOW, f"vicl{chosen} @ {built.as_uri()}")
+        made.install(*TESTED, f"vicl{chosen} @ {built.as_uri()}")
     made.check()
     with tempfile.TemporaryDirectory() as elsewhere:
         said = made.output("-I", FIRST_ANSWER, cwd=Path(elsewhere))
