@@ -23,8 +23,9 @@ class Environment:
         self.python = folder / "bin" / "python"
 
     def install(self, *words: str | Path) -> None:
-        """`pip install`."""
-        self.run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", *words)
+        """`pip install`; what is imported is compiled then, as little of it all is."""
+        quiet = ("--quiet", "--disable-pip-version-check", "--no-compile")
+        self.run("-m", "pip", "install", *quiet, *words)
 
     def check(self) -> None:
         """`pip check`: whether everything that is there has what it needs."""

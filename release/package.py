@@ -3,9 +3,9 @@
     python -m release.package [--python PYTHON] [--only base,app,all]
 
 Each environment is made, tried and removed: vicl as it is (of which the others are copies), with
-each extra, with all of them, and out of the sdist. In each, without a network and outside the
-checkout, a photograph is answered and every module is imported; a module may lack only what an
-extra brings that is not installed.
+each extra, added as vicl's errors say, with all of them, and out of the sdist. In each, without a
+network and outside the checkout, a photograph is answered and every module is imported; a module
+may lack only what an extra brings that is not installed.
 """
 
 from __future__ import annotations
@@ -13,17 +13,20 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
 from release.dependencies import ROOT, declared, extras, tools
 from release.environments import Environment, copied, environment, joined, mebibytes
+from vicl.files.extras import to_install
 
 DIST = ROOT / "dist"
 LARGEST = 40 << 20
@@ -31,8 +34,8 @@ LARGEST = 40 << 20
 
 FIRST_ANSWER = ROOT / "release" / "first_answer.py"
 
-HOW = ("--constraint", str(ROOT / "constraints.txt"), "--no-compile")
-"""How pip installs."""
+TESTED = ("--constraint", str(ROOT / "constraints.txt"))
+"""To pip: the versions that were tested."""
 
 
 def main() -> None:
@@ -47,9 +50,10 @@ def main() -> None:
         parser.error(f"--only: expected of {', '.join(names)}, got {', '.join(sorted(unknown))}")
     wheel, sdist = build()
     with environment(given.python) as base:
-        base.install(*HOW, str(wheel))
+        base.install(*TESTED, str(wheel))
         for name in wanted:
-            with copied(base) as made:
+            # Tried where it is, so that what it imports is compiled in the copies, too.
+            with nullcontext(base) if name == "base" else copied(base) as made:
                 try_out(name, sdist if name == "sdist" else wheel, made)
     print(f"{len(wanted)} environments passed")
 
@@ -90,10 +94,12 @@ def check_contents(wheel: Path) -> None:
 def try_out(name: str, built: Path, made: Environment) -> None:
     """Use what was built in an environment that has vicl alone; an extra is installed first."""
     users = extras(declared())
-    chosen = users if name == "all" else (name,) if name in users else ()
-    if chosen or name == "sdist":
+    if name in users:
+        made.install(*TESTED, *shlex.split(to_install(name))[2:])
+    elif name != "base":
         made.run("-m", "pip", "uninstall", "--quiet", "--yes", "vicl")
-        made.install(*HOW, f"vicl{joined(chosen)} @ {built.as_uri()}")
+        chosen = joined(users) if name == "all" else ""
+        made.install(*TESTED, f"vicl{chosen} @ {built.as_uri()}")
     made.check()
     with tempfile.TemporaryDirectory() as elsewhere:
         said = made.output("-I", FIRST_ANSWER, cwd=Path(elsewhere))

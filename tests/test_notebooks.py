@@ -29,6 +29,13 @@ def test_outputs_are_stripped(name: str) -> None:
             assert (cell["outputs"], cell["execution_count"]) == ([], None), cell["id"]
 
 
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_cell_of_commands_ends_with_the_first_that_fails(name: str) -> None:
+    book = json.loads((FOLDER / f"{name}.ipynb").read_text())
+    heads = ["".join(cell["source"]).partition("\n")[0] for cell in book["cells"]]
+    assert {head for head in heads if head.startswith("%%")} <= {"%%sh -e"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_it_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -329,7 +329,7 @@ def _own(name: str) -> Path:
     if not folder.is_dir():
         raise ModelError(
             f"{display(folder)}: this part of the installed vicl is missing; install vicl anew "
-            "(pip install --force-reinstall --no-deps vicl)"
+            "from its wheel or checkout (pip install --force-reinstall --no-deps PATH)"
         )
     return folder
 

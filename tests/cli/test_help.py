@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,55 +13,39 @@ from PIL import Image
 from tests.cli.test_cli import vicl
 from tests.prompting.test_prompter import scene
 
+from making.commands import check_call, commands, inner_commands, vicl_words
 from vicl.cli import main
 from vicl.cli.predict import predict
 from vicl.exports.writers import OUTLINED
 from vicl.images import save_image, to_pil
 
 
-def commands(group: click.Group = main, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    for name in group.list_commands(click.Context(group)):
-        command = group.get_command(click.Context(group), name)
-        if isinstance(command, click.Group):
-            yield from commands(command, (*words, name))
-        else:
-            yield *words, name
+def every_command(
+    command: click.Command = main, words: tuple[str, ...] = ()
+) -> Iterator[tuple[str, ...]]:
+    """What calls each command that is no group."""
+    if not isinstance(command, click.Group):
+        yield words
+    for name, inner in inner_commands(command).items():
+        yield from every_command(inner, (*words, name))
 
 
-def lines(words: tuple[str, ...]) -> list[list[str]]:
-    """The examples of a command's help, split as a shell does."""
+def example_lines(words: tuple[str, ...]) -> list[list[list[str]]]:
+    """The commands of each line of a command's examples."""
     shown = CliRunner().invoke(main, [*words, "--help"]).stdout
     _, heading, examples = shown.partition("\n  Examples:\n")
     assert heading, f"{words} has no examples"
-    joined = examples.replace("\\\n", " ").splitlines()
-    return [shlex.split(line) for line in joined if line.strip() and line.strip()[0] != "#"]
+    lines = examples.replace("\\\n", " ").splitlines()
+    return [found for line in lines if (found := list(commands(line)))]
 
 
-def called(line: list[str]) -> list[str]:
-    """What `vicl` is called with in a line that may have pipes."""
-    words = line[line.index("vicl") + 1 :]
-    end = next((i for i, word in enumerate(words) if word in ("|", ">")), len(words))
-    return words[:end]
-
-
-def anything(_: click.Path, value: str, *__: object) -> Path:
-    return Path(value)
-
-
-@pytest.mark.parametrize("words", [*commands()], ids=" ".join)
-def test_every_command_ends_with_examples_that_parse(
-    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(click.Path, "convert", anything)
+@pytest.mark.parametrize("words", [*every_command()], ids=" ".join)
+def test_every_command_ends_with_examples_that_parse(words: tuple[str, ...]) -> None:
     own = 0
-    for line in lines(words):
-        typed = called(line)
-        command: click.Command | None = main
-        while isinstance(command, click.Group):
-            command = command.get_command(click.Context(command), typed.pop(0))
-        assert command is not None
-        command.make_context(str(command.name), typed)  # refuses what is not known
-        own += " ".join(called(line)).startswith(" ".join(words))
+    for line in example_lines(words):
+        (typed,) = [called for found in line if (called := vicl_words(found)) is not None]
+        check_call(typed)  # refuses what is not known
+        own += tuple(typed[: len(words)]) == words
     assert own
 
 
@@ -81,10 +64,12 @@ def test_the_examples_of_predict_work(tmp_path: Path, monkeypatch: pytest.Monkey
         shown, marked = scene(number)
         save_image(to_pil(shown), f"labelled/images/{number}.png")
         save_image(Image.fromarray(marked), f"labelled/masks/{number}.png")
-    for line in lines(("predict",)):
-        listed = "photos/a.jpg\0photos/b.jpg\0" if "|" in line else None
-        result = vicl(*called(line), stdin=listed)
-        assert result.exit_code == 0, (line, result.stderr)
+    for *before, call in example_lines(("predict",)):
+        listed = "photos/a.jpg\0photos/b.jpg\0" if before else None
+        typed = vicl_words(call)
+        assert typed is not None, call
+        result = vicl(*typed, stdin=listed)
+        assert result.exit_code == 0, (call, result.stderr)
     for name in ("cat_mask.png", "labels/a.json", "labels/a.overlay.png", "dog.vicl", "dogs.json"):
         assert Path(name).is_file(), name
 

@@ -24,6 +24,7 @@ from vicl.adapters.transformers_folder import (
 )
 from vicl.adapters.words import tokenizer
 from vicl.files import display, hash_file, reason
+from vicl.files.extras import to_install
 from vicl.storage.folder import CONFIG, WEIGHTS, ModelError
 from vicl.storage.sharded import hash_together, open_weights, patterns, weight_files
 
@@ -80,7 +81,7 @@ def library() -> ModuleType:
         import diffusers
     except ImportError as error:
         raise ModelError(
-            'models of the diffusers library need it: pip install "vicl[diffusers]"'
+            f"models of the diffusers library need it: {to_install('diffusers')}"
         ) from error
     found: ModuleType = diffusers
     return found

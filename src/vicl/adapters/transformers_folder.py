@@ -19,6 +19,7 @@ import torch
 
 from vicl.files import display, reason
 from vicl.files.bounded import read_bounded
+from vicl.files.extras import to_install
 from vicl.files.plain_json import parse_json
 from vicl.images.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from vicl.storage.checkpoints import TensorRef
@@ -29,7 +30,7 @@ PREPROCESSOR: Final = "preprocessor_config.json"
 """Where a folder says how its model wants colours normalised; it may be absent."""
 
 WHOLE_COPY: Final = (
-    'give it as hub:owner/name, and vicl fetches a whole copy (pip install "vicl[hub]")'
+    f"give it as hub:owner/name, and vicl fetches a whole copy ({to_install('hub')})"
 )
 """What to do where something of a folder is missing."""
 
@@ -84,7 +85,7 @@ def library() -> ModuleType:
         import transformers
     except ImportError as error:
         raise ModelError(
-            'models of the transformers library need it: pip install "vicl[transformers]"'
+            f"models of the transformers library need it: {to_install('transformers')}"
         ) from error
     return transformers
 

@@ -13,6 +13,7 @@ import click
 from vicl.cli.failing import failing
 from vicl.cli.options import DEBUG, DEVICE, PATH, examples, flag, number, options, path, text
 from vicl.files import display
+from vicl.files.extras import to_install
 
 _GRACE: Final = 10
 """Seconds for what is being answered as the app ends; it waits no longer than that takes."""
@@ -73,7 +74,7 @@ def _serve(folder: Path | None, given: dict[str, Any]) -> None:
         if (error.name or "").partition(".")[0] not in ("fastapi", "uvicorn", "starlette"):
             raise
         raise click.UsageError(
-            f'the app needs {error.name}, which is not installed: pip install "vicl[app]"'
+            f"the app needs {error.name}, which is not installed: {to_install('app')}"
         ) from error
     from vicl.images import APP_PROJECT
     from vicl.server.listening import address_of, bind, configured, names_of

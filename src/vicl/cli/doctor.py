@@ -11,7 +11,7 @@ import click
 
 from vicl.cli.options import examples
 from vicl.files import display
-from vicl.files.extras import lacks, requirements, version_of
+from vicl.files.extras import lacks, requirements, to_install, version_of
 
 
 @click.command(epilog=examples("vicl doctor", "vicl doctor --json > report.json"))
@@ -80,7 +80,7 @@ def _report() -> dict[str, dict[str, Any]]:
         "adapters": {
             adapter.name: f"ready for weights of yours; vicl models {adapter.name} says which"
             if not lacks(adapter.extra)
-            else f'needs pip install "vicl[{adapter.extra},hub]"'
+            else f"needs {to_install(adapter.extra, 'hub')}"
             for adapter in ADAPTERS
         },
         "others' models": _others(),

@@ -14,6 +14,7 @@ from vicl.cli.failing import failing
 from vicl.cli.figures_each import EACH, each_of
 from vicl.cli.options import PATH, SEED, examples, flag, number, options, path, text
 from vicl.files import display
+from vicl.files.extras import to_install
 from vicl.files.progress import progress
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def label(folder: Path, out: Path, seed: int, port: int, no_browser: bool) -> No
             if (error.name or "").partition(".")[0] not in ("fastapi", "uvicorn", "starlette"):
                 raise
             raise click.UsageError(
-                f'the page needs {error.name}, which is not installed: pip install "vicl[app]"'
+                f"the page needs {error.name}, which is not installed: {to_install('app')}"
             ) from error
         from vicl.figures.arxiv.filtering.labelling import Labelling
         from vicl.server.listening import address_of, bind, configured

@@ -12,6 +12,7 @@ import click
 from vicl.cli.failing import failing
 from vicl.cli.options import examples
 from vicl.files import display
+from vicl.files.extras import to_install
 from vicl.loading import BEST_FOR_TASK
 from vicl.models.registry import ENGINES
 
@@ -112,6 +113,6 @@ def _rows() -> Iterator[_Row]:
         row |= {"needs": adapter.extra, "example": adapter.example, "use": adapter.use}
         lines = [adapter.name, f"another's {adapter.role}: {adapter.use}"]
         lines += [f"takes: {', '.join(takes)}"] if takes else []
-        lines += [f'needs: pip install "vicl[{adapter.extra},hub]", and weights of yours']
+        lines += [f"needs: {to_install(adapter.extra, 'hub')}, and weights of yours"]
         lines += [f"load it: {adapter.call}"]
         yield row, lines

@@ -13,6 +13,7 @@ from vicl.cli.failing import failing
 from vicl.cli.options import DEBUG, DEVICE, examples, flag, number, options, path, text
 from vicl.files import display
 from vicl.files.bounded import read_bounded
+from vicl.files.extras import to_install
 
 KEY = "VICL_API_KEY"
 _KEYS_LIMIT = 1 << 16
@@ -124,7 +125,7 @@ def _serve(given: dict[str, Any]) -> int:
         if missing not in ("fastapi", "uvicorn", "starlette", "prometheus_client", "h11"):
             raise
         raise click.UsageError(
-            f'serving needs {missing}, which is not installed: pip install "vicl[server]"'
+            f"serving needs {missing}, which is not installed: {to_install('server')}"
         ) from error
     from vicl.server.listening import address_of, bind, names_of
     from vicl.server.security import is_loopback

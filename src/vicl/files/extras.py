@@ -24,6 +24,14 @@ def version_of(package: str) -> str | None:
         return None
 
 
+def to_install(*extras: str) -> str:
+    """The command that brings what extras need to where vicl is installed.
+
+    pip keeps the vicl that is there, and asks no index for it.
+    """
+    return f'pip install "vicl[{",".join(extras)}]"'
+
+
 def lacks(extra: str) -> bool:
     """Whether a package of an extra is not installed."""
     return any(version_of(name) is None for name in requirements().get(extra, ()))

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 import vicl
 from vicl.files import write_atomic
+from vicl.files.extras import to_install
 from vicl.graphs.canvases import CanvasGraph
 from vicl.graphs.clicks import ASKED, NECK, DecoderGraph, EncoderGraph
 from vicl.graphs.matching import MatchingGraph
@@ -319,4 +320,4 @@ def _quiet() -> Iterator[None]:
 def _check_installed() -> None:
     for name in ("onnx", "onnxscript"):
         if importlib.util.find_spec(name) is None:
-            raise GraphError(f'exporting needs {name}: pip install "vicl[onnx]"')
+            raise GraphError(f"exporting needs {name}: {to_install('onnx')}")

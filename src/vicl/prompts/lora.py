@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
+from vicl.files.extras import to_install
 from vicl.prompts.backbones.backbone import Backbone
 from vicl.prompts.classifier import Classifier
 from vicl.prompts.linear import silent_layer
@@ -112,5 +113,5 @@ def _peft() -> ModuleType:
     try:
         import peft
     except ImportError as error:
-        raise ModelError('lora needs the library peft: pip install "vicl[lora]"') from error
+        raise ModelError(f"lora needs the library peft: {to_install('lora')}") from error
     return peft

@@ -22,6 +22,7 @@ import torch
 
 from vicl.exports.answers import Answer
 from vicl.files import reason
+from vicl.files.extras import to_install
 from vicl.images import ImageLike
 from vicl.prompting.batching import AT_ONCE, FAULTS
 from vicl.prompting.prompter import VisualPrompter
@@ -128,9 +129,7 @@ def cluster(workers: int | None, address: str | None, *, in_order: bool) -> Iter
         import ray
         import ray.data
     except ImportError as error:
-        raise ValueError(
-            'engine ray: needs the library Ray Data: pip install "vicl[ray]"'
-        ) from error
+        raise ValueError(f"engine ray: needs the library Ray Data: {to_install('ray')}") from error
     here: dict[str, Any] = {"address": "local", "include_dashboard": False}
     if workers is not None:
         here["num_cpus"] = workers

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vicl.files import FileError, display, open_atomic, open_plain, reason
+from vicl.files.extras import to_install
 
 SHARD = ".tar"
 """What the name of a shard ends in."""
@@ -123,7 +124,7 @@ def _remote(place: str) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
     except ImportError as error:
         raise FileError(
-            f'{display(place)}: addresses need the library fsspec: pip install "vicl[ray]"'
+            f"{display(place)}: addresses need the library fsspec: {to_install('ray')}"
         ) from error
     with _told(place):
         fs, path = url_to_fs(place)

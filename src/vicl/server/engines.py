@@ -17,7 +17,7 @@ from typing import Final
 from vicl.adapters.registry import ADAPTERS, Adapter
 from vicl.engine import InContextModel, Inpainter
 from vicl.files import display, reason
-from vicl.files.extras import lacks
+from vicl.files.extras import lacks, to_install
 from vicl.models.devices import Device
 from vicl.models.registry import ENGINES, kinds
 from vicl.prompting.asking import best_model
@@ -247,4 +247,4 @@ def _as_engine(adapter: Adapter, repository: str) -> str | None:
 
 
 def _extra(adapter: Adapter) -> str | None:
-    return f'pip install "vicl[{adapter.extra},hub]"' if lacks(adapter.extra) else None
+    return to_install(adapter.extra, "hub") if lacks(adapter.extra) else None

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 from vicl.files import display, reason
+from vicl.files.extras import to_install
 from vicl.storage.folder import CARD, CONFIG, WEIGHTS, ModelError
 
 
@@ -86,6 +87,6 @@ def _hub() -> ModuleType:
         import huggingface_hub
     except ImportError as error:
         raise ModelError(
-            'models on the Hugging Face hub need its library: pip install "vicl[hub]"'
+            f"models on the Hugging Face hub need its library: {to_install('hub')}"
         ) from error
     return huggingface_hub

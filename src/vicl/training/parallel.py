@@ -27,6 +27,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from vicl.files.extras import to_install
 from vicl.models.vit import Block
 from vicl.training.checkpoints import TrainingError
 from vicl.training.settings import Precision
@@ -39,7 +40,7 @@ try:
     from accelerate.utils import ProjectConfiguration
     from accelerate.utils import gather_object as gather_object
 except ImportError as error:
-    raise TrainingError('training needs accelerate: pip install "vicl[train]"') from error
+    raise TrainingError(f"training needs accelerate: {to_install('train')}") from error
 
 _FOR_ALL = StateDictOptions(full_state_dict=True)
 _FOR_FIRST = StateDictOptions(full_state_dict=True, cpu_offload=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 import vicl
+from vicl.files.extras import to_install
 from vicl.files.machine import processor
 from vicl.files.revision import revision
 from vicl.models.pretrained import save_folder
@@ -102,7 +103,7 @@ def draw_curves(run: Path) -> bytes:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise TrainingError('curves need matplotlib: pip install "vicl[train]"') from error
+        raise TrainingError(f"curves need matplotlib: {to_install('train')}") from error
     lines = read_log(run)
     panels = (
         ("loss", ("loss", "held_out_loss")),

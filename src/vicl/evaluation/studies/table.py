@@ -19,6 +19,7 @@ import numpy as np
 from vicl.evaluation.running.results import heading, markdown_table, show
 from vicl.evaluation.scoring.scorers import Metric
 from vicl.files import write_atomic
+from vicl.files.extras import to_install
 from vicl.metrics import Interval, bootstrap_interval, paired_interval
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def draw_figures(draw: Callable[[], Figure]) -> tuple[bytes, bytes]:
     try:
         from matplotlib import rc_context
     except ImportError as error:
-        raise ValueError('figures need matplotlib: pip install "vicl[train]"') from error
+        raise ValueError(f"figures need matplotlib: {to_install('train')}") from error
     settings: dict[Any, Any] = {
         "svg.hashsalt": "vicl",
         "font.size": 9,

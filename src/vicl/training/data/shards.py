@@ -18,6 +18,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 from vicl.files import display, open_plain, reason
+from vicl.files.extras import to_install
 from vicl.images import ImageError, open_bytes, to_rgb
 from vicl.images.decoding import PARSER_ERRORS
 from vicl.images.tars import MEMBER_LIMIT, Group, Member, file_groups, image_members
@@ -94,7 +95,7 @@ def expand(urls: str) -> list[str]:
         from webdataset.shardlists import expand_urls
     except ImportError as error:
         raise RecipeError(
-            f'shards {display(urls)}: need the library WebDataset: pip install "vicl[train]"'
+            f"shards {display(urls)}: need the library WebDataset: {to_install('train')}"
         ) from error
     found: list[str] = expand_urls(urls)
     for url in found:

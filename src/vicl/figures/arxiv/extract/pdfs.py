@@ -10,6 +10,7 @@ from PIL import Image
 from vicl.figures.arxiv.extract.limits import Limits
 from vicl.figures.arxiv.extract.rasters import fitted
 from vicl.files import FileError
+from vicl.files.extras import to_install
 
 DPI: Final = 200
 """At which pages are drawn, as for the paper's data."""
@@ -30,9 +31,7 @@ def check_pdfium() -> None:
     try:
         import pypdfium2  # noqa: F401
     except ImportError as error:
-        raise FileError(
-            'figures that are PDFs need pypdfium2: pip install "vicl[figures]"'
-        ) from error
+        raise FileError(f"figures that are PDFs need pypdfium2: {to_install('figures')}") from error
 
 
 def scale_of(size: tuple[float, float], longest: int) -> float | None:
