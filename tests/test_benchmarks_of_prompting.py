@@ -60,20 +60,21 @@ def test_what_was_learned_from_is_neither_shown_nor_asked(
     assert read_listing((tmp_path / "run" / "listing.jsonl").read_text()) == episodes
 
 
-def test_pools(unlearned: tuple[str, ...], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "ways", [("random", "nearest"), pytest.param(tuple(pools.SELECTORS), marks=pytest.mark.slow)]
+)
+def test_pools(unlearned: tuple[str, ...], tmp_path: Path, ways: tuple[str, ...]) -> None:
     out = tmp_path / "scores.jsonl"
     chosen = ("--source", "other", "--classes", "square", "--folds", "3", "--examples", "1", "2")
     few = ("--model", "copy", "--encoder", "handmade", "--output", str(out))
-    assert pools.main([*unlearned, *chosen, *few, "--select", *pools.SELECTORS]) == 0
+    assert pools.main([*unlearned, *chosen, *few, "--select", *ways]) == 0
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert sorted(line["fold"] for line in lines) == [0, 0, 1, 1, 2, 2]
+    asked = [f"{way}, {count}" for count in (1, 2) for way in ways]
     for line in lines:
-        assert len(line["iou"]) == 2 * 2 * len(pools.SELECTORS)
-        assert all(line["iou"][f"{way}, copied"] == line["iou"][way] for way in WAYS)
+        assert list(line["iou"])[::2] == asked
+        assert all(line["iou"][f"{one}, copied"] == line["iou"][one] for one in asked)
     assert pools.main([*unlearned, "--classes", "nothing"]) == 2
-
-
-WAYS = tuple(f"{name}, {count}" for name in pools.SELECTORS for count in (1, 2))
 
 
 @pytest.mark.slow
