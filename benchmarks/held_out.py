@@ -24,7 +24,6 @@ from vicl.evaluation.datasets.items import ItemDataset
 from vicl.evaluation.episodes import DatasetError, Item, write_listing
 from vicl.files import FileError, write_atomic
 from vicl.training.matching.pictures import listed
-from vicl.training.recipe.data import RecipeError
 from vicl.training.recipe.files import load_any
 from vicl.training.recipe.head import HeadRecipe
 
@@ -45,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         dataset = unseen(manifest(given.data, given.task), given.leave_out)
         episodes = dataset.episodes(given.episodes, seed=given.seed)
         write_atomic(given.output, write_listing(episodes).encode())
-    except (DatasetError, RecipeError, FileError) as error:
+    except (DatasetError, FileError) as error:
         print(f"held_out.py: {error}", file=sys.stderr)
         return 2
     print(f"{len(dataset.queries)} queries of pictures that were not learned from", end=": ")

@@ -12,10 +12,9 @@ the seed. Copy, of the same examples, is the floor. IoU is that at the query's o
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +33,8 @@ from vicl.evaluation.datasets.reading import draw
 from vicl.evaluation.episodes import DatasetError
 from vicl.evaluation.running.engines import as_engine
 from vicl.evaluation.scoring.measures import marked
-from vicl.files import write_atomic
+from vicl.files import FileError
+from vicl.files.journal import Journal
 from vicl.images import to_tensor
 from vicl.loading import load_encoder, load_model
 from vicl.metrics import iou
@@ -43,9 +43,8 @@ from vicl.prompt import Example, Prompt
 from vicl.selection.fixed import best_of, diverse
 from vicl.selection.index import Index, encode_pool
 from vicl.selection.learned import fit, measure, project
-from vicl.selection.pool import Entry, Pool, PoolError
+from vicl.selection.pool import Entry, Pool
 from vicl.selection.selectors import Nearest, Random, Selector, choose
-from vicl.training.recipe.data import RecipeError
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,14 +112,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="JSON lines: what each photograph scored")
     given = parser.parse_args(arguments)
+    ways = [f"{name}, {count}" for count in given.examples for name in given.select]
+    if strange := sorted({*(given.less or ())} - {*ways}):
+        parser.error(f"--less: got {', '.join(map(repr, strange))}, expected one of {ways}")
     torch.set_num_threads(1)
+    lines = []
     try:
-        lines = measured(given)
-    except (DatasetError, RecipeError, PoolError) as error:
+        journal = None if given.output is None else Journal(given.output, resume=False)
+        for line in measured(given):
+            lines.append(line)
+            if journal is not None:
+                journal.append(line)
+            print(f"photograph {len(lines)}", end="\r", file=sys.stderr)
+    except (DatasetError, FileError) as error:
         print(f"pools.py: {error}", file=sys.stderr)
         return 2
-    if given.output is not None:
-        write_atomic(given.output, "".join(json.dumps(line) + "\n" for line in lines).encode())
     found = {name: [line["iou"][name] for line in lines] for name in lines[0]["iou"]}
     title = f"IoU; {', '.join(given.classes)}; {given.model}, {given.encoder}"
     for base in given.less or [f"{given.select[0]}, {count}" for count in given.examples]:
@@ -128,7 +134,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def measured(given: argparse.Namespace) -> list[dict[str, Any]]:
+def measured(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """What each photograph scored, by how its examples were chosen and how many."""
     dataset = unseen(manifest(given.data, "segmentation", sources=[given.source]), given.leave_out)
     entries = entries_of(dataset, given.classes)
@@ -140,7 +146,6 @@ def measured(given: argparse.Namespace) -> list[dict[str, Any]]:
     }
     queries = set(rng.permutation(images)[: given.queries])
     engine = as_engine(load_model(given.model, device="cpu"), "segmentation")
-    lines = []
     for name, of in entries.items():
         whole = index_of(Pool(name, tuple(of.values())), given.encoder)
         for fold in range(given.folds):
@@ -151,9 +156,7 @@ def measured(given: argparse.Namespace) -> list[dict[str, Any]]:
             chosen = selectors(Fold(*(one.only(pool) for one in whole), engine, given.seed), given)
             for image in mine:
                 values = answered(chosen, engine, of[image])
-                lines.append({"image": image, "class": name, "fold": fold, "iou": values})
-                print(f"{len(lines)} of {len(queries)}", end="\r", file=sys.stderr)
-    return lines
+                yield {"image": image, "class": name, "fold": fold, "iou": values}
 
 
 def entries_of(dataset: ItemDataset, classes: Sequence[str]) -> dict[str, dict[str, Entry]]:
