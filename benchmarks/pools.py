@@ -53,13 +53,11 @@ class Fold:
 
     Attributes:
         index: Of them.
-        places: The same, by all places.
         engine: What answers.
         seed: Of what is drawn.
     """
 
     index: Index
-    places: Index
     engine: InContextModel
     seed: int
 
@@ -67,6 +65,11 @@ class Fold:
     def pool(self) -> Pool:
         """The photographs."""
         return self.index.pool
+
+    @cached_property
+    def places(self) -> Index:
+        """The index by all places."""
+        return encode_pool(self.pool, self.index.encoder, looking="places")
 
     @cached_property
     def learned(self) -> Index:
@@ -146,14 +149,15 @@ def measured(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     }
     queries = set(rng.permutation(images)[: given.queries])
     engine = as_engine(load_model(given.model, device="cpu"), "segmentation")
+    encoder = load_encoder(given.encoder, device="cpu")
     for name, of in entries.items():
-        whole = index_of(Pool(name, tuple(of.values())), given.encoder)
+        index = encode_pool(Pool(name, tuple(of.values())), encoder)
         for fold in range(given.folds):
             mine = [i for i in of if i in queries and asked[i] == name and folds[i] == fold]
             if not mine:
                 continue
             pool = Pool(name, tuple(entry for i, entry in of.items() if folds[i] != fold))
-            chosen = selectors(Fold(*(one.only(pool) for one in whole), engine, given.seed), given)
+            chosen = selectors(Fold(index.only(pool), engine, given.seed), given)
             for image in mine:
                 values = answered(chosen, engine, of[image])
                 yield {"image": image, "class": name, "fold": fold, "iou": values}
@@ -176,12 +180,6 @@ def entries_of(dataset: ItemDataset, classes: Sequence[str]) -> dict[str, dict[s
             "give other --classes"
         )
     return found
-
-
-def index_of(pool: Pool, encoder: str) -> tuple[Index, Index]:
-    """A pool encoded as wholes, and by all places."""
-    loaded = load_encoder(encoder, device="cpu")
-    return encode_pool(pool, loaded), encode_pool(pool, loaded, looking="places")
 
 
 def selectors(fold: Fold, given: argparse.Namespace) -> dict[str, Selector]:
