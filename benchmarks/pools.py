@@ -15,6 +15,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -121,12 +122,15 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     lines = []
     try:
-        journal = None if given.output is None else Journal(given.output, resume=False)
-        for line in measured(given):
-            lines.append(line)
+        with ExitStack() as kept:
+            journal = None if given.output is None else Journal(given.output, resume=False)
             if journal is not None:
-                journal.append(line)
-            print(f"photograph {len(lines)}", end="\r", file=sys.stderr)
+                kept.callback(journal.close)
+            for line in measured(given):
+                lines.append(line)
+                if journal is not None:
+                    journal.append(line)
+                print(f"photograph {len(lines)}", end="\r", file=sys.stderr)
     except (DatasetError, FileError) as error:
         print(f"pools.py: {error}", file=sys.stderr)
         return 2

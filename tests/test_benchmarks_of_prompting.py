@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
 from tests.models.kinds import tiny
@@ -17,8 +18,10 @@ import pools
 from vicl.cli.evaluate import evaluate
 from vicl.evaluation.datasets import manifest
 from vicl.evaluation.episodes import Episode, read_listing, write_listing
+from vicl.models.floors import Copy
 from vicl.models.mae_vqgan import MAEVQGAN
 from vicl.models.pretrained import save_folder
+from vicl.prompt import Example
 
 
 @pytest.mark.slow
@@ -60,20 +63,24 @@ def test_what_was_learned_from_is_neither_shown_nor_asked(
     assert read_listing((tmp_path / "run" / "listing.jsonl").read_text()) == episodes
 
 
-@pytest.mark.parametrize(
-    "ways", [("random", "nearest"), pytest.param(tuple(pools.SELECTORS), marks=pytest.mark.slow)]
-)
-def test_pools(unlearned: tuple[str, ...], tmp_path: Path, ways: tuple[str, ...]) -> None:
+def test_what_an_example_of_a_pool_scores() -> None:
+    image = torch.zeros(3, 8, 8)
+    whole, half = torch.ones(3, 8, 8), torch.ones(3, 8, 8)
+    half[:, :4] = 0
+    for shown, expected in ((half, 0.5), (whole, 1.0)):
+        assert pools.score(Copy(), [Example(image, shown)], Example(image, whole)) == expected
+
+
+@pytest.mark.slow
+def test_pools(unlearned: tuple[str, ...], tmp_path: Path) -> None:
     out = tmp_path / "scores.jsonl"
     chosen = ("--source", "other", "--classes", "square", "--folds", "3", "--examples", "1", "2")
     few = ("--model", "copy", "--encoder", "handmade", "--output", str(out))
-    assert pools.main([*unlearned, *chosen, *few, "--select", *ways]) == 0
+    assert pools.main([*unlearned, *chosen, *few, "--select", *pools.SELECTORS]) == 0
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert sorted(line["fold"] for line in lines) == [0, 0, 1, 1, 2, 2]
-    asked = [f"{way}, {count}" for count in (1, 2) for way in ways]
-    for line in lines:
-        assert list(line["iou"])[::2] == asked
-        assert all(line["iou"][f"{one}, copied"] == line["iou"][one] for one in asked)
+    asked = [f"{way}, {count}" for count in (1, 2) for way in pools.SELECTORS]
+    assert all(list(line["iou"])[::2] == asked for line in lines)
     assert pools.main([*unlearned, "--classes", "nothing"]) == 2
 
 
