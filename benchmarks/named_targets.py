@@ -11,12 +11,14 @@ Printed are the held-out loss at the end (cross-entropy in nats over the last qu
 mean over the seeds, least and most), the difference to that of the ordinary run of the same seed
 with its bootstrap 95% interval, the mean distance between the two curves of held-out loss beside
 that of two ordinary runs of different seeds, and processor seconds a step.  `curves.png` shows the
-curves.  Finished runs are kept in --out: run again to go on.
+curves.  Finished runs are kept in --out: run again to go on, with more seeds or other --crops too;
+what was made of other images, by another tokenizer or in other steps is refused.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import json
 import sys
@@ -31,11 +33,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from vicl.figures.settings import check_own, check_settings
 from vicl.figures.shards import add_member
-from vicl.files import open_atomic, write_atomic
-from vicl.files.packaged import WEIGHTS
+from vicl.files import FileError, hash_file, open_atomic, write_atomic
 from vicl.images import find_images
+from vicl.loading import load_tokenizer
 from vicl.metrics import bootstrap_interval
+from vicl.storage.folder import weights_hash
 from vicl.training.data.sources import is_held_out
 from vicl.training.data.tokenizing import tokenize
 from vicl.training.recipe.files import check_recipe
@@ -45,6 +49,8 @@ from vicl.training.train import train
 SIDE, PATCH = 64, 8
 HELD_OUT = 0.1
 STEP_BY_STEP = "named at every step"
+SETTINGS = "settings.json"
+"""What the finished runs in --out follow from, beside their crops and seeds."""
 
 
 def main() -> int:
@@ -53,8 +59,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True, help="a folder of images")
-    own = str(WEIGHTS / "default")
-    parser.add_argument("--tokenizer", default=own, help="with patches of 8 px; else vicl's own")
+    parser.add_argument("--tokenizer", default="default", help="with patches of 8 px")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=1000, help="images of the folder, at most")
     parser.add_argument("--crops", type=int, nargs="+", default=[1, 4, 16])
@@ -65,6 +70,10 @@ def main() -> int:
     if not given.data.is_dir():
         parser.error(f"--data: there is no folder {given.data}")
     console = Console(width=max(Console().width, 120))
+    try:
+        check_kept(given)
+    except FileError as error:
+        parser.error(str(error))
     urls = {split: pack(split, given) for split in ("train", "held-out")}
     found: dict[str, list[dict[str, Any]]] = {}
     ways = {STEP_BY_STEP: None} | {f"{k} crops named beforehand": k for k in given.crops}
@@ -76,15 +85,37 @@ def main() -> int:
     return 0
 
 
+def check_kept(given: argparse.Namespace) -> None:
+    """See that what --out holds was made of the same; or write down of what it will be made.
+
+    Raises:
+        FileError: If it was not, or nobody knows.
+    """
+    images = hashlib.sha256()
+    for _, file in chosen_files(given):
+        images.update(f"{file.name} {hash_file(file)}\n".encode())
+    made = {
+        **{"images": images.hexdigest(), "steps": given.steps, "batch": given.batch},
+        "tokenizer": weights_hash(load_tokenizer(given.tokenizer, device="cpu")),
+    }
+    kept = [path.name for path in given.out.glob("*") if path.name != SETTINGS]
+    check_own(kept, given.out / SETTINGS)
+    check_settings(made, given.out / SETTINGS)
+
+
+def chosen_files(given: argparse.Namespace) -> list[tuple[int, Path]]:
+    """The images that are used, numbered in the order that they are packed in."""
+    files = find_images(given.data)
+    chosen = np.random.default_rng(0).permutation(len(files))[: given.count]
+    return [(number, files[index]) for number, index in enumerate(chosen)]
+
+
 def pack(split: str, given: argparse.Namespace) -> str:
     """A shard of the images that are held out, or of the others."""
     path = given.out / f"{split}.tar"
     if not path.exists():
-        files = find_images(given.data)
-        chosen = np.random.default_rng(0).permutation(len(files))[: given.count]
         with open_atomic(path) as stream, tarfile.open(fileobj=stream, mode="w") as tar:
-            for number, index in enumerate(chosen):
-                file = files[index]
+            for number, file in chosen_files(given):
                 if is_held_out(file.name, HELD_OUT, None) == (split == "held-out"):
                     add_member(tar, f"{number:06d}{file.suffix.lower()}", file.read_bytes())
     return str(path)

@@ -2,27 +2,86 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from click.testing import CliRunner
 from PIL import Image
 from tests.models.kinds import tiny
-from tests.test_benchmarks import run
+from tests.test_benchmarks import photographs, run
 
+import held_out
+import pools
+from vicl.cli.evaluate import evaluate
+from vicl.evaluation.datasets import manifest
+from vicl.evaluation.episodes import Episode, read_listing, write_listing
+from vicl.models.floors import Copy
 from vicl.models.mae_vqgan import MAEVQGAN
 from vicl.models.pretrained import save_folder
+from vicl.prompt import Example
 
 
 @pytest.mark.slow
-def test_selection(shared: Path) -> None:
+def test_selection() -> None:
     done = run("selection.py", "--rows", "300", "--queries", "2")
     assert done.returncode == 0, done.stderr
     assert "mapped, exact" in done.stdout
-    few = ("--episodes", "1", "--images", "12", "--model", "copy", "--encoder", "handmade")
-    done = run("selection.py", "--data", shared / "data", *few)
-    assert done.returncode == 0, done.stderr
-    assert "nearest, copied" in done.stdout
+
+
+LEARNED = ("ccp1.png", "ccp2.png", "ccp4.png")
+
+
+@pytest.fixture
+def unlearned(tmp_path: Path) -> tuple[str, ...]:
+    """Options: pictures of two sources, one of which a head learned from, but for some."""
+    uses = {"ccp": "train", "other": "evaluate"}
+    data = photographs(tmp_path / "data", uses, each=6)
+    left = manifest(data, "segmentation", sources=["ccp"])
+    kept = [item for item in left.pool if item.image not in LEARNED]
+    listing = tmp_path / "listing.jsonl"
+    episodes = [Episode("data", "segmentation", 0, 0, (one,), one) for one in kept]
+    listing.write_text(write_listing(episodes))
+    return "--data", str(data), "--leave-out", str(listing)
+
+
+def test_what_was_learned_from_is_neither_shown_nor_asked(
+    unlearned: tuple[str, ...], tmp_path: Path
+) -> None:
+    out = tmp_path / "held-out.jsonl"
+    few = ["--episodes", "9", "--output", str(out)]
+    assert held_out.main(["detection", *unlearned, *few]) == 0
+    episodes = read_listing(out.read_text())
+    assert len({episode.query.image for episode in episodes}) == 9
+    assert not {item.image for e in episodes for item in (e.query, *e.examples)} & {*LEARNED}
+    # They are episodes of the dataset as it is, so its command asks them.
+    command = ["detection", *unlearned[:2], "--replay", str(out), "-o", str(tmp_path / "run")]
+    done = CliRunner().invoke(evaluate, command)
+    assert done.exit_code == 0, done.output
+    assert read_listing((tmp_path / "run" / "listing.jsonl").read_text()) == episodes
+
+
+def test_what_an_example_of_a_pool_scores() -> None:
+    image = torch.zeros(3, 8, 8)
+    whole, half = torch.ones(3, 8, 8), torch.ones(3, 8, 8)
+    half[:, :4] = 0
+    for shown, expected in ((half, 0.5), (whole, 1.0)):
+        assert pools.score(Copy(), [Example(image, shown)], Example(image, whole)) == expected
+
+
+@pytest.mark.slow
+def test_pools(unlearned: tuple[str, ...], tmp_path: Path) -> None:
+    out = tmp_path / "scores.jsonl"
+    chosen = ("--source", "other", "--classes", "square", "--folds", "3", "--examples", "1", "2")
+    few = ("--model", "copy", "--encoder", "handmade", "--output", str(out))
+    assert pools.main([*unlearned, *chosen, *few, "--select", *pools.SELECTORS]) == 0
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert sorted(line["fold"] for line in lines) == [0, 0, 1, 1, 2, 2]
+    asked = [f"{way}, {count}" for count in (1, 2) for way in pools.SELECTORS]
+    assert all(list(line["iou"])[::2] == asked for line in lines)
+    assert pools.main([*unlearned, "--classes", "nothing"]) == 2
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ from tests.pictures import picture
 import vicl
 from vicl.cli import main
 from vicl.files import hash_file
+from vicl.files.packaged import WEIGHTS
 from vicl.images import save_image, to_pil
 from vicl.loading import load_folder, load_model, load_tokenizer
 from vicl.models.autoregressive import AutoregressiveConfig
@@ -140,6 +141,15 @@ def test_the_tokenizer_of_a_model(folder: Path, tmp_path: Path) -> None:
         load_tokenizer(tmp_path / "u", device="cpu")
     with pytest.raises(ValueError, match="no such file"):
         load_tokenizer(tmp_path / "nothing")
+
+
+def test_a_tokenizer_by_an_engine_s_name() -> None:
+    """What comes with the package is named as for `load_model`; the rest says what is expected."""
+    own = load_tokenizer("default", device="cpu")
+    assert own.weights_hash == load_tokenizer(WEIGHTS / "default", device="cpu").weights_hash
+    for name, said in (("matching", "is a MatchingHead"), ("copy", "has no weights")):
+        with pytest.raises(ModelError, match=f"^{name}: {said}.*no tokenizer; give the folder of"):
+            load_tokenizer(name, device="cpu")
 
 
 HUGE: list[tuple[type[Config], dict[str, Any]]] = [

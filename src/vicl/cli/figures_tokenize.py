@@ -39,7 +39,7 @@ def _limits(names: str, help: str, default: tuple[float, float]) -> click.Option
     text(
         "--tokenizer",
         "MODEL",
-        "The VQGAN, or a model that has one: the recipe's model.tokenizer.",
+        "The VQGAN, or a model that has one, such as default: the recipe's model.tokenizer.",
         required=True,
     ),
     number("--crops", 1, "Crops of each image.", default=4, metavar="K"),

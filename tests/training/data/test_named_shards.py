@@ -116,10 +116,6 @@ def test_a_run_goes_on_by_shard(tmp_path: Path) -> None:
     assert shards[0].stat().st_mtime_ns == kept
     assert shards[1].read_bytes() == content
     assert again.shards == first.shards
-    # Shards of a name that are others by now are named anew.
-    write_pictures(tmp_path, [range(10, 12), range(3, 5)])
-    assert store(tmp_path, urls).images == 4
-    assert set(groups(shards[0])) == {"0010", "0011"}
     with pytest.raises(FileError, match="other settings"):
         store(tmp_path, urls, crops=2)
     with pytest.raises(FileError, match="holds the shards themselves"):
@@ -127,6 +123,23 @@ def test_a_run_goes_on_by_shard(tmp_path: Path) -> None:
     (tmp_path / "named" / "tokenize.json").unlink()
     with pytest.raises(FileError, match=r"s-0\.tar and no tokenize\.json"):
         store(tmp_path, urls)
+
+
+def test_shards_of_other_sources_are_not_replaced(tmp_path: Path) -> None:
+    """Of the same names, whether they lie elsewhere or were packed anew; nothing is written."""
+    (tmp_path / "b").mkdir()
+    store(tmp_path, write_pictures(tmp_path, [range(3), range(3, 5)]))
+    others = write_pictures(tmp_path / "b", [range(3), range(10, 12)])
+    named = tmp_path / "named"
+    before = {path.name: path.read_bytes() for path in named.iterdir()}
+    said = r"named/s-1\.tar: is made of another s-1\.tar than .*b/s-1\.tar is now; choose another"
+    with pytest.raises(FileError, match=said):
+        store(tmp_path, others)
+    assert {path.name: path.read_bytes() for path in named.iterdir()} == before
+    # The same bytes elsewhere are the same source; what was removed is named anew.
+    (named / "s-1.tar").unlink()
+    assert store(tmp_path, others).images == 4
+    assert set(groups(named / "s-1.tar")) == {"0010", "0011"}
 
 
 def test_pixels_and_codes_agree(tmp_path: Path) -> None:
@@ -174,6 +187,43 @@ def test_codes_of_another_tokenizer_are_refused(tmp_path: Path) -> None:
     hashes = f"{weights_hash(mine)}, the recipe says {weights_hash(changed)}"
     with pytest.raises(RecipeError, match=hashes):
         train(recipe(tmp_path, "mae-vqgan", data=data_of(stored)), tmp_path / "run", device="cpu")
+
+
+def rewrite(shard: Path, change: Callable[[dict[str, bytes]], None]) -> None:
+    """Change all files of a shard, by their names."""
+    files = {f"{k}.{end}": data for k, of in groups(shard).items() for end, data in of.items()}
+    change(files)
+    write_tar(shard, files)
+
+
+def test_damaged_codes_of_the_first_image_are_reported(tmp_path: Path) -> None:
+    """As any broken image is: another stands in, and the run goes on."""
+    stored = store(tmp_path, write_pictures(tmp_path, [range(2)]))
+    rewrite(tmp_path / "named" / "s-0.tar", lambda files: files.update({f"0000.{CODES}": b"no"}))
+    data = open_data(Data.model_validate(data_of(stored)), SIZE, seed=0)
+    batches = data.batches(Seat(2))
+    broken = [fault for _ in range(2) for fault in next(batches).broken]
+    assert len(broken) == 2  # once in each pass
+    assert all(f"0000.{CODES}: is not what `vicl figures tokenize` writes" in one for one in broken)
+    rewrite(tmp_path / "named" / "s-0.tar", lambda files: files.update({f"0001.{CODES}": b"no"}))
+    with pytest.raises(RecipeError, match="no codes that can be read"):
+        open_data(Data.model_validate(data_of(stored)), SIZE, seed=0)
+
+
+def test_codes_of_another_tokenizer_further_on(tmp_path: Path) -> None:
+    """Of a shard they are seen before a run begins; within one they end it, whatever they show."""
+    stored = store(tmp_path, write_pictures(tmp_path, [range(2), range(3, 5)]))
+    VQGAN(TOKENIZER, seed=4).save_pretrained(tmp_path / "tokenizer", overwrite=True)
+    store(tmp_path, str(tmp_path / "s-1.tar"), "other")
+    mine, other = tmp_path / "named" / "s-1.tar", groups(tmp_path / "other" / "s-1.tar")
+    strange = {f"0004.{CODES}": other["0004"][CODES]}
+    rewrite(mine, lambda files: files.update(strange))
+    data = open_data(Data.model_validate(data_of(stored)), SIZE, seed=0)
+    with pytest.raises(RecipeError, match=f"s-1.tar: 0004.{CODES}: its codes .* with tokenizer"):
+        next(data.batches(Seat(4)))
+    rewrite(mine, lambda files: files.pop(f"0003.{CODES}"))
+    with pytest.raises(RecipeError, match=f"s-1.tar: 0004.{CODES}: its codes .* with tokenizer"):
+        open_data(Data.model_validate(data_of(stored)), SIZE, seed=0)
 
 
 def test_shards_without_codes_are_refused(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ left, height, width and whether it is mirrored; and in the metadata what they fo
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -22,7 +23,7 @@ from vicl.files.plain_json import parse_json
 from vicl.images import ImageError, open_bytes, to_rgb
 from vicl.images.tars import Group
 from vicl.training.data.augmentation import Crop, NamedCrops
-from vicl.training.data.shards import Item, Shards, read_groups
+from vicl.training.data.shards import Item, Shards, is_remote, read_groups
 from vicl.training.data.sources import Picture
 from vicl.training.recipe.data import Augmentation, RecipeError, ShardSource
 from vicl.training.settings import Part, TargetPrecision
@@ -127,28 +128,47 @@ def unpack_codes(data: bytes, name: str) -> tuple[NamedCrops, NamedBy]:
 class NamedShards(Shards):
     """Shards whose images have codes beside them; see the module.
 
+    Codes that are damaged count as a broken image.  Those that were named by something else do
+    not: they end the reading, since whatever is trained on them learns another thing.  On disk
+    the first of every shard are looked at beforehand.
+
     Attributes:
         named_by: Of the first image; all others have to be named by the same.
 
     Raises:
-        FileError, RecipeError: As for :class:`Shards`; and if the first shard has no codes.
+        FileError, RecipeError: As for :class:`Shards`; if the first shard has no codes; and if
+            those of another shard on disk were named by something else.
     """
 
     def __init__(self, source: ShardSource) -> None:
         super().__init__(source)
-        shown = itertools.islice(self._read(self.urls[0]), _FIRST)
-        groups = (item for item in shown if isinstance(item, Group))
-        first = next((group for group in groups if CODES in group.files), None)
-        if first is None:
+        found = self._first(self.urls[0])
+        if found is None:
             raise RecipeError(
-                f"{self.name}: has no codes beside its images, for which data.train asks; store "
-                "some by `vicl figures tokenize`, or leave out `codes`"
+                f"{self.name}: has no codes that can be read beside its first {_FIRST} images, for "
+                "which data.train asks; store some by `vicl figures tokenize`, or leave out `codes`"
             )
-        self.named_by = unpack_codes(first.files[CODES], _name(first))[1]
+        self.named_by = found[1]
+        for url in self.urls[1:]:
+            # To look into what is far away takes a connection each.
+            if not is_remote(url) and (found := self._first(url)) is not None:
+                self._check_alike(*found)
 
     def describe(self) -> str:
         """One line: how many shards, images where that is known, and that there are codes."""
         return f"{super().describe()}, codes named beforehand"
+
+    def _first(self, url: str) -> tuple[str, NamedBy] | None:
+        """The first codes of a shard that can be read: their name, and by what they were named."""
+        for item in itertools.islice(self._read(url), _FIRST):
+            if isinstance(item, Group) and CODES in item.files:
+                with contextlib.suppress(ImageError):  # reported in its turn, when it is decoded
+                    return _name(item), unpack_codes(item.files[CODES], _name(item))[1]
+        return None
+
+    def _check_alike(self, name: str, found: NamedBy) -> None:
+        """See that codes were named as those of the first image were."""
+        self.check(found, self.named_by, "those of the first image with", name)
 
     def _read(self, url: str) -> Iterator[Item]:
         """Read the images of a shard with what stands beside each."""
@@ -163,7 +183,7 @@ class NamedShards(Shards):
         if CODES not in group.files:
             raise ImageError(f"{member.name}: has no codes beside it; store them anew")
         named, named_by = unpack_codes(group.files[CODES], _name(group))
-        self.check(named_by, self.named_by, "those of the first image with")
+        self._check_alike(_name(group), named_by)
         image = to_rgb(open_bytes(member.data, member.name))
         whole = Rect(0, 0, image.height, image.width)
         if not all(whole.holds(crop.rect) for crop in named.crops):
@@ -173,13 +193,14 @@ class NamedShards(Shards):
             )
         return Picture(image, named=named)
 
-    def check(self, found: NamedBy, wanted: NamedBy, whose: str) -> None:
+    def check(self, found: NamedBy, wanted: NamedBy, whose: str, name: str = "") -> None:
         """See that codes were named by what was wanted.
 
         Args:
             found: By what they were named.
             wanted: By what they should have been.
             whose: That is, in words.
+            name: What messages call the codes; by default the shards'.
 
         Raises:
             RecipeError: If they were not; it names what differs.
@@ -188,8 +209,8 @@ class NamedShards(Shards):
             one, other = (_said(getattr(named, field)) for named in (found, wanted))
             if one != other:
                 raise RecipeError(
-                    f"{self.name}: its codes were named with {field} {one}, {whose} {other}; "
-                    f"change {key}, or store codes anew by `vicl figures tokenize`"
+                    f"{name or self.name}: its codes were named with {field} {one}, {whose} "
+                    f"{other}; change {key}, or store codes anew by `vicl figures tokenize`"
                 )
 
 

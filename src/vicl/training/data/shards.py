@@ -99,12 +99,12 @@ def expand(urls: str) -> list[str]:
         ) from error
     found: list[str] = expand_urls(urls)
     for url in found:
-        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", url) and not _is_remote(url):
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", url) and not is_remote(url):
             raise RecipeError(
                 f"shards {display(url)}: expected a path, or a URL that begins with http:// or "
                 "https://; put ./ before a path with a colon"
             )
-        if not _is_remote(url):
+        if not is_remote(url):
             open_plain(url).close()
         elif shutil.which("curl") is None:
             raise RecipeError(
@@ -142,7 +142,7 @@ def _read(
 @contextlib.contextmanager
 def _opened(url: str) -> Iterator[Any]:
     """The bytes of a shard, inflated where it is compressed."""
-    if _is_remote(url):
+    if is_remote(url):
         from webdataset.gopen import gopen_curl
 
         raw = gopen_curl(url, "rb")
@@ -153,7 +153,8 @@ def _opened(url: str) -> Iterator[Any]:
         yield gzip.GzipFile(fileobj=raw, mode="rb") if inflate else raw
 
 
-def _is_remote(url: str) -> bool:
+def is_remote(url: str) -> bool:
+    """Whether a shard is an address, and not a path."""
     return re.match("https?://", url) is not None
 
 

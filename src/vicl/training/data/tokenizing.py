@@ -146,7 +146,7 @@ def tokenize(
     Raises:
         ValueError: If a value is out of its range.
         FileError: If something cannot be read or written, or the folder holds shards of other
-            settings.
+            settings, or of the same names and made of others.
     """
     if crops < 1 or workers < 1:
         raise ValueError(f"got crops={crops}, workers={workers}; expected at least 1 of each")
@@ -227,15 +227,23 @@ def _tar(name: str) -> str:
 
 
 def _kept(journal: Journal, pairs: list[tuple[Path, Path]]) -> dict[str, dict[str, Any]]:
-    """What is known of shards that are there already, and made of what is there now."""
+    """What is known of shards that are there already.
+
+    Raises:
+        FileError: If one is made of another shard than it would be now.
+    """
     known = {row["file"]: row for row in map(parse_json, journal.lines)}
-    return {
-        target.name: known[target.name]
-        for source, target in pairs
-        if target.name in known
-        and target.exists()
-        and known[target.name]["source_sha256"] == hash_file(source)
-    }
+    kept = {}
+    for source, target in pairs:
+        if target.name not in known or not target.exists():
+            continue
+        if known[target.name]["source_sha256"] != hash_file(source):
+            raise FileError(
+                f"{display(target)}: is made of another {source.name} than {display(source)} is "
+                "now; choose another folder, or remove what is made of the other shards"
+            )
+        kept[target.name] = known[target.name]
+    return kept
 
 
 def _count(shard: Path) -> int:

@@ -32,7 +32,7 @@ class _OverCodes(Checked):
     """What a model over the codes of a VQGAN has in place of the VQGAN's configuration.
 
     Attributes:
-        tokenizer: The VQGAN: the folder of one, or of a model that has one.
+        tokenizer: The VQGAN: the folder of one, or of a model that has one, or "default".
     """
 
     tokenizer: str
