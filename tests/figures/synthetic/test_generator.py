@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import pickle
 from pathlib import Path
 
 import numpy as np
+import PIL
 import pytest
 import torch
 from PIL import Image
@@ -47,6 +49,28 @@ def test_a_number_is_a_figure() -> None:
     other = SyntheticFigures(size=64, patch_size=8, seed=6).figure(3)
     assert not np.array_equal(SMALL.figure(3).image, other.image)
     assert not np.array_equal(SMALL.figure(3).image, SMALL.figure(4).image)
+
+
+DIGESTS = {
+    0: "36e24f2516def3ee",
+    8: "7f4b4153feb27075",
+    16: "1dda198443e6f3f2",
+    24: "8c965d7317db612f",
+}
+"""Number of the first of eight figures of `SMALL` -> SHA-256 of their pixels (Pillow 13.0.0)."""
+
+
+def test_figures_stay_as_they_were() -> None:
+    # A seed is a data set: what draws figures faster draws the same ones, to the bit.
+    if PIL.__version__ != "13.0.0":
+        pytest.skip(
+            f"the digests are of Pillow 13.0.0, this is {PIL.__version__}, which may differ"
+        )
+    found = {}
+    for first in DIGESTS:
+        pixels = (SMALL.figure(index).image.tobytes() for index in range(first, first + 8))
+        found[first] = hashlib.sha256(b"".join(pixels)).hexdigest()[:16]
+    assert found == DIGESTS
 
 
 def test_random_state_is_left_alone() -> None:

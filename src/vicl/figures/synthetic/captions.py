@@ -82,8 +82,24 @@ def write(
 ) -> None:
     """Write one line at (left, top), `line` pixels high; turned, it reads from below."""
     if not turned:
-        ImageDraw.Draw(canvas).text(at, text, ink, _font(line))
+        left, top = at
+        for word in text.split(" "):  # which this font starts at a whole pixel
+            stencil, aside, below = _written(word, line)
+            canvas.paste(ink, (left + aside, top + below), stencil)
+            left += round(_word_width(word + " ", line))
         return
     strip = Image.new("L", (ink_width(text, line), line + 3))
     ImageDraw.Draw(strip).text((0, 0), text, 255, _font(line))
     canvas.paste(ink, at, strip.transpose(Image.Transpose.ROTATE_90))
+
+
+@lru_cache(maxsize=2048)
+def _written(word: str, line: int) -> tuple[Image.Image, int, int]:
+    """A word, white on black, and how far right and below of its place its ink begins.
+
+    Pages have few words, which come again and again, and FreeType takes long.
+    """
+    strip = Image.new("L", (ink_width(word, line) + 2 * line, 3 * line))
+    ImageDraw.Draw(strip).text((line, line), word, 255, _font(line))
+    box = strip.getbbox() or (line, line, line + 1, line + 1)
+    return strip.crop(box), box[0] - line, box[1] - line

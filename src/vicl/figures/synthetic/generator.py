@@ -27,6 +27,7 @@ from vicl.figures.synthetic.pages import Plan, plan_page
 from vicl.figures.synthetic.rules import RULES, TRAINING_MIXTURE
 from vicl.figures.synthetic.scenes.families import FAMILIES, HELD_OUT_FAMILIES, font_family
 from vicl.figures.synthetic.scenes.lettering import BUNDLED_LICENCE, find_fonts
+from vicl.figures.synthetic.scenes.rendering import render
 from vicl.figures.synthetic.scenes.scene import Family, Scene
 from vicl.figures.synthetic.scenes.sources import NOT_STATED, CutOuts, Photographs, file_families
 from vicl.figures.synthetic.subjects import Subject, SubjectDrawer
@@ -282,13 +283,16 @@ class _Item(Mapping[str, Any]):
 def _draw_row(scene: Scene, plan: Plan, row: int, subject: Subject) -> list[np.ndarray]:
     """The pictures of one scene on a page: its input, and an output for each rule."""
     before, *after = plan.rects[row]
-    first = subject.rules[0].apply(scene, before.size, subject.values[0])
-    outputs = [
-        first.output
-        if number == 0 and rect.size == before.size
-        else rule.apply(scene, rect.size, values).output
-        for number, (rule, values, rect) in enumerate(
-            zip(subject.rules, subject.values, after, strict=True)
-        )
-    ]
-    return [first.input, *outputs]
+    (first, values), *others = zip(subject.rules, subject.values, strict=True)
+    pair = first.apply(scene, after[0].size, values)
+    if before.size == after[0].size:
+        shown = pair.input
+    elif first.plain and first.group != "paper":  # whose tasks have a circle of their own
+        shown = render(scene, before.size).image  # an output of this size nobody would see
+    else:
+        shown = first.apply(scene, before.size, values).input
+    outputs = (
+        rule.apply(scene, rect.size, values).output
+        for (rule, values), rect in zip(others, after[1:], strict=True)
+    )
+    return [shown, pair.output, *outputs]

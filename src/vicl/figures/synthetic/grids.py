@@ -33,7 +33,7 @@ def draw_layout(rng: Generator, canvas_size: tuple[int, int], patch_size: int) -
     Raises:
         ValueError: If no grid fits on such a canvas.
     """
-    most = Layout.largest(canvas_size, patch_size=patch_size)
+    most = _most(canvas_size, patch_size)
     one = rng.random() < _ONE or most < 2
     examples = 1 if one else 2 + int(rng.integers(most - 1))
     arrangement = 1 if rng.random() < _FIRST else 1 + int(rng.integers(len(ARRANGEMENTS)))
@@ -42,6 +42,11 @@ def draw_layout(rng: Generator, canvas_size: tuple[int, int], patch_size: int) -
         return _layout(canvas_size, patch_size, 2, "above", arrangement, published=True)
     order: Order = "above" if arrangement < 5 or canvas_size[0] != canvas_size[1] else "left"
     return _layout(canvas_size, patch_size, examples, order, arrangement)
+
+
+@lru_cache(maxsize=16)
+def _most(canvas_size: tuple[int, int], patch_size: int) -> int:
+    return Layout.largest(canvas_size, patch_size=patch_size)
 
 
 @lru_cache(maxsize=256)

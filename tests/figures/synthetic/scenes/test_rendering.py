@@ -81,6 +81,14 @@ def test_unknown_names_are_refused_with_the_known_ones() -> None:
         render(scene(), (4, 96))
 
 
+def test_a_thing_but_for_some_fields() -> None:
+    one = thing("star")
+    assert one.but(size=0.1, angle=1.0) == replace(one, size=0.1, angle=1.0)
+    assert one == thing("star")
+    with pytest.raises(TypeError, match="got colour, expected fields"):
+        one.but(colour="red")
+
+
 def test_a_thing_stands_where_its_centre_is_also_in_oblong_cells() -> None:
     one = replace(thing(), centre=(0.25, 0.75), size=0.1)
     shown = render(scene(one), (60, 120)).visible[0]

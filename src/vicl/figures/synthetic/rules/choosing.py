@@ -115,7 +115,7 @@ def salient(scene: Scene, size: Size, values: Values) -> Pair:
     """A mask of the one thing that strikes the eye among small, pale ones."""
     number = int(row_rng(scene, _SALIENT).integers(len(scene.things)))
     things = tuple(
-        replace(thing, size=max(thing.size, 0.2), opacity=1.0) if index == number else _dull(thing)
+        thing.but(size=max(thing.size, 0.2), opacity=1.0) if index == number else _dull(thing)
         for index, thing in enumerate(scene.things)
     )
     order = (*things[:number], *things[number + 1 :], things[number])
@@ -124,7 +124,7 @@ def salient(scene: Scene, size: Size, values: Values) -> Pair:
 
 
 def _dull(thing: Thing) -> Thing:
-    return replace(thing, size=min(thing.size, 0.07), opacity=0.35, relief="flat")
+    return thing.but(size=min(thing.size, 0.07), opacity=0.35, relief="flat")
 
 
 def _marking(rng: Generator) -> Values:
@@ -216,8 +216,8 @@ def _rim(colour: list[int]) -> tuple[int, int, int]:
 def inner_points(layer: UInt8[np.ndarray, "h w"], margin: int) -> list[tuple[int, int]]:
     """Points (y, x) inside a thing, away from its border where it is thick enough."""
     for distance in range(margin, -1, -1):
-        found = np.argwhere(shrink(layer, distance) >= 128)
+        found = np.flatnonzero(shrink(layer, distance) >= 128)
         if len(found):
             step = max(1, len(found) // 64)  # a few dozen are enough to pick from
-            return [(int(y), int(x)) for y, x in found[::step]]
+            return [divmod(place, layer.shape[1]) for place in found[::step].tolist()]
     return [(layer.shape[0] // 2, layer.shape[1] // 2)]

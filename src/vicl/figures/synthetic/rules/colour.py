@@ -70,7 +70,7 @@ def colourise(scene: Scene, size: Size, values: Values) -> Pair:
 def _toned(thing: Thing) -> Thing:
     """The second colour becomes a dark shade of the first."""
     red, green, blue = (0.6 * share for share in thing.surface.colour)
-    return replace(thing, surface=replace(thing.surface, second=(red, green, blue)))
+    return thing.but(surface=replace(thing.surface, second=(red, green, blue)))
 
 
 def _washed(surface: Surface, values: Values) -> Surface:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -100,10 +101,16 @@ def paint(
     coverage: UInt8[np.ndarray, "h w"], on: Sequence[int], off: Sequence[int]
 ) -> UInt8[np.ndarray, "h w 3"]:
     """One colour over another, mixed where the coverage is partial."""
+    painted: np.ndarray = _mixtures(tuple(on), tuple(off)).take(coverage, axis=0)
+    return painted
+
+
+@lru_cache(maxsize=16)
+def _mixtures(on: tuple[int, ...], off: tuple[int, ...]) -> UInt8[np.ndarray, "256 3"]:
+    """A colour over another by coverage."""
     share = np.arange(256, dtype=np.float32)[:, None] / 255
     table = np.asarray(off, np.float32) * (1 - share) + np.asarray(on, np.float32) * share
-    painted: np.ndarray = (table + 0.5).astype(np.uint8).take(coverage, axis=0)
-    return painted
+    return (table + 0.5).astype(np.uint8)
 
 
 def over(
@@ -122,19 +129,25 @@ def union(layers: UInt8[np.ndarray, "n h w"]) -> UInt8[np.ndarray, "h w"]:
     return covered
 
 
-def grow(coverage: UInt8[np.ndarray, "h w"], radius: int) -> UInt8[np.ndarray, "h w"]:
+def grow(coverage: UInt8[np.ndarray, "*n h w"], radius: int) -> UInt8[np.ndarray, "*n h w"]:
     """Greatest value within a distance, in pixels; nearly round."""
+    *layers, height, width = coverage.shape
+    padded = np.zeros((*layers, height + 2, width + 2), np.uint8)
     for step in range(radius):
-        padded = np.pad(coverage, 1)
-        parts = [padded[1:-1, 1:-1], padded[:-2, 1:-1], padded[2:, 1:-1]]
-        parts += [padded[1:-1, :-2], padded[1:-1, 2:]]
+        padded[..., 1:-1, 1:-1] = coverage
+        rows = np.maximum(padded[..., :-2, :], padded[..., 2:, :])
         if step % 2:  # crosses and squares in turn make an octagon
-            parts += [padded[:-2, :-2], padded[:-2, 2:], padded[2:, :-2], padded[2:, 2:]]
-        coverage = np.maximum.reduce(parts)
+            np.maximum(rows, padded[..., 1:-1, :], out=rows)
+            coverage = np.maximum(rows[..., :-2], rows[..., 2:])
+            np.maximum(coverage, rows[..., 1:-1], out=coverage)
+        else:
+            coverage = np.maximum(coverage, rows[..., 1:-1])
+            np.maximum(coverage, padded[..., 1:-1, :-2], out=coverage)
+            np.maximum(coverage, padded[..., 1:-1, 2:], out=coverage)
     return coverage
 
 
-def shrink(coverage: UInt8[np.ndarray, "h w"], radius: int) -> UInt8[np.ndarray, "h w"]:
+def shrink(coverage: UInt8[np.ndarray, "*n h w"], radius: int) -> UInt8[np.ndarray, "*n h w"]:
     """Least value within a distance, in pixels; what lies beyond the edge counts as covered."""
     inverse: np.ndarray = 255 - grow(255 - coverage, radius)
     return inverse
@@ -147,9 +160,7 @@ def rims(layers: UInt8[np.ndarray, "n h w"], width: int) -> UInt8[np.ndarray, "h
         layers: What is seen of each thing.
         width: Of the lines, in pixels.
     """
-    if not len(layers):
-        return np.zeros(layers.shape[1:], np.uint8)
-    return union(np.stack([layer - shrink(layer, width) for layer in layers]))
+    return union(layers - shrink(layers, width))
 
 
 def bounds(shown: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int] | None:
@@ -176,6 +187,6 @@ def pixels(size: Sequence[int], share: float) -> int:
 def coloured(thing: Thing, name: str) -> Thing:
     """A thing in one of the named colours; a picture is tinted."""
     surface = replace(thing.surface, colour=COLOURS[name])
-    return replace(
-        thing, surface=surface, colour_name=name, tint=thing.tint or thing.picture is not None
+    return thing.but(
+        surface=surface, colour_name=name, tint=thing.tint or thing.picture is not None
     )

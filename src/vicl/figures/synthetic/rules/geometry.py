@@ -24,7 +24,7 @@ def _factor(rng: Generator) -> Values:
 @changes(draw=_factor, wish=Wish(things=(1, 3), movable=True, apart=True), weight=2.0)
 def resize(scene: Scene, values: Values) -> Scene:
     """All things grow or shrink by one factor, where they are."""
-    things = (replace(t, size=t.size * values["factor"], size_name="") for t in scene.things)
+    things = (t.but(size=t.size * values["factor"], size_name="") for t in scene.things)
     return replace(scene, things=tuple(things))
 
 
@@ -36,7 +36,7 @@ def resize(scene: Scene, values: Values) -> Scene:
 def reshape(scene: Scene, values: Values) -> Scene:
     """All things take one shape, upright."""
     upright = {"shape": values["shape"], "angle": 0.0, "aspect": 1.0, "mirrored": False}
-    return replace(scene, things=tuple(replace(thing, **upright) for thing in scene.things))
+    return replace(scene, things=tuple(thing.but(**upright) for thing in scene.things))
 
 
 @filters(draw=lambda rng: {"axis": pick(rng, ("x", "x", "y"))})
@@ -62,7 +62,7 @@ def rotate(image: UInt8[np.ndarray, "h w 3"], values: Values) -> UInt8[np.ndarra
 def turn(scene: Scene, values: Values) -> Scene:
     """Each thing is turned about its own centre."""
     by = math.radians(values["degrees"])
-    return replace(scene, things=tuple(replace(t, angle=t.angle + by) for t in scene.things))
+    return replace(scene, things=tuple(t.but(angle=t.angle + by) for t in scene.things))
 
 
 def _step(rng: Generator) -> Values:
@@ -75,7 +75,7 @@ def _step(rng: Generator) -> Values:
 def move(scene: Scene, values: Values) -> Scene:
     """All things move by one step."""
     y, x = values["y"], values["x"]
-    moved = (replace(t, centre=(t.centre[0] + y, t.centre[1] + x)) for t in scene.things)
+    moved = (t.but(centre=(t.centre[0] + y, t.centre[1] + x)) for t in scene.things)
     return replace(scene, things=tuple(moved))
 
 

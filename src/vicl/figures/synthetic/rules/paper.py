@@ -53,11 +53,11 @@ def _apply(changed: tuple[str, ...]) -> Apply:
         before = _circle(scene, sized="size" in changed)
         thing = before.things[0]
         if "colour" in changed:
-            thing = replace(thing, surface=Surface(BLUE), colour_name="blue")
+            thing = thing.but(surface=Surface(BLUE), colour_name="blue")
         if "shape" in changed:
-            thing = replace(thing, shape="square")
+            thing = thing.but(shape="square")
         if "size" in changed:
-            thing = replace(thing, size=SMALL / SIDE)
+            thing = thing.but(size=SMALL / SIDE)
         return render_both(before, replace(before, things=(thing,)), size)
 
     return apply

@@ -23,7 +23,7 @@ _DISTANT = Wish(things=(2, 5), movable=True)
 
 def raised(scene: Scene, relief: str, light: Light) -> Scene:
     """The scene with things of one relief, under a light, on a ground that shows shadows."""
-    things = tuple(replace(thing, relief=relief) for thing in scene.things)
+    things = tuple(thing.but(relief=relief) for thing in scene.things)
     surface = scene.background.surface
     ground = replace(surface, colour=_pale(surface.colour), second=_pale(surface.second))
     behind = replace(scene.background, surface=ground)

@@ -17,7 +17,7 @@ def pick(rng: Generator, values: Sequence[T]) -> T:
 
 def between(rng: Generator, low: float, high: float) -> float:
     """A number from a range, as a plain float."""
-    return low + (high - low) * float(rng.random())
+    return low + (high - low) * rng.random()
 
 
 def whole(rng: Generator, low: int, high: int) -> int:
@@ -27,7 +27,7 @@ def whole(rng: Generator, low: int, high: int) -> int:
 
 def often(rng: Generator, share: float) -> bool:
     """True in this share of draws."""
-    return float(rng.random()) < share
+    return rng.random() < share
 
 
 def fresh_seed(rng: Generator) -> int:

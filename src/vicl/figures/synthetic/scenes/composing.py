@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import string
-from dataclasses import replace
+from typing import NamedTuple
 
 from numpy.random import Generator
 
@@ -80,7 +80,7 @@ def compose(rng: Generator, wish: Wish, style: Style, family: str) -> Scene:
             limits=limits,
         )  # fmt: skip
         if centres is not None:
-            things = [replace(t, centre=c) for t, c in zip(drawn, centres, strict=True)]
+            things = [t.but(centre=c) for t, c in zip(drawn, centres, strict=True)]
             things.sort(key=lambda thing: -thing.size)  # a small thing is not hidden by a large
             pictures = [thing.picture for thing in things] + [background.picture]
             licences = {p.licence for p in pictures if p is not None} | set(style.licences)
@@ -116,10 +116,20 @@ def _draw_background(
     return Background(kind, surface, picture), behind
 
 
+class _Plan(NamedTuple):
+    """Of a thing what is settled before those of the whole scene have their colours."""
+
+    shape: str
+    size: float
+    texture: str
+    colour_name: str
+    size_name: str
+
+
 def _draw_plan(
     rng: Generator, wish: Wish, style: Style, matches: bool, behind: tuple[Rgb, ...], crowded: int
-) -> Thing:
-    """A thing without its place, its colours and all that :func:`_draw_thing` settles."""
+) -> _Plan:
+    """What a thing is, without all that :func:`_draw_thing` settles."""
     asked = wish.attribute
     shapes = style.shapes
     if wish.shapes or asked == "shape":
@@ -145,8 +155,7 @@ def _draw_plan(
     if crowded == 1 and not (wish.movable or wish.apart) and often(rng, 0.5):
         size_name, size = "", between(rng, 0.25, 0.42)
     colour_name = names[0] if len(names) == 1 else pick(rng, visible_names(behind, names))
-    shape, surface = pick(rng, shapes), Surface((0.0, 0.0, 0.0), texture=pick(rng, textures))
-    return Thing(shape, (0.5, 0.5), size, surface, colour_name, size_name)
+    return _Plan(pick(rng, shapes), size, pick(rng, textures), colour_name, size_name)
 
 
 def _size_names(crowded: int) -> tuple[str, ...]:
@@ -158,21 +167,25 @@ def _size_names(crowded: int) -> tuple[str, ...]:
     return ("small", "small", "medium") if crowded <= 6 else ("small",)
 
 
-def _draw_thing(rng: Generator, wish: Wish, style: Style, plan: Thing, outlined: bool) -> Thing:
+def _draw_thing(rng: Generator, wish: Wish, style: Style, plan: _Plan, outlined: bool) -> Thing:
     """Settle everything of a thing but its place."""
     colour = tone(rng, plan.colour_name)
     surface = Surface(
         colour,
         second_tone(rng, colour, shade=wish.attribute == "colour" and plan.shape != "picture"),
-        plan.surface.texture,
+        plan.texture,
         scale=max(0.05, plan.size * between(rng, 0.45, 0.8)),
         angle=between(rng, 0.0, 3.14),
         seed=fresh_seed(rng),
     )
     free = not (wish.shapes or wish.attribute in ("shape", "size"))
-    thing = replace(
-        plan,
-        surface=surface,
+    thing = Thing(
+        plan.shape,
+        (0.5, 0.5),
+        plan.size,
+        surface,
+        plan.colour_name,
+        plan.size_name,
         aspect=between(rng, 0.7, 1.3) if free and often(rng, 0.3) else 1.0,
         # A square on its corner is a diamond: shapes that are compared hardly turn.
         angle=between(rng, -0.25, 0.25) if not free or often(rng, 0.5) else between(rng, 0.0, 6.28),
@@ -202,8 +215,8 @@ def _lettered(rng: Generator, style: Style, thing: Thing) -> Thing:
     aspect = written.width / written.height
     # Half the longer side is the size, and letters are thin: they are shown larger.
     size = min(1.4 * thing.size / max(1.0, 0.7 * aspect), 0.44 / math.hypot(1, aspect))
-    return replace(
-        thing, lettering=lettering, aspect=aspect, size=size, mirrored=False,
+    return thing.but(
+        lettering=lettering, aspect=aspect, size=size, mirrored=False,
         angle=between(rng, -0.4, 0.4),
     )  # fmt: skip
 
@@ -215,8 +228,7 @@ def _pictured(rng: Generator, wish: Wish, style: Style, thing: Thing) -> Thing:
     picture = style.cutouts(rng)
     height, width = picture.pixels.shape[:2]
     tint = wish.attribute == "colour" or often(rng, 0.1)
-    return replace(
-        thing,
+    return thing.but(
         picture=picture,
         aspect=width / height,
         size=1.2 * thing.size / max(1.0, width / height),

@@ -44,16 +44,21 @@ def unlike(name: str) -> tuple[str, ...]:
 
 def tone(rng: Generator, name: str) -> Rgb:
     """A colour that bears a name: the name's own, varied a little."""
-    red, green, blue = (
-        min(1.0, max(0.0, value + between(rng, -0.06, 0.06))) for value in COLOURS[name]
+    red, green, blue = COLOURS[name]
+    return (
+        min(1.0, max(0.0, red + between(rng, -0.06, 0.06))),
+        min(1.0, max(0.0, green + between(rng, -0.06, 0.06))),
+        min(1.0, max(0.0, blue + between(rng, -0.06, 0.06))),
     )
-    return red, green, blue
 
 
 def mix(one: Rgb, other: Rgb, share: float) -> Rgb:
     """A colour between two: `share` of the second."""
-    red, green, blue = (a + (b - a) * share for a, b in zip(one, other, strict=True))
-    return red, green, blue
+    return (
+        one[0] + (other[0] - one[0]) * share,
+        one[1] + (other[1] - one[1]) * share,
+        one[2] + (other[2] - one[2]) * share,
+    )
 
 
 def second_tone(rng: Generator, colour: Rgb, *, shade: bool) -> Rgb:

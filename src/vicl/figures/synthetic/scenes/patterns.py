@@ -96,7 +96,15 @@ def _soft(wave: Float32[np.ndarray, "h w"], pixels: float) -> Map:
         wave: Negative and positive parts are the two levels.
         pixels: Its period.
     """
-    return _bytes(np.clip(wave * np.float32(max(pixels, 2) / 6) + np.float32(0.5), 0, 1))
+    return _cut(wave * np.float32(max(pixels, 2) / 6))
+
+
+def _cut(share: Float32[np.ndarray, "h w"]) -> Map:
+    """From [-0.5, 0.5], and what lies beyond, to [0, 255]; the array is written over."""
+    share += np.float32(0.5)
+    np.maximum(share, 0, out=share)
+    np.minimum(share, 1, out=share)
+    return _bytes(share)
 
 
 def _bytes(share: Float32[np.ndarray, "h w"]) -> Map:
@@ -117,8 +125,9 @@ def pattern(
     """One of the textures: 0 where the main colour shows, 255 where the second does.
 
     Args:
-        texture: One of `TEXTURES` but "plain"; or "core", a disc in the middle.
-        surface: Its scale, angle and seed are taken.
+        texture: One of `TEXTURES` but "plain" and "noise" (a window of :func:`noise_tile`); or
+            "core", a disc in the middle.
+        surface: Its scale and angle are taken.
         x: Coordinates in the frame of the thing, shares of the cell; a row of them will do.
         y: Likewise, downwards; a column will do.
         extent: Half the width over which a gradient runs.
@@ -128,26 +137,30 @@ def pattern(
         ValueError: If the texture is unknown.
     """
     cos, sin = np.float32(math.cos(surface.angle)), np.float32(math.sin(surface.angle))
-    x, y = x * cos + y * sin, y * cos - x * sin
+    across = x * cos + y * sin
+    if texture == "gradient":
+        across /= np.float32(2 * extent)
+        return _cut(across)
     turn = _TURN / np.float32(surface.scale)
     pixel = 1 / side
     pixels = surface.scale / pixel
     if texture == "stripes":
-        return _soft(np.sin(x * turn), pixels)
+        across *= turn
+        return _soft(np.sin(across, out=across), pixels)
+    down = y * cos - x * sin
+    if texture in ("core", "rings"):
+        away = np.sqrt(across * across + down * down)
+        if texture == "rings":
+            return _soft(np.sin(away * turn), pixels)
+        return _cut((np.float32(0.45 * extent) - away) / np.float32(pixel))
+    across *= turn
+    down *= turn
     if texture == "checks":
-        return _soft(np.sin(x * turn) * np.sin(y * turn), pixels)
+        return _soft(np.sin(across, out=across) * np.sin(down, out=down), pixels)
     if texture == "dots":
-        return _soft((np.cos(x * turn) + np.cos(y * turn)) / 2 - np.float32(0.3), pixels)
-    if texture == "rings":
-        return _soft(np.sin(np.sqrt(x * x + y * y) * turn), pixels)
-    if texture == "core":
-        inside = np.float32(0.45 * extent) - np.sqrt(x * x + y * y)
-        return _bytes(np.clip(inside / np.float32(pixel) + np.float32(0.5), 0, 1))
-    if texture == "gradient":
-        return _bytes(np.clip(x / np.float32(2 * extent) + np.float32(0.5), 0, 1))
-    if texture == "noise":
-        return window(noise_tile(), x.shape, surface.seed)
+        waves = np.cos(across, out=across) + np.cos(down, out=down)
+        return _soft(waves / 2 - np.float32(0.3), pixels)
     raise ValueError(
-        f"texture: got {texture!r}, expected plain, stripes, checks, dots, rings, core, gradient "
-        "or noise"
+        f"texture: got {texture!r}, expected plain, noise, stripes, checks, dots, rings, core or "
+        "gradient"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float32
@@ -13,23 +14,29 @@ from vicl.figures.synthetic.scenes.outlines import reach
 from vicl.figures.synthetic.scenes.scene import Thing
 
 
+@lru_cache(maxsize=2)
 def frame(
     thing: Thing, size: tuple[int, int], box: Rect
 ) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
     """Coordinates of a box's pixels in the thing's own frame, shares of the cell.
 
+    The last are kept, for a thing's texture and its relief ask for the same.
+
     Args:
         thing: Which.
         size: (height, width) of the cell.
         box: In the cell, in pixels.
+
+    Returns:
+        x and y; not to be written to.
     """
     left = np.float32(box.left + 0.5 - thing.centre[1] * size[1])
     top = np.float32(box.top + 0.5 - thing.centre[0] * size[0])
-    x = (np.arange(box.width, dtype=np.float32) + left)[None] / np.float32(min(size))
+    x = (np.arange(box.width, dtype=np.float32) + left) / np.float32(min(size))
     y = (np.arange(box.height, dtype=np.float32) + top)[:, None] / np.float32(min(size))
     cos, sin = np.float32(math.cos(thing.angle)), np.float32(math.sin(thing.angle))
     along = x * cos + y * sin
-    return (-along if thing.mirrored else along), y * cos - x * sin
+    return (np.negative(along, out=along) if thing.mirrored else along), y * cos - x * sin
 
 
 def heights(
@@ -53,19 +60,31 @@ def heights(
         return np.asarray(soft, np.float32) * np.float32(0.05 / 255)
     x, y = frame(thing, size, box)
     far = np.float32(thing.size * reach(thing.shape, thing.seed))
-    aside = np.float32(1 / max(thing.aspect, 1e-3))
-    t = np.minimum(np.sqrt((x * aside) ** 2 + y * y) / far, np.float32(1))
-    rise: Float32[np.ndarray, "h w"] = np.sqrt(1 - t * t) if thing.relief == "dome" else 1 - t
-    return rise * np.float32(thing.size)
+    # One array after the other is written over: small ones cost more to make than to fill.
+    rise = x * np.float32(1 / max(thing.aspect, 1e-3))
+    rise *= rise
+    rise += y * y
+    np.sqrt(rise, out=rise)
+    rise /= far
+    np.minimum(rise, np.float32(1), out=rise)
+    if thing.relief == "dome":
+        rise *= rise
+    np.subtract(np.float32(1), rise, out=rise)
+    if thing.relief == "dome":
+        np.sqrt(rise, out=rise)
+    rise *= np.float32(thing.size)
+    return rise
 
 
 def slopes(
     height: Float32[np.ndarray, "h w"], side: int
 ) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
     """How a surface rises to the right and downwards: its differences, height per width."""
-    right, down = np.zeros_like(height), np.zeros_like(height)
-    right[:, 1:-1] = (height[:, 2:] - height[:, :-2]) * np.float32(side / 2)
-    down[1:-1] = (height[2:] - height[:-2]) * np.float32(side / 2)
+    right, down = np.zeros(height.shape, np.float32), np.zeros(height.shape, np.float32)
+    np.subtract(height[:, 2:], height[:, :-2], out=right[:, 1:-1])
+    np.subtract(height[2:], height[:-2], out=down[1:-1])
+    right *= np.float32(side / 2)
+    down *= np.float32(side / 2)
     return right, down
 
 
@@ -90,11 +109,28 @@ def shaded(
         shading: How strong, in [0, 1].
     """
     right, down = slopes(heights(thing, covered, size, box), min(size))
-    towards = right * np.float32(-math.cos(angle)) - down * np.float32(math.sin(angle))
+    light = right * np.float32(-math.cos(angle))
+    light -= down * np.float32(math.sin(angle))
     # The normal is (-right, -down, 1) made a unit vector; the light stands 45 degrees high.
-    facing = (towards + 1) / np.sqrt(2 * (right * right + down * down + 1))
-    light = np.float32(1 - shading) + np.float32(shading * 2**0.5) * facing
-    pixels = np.asarray(paint, np.float32) * light[..., None]
+    light += 1
+    right *= right
+    down *= down
+    right += down
+    right += 1
+    right *= 2
+    light /= np.sqrt(right, out=right)
+    light *= np.float32(shading * 2**0.5)
+    light += np.float32(1 - shading)
     # What is brighter than white shines: the excess goes to all channels.
-    pixels += np.maximum(light - np.float32(1.15), 0)[..., None] * np.float32(200 * shading)
-    return Image.fromarray(np.clip(pixels, 0, 255, out=pixels).astype(np.uint8))
+    excess = light - np.float32(1.15)
+    np.maximum(excess, 0, out=excess)
+    excess *= np.float32(200 * shading)
+    lit = np.empty((*box.size, 3), np.uint8)
+    shown = np.asarray(paint, np.float32)
+    for channel in range(3):
+        plane = light * shown[..., channel]
+        plane += excess
+        np.maximum(plane, 0, out=plane)
+        np.minimum(plane, 255, out=plane)
+        lit[..., channel] = plane
+    return Image.frombytes("RGB", (box.width, box.height), lit)

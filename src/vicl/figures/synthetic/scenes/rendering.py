@@ -87,11 +87,21 @@ def _cast(canvas: Image.Image, one: Stamp, light: Light, radius: float) -> None:
     """Darken what lies behind a thing, away from the light."""
     far, soft = 0.3 * radius, max(1, round(0.12 * radius))
     x, y = round(-far * math.cos(light.angle)), round(-far * math.sin(light.angle))
-    mask = Image.new("L", (one.cover.width + 4 * soft, one.cover.height + 4 * soft))
-    mask.paste(one.cover, (2 * soft, 2 * soft))
+    # A border of nothing, as wide as the blur reaches.
+    mask = one.cover.crop((-soft, -soft, one.cover.width + soft, one.cover.height + soft))
     mask = mask.filter(ImageFilter.BoxBlur(soft))
-    mask = ImageChops.multiply(mask, Image.new("L", mask.size, round(255 * light.shadow)))
-    canvas.paste((8, 8, 16), (one.box.left + x - 2 * soft, one.box.top + y - 2 * soft), mask)
+    mask = ImageChops.multiply(
+        mask, _grey(1 << max(mask.size).bit_length(), round(255 * light.shadow))
+    )
+    # Pillow pastes a picture faster than a colour.
+    dark = Image.new("RGB", mask.size, (8, 8, 16))
+    canvas.paste(dark, (one.box.left + x - soft, one.box.top + y - soft), mask)
+
+
+@lru_cache(maxsize=128)
+def _grey(side: int, level: int) -> Image.Image:
+    """A square of one level; of two images, :mod:`PIL.ImageChops` takes the part that both have."""
+    return Image.new("L", (side, side), level)
 
 
 def _photograph(canvas: Image.Image, camera: Camera, seed: int) -> Image.Image:
@@ -110,7 +120,7 @@ def _photograph(canvas: Image.Image, camera: Camera, seed: int) -> Image.Image:
     return canvas
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _vignette(size: tuple[int, int], strength: float) -> Image.Image:
     """How bright each pixel stays, for an image of (width, height): the corners are darkest."""
     x = np.linspace(-1, 1, size[0], dtype=np.float32)
@@ -144,10 +154,11 @@ def _layers(stamps: list[Stamp], size: tuple[int, int]) -> np.ndarray:
     for front, one in enumerate(stamps):
         area, part = _inside(one.box, size)
         visible[front][area] = np.asarray(one.cover)[part]
-        left = 255 - visible[front][area].astype(np.uint16)
         # Only the things behind that reach under it; division by 255, rounded.
-        for layer in visible[(slice(0, front), *area)]:
-            if layer.any():
-                layer[...] = (layer * left + 127) // 255
+        behind = [layer for layer in visible[(slice(0, front), *area)] if layer.any()]
+        if behind:
+            left = 255 - visible[front][area].astype(np.uint16)
+        for layer in behind:
+            layer[...] = (layer * left + 127) // 255
     visible.setflags(write=False)
     return visible

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -164,6 +164,21 @@ class Thing:
     def __hash__(self) -> int:
         # All fields would take longer than what is looked up by them.
         return hash((self.shape, self.centre, self.size, self.seed))
+
+    def but(self, **changed: Any) -> Thing:
+        """The same with other values of some fields.
+
+        As :func:`dataclasses.replace`, which takes five times as long.
+
+        Raises:
+            TypeError: If there is no such field.
+        """
+        fields = self.__dict__ | changed
+        if len(fields) > len(self.__dict__):
+            raise TypeError(f"thing: got {', '.join(changed)}, expected fields of a thing")
+        thing = object.__new__(Thing)
+        thing.__dict__.update(fields)
+        return thing
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from vicl.canvas.rects import Rect
 from vicl.figures.synthetic.scenes.backgrounds import blend, cover, levels
 from vicl.figures.synthetic.scenes.lettering import stencil
 from vicl.figures.synthetic.scenes.outlines import Points, hole, outline
-from vicl.figures.synthetic.scenes.patterns import pattern
+from vicl.figures.synthetic.scenes.patterns import noise_tile, pattern, window
 from vicl.figures.synthetic.scenes.relief import frame, shaded
 from vicl.figures.synthetic.scenes.scene import Light, Thing
 
@@ -93,9 +93,9 @@ def _half(thing: Thing, size: tuple[int, int]) -> tuple[float, float]:
 
 def _box(corners: Points) -> Rect:
     """The smallest box of whole pixels round a thing."""
-    (left, top), (right, bottom) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
-    x, y = math.floor(left - 0.5), math.floor(top - 0.5)
-    return Rect(y, x, math.ceil(bottom + 0.5) - y, math.ceil(right + 0.5) - x)
+    across, down = corners.T.tolist()
+    x, y = math.floor(min(across) - 0.5), math.floor(min(down) - 0.5)
+    return Rect(y, x, math.ceil(max(down) + 0.5) - y, math.ceil(max(across) + 0.5) - x)
 
 
 def _turned(points: Points, thing: Thing, size: tuple[int, int]) -> Points:
@@ -156,10 +156,13 @@ def _paint(thing: Thing, size: tuple[int, int], box: Rect) -> Paint:
     surface = thing.surface
     if surface.texture == "plain":
         return levels(surface.colour)
-    x, y = frame(thing, size, box)
-    extent = thing.size * max(1.0, thing.aspect)
-    mix = pattern(surface.texture, surface, x, y, extent=extent, side=min(size))
-    return blend(surface, Image.fromarray(mix))
+    if surface.texture == "noise":
+        mix = window(noise_tile(), box.size, surface.seed)
+    else:
+        x, y = frame(thing, size, box)
+        extent = thing.size * max(1.0, thing.aspect)
+        mix = pattern(surface.texture, surface, x, y, extent=extent, side=min(size))
+    return blend(surface, mix)
 
 
 def _tinted(shown: Image.Image, thing: Thing) -> Image.Image:
@@ -178,10 +181,10 @@ def _outlined(
     """Draw a line in the second colour along the edge, inside."""
     pixels = max(1, round(thing.outline * min(size)))
     # A border of nothing, for an edge of the box is an edge of the thing.
-    wider = Image.new("L", (covered.width + 2 * pixels, covered.height + 2 * pixels))
-    wider.paste(covered, (pixels, pixels))
+    wider = covered.crop((-pixels, -pixels, covered.width + pixels, covered.height + pixels))
     inner = wider.filter(ImageFilter.MinFilter(2 * pixels + 1))
     inner = inner.crop((pixels, pixels, pixels + covered.width, pixels + covered.height))
-    line = Image.new("RGB", covered.size, levels(thing.surface.second))
+    lined = Image.new("RGB", covered.size, levels(thing.surface.second))
     shown = paint if isinstance(paint, Image.Image) else Image.new("RGB", covered.size, paint)
-    return Image.composite(shown, line, inner)
+    lined.paste(shown, None, inner)
+    return lined

@@ -73,11 +73,12 @@ class Style:
         low, high = self.numbers(wish)
         if low > high:
             return False
-        shapes = [shape for shape in self.shapes if shape in SHAPES]
-        if wish.shapes and not shapes:
-            return False
-        if wish.attribute == "shape":
-            return wish.value in shapes and bool(others(wish.value, shapes))
+        if wish.shapes or wish.attribute == "shape":
+            shapes = [shape for shape in self.shapes if shape in SHAPES]
+            if wish.attribute == "shape":
+                return wish.value in shapes and bool(others(wish.value, shapes))
+            if not shapes:
+                return False
         if wish.attribute == "texture":
             return wish.value in self.textures and bool(others(wish.value, self.textures))
         if wish.attribute == "size":
