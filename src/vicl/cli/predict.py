@@ -56,7 +56,7 @@ if TYPE_CHECKING:
         "vicl predict photos --pool labelled --examples 3 --task segmentation -o masks/",
         "# the same kept in a prompt file beside the pool, to which it refers",
         "vicl predict --pool labelled --examples 3 --task segmentation --save-prompt near.vicl",
-        "vicl predict photos --prompt near.vicl -o masks/",
+        "vicl predict photos --prompt near.vicl -o near/",
         "# what files a list names, to JSON lines",
         "find photos -name '*.jpg' -print0 | vicl predict - --prompt dog.vicl --json",
     )
