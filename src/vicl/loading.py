@@ -125,10 +125,8 @@ def load_tokenizer(
 
     Args:
         source: Its folder, or a model that has one inside: anything that :func:`load_model` takes
-            and that has weights, "default" as well. An engine's name comes first: say ./default
-            for a folder "default".
-        device: As for :func:`load_model`.
-        dtype: As for :func:`load_model`.
+            and that has weights, by name too ("default").
+        device, dtype: As for :func:`load_model`.
 
     Raises:
         ValueError: If there is no such file, it is broken, or has no VQGAN.
@@ -143,9 +141,8 @@ def load_tokenizer(
     loaded = _load_weights(source if engine is None else _own(name), device, dtype)
     found = loaded if isinstance(loaded, VQGAN) else getattr(loaded, "tokenizer", None)
     if not isinstance(found, VQGAN):
-        raise ModelError(
-            f"{name}: is a {type(loaded).__name__}, which has no tokenizer; {_TOKENIZERS}"
-        )
+        kind = type(loaded).__name__
+        raise ModelError(f"{name}: is a {kind}, which has no tokenizer; {_TOKENIZERS}")
     return found
 
 
