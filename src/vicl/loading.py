@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _HUB = "hub:"
 _MATCHING = "matching:"
 _REPOSITORY = r"[\w.-]+/[\w.-]+"
-_TOKENIZERS = "tokenizer; give the folder of a VQGAN, of a model that predicts its codes, or default"
+_TOKENIZERS = "tokenizer; give the folder of a VQGAN, of a model that predicts codes, or default"
 
 BEST_FOR_TASK: dict[str, str] = {
     task: str(measured["engine"])
