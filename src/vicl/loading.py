@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _HUB = "hub:"
 _MATCHING = "matching:"
 _REPOSITORY = r"[\w.-]+/[\w.-]+"
-_TOKENIZERS = "give the folder of a VQGAN, or of a model that predicts its codes, or default"
+_TOKENIZERS = "tokenizer; give the folder of a VQGAN, of a model that predicts codes, or default"
 
 BEST_FOR_TASK: dict[str, str] = {
     task: str(measured["engine"])
@@ -132,10 +132,9 @@ def load_tokenizer(
 
     Args:
         source: Its folder, or a model that has one inside: anything that :func:`load_model` takes
-            and that has weights, "default" as well. An engine's name comes first: say ./default
-            for a folder "default".
+            and that has weights, by name too ("default").
         device: As for :func:`load_model`.
-        dtype: As for :func:`load_model`.
+        dtype: Likewise.
 
     Raises:
         ValueError: If there is no such file, it is broken, or has no VQGAN.
@@ -146,13 +145,11 @@ def load_tokenizer(
     name = os.fspath(source)
     engine = next((engine for engine in ENGINES if engine.name == name), None)
     if engine is not None and engine.make is not None:
-        raise ModelError(f"{name}: has no weights, and so no tokenizer; {_TOKENIZERS}")
+        raise ModelError(f"{name}: has no weights, and so no {_TOKENIZERS}")
     loaded = _load_weights(source if engine is None else _own(name), device, dtype)
     found = loaded if isinstance(loaded, VQGAN) else getattr(loaded, "tokenizer", None)
     if not isinstance(found, VQGAN):
-        raise ModelError(
-            f"{name}: is a {type(loaded).__name__}, which has no tokenizer; {_TOKENIZERS}"
-        )
+        raise ModelError(f"{name}: is a {type(loaded).__name__}, which has no {_TOKENIZERS}")
     return found
 
 
