@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click import Choice
 from click.testing import CliRunner, Result
 from PIL import Image
 from tests.prompting.test_prompter import scene
+from torch import nn
 
 from vicl.cli import main
 from vicl.cli.predict import predict
@@ -169,6 +171,18 @@ def test_settings_reach_the_answer_and_the_prompt_file(work: Path) -> None:
     refused = vicl(*COPY, "q/a.png", *several, "-o", "b.png")
     assert refused.exit_code == 2
     assert "has no canvas" in refused.stderr
+
+
+def test_the_type_of_arithmetic_reaches_the_engine_and_the_prompt_file(work: Path) -> None:
+    given = (*SEGMENT, "--model", "default", "--dtype", "bfloat16")
+    assert vicl(*given, "--save-prompt", "p.vicl").exit_code == 0
+    prompter = VisualPrompter.load("p.vicl")
+    assert prompter.dtype == "bfloat16"
+    assert isinstance(prompter.model, nn.Module)
+    assert {weights.dtype for weights in prompter.model.parameters()} == {torch.bfloat16}
+    refused = vicl("predict", "q/a.png", "--prompt", "p.vicl", "--dtype", "float32", "-o", "a.png")
+    assert refused.exit_code == 2
+    assert "--dtype are in the prompt file" in refused.stderr
 
 
 def test_contact_sheet_and_canvas(work: Path) -> None:

@@ -17,6 +17,7 @@ from vicl.cli.many import MANY, answer_shards, asking, check_many
 from vicl.cli.options import (
     DEBUG,
     DEVICE,
+    DTYPE,
     FORMATS,
     MIN_AREA,
     TIME,
@@ -157,6 +158,7 @@ if TYPE_CHECKING:
     number("--batch-size", 1, "Queries asked at once.", default=16, metavar="N"),
     *MANY,
     DEVICE,
+    DTYPE,
     number("--limit-pixels", 1, "Refuse images with more pixels.", default=64_000_000, metavar="N"),
     DEBUG,
 )
@@ -243,11 +245,11 @@ def _check(arguments: Sequence[str], given: Mapping[str, Any]) -> None:
             "give --example IN OUT, --box IN X0,Y0,X1,Y1 or --example-click IN X,Y (one or more), "
             "--pool POOL, --vectors DIR, or --prompt F.vicl"
         )
-    if given["prompt"] is not None and any(
-        given[option] for option in ("task", "classes", "palette", "boxes", "border")
-    ):
+    kept = any(given[option] for option in ("task", "classes", "palette", "boxes", "border"))
+    if given["prompt"] is not None and (kept or given["dtype"] != "auto"):
         raise click.UsageError(
-            "--task, --classes, --palette, --boxes and --border are in the prompt file already"
+            "--task, --classes, --palette, --boxes, --border and --dtype are in the prompt file "
+            "already"
         )
     if given["vectors"] is not None and any(given[option] for option in own[:-1]):
         raise click.UsageError("--vectors stands for the examples: give either")
@@ -340,6 +342,7 @@ def _prompter(given: Mapping[str, Any]) -> VisualPrompter:
         boxes=given["boxes"] or "largest",
         border=given["border"],
         vectors=given["vectors"],
+        dtype=given["dtype"],
         auto=given["auto"] or False,
         **how,
     )
