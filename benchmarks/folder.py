@@ -46,6 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--engines", nargs="+", default=["matching", "analogies"])
     parser.add_argument("--dtype", default="auto", help="of this code's answers alone")
     given = parser.parse_args(arguments)
+    if given.dtype != "auto" and "analogies" in given.engines:
+        parser.error("--dtype: analogies computes in float32; say --engines matching")
     table = Table(title=f"{given.photographs} photographs of {SIDE} px, {given.workers} processes")
     for heading in (
         *("engine", "code", "photographs/s", "times [least, largest]", "other pixels"),
@@ -101,7 +103,8 @@ def _answer(engine: str, folder: Path, out: Path, code: Path, workers: int, dtyp
     command = [
         *(sys.executable, "-m", "vicl", "predict", str(folder / "photographs")),
         *("--example", str(EXAMPLE), str(MASK), "--task", "segmentation", "--model", engine),
-        *("-o", str(out), "--overwrite", "--workers", str(workers), "--dtype", dtype),
+        *("-o", str(out), "--overwrite", "--workers", str(workers)),
+        *(() if dtype == "auto" else ("--dtype", dtype)),  # which earlier states have not
     ]
     begun = time.monotonic()
     subprocess.run(

@@ -119,6 +119,10 @@ def main(arguments: list[str] | None = None) -> int:
     ways = [f"{name}, {count}" for count in given.examples for name in given.select]
     if strange := sorted({*(given.less or ())} - {*ways}):
         parser.error(f"--less: got {', '.join(map(repr, strange))}, expected one of {ways}")
+    if given.folds < 2 or (given.queries is not None and given.queries < 1):
+        parser.error("expected --folds of at least 2, --queries of at least 1")
+    if given.output is not None and given.output.exists():
+        parser.error(f"--output: {given.output} is there already; give another name, or remove it")
     torch.set_num_threads(1)
     lines = []
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from vicl.models.floors import Copy
 from vicl.models.mae_vqgan import MAEVQGAN
 from vicl.models.pretrained import save_folder
 from vicl.prompt import Example
+from vicl.selection.selectors import Selector
 
 
 @pytest.mark.slow
@@ -72,11 +74,22 @@ def test_what_an_example_of_a_pool_scores() -> None:
 
 
 @pytest.mark.slow
-def test_pools(unlearned: tuple[str, ...], tmp_path: Path) -> None:
+def test_pools(unlearned: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "scores.jsonl"
     chosen = ("--source", "other", "--classes", "square", "--folds", "3", "--examples", "1", "2")
     few = ("--model", "copy", "--encoder", "handmade", "--output", str(out))
+    pool_sizes, select = [], pools.selectors
+
+    def selectors(fold: pools.Fold, given: argparse.Namespace) -> dict[str, Selector]:
+        pool_sizes.append(len(fold.pool))
+        return select(fold, given)
+
+    monkeypatch.setattr(pools, "selectors", selectors)
     assert pools.main([*unlearned, *chosen, *few, "--select", *pools.SELECTORS]) == 0
+    assert pool_sizes == [4, 4, 4]  # of six, the two of the fold are no examples
+    for refused in ((*few[:-2], "--folds", "1"), (*few[:-2], "--queries", "0"), few):
+        with pytest.raises(SystemExit):
+            pools.main([*unlearned, *refused])
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert sorted(line["fold"] for line in lines) == [0, 0, 1, 1, 2, 2]
     asked = [f"{way}, {count}" for count in (1, 2) for way in pools.SELECTORS]

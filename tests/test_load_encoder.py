@@ -14,10 +14,14 @@ from tests.adapters.bodies import make
 
 import vicl
 from vicl.adapters.transformers_encoder import TransformersEncoder
+from vicl.encoders.efficientnet_lite import EfficientNetLite
 from vicl.encoders.packaged import MissingWeightsError
 from vicl.encoders.registry import ENCODERS
 from vicl.engine import Encoder
 from vicl.files.packaged import PHOTOS
+from vicl.models.devices import arithmetic_of
+from vicl.models.matching import Matching
+from vicl.models.matching.borrowed import Borrowed
 
 
 @pytest.mark.parametrize("row", ENCODERS, ids=lambda row: row.name)
@@ -84,6 +88,19 @@ def test_in_bfloat16_its_features_are_near_and_still_floats() -> None:
         assert other.dtype == torch.float32
         assert not torch.equal(one, other)
         assert torch.cosine_similarity(one.flatten(), other.flatten(), dim=0) > 0.995
+
+
+def test_matching_with_an_encoder_named_computes_so_in_both() -> None:
+    engine = vicl.load_model("matching:efficientnet-lite2", device="cpu", dtype="bfloat16")
+    assert isinstance(engine, Matching)
+    both = engine.encoder.encoder
+    assert isinstance(both, Borrowed)
+    for encoder in (both.own, both.other):
+        assert isinstance(encoder, EfficientNetLite)
+        assert encoder.head.weight.dtype == torch.bfloat16
+    assert arithmetic_of(engine) == "bfloat16"
+    assert arithmetic_of(vicl.load_model("matching", device="cpu")) == "float32"
+    assert arithmetic_of(vicl.load_model("copy")) == "float32"
 
 
 def test_others_compute_in_float32_alone(tmp_path: Path) -> None:

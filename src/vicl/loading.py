@@ -132,7 +132,7 @@ def load_tokenizer(
 
     Args:
         source: Its folder, or a model that has one inside: anything that :func:`load_model` takes
-            and that has weights, by name too ("default").
+            and that has weights, by name too: say ./default for a folder "default".
         device: As for :func:`load_model`.
         dtype: Likewise.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -77,6 +79,28 @@ def test_blocks_are_made_anew_for_larger_inputs(inputs: int, outputs: int, side:
             kept.append(layers._KEPT[layer].blocks)
     assert kept[1] is not kept[0]
     assert kept[1] is kept[2] is kept[3] is kept[4]
+
+
+@blocks
+def test_blocks_are_made_for_the_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    onednn = torch.ops.mkldnn
+    made_for: list[list[int]] = []
+
+    def reorder(weight: Tensor, *shape: Any) -> Tensor:
+        made_for.append(shape[-1])
+        blocks: Tensor = onednn._reorder_convolution_weight(weight, *shape)
+        return blocks
+
+    spy = SimpleNamespace(
+        _reorder_convolution_weight=reorder,
+        _convolution_pointwise=onednn._convolution_pointwise,
+    )
+    monkeypatch.setattr(layers, "_onednn", lambda: spy)
+    layer = Conv2d(16, 32, 3, padding=1).to(torch.bfloat16).eval()
+    with torch.inference_mode():
+        for size in (4, 12, 7):
+            layer(torch.zeros(1, 16, size, size + 1).bfloat16())
+    assert made_for == [[1, 16, 4, 5], [1, 16, 12, 13]]
 
 
 def changed_in_place(layer: nn.Module) -> None:

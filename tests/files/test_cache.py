@@ -6,7 +6,10 @@ import pwd
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from vicl.cli import main
+from vicl.encoders.packaged import PACKAGED
 from vicl.files import FileError
 from vicl.files.cache import cache_folder
 
@@ -32,3 +35,8 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(pwd, "getpwuid", nobody)
     with pytest.raises(FileError, match="no home folder; set VICL_CACHE or HOME"):
         cache_folder()
+    for command in ("doctor", "models"):
+        done = CliRunner().invoke(main, [command])
+        assert done.exit_code == 2
+        assert "set VICL_CACHE or HOME" in done.stderr
+    assert PACKAGED["efficientnet-lite2"].find().is_file()  # what is installed needs no cache

@@ -74,4 +74,8 @@ def test_a_value_is_shown_in_a_line_that_is_not_long() -> None:
     assert shown({"a": 1}) == "a section of keys"
     assert shown(list(range(9))) == "a list of 9"
     assert len(shown("x" * 500)) == 60
+    deep: list[object] = []
+    for _ in range(5000):
+        deep = [deep]
+    assert shown(deep) == "[a list of 1]"
     assert shown(10**5000) == "a number of too many digits"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -112,6 +113,14 @@ def test_nothing_of_pytorch_is_imported(tiny: Tiny) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [0, False]
+
+
+def test_it_may_be_copied_to_where_vicl_is_not() -> None:
+    read = ast.parse(Path(runner.__file__).read_text("utf-8"))
+    named = [n.module or "" for n in ast.walk(read) if isinstance(n, ast.ImportFrom)]
+    named += [a.name for n in ast.walk(read) if isinstance(n, ast.Import) for a in n.names]
+    assert {"numpy", "PIL"} <= {*named}
+    assert not [name for name in named if name.partition(".")[0] in ("vicl", "torch", "")]
 
 
 def test_the_closer_look_is_the_segmenters() -> None:

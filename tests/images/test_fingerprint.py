@@ -52,6 +52,31 @@ def test_what_is_settled_is_forgotten_with_it() -> None:
     assert len(MODULE._SETTLED) == before
 
 
+def test_a_write_while_it_is_looked_through_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, compute = torch.zeros(3, 2, 2), MODULE._computed
+
+    def written(picture: torch.Tensor) -> bytes:
+        found: bytes = compute(picture)
+        picture.add_(1)
+        return found
+
+    settle(image)
+    with monkeypatch.context() as another_thread:
+        another_thread.setattr(MODULE, "_computed", written)
+        fingerprint(image)
+    assert fingerprint(image) == fingerprint(image.clone())
+
+
+def test_examples_made_without_versions_are_looked_through_each_time() -> None:
+    with torch.inference_mode():
+        photo = torch.full((3, 24, 24), 0.25)
+        prompter = VisualPrompter(Analogies(), [(photo, 1 - photo)])
+        assert prompter.predict(torch.full((3, 24, 24), 0.5)).drawn.size == (24, 24)
+        (example,) = prompter.passes[0]
+        settle(example.input)
+        assert example.input not in MODULE._SETTLED
+
+
 @pytest.mark.parametrize("sent", [False, True], ids=["here", "in-a-worker"])
 def test_a_prompters_examples_are_looked_through_once(
     sent: bool, monkeypatch: pytest.MonkeyPatch

@@ -193,6 +193,7 @@ def test_in_bfloat16_it_answers_much_the_same(engine: Matching) -> None:
     prompter = vicl.VisualPrompter(None, [shown], "segmentation", device="cpu", dtype="bfloat16")
     fast = prompter.model
     assert isinstance(fast, Matching)
+    assert vicl.VisualPrompter(fast, [shown], "segmentation").dtype == prompter.dtype == "bfloat16"
     assert torch.equal(fast.head.mask.weight, engine.head.mask.weight)
     answers = [one.answer([Prompt([shown], query)])[0] for one in (engine, fast)]
     assert not torch.equal(answers[0].image, answers[1].image)

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from vicl.cli.failing import failing
 from vicl.cli.options import examples
 from vicl.files import display
 from vicl.files.extras import lacks, requirements, to_install, version_of
@@ -18,7 +19,8 @@ from vicl.files.extras import lacks, requirements, to_install, version_of
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def doctor(as_json: bool) -> None:
     """Show versions, devices, extras and engines: put this into a bug report."""
-    report = _report()
+    with failing(2):
+        report = _report()
     if as_json:
         click.echo(json.dumps(report, indent=1))
         return

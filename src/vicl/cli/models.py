@@ -36,10 +36,10 @@ def models(name: str | None, as_json: bool) -> None:
     Of one by its NAME alone; of another's in a FOLDER or on the hub what it is, its licence and the
     hash of its weights. Nothing is loaded.
     """
-    rows = [(row, lines) for row, lines in _rows() if name in (None, row["name"])]
-    if not rows:
-        assert name is not None
-        with failing(2):
+    with failing(2):
+        rows = [(row, lines) for row, lines in _rows() if name in (None, row["name"])]
+        if not rows:
+            assert name is not None
             rows = [_described(name)]
     for row, lines in rows:
         click.echo(json.dumps(row) if as_json else "\n    ".join(lines))

@@ -137,7 +137,7 @@ def read_reply(reply: httpx2.Response) -> Any:
     """
     try:
         said = reply.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         said = None
     if reply.is_success and (isinstance(said, dict) or reply.status_code == 204):
         return said

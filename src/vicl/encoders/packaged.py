@@ -61,9 +61,11 @@ class PackagedWeights:
         Raises:
             MissingWeightsError: If it is nowhere, or another file.
         """
-        found = [path for path in (self._installed(), self.download) if path and path.is_file()]
         wrong = {}
-        for path in found:
+        for place in (self._installed, lambda: self.download):  # a cache may be nowhere
+            path = place()
+            if path is None or not path.is_file():
+                continue
             wrong[path] = hash_file(path)
             if wrong[path] == self.sha256:
                 return path

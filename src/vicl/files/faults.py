@@ -111,7 +111,10 @@ def shown(value: Any) -> str:
     if isinstance(value, Mapping):
         return "a section of keys"
     if isinstance(value, list | tuple):
-        words = f"[{', '.join(map(shown, value[:9]))}]"
+        inner = (
+            f"a list of {len(v)}" if isinstance(v, list | tuple) else shown(v) for v in value[:9]
+        )
+        words = f"[{', '.join(inner)}]"
         return words if len(value) <= 8 and len(words) <= _SHOWN else f"a list of {len(value)}"
     if value is None or isinstance(value, bool):
         return json.dumps(value)

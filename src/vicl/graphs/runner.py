@@ -6,6 +6,7 @@ where vicl is not installed.
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
-
-from vicl.files.plain_json import parse_json
 
 ENTRY: Final = "vicl"
 """The metadata's only entry."""
@@ -196,7 +195,7 @@ def _open(path: str | os.PathLike[str], kind: str, threads: int) -> tuple[Any, d
         session = onnxruntime.InferenceSession(
             os.fspath(path), options, providers=["CPUExecutionProvider"]
         )
-        info = parse_json(session.get_modelmeta().custom_metadata_map[ENTRY])
+        info = json.loads(session.get_modelmeta().custom_metadata_map[ENTRY])
         told = {name: info[name] for name in ("format", "version", "kind", "outputs")}
     except Exception as error:  # onnxruntime's own are of many kinds
         raise ValueError(

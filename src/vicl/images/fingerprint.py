@@ -22,7 +22,8 @@ def fingerprint(*images: Tensor) -> bytes:
 def settle(*images: Tensor) -> None:
     """Say that nobody writes into these any more: they are looked through once.
 
-    A write that PyTorch sees is heeded still; one through an array that shares the memory is not.
+    A write whose version PyTorch counts is heeded still; one through an array that shares the
+    memory, or through `data`, is not.
     """
     for image in images:
         if image not in _SETTLED and not image.is_inference():
@@ -35,8 +36,9 @@ def _of(image: Tensor) -> bytes:
         return _computed(image)
     version, known = settled
     if known is None or version != image._version:
+        version = image._version  # before what takes time: another thread may write
         known = _computed(image)
-        _SETTLED[image] = image._version, known
+        _SETTLED[image] = version, known
     return known
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from torch import nn
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 _DTYPES = {"auto": torch.float32, "float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -41,3 +42,14 @@ def pick_dtype(dtype: str) -> torch.dtype:
     if dtype not in _DTYPES:
         raise ValueError(f"dtype: got {dtype!r}, expected one of {', '.join(_DTYPES)}")
     return _DTYPES[dtype]
+
+
+def arithmetic_of(model: Any) -> str:
+    """In what a loaded model computes: "bfloat16" or "float32", of weights or of its encoder's."""
+    while not isinstance(model, nn.Module):
+        inner = getattr(model, "encoder", None) or getattr(model, "own", None)
+        if inner is None:
+            return "float32"
+        model = inner
+    weights = next(model.parameters(), None)
+    return "bfloat16" if weights is not None and weights.dtype == torch.bfloat16 else "float32"

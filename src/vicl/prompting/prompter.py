@@ -27,7 +27,7 @@ from vicl.images import (
     to_pil,
 )
 from vicl.loading import load_model
-from vicl.models.devices import pick_dtype
+from vicl.models.devices import arithmetic_of, pick_dtype
 from vicl.prompt import Example, ExampleLike, Prompt, as_examples
 from vicl.prompting.annotated import named_classes, pool_classes, with_shapes
 from vicl.prompting.asking import as_engine, best_model, check_agree, learned_of, taken_apart
@@ -148,7 +148,7 @@ class VisualPrompter:
             self.task = replace(self.task, unknown=True)
         self.settings = PromptSettings.of({**own, **settings})
         self._engine = as_engine(self.model, self.settings, self.task, learned=self.learned)
-        self.dtype = "float32" if dtype == "auto" else dtype
+        self.dtype = arithmetic_of(self.model) if dtype == "auto" else dtype
         self.limit_pixels = limit_pixels
         self.passes: Passes = ()
         if shown:
