@@ -66,9 +66,11 @@ def load_model(
         return _redrawn(name, device, dtype)
     if name.startswith(_MATCHING):
         return _matching_with(name, device, dtype)
+    from vicl.models.devices import check_float32, check_plain
+
     engine = next((engine for engine in ENGINES if engine.name == name), None)
     if engine is not None and engine.make is not None:
-        _check_plain(name, device, dtype)
+        check_plain(name, device, dtype)
         return engine.make()
     from vicl.engine import InContextModel, Inpainter
     from vicl.models.matching import MatchingHead, OutlineHead
@@ -77,7 +79,7 @@ def load_model(
 
     adapted = _adapted(name, device, "engine", "inpainter")
     if adapted is not None:
-        _check_float32(name, dtype)
+        check_float32(name, dtype)
         assert isinstance(adapted, Inpainter | InContextModel)
         return adapted
     place = source if engine is None else _own(name)
@@ -170,20 +172,20 @@ def load_encoder(
             cannot run so; the message says what to do.
     """
     from vicl.encoders.registry import ENCODERS
-    from vicl.models.devices import pick_device, pick_dtype
+    from vicl.models.devices import check_float32, check_plain, pick_device, pick_dtype
 
     name = os.fspath(source)
     row = next((row for row in ENCODERS if row.name == name), None)
     if row is not None:
         if row.weights is None:
-            _check_plain(name, device, dtype)
+            check_plain(name, device, dtype)
         return row.make(pick_device("cpu" if row.weights is None else device), pick_dtype(dtype))
     from vicl.adapters.opening import find_folder, note_origin
     from vicl.adapters.transformers_encoder import FILES, TransformersEncoder
 
     folder, called = find_folder(name, FILES)
     if folder.is_dir():
-        _check_float32(name, dtype)
+        check_float32(name, dtype)
         encoder = TransformersEncoder(folder, name=called, device=pick_device(device))
         note_origin(encoder.name, folder, encoder.weights_hash)
         return encoder
@@ -397,20 +399,6 @@ def _adapted_segmenter(source: str, device: Device) -> Segmenter | None:
         raise ValueError(f"segmenter: got {source!r}, expected a detector before the +")
     assert isinstance(found, Segmenter)
     return found
-
-
-def _check_plain(name: str, device: Device, dtype: str) -> None:
-    """Refuse to run an engine without weights elsewhere or otherwise than it does."""
-    if device not in ("auto", "cpu"):
-        raise ValueError(
-            f"device: {name} runs on the CPU only, got {device!r}; say 'cpu' or 'auto'"
-        )
-    _check_float32(name, dtype)
-
-
-def _check_float32(name: str, dtype: str) -> None:
-    if dtype not in ("auto", "float32"):
-        raise ValueError(f"dtype: {name} computes in float32, got {dtype!r}")
 
 
 def _load_weights(source: str | os.PathLike[str], device: Device, dtype: str) -> Pretrained:

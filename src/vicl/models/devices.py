@@ -53,3 +53,26 @@ def arithmetic_of(model: Any) -> str:
         model = inner
     weights = next(model.parameters(), None)
     return "bfloat16" if weights is not None and weights.dtype == torch.bfloat16 else "float32"
+
+
+def check_plain(name: str, device: str, dtype: str) -> None:
+    """Refuse to run what has no weights elsewhere or otherwise than it does.
+
+    Raises:
+        ValueError: If it is not to run on the CPU, in float32.
+    """
+    if device not in ("auto", "cpu"):
+        raise ValueError(
+            f"device: {name} runs on the CPU only, got {device!r}; say 'cpu' or 'auto'"
+        )
+    check_float32(name, dtype)
+
+
+def check_float32(name: str, dtype: str) -> None:
+    """Refuse another type for what computes in float32 alone.
+
+    Raises:
+        ValueError: If it is not "auto" or "float32".
+    """
+    if dtype not in ("auto", "float32"):
+        raise ValueError(f"dtype: {name} computes in float32, got {dtype!r}")
