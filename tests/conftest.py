@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 
 import hypothesis
@@ -29,6 +30,12 @@ hypothesis.settings.register_profile(
     ],
 )
 hypothesis.settings.load_profile("vicl")
+
+
+@pytest.fixture(autouse=True)
+def _same_random_numbers(request: pytest.FixtureRequest) -> None:
+    """Python's own: the run-time type checker draws from them which items of a list it looks at."""
+    random.seed(request.node.nodeid)
 
 
 @pytest.fixture(scope="session")
