@@ -14,7 +14,7 @@ from vicl.evaluation.reporting.gallery import choose
 def test_an_int_will_do_for_a_float_and_a_text_will_not() -> None:
     numbers: list[Any] = list(range(9))
     assert len(choose(numbers, higher_is_better=True, each=1)) == 3
-    with pytest.raises(jaxtyping.TypeCheckError, match="Sequence.float"):
+    with pytest.raises(jaxtyping.TypeCheckError, match=r"Sequence\[float\]"):
         choose([str(number) for number in numbers], higher_is_better=True)
 
 

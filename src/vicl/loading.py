@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vicl.files.packaged import WEIGHTS
+from vicl.files.packaged import WEIGHTS, packaged_model
 from vicl.models.registry import ENGINES, kinds
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ def load_model(
         check_float32(name, dtype)
         assert isinstance(adapted, Inpainter | InContextModel)
         return adapted
-    place = source if engine is None else _own(name)
+    place = source if engine is None else packaged_model(name)
     loaded = _load_weights(place, device, dtype)
     if isinstance(loaded, MatchingHead | OutlineHead):
         if dtype not in ("auto", "float32"):  # it is rounded already
@@ -108,16 +108,13 @@ def _matching(name: str, given: MatchingHead | OutlineHead, device: Device, dtyp
 
     The type is the encoder's: the heads are a seventh of the arithmetic, and stay in float32.
     """
-    from vicl.models.matching import Matching, MatchingHead, OutlineHead
+    from vicl.models.matching import Matching, MatchingHead
     from vicl.storage.folder import ModelError
 
     encoder = load_encoder(given.config.encoder, device=device, dtype=dtype)
     if isinstance(given, MatchingHead):
-        outlines = load_folder(_own("outlines"), device=device)
-        assert isinstance(outlines, OutlineHead)
-        fits = outlines.config.encoder == given.config.encoder
-        return Matching(encoder, given, outlines=outlines if fits else None)
-    head = load_folder(_own("matching"), device=device)
+        return Matching(encoder, given, outlines=_outlines(given.config.encoder, device))
+    head = load_folder(packaged_model("matching"), device=device)
     assert isinstance(head, MatchingHead)
     if head.config.encoder != given.config.encoder:
         raise ModelError(
@@ -125,6 +122,15 @@ def _matching(name: str, given: MatchingHead | OutlineHead, device: Device, dtyp
             f"is over {head.config.encoder}; train one that reads the same encoder"
         )
     return Matching(encoder, head, outlines=given)
+
+
+def _outlines(encoder: str, device: Device) -> OutlineHead | None:
+    """The package's head for outlines, if it reads this encoder."""
+    from vicl.models.matching import OutlineHead
+
+    head = load_folder(packaged_model("outlines"), device=device)
+    assert isinstance(head, OutlineHead)
+    return head if head.config.encoder == encoder else None
 
 
 def load_tokenizer(
@@ -148,7 +154,7 @@ def load_tokenizer(
     engine = next((engine for engine in ENGINES if engine.name == name), None)
     if engine is not None and engine.make is not None:
         raise ModelError(f"{name}: has no weights, and so no {_TOKENIZERS}")
-    loaded = _load_weights(source if engine is None else _own(name), device, dtype)
+    loaded = _load_weights(source if engine is None else packaged_model(name), device, dtype)
     found = loaded if isinstance(loaded, VQGAN) else getattr(loaded, "tokenizer", None)
     if not isinstance(found, VQGAN):
         raise ModelError(f"{name}: is a {type(loaded).__name__}, which has no {_TOKENIZERS}")
@@ -218,7 +224,7 @@ def load_segmenter(
     name, path = os.fspath(source), Path(source)
     row = next((row for row in SEGMENTERS if row.name == name and row.folder), None)
     if row is not None and row.folder is not None:
-        path = _own(row.folder)
+        path = packaged_model(row.folder)
     elif (adapted := _adapted_segmenter(name, device)) is not None:
         return adapted
     elif not path.is_dir():
@@ -233,7 +239,8 @@ def load_segmenter(
     net = PromptableNet.from_pretrained(path, device=device)
     if row is not None:
         net.name = row.name
-    return Promptable(load_encoder(net.config.encoder, device=device), net)
+    encoder = load_encoder(net.config.encoder, device=device)
+    return Promptable(encoder, net, outlines=_outlines(net.config.encoder, device))
 
 
 def load_generator(source: str | os.PathLike[str], *, device: Device = "auto") -> PictureGenerator:
@@ -320,24 +327,6 @@ def load_folder(
     return kind.model.open(path, manifest, device=device, dtype=dtype)
 
 
-def _own(name: str) -> Path:
-    """The folder of weights that comes with the package.
-
-    Raises:
-        ModelError: If it is not there.
-    """
-    from vicl.files import display
-    from vicl.storage.folder import ModelError
-
-    folder = WEIGHTS / name
-    if not folder.is_dir():
-        raise ModelError(
-            f"{display(folder)}: this part of the installed vicl is missing; install vicl anew "
-            "from its wheel or checkout (pip install --force-reinstall --no-deps PATH)"
-        )
-    return folder
-
-
 def _matching_with(name: str, device: Device, dtype: str) -> Matching:
     """The engine `matching` on another encoder, under the name that was asked for."""
     from vicl.models.matching import Matching, MatchingHead
@@ -346,7 +335,7 @@ def _matching_with(name: str, device: Device, dtype: str) -> Matching:
     wanted = name[len(_MATCHING) :]
     hub = re.fullmatch(_REPOSITORY, wanted, re.ASCII) and not Path(wanted).is_dir()
     other = load_encoder(_HUB + wanted if hub else wanted, device=device, dtype=dtype)
-    head = _load_weights(_own("matching"), device, "auto")
+    head = _load_weights(packaged_model("matching"), device, "auto")
     assert isinstance(head, MatchingHead)
     log.warning(
         "%s: the head was trained on the features of %s; on those of %s its chances are not "

@@ -8,10 +8,17 @@ import torch
 
 from vicl.engine import MaskPrompt
 from vicl.models.promptable.asked import guide_of
-from vicl.models.promptable.closer import in_shares, moved, part_around, seen_from
+from vicl.models.promptable.closer import (
+    in_shares,
+    moved,
+    part_around,
+    part_of_answer,
+    seen_from,
+)
 from vicl.models.promptable.walks import ahead, paths, walked
 
 SIZE = (192, 192)
+NOWHERE = torch.zeros(1, 96, 96)
 
 
 def two_colours() -> torch.Tensor:
@@ -23,7 +30,7 @@ def two_colours() -> torch.Tensor:
 
 def test_walks_stop_at_an_edge() -> None:
     guide = guide_of(MaskPrompt([(20, 90), (150, 90)], [1, 0]), SIZE)
-    found = ahead(guide, two_colours())
+    found = ahead(guide, two_colours(), NOWHERE)
     assert found.shape == (1, 96, 96)
     assert found.abs().max() <= 1
     assert (found[0, 30:60, :30] > 0.1).all()
@@ -32,8 +39,21 @@ def test_walks_stop_at_an_edge() -> None:
     assert found[0, 40:50, 38:].max() < 0
 
 
+def test_walks_stop_at_an_outline_that_no_colour_shows() -> None:
+    flat = torch.full((1, 3, *SIZE), 0.5)
+    guide = guide_of(MaskPrompt([(20, 90), (150, 90)], [1, 0]), SIZE)
+    outline = NOWHERE.clone()
+    outline[..., 60] = 1
+    found, without = ahead(guide, flat, outline), ahead(guide, flat, NOWHERE)
+    assert found[0, 45, 42] > 0.2 > 0 > without[0, 45, 42]  # nearer to the click out
+    assert found[0, 45, 66] < -0.7
+    boxed = guide_of(MaskPrompt(box=(8, 30, 90, 170)), SIZE)
+    assert torch.equal(ahead(boxed, flat, outline), ahead(boxed, flat, NOWHERE))
+
+
 def test_walks_from_a_box_start_in_its_middle() -> None:
-    found = ahead(guide_of(MaskPrompt(box=(8, 30, 90, 170)), SIZE), two_colours())[0]
+    guide = guide_of(MaskPrompt(box=(8, 30, 90, 170)), SIZE)
+    found = ahead(guide, two_colours(), NOWHERE)[0]
     assert found[48, 20] > 0.1
     assert found[48, 40] < 0  # in the box, but beyond the edge
     assert found[48, 80] < -0.1
@@ -42,7 +62,8 @@ def test_walks_from_a_box_start_in_its_middle() -> None:
 def test_chances_are_those_of_the_linear_system() -> None:
     side, told = 6, torch.zeros(2, 6, 6)
     told[0, 1, 1], told[1, 4, 4] = 3.0, 3.0
-    along = paths(torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)))
+    made = torch.Generator().manual_seed(0)
+    along = paths(torch.rand(1, 3, side, side, generator=made), torch.rand(1, side, side))
     count = side * side
     matrix = np.diag(np.full(count, 2e-3) + told.sum(0).flatten().numpy().astype(float))
     for row in range(side):
@@ -62,7 +83,7 @@ def test_chances_are_those_of_the_linear_system() -> None:
 
 def test_a_picture_of_one_colour_is_finite() -> None:
     guide = guide_of(MaskPrompt([(20, 90), (150, 90)], [1, 0]), SIZE)
-    found = ahead(guide, torch.full((1, 3, *SIZE), 0.5))
+    found = ahead(guide, torch.full((1, 3, *SIZE), 0.5), NOWHERE)
     assert found.isfinite().all()
     assert found[0, 45, 10] > 0 > found[0, 45, 75]
 
@@ -70,7 +91,7 @@ def test_a_picture_of_one_colour_is_finite() -> None:
 @pytest.mark.parametrize(
     ("box", "part"),
     [
-        ((40, 40, 50, 50), (29, 29, 61, 61)),  # no side is under 32
+        ((40, 40, 50, 50), (21, 21, 69, 69)),  # no side is under 48
         ((100, 50, 200, 100), (70, 35, 230, 115)),
         ((0, 0, 50, 50), (0, 0, 65, 65)),
         ((90, 100, 110, 200), (60, 70, 140, 230)),
@@ -84,6 +105,21 @@ def test_a_part_is_the_box_and_its_surroundings(
     assert 0 <= x0 <= box[0] < box[2] <= x1 <= 400
     assert 0 <= y0 <= box[1] < box[3] <= y1 <= 300
     assert np.abs(np.array(found) - part).max() <= 2
+
+
+def test_a_part_is_what_was_answered_and_its_surroundings() -> None:
+    answer = torch.zeros(192, 192, dtype=torch.bool)
+    answer[48:96, 96:120] = True  # x 200 to 250, y 75 to 150 of the image
+    answer[0, 0] = True  # astray
+    inside = torch.tensor([[0.55, 0.3]])
+    x0, y0, x1, y1 = part_of_answer(answer, inside, (300, 400))
+    assert (x0, y0, x1, y1) == (175, 37, 275, 188)  # of (185, 52, 265, 172), to lines 25 apart
+    moved_a_little = torch.roll(answer, 1, 0)
+    assert part_of_answer(moved_a_little, inside, (300, 400)) == (x0, y0, x1, y1)
+    far = torch.tensor([[0.55, 0.3], [0.9, 0.9]])
+    x0, y0, x1, y1 = part_of_answer(answer, far, (300, 400))
+    assert x0 < 0.5 * 400 < 0.9 * 400 < x1
+    assert y1 > 0.9 * 300
 
 
 def test_a_prompt_is_moved_to_a_part() -> None:

@@ -13,8 +13,8 @@ import torch
 from tests.pictures import picture
 
 import vicl
-from vicl import loading
 from vicl.engine import Candidates, MaskPrompt, Segmenter
+from vicl.files import packaged
 from vicl.models.promptable import PromptableNet
 from vicl.models.promptable.asked import guide_of, shrunk_mask, spread_points
 from vicl.segmenters.encoded import EncodedImage
@@ -138,7 +138,7 @@ def test_a_segmenter_that_is_not_there() -> None:
 def test_weights_of_the_package_that_are_missing_are_named(
     load: Callable[[], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(packaged, "WEIGHTS", tmp_path)
     with pytest.raises(ValueError, match="part of the installed vicl is missing; install vicl"):
         load()
 
@@ -160,37 +160,68 @@ def test_the_masks_of_a_box_stay_about_it() -> None:
     assert (encoded().masks([(45, 30)]).masks & outside).any()
 
 
+def says(firmly: float) -> Callable[..., Any]:
+    """A network that has its own scores, and the same log-odds everywhere."""
+    forward = PromptableNet.forward
+
+    def saying(self: PromptableNet, *given: Any) -> Any:
+        masks, scores = forward(self, *given)
+        return torch.full_like(masks, firmly), scores
+
+    return saying
+
+
 @pytest.mark.parametrize("firmly", [None, 50.0, -50.0])
 def test_what_is_clicked_is_obeyed(firmly: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the network says: as it is, that everything is in, and that nothing is."""
-    forward = PromptableNet.forward
-
-    def says(self: PromptableNet, *given: Any) -> Any:
-        masks, scores = forward(self, *given)
-        return masks if firmly is None else torch.full_like(masks, firmly), scores
-
-    monkeypatch.setattr(PromptableNet, "forward", says)
+    if firmly is not None:
+        monkeypatch.setattr(PromptableNet, "forward", says(firmly))
     points = [(10, 10), (40, 30), (70, 50), (80, 10)]
-    for labels in ([1, 0, 1, 0], [0, 1, 0, 1]):
+    for labels in ([1, 0, 1, 0], [0, 1, 0, 1], [1, 1, 1, 1]):
         for mask in encoded().masks(points, labels).masks:
             assert [bool(mask[y, x]) for x, y in points] == [label == 1 for label in labels]
 
 
-def test_a_box_is_looked_at_more_closely_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    looked: list[tuple[int, ...]] = []
+@pytest.fixture
+def looked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """Sizes of what the segmenter looks at, as it does."""
+    sizes: list[tuple[int, ...]] = []
     look = Promptable._look
 
     def listen(self: Promptable, levels: np.ndarray) -> Any:
-        looked.append(levels.shape[:2])
+        sizes.append(levels.shape[:2])
         return look(self, levels)
 
     monkeypatch.setattr(Promptable, "_look", listen)
+    return sizes
+
+
+def test_small_answers_to_many_clicks_are_looked_at_more_closely(
+    looked: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = untrained().encode(picture(240, 320))
+    monkeypatch.setattr(PromptableNet, "forward", says(-50.0))  # what is clicked alone is in
+    inside, out = [(80, 60), (110, 90)], [(20, 20), (150, 120), (90, 140)]
+    image.masks([*inside, out[0]], [1, 1, 0])
+    assert looked == [(240, 320)]
+    near = image.masks([*inside, *out[:2]], [1, 1, 0, 0])
+    assert looked == [(240, 320), (60, 80)]
+    assert not near.masks[:, :, 180:].any()
+    image.masks([*inside, *out], [1, 1, 0, 0, 0])  # of the same part
+    image.masks(out * 2, [0] * 6)  # nobody knows where it is
+    assert len(looked) == 2
+    monkeypatch.setattr(PromptableNet, "forward", says(50.0))
+    image.masks([*inside, *out], [1, 1, 0, 0, 0])  # nearly everything is in
+    assert len(looked) == 2
+
+
+def test_a_box_is_looked_at_more_closely_once(looked: list[tuple[int, ...]]) -> None:
     image = untrained().encode(picture(*SIZE))
     assert looked == [SIZE]
     box = (30, 20, 50, 40)
     first = image.masks(box=box)
     image.masks([(40, 30)], box=box)
-    assert looked == [SIZE, (32, 32)]
+    assert looked == [SIZE, (48, 48)]
     image.masks(box=(60, 20, 80, 40))
     assert len(looked) == 3
     assert same(image.masks(box=box), first)

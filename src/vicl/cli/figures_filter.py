@@ -97,10 +97,10 @@ def _counts(scored: Scored, threshold: float) -> dict[str, Any]:
 def _opened(chosen: str) -> tuple[FigureFilter, Describing]:
     """A filter, and what describes figures to it."""
     from vicl.figures.arxiv.filtering.figure_filter import FigureFilter
-    from vicl.files.packaged import WEIGHTS
+    from vicl.files.packaged import packaged_model
 
-    own = WEIGHTS / "figure-filter"
-    figure_filter = FigureFilter.open(own if chosen == DEFAULT else Path(chosen))
+    folder = packaged_model("figure-filter") if chosen == DEFAULT else Path(chosen)
+    figure_filter = FigureFilter.open(folder)
     return figure_filter, _describing(figure_filter.config)
 
 

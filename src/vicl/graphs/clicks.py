@@ -1,7 +1,7 @@
 """The default segmenter as two graphs: an image once, then clicks and a box to masks.
 
-The closer look at what a box is around is no third graph: it is these two, asked of a part of the
-image (:mod:`vicl.graphs.runner`).
+The closer look at a part of the image is no third graph: it is these two, asked of that part
+(:mod:`vicl.graphs.runner`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from vicl.graphs.walks import ahead
 from vicl.models.matching.view import FINE, MIDDLE, SIDE
 from vicl.models.promptable.guidance import COMPARED, NEAR, Guide, spots
 from vicl.models.promptable.network import Neck
-from vicl.segmenters.promptable import BOUND, WALKED, Promptable, grown, within
+from vicl.segmenters.promptable import BOUND, WALKED, Promptable, grown, looked, within
 
-NECK: Final = ("coarse", "middle", "fine", "picture", *COMPARED)
+NECK: Final = ("coarse", "middle", "fine", "picture", *COMPARED, "outline")
 """What the encoder gives and the decoder takes."""
 
 ASKED: Final = ("points", "labels", "box", "earlier")
@@ -34,12 +34,13 @@ class EncoderGraph(nn.Module):
         super().__init__()
         assert isinstance(segmenter.encoder, nn.Module)
         self.encoder, self.net = segmenter.encoder, segmenter.net
+        self.outlines = segmenter.outlines
 
     def forward(self, image: Float[Tensor, "1 3 h w"]) -> tuple[Tensor, ...]:
         """Encode an RGB image in [0, 1], of any size."""
         view = look(shrunk(image, (SIDE, SIDE)), self.encoder)
-        neck = self.net.encode(tuple(level[None] for level in view.levels), view.picture[None])
-        return (*neck[:4], *(neck.compared[name] for name in COMPARED))
+        neck, outline = looked(view, self.net, self.outlines)
+        return (*neck[:4], *(neck.compared[name] for name in COMPARED), outline)
 
 
 class DecoderGraph(nn.Module):
@@ -59,6 +60,7 @@ class DecoderGraph(nn.Module):
         objects: Tensor,
         things: Tensor,
         key: Tensor,
+        outline: Float[Tensor, "1 f f"],
         points: Float[Tensor, "1 k 2"],
         labels: Int[Tensor, "1 k"],
         box: Float[Tensor, "1 4"],
@@ -68,12 +70,12 @@ class DecoderGraph(nn.Module):
         compared = dict(zip(COMPARED, (texture, objects, things, key), strict=True))
         guide = Guide(points, labels, box, earlier)
         masks, ious = self.net(Neck(coarse, middle, fine, picture, compared), guide)
-        odds = masks[0].clamp(-BOUND, BOUND)
+        odds, side = masks[0], masks.shape[-1]
         boxed = box[0, 2] > box[0, 0]
-        # See Promptable: where anything is told to be out, walks count, and clicks are obeyed.
-        near = grown(ahead(guide, picture), odds.shape[-1])
+        # See Promptable: where anything is told to be out, walks count; clicks are obeyed.
+        near = grown(ahead(guide, picture, outline), side)
+        odds = torch.where(boxed | (labels == 0).any(), odds + WALKED * near, odds)
         clicked = spots(guide, 1, NEAR / MIDDLE, FINE) - spots(guide, 0, NEAR / MIDDLE, FINE)
-        obeyed = (odds + WALKED * near).clamp(-BOUND, BOUND)
-        obeyed = (obeyed + 2 * BOUND * grown(clicked, odds.shape[-1])).clamp(-BOUND, BOUND)
-        odds = torch.where(boxed | (labels == 0).any(), obeyed, odds)
+        odds = odds.clamp(-BOUND, BOUND) + 2 * BOUND * grown(clicked, side)
+        odds = odds.clamp(-BOUND, BOUND)
         return torch.where(boxed, within(odds, box[0]), odds), ious[0]

@@ -13,14 +13,25 @@ from torch.nn import functional as F  # noqa: N812
 
 from vicl.models.matching.view import FINE
 from vicl.models.promptable.guidance import Guide
-from vicl.models.promptable.walks import GIVES_UP, LOWEST, ROUNDS, Paths, paths, told_by
+from vicl.models.promptable.walks import (
+    GIVES_UP,
+    LOWEST,
+    ROUNDS,
+    Paths,
+    paths,
+    stopping,
+    told_by,
+)
 
 
-def ahead(guide: Guide, picture: Float[Tensor, "1 3 p p"]) -> Float[Tensor, "1 f f"]:
+def ahead(
+    guide: Guide, picture: Float[Tensor, "1 3 p p"], outline: Float[Tensor, "1 f f"]
+) -> Float[Tensor, "1 f f"]:
     """See :func:`vicl.models.promptable.walks.ahead`."""
     small = F.interpolate(picture, (FINE, FINE), mode="area").double()
     inside, outside = told_by(guide)
-    found = _walked(paths(small.sqrt()), torch.cat([inside, outside]).double())
+    along = paths(small.sqrt(), stopping(guide, outline).double())
+    found = _walked(along, torch.cat([inside, outside]).double())
     return (found[:1] - found[1:]).float()
 
 

@@ -2,8 +2,9 @@
 
 An image is stretched to a square and encoded once, as the engine `matching` looks at it; what is
 drawn at that size is brought to the image's own along its edges. Where something is told to be out,
-random walks along its colours are added to what the network draws. Where a box is given, what it is
-around is looked at more closely too, and the mean of both is the answer.
+random walks along its colours and outlines are added to what the network draws. What a box is
+around is looked at more closely too, and from the fourth click on what was answered, if it is
+small; the mean of both is the answer.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -25,10 +26,18 @@ from torch.nn import functional as F  # noqa: N812
 from vicl.engine import Candidates, Encoder, MaskPrompt
 from vicl.images import ImageLike, as_floats, to_levels
 from vicl.images.upsampling import LARGE, Upsampling, upsample
-from vicl.models.matching.view import FINE, MIDDLE, SIDE, look_at_square
+from vicl.models.matching.outlines import OutlineHead
+from vicl.models.matching.view import FINE, MIDDLE, PICTURE, SIDE, View, look_at_square
 from vicl.models.promptable import PromptableNet
 from vicl.models.promptable.asked import guide_of
-from vicl.models.promptable.closer import Part, in_shares, moved, part_around, seen_from
+from vicl.models.promptable.closer import (
+    Part,
+    in_shares,
+    moved,
+    part_around,
+    part_of_answer,
+    seen_from,
+)
 from vicl.models.promptable.guidance import NEAR, Guide, spots
 from vicl.models.promptable.network import Neck
 from vicl.models.promptable.walks import ahead
@@ -51,14 +60,32 @@ WALKED: Final = 6.0
 _CLOSER: Final = 0.8
 """A part that is more of the image than this is not looked at again."""
 
+CLICKS: Final = 4
+"""From so many clicks on an answer is looked at more closely: by then it is about what is meant."""
+
+SMALL: Final = 0.25
+"""If it is no more of the image than this."""
+
+
+class Looked(NamedTuple):
+    """What is kept of an image, or of a part of it.
+
+    Attributes:
+        neck: The network's.
+        outline: Chance of an outline, in [0, 1]; all 0 without a head for them.
+    """
+
+    neck: Neck
+    outline: Float[Tensor, "1 f f"]
+
 
 class _Seen:
-    """An image, and what the network keeps of it and of the part that was asked about last."""
+    """An image, and what is kept of it and of the part that was asked about last."""
 
-    def __init__(self, levels: Levels, neck: Neck) -> None:
-        self.levels, self.neck = levels, neck
+    def __init__(self, levels: Levels, looked: Looked) -> None:
+        self.levels, self.looked = levels, looked
         self.size = (levels.shape[0], levels.shape[1])
-        self.closer: tuple[Part, Neck] | None = None
+        self.closer: tuple[Part, Looked] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,21 +111,28 @@ class Promptable:
     Args:
         encoder: What encodes; the network was trained on its features.
         net: Trained.
+        outlines: A head over the same encoder, where there is one.
     """
 
     accepts = frozenset({"points", "box", "scribbles", "mask"})
 
-    def __init__(self, encoder: Encoder, net: PromptableNet) -> None:
+    def __init__(
+        self, encoder: Encoder, net: PromptableNet, *, outlines: OutlineHead | None = None
+    ) -> None:
         self.encoder, self.net, self.name = encoder, net.eval(), net.name
+        self.outlines = None if outlines is None else outlines.eval()
 
     def __repr__(self) -> str:
         return f"Promptable({self.name!r}, encoder={self.encoder.name!r})"
 
     @cached_property
     def weights_hash(self) -> str | None:
-        """Of the encoder's and the network's together."""
-        both = f"{self.encoder.weights_hash} {self.net.weights_hash}"
-        return hashlib.sha256(both.encode()).hexdigest()
+        """Of the encoder's, the network's and the head's for outlines together."""
+        hashes = [self.encoder.weights_hash, self.net.weights_hash]
+        if self.outlines is not None:
+            hashes.append(self.outlines.weights_hash)
+        all_of = " ".join(map(str, hashes))
+        return hashlib.sha256(all_of.encode()).hexdigest()
 
     @torch.no_grad()
     def encode(self, image: ImageLike) -> EncodedImage:
@@ -110,13 +144,12 @@ class Promptable:
         )
 
     @torch.no_grad()
-    def _look(self, levels: Levels) -> Neck:
+    def _look(self, levels: Levels) -> Looked:
         square = Image.fromarray(levels).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
         pixels = as_floats(np.array(square)).to(self._device)
-        view = look_at_square(pixels, self.encoder)
-        return self.net.encode(tuple(level[None] for level in view.levels), view.picture[None])
+        return looked(look_at_square(pixels, self.encoder), self.net, self.outlines)
 
-    def _look_closer(self, seen: _Seen, part: Part) -> Neck:
+    def _look_closer(self, seen: _Seen, part: Part) -> Looked:
         """As :meth:`_look`, at a part; the last one is kept for more clicks on the same thing."""
         kept = seen.closer
         if kept is None or kept[0] != part:
@@ -147,15 +180,16 @@ class Promptable:
         # prompt gets to the last bit what it would get alone.
         guide = guide_of(prompt, seen.size)
         whole: Part = (0, 0, seen.size[1], seen.size[0])
-        odds, ious = self._asked(seen.neck, guide)
-        on_image, part, picture = odds, whole, seen.neck.picture
-        if prompt.box is not None and _is_closer(near := part_around(prompt.box, seen.size), whole):
+        odds, ious = self._asked(seen.looked, guide)
+        on_image, part, picture = odds, whole, seen.looked.neck.picture
+        near = _nearer(prompt, guide, odds[ious.argmax()] > 0, seen.size)
+        if near is not None and _is_closer(near, whole):
             shares = in_shares(near, seen.size)
-            neck = self._look_closer(seen, near)
-            closer, expected = self._asked(neck, moved(guide, shares))
+            again = self._look_closer(seen, near)
+            closer, expected = self._asked(again, moved(guide, shares))
             odds, ious = (seen_from(odds, shares) + closer) / 2, (ious + expected) / 2
             on_image = _laid(odds, shares)
-            part, picture = near, neck.picture
+            part, picture = near, again.neck.picture
         order = ious.argsort(descending=True, stable=True)
         odds, on_image, scores = odds[order], on_image[order], ious[order]
         wide, narrow = ((odds > offset).sum((1, 2)) for offset in (-_OFFSET, _OFFSET))
@@ -164,9 +198,10 @@ class Promptable:
         return _Found(found, odds, part, picture[0].cpu())
 
     def _asked(
-        self, neck: Neck, guide: Guide
+        self, looked: Looked, guide: Guide
     ) -> tuple[Float[Tensor, "n p p"], Float[Tensor, " n"]]:
         """Log-odds of each mask, and the IoU that it is expected to have."""
+        neck = looked.neck
         masks, ious = self.net(
             neck, Guide(*(part.to(self._device) for part in vars(guide).values()))
         )
@@ -174,18 +209,44 @@ class Promptable:
         boxed = bool(box[2] > box[0])
         if boxed or bool((guide.labels == 0).any()):
             # Of clicks in alone nobody knows how far they should reach.
-            near = ahead(guide, neck.picture.cpu())
-            clicked = spots(guide, 1, NEAR / MIDDLE, FINE) - spots(guide, 0, NEAR / MIDDLE, FINE)
-            near, clicked = (grown(one, odds.shape[-1]) for one in (near, clicked))
-            odds = (odds + WALKED * near).clamp(-BOUND, BOUND)
-            odds = odds + 2 * BOUND * clicked  # what was clicked is obeyed
+            near = ahead(guide, neck.picture.cpu(), looked.outline.cpu())
+            odds = odds + WALKED * grown(near, odds.shape[-1])
+        clicked = spots(guide, 1, NEAR / MIDDLE, FINE) - spots(guide, 0, NEAR / MIDDLE, FINE)
+        # What was clicked is obeyed.
+        odds = odds.clamp(-BOUND, BOUND) + 2 * BOUND * grown(clicked, odds.shape[-1])
         odds = odds.clamp(-BOUND, BOUND)
         return (within(odds, box) if boxed else odds), ious[0].cpu()
+
+
+def looked(view: View, net: PromptableNet, outlines: OutlineHead | None) -> Looked:
+    """What is kept of what the encoder saw."""
+    levels, picture = tuple(level[None] for level in view.levels), view.picture[None]
+    if outlines is None:
+        outline = picture.new_zeros(1, FINE, FINE)
+    else:
+        lines = torch.sigmoid(outlines(levels, picture))
+        # The surest of what a place holds: a line is thinner than a place.
+        outline = F.max_pool2d(lines, PICTURE // FINE)
+    return Looked(net.encode(levels, picture), outline)
 
 
 def grown(values: Float[Tensor, "1 f f"], side: int) -> Float[Tensor, "1 p p"]:
     """A map on a larger grid."""
     return F.interpolate(values[None], (side, side), mode="bilinear", align_corners=False)[0]
+
+
+def _nearer(
+    prompt: MaskPrompt, guide: Guide, answer: Bool[Tensor, "p p"], size: tuple[int, int]
+) -> Part | None:
+    """The part that may be looked at more closely; None where nobody knows yet where it lies."""
+    if prompt.box is not None:
+        return part_around(prompt.box, size)
+    inside = guide.points[guide.labels == 1]
+    if len(prompt.points) < CLICKS or not len(inside):
+        return None
+    if not 0 < float(answer.float().mean()) <= SMALL:
+        return None
+    return part_of_answer(answer, inside, size)
 
 
 def _is_closer(part: Part, whole: Part) -> bool:

@@ -1,4 +1,4 @@
-"""A closer look at the part of an image that a box is around."""
+"""A closer look at the part of an image that a box, or an answer, is around."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
@@ -21,8 +21,15 @@ _AROUND: Final = 1.6
 _NARROWEST: Final = 0.5
 """A side of a part, before it is cut off, as a share of the longer one."""
 
-_LEAST: Final = 32
+_LEAST: Final = 48
 """Pixels of a side, of an image that has so many."""
+
+_STRAY: Final = 0.02
+"""Share of an answer's places, on either side, that its box may leave out."""
+
+_STEP: Final = 16
+"""A part around an answer begins and ends at one of so many lines of the image, so that the next
+click mostly asks about the same part."""
 
 
 def part_around(box: np.ndarray, size: tuple[int, int]) -> Part:
@@ -38,6 +45,30 @@ def part_around(box: np.ndarray, size: tuple[int, int]) -> Part:
     x0, y0 = np.floor(low).astype(int).tolist()
     x1, y1 = np.ceil(high).astype(int).tolist()
     return x0, y0, x1, y1
+
+
+def part_of_answer(
+    answer: Bool[Tensor, "p p"], inside: Float[Tensor, "k 2"], size: tuple[int, int]
+) -> Part:
+    """The surroundings of what was answered, and of what is told to be in.
+
+    Args:
+        answer: Of the image; not empty.
+        inside: Points that are told to be in, one at least, in shares of the image.
+        size: (height, width) of the image.
+    """
+    side = answer.shape[0]
+    places = answer.nonzero().flip(1).sort(dim=0).values  # x, y, each in order
+    last = len(places) - 1
+    low = places[int(_STRAY * last)] / side
+    high = (places[int((1 - _STRAY) * last)] + 1) / side
+    low, high = torch.minimum(low, inside.amin(0)), torch.maximum(high, inside.amax(0))
+    sides = np.array((size[1], size[0]))
+    x0, y0, x1, y1 = part_around(np.concatenate([low.numpy() * sides, high.numpy() * sides]), size)
+    step = sides / _STEP
+    left, top = np.floor(np.floor((x0, y0) / step) * step).astype(int).tolist()
+    right, bottom = np.ceil(np.ceil((x1, y1) / step) * step).astype(int).tolist()
+    return left, top, right, bottom
 
 
 def in_shares(part: Part, size: tuple[int, int]) -> Float[Tensor, " 4"]:

@@ -1,6 +1,7 @@
 """Random walks from what a prompt tells to every other place, along what looks alike.
 
-A walker steps to a neighbour the more readily the more alike they are, and gives up now and then.
+A walker steps to a neighbour the more readily the more alike they are and the less of an outline
+lies between them, and gives up now and then.
 How likely it is to come to a place that is told to be in before one that is told to be out says
 how far the prompt reaches, whatever is shown: nothing of this is learned.
 
@@ -25,6 +26,9 @@ _LEAST: Final = 1e-3
 
 _SHARP: Final = 1.5
 """How much less readily a walker crosses a difference that is the mean of its image."""
+
+_STOPS: Final = 4.0
+"""How much less readily a walker crosses a sure outline, as an exponent."""
 
 GIVES_UP: Final = 2e-3
 """Beside conductances of at most 1."""
@@ -51,16 +55,22 @@ class Paths(NamedTuple):
     down: Float[Tensor, "b s s"]
 
 
-def paths(values: Float[Tensor, "b c s s"]) -> Paths:
-    """How alike neighbours are, for the image that they are in.
+def paths(values: Float[Tensor, "b c s s"], outline: Float[Tensor, "b s s"]) -> Paths:
+    """How alike neighbours are, for the image that they are in, and whether a thing ends there.
 
     Args:
         values: What is compared, such as colours.
+        outline: Chance of an outline, in [0, 1].
     """
     across = (values[..., 1:] - values[..., :-1]).square().sum(1)
     down = (values[..., 1:, :] - values[..., :-1, :]).square().sum(1)
     mean = (across.mean((1, 2)) + down.mean((1, 2)))[:, None, None] / 2 + 1e-8
-    across, down = (torch.exp(-_SHARP * one / mean) + _LEAST for one in (across, down))
+    ends_across = torch.maximum(outline[..., 1:], outline[..., :-1])
+    ends_down = torch.maximum(outline[..., 1:, :], outline[..., :-1, :])
+    across, down = (
+        torch.exp(-_SHARP * apart / mean - _STOPS * ends) + _LEAST
+        for apart, ends in ((across, ends_across), (down, ends_down))
+    )
     return Paths(F.pad(across, (0, 1)), F.pad(down, (0, 0, 0, 1)))
 
 
@@ -114,17 +124,26 @@ def _dot(one: Float[Tensor, "b 2 s s"], other: Float[Tensor, "b 2 s s"]) -> Tens
     return found[..., None, None]
 
 
-def ahead(guide: Guide, picture: Float[Tensor, "b 3 p p"]) -> Float[Tensor, "b f f"]:
+def ahead(
+    guide: Guide, picture: Float[Tensor, "b 3 p p"], outline: Float[Tensor, "b f f"]
+) -> Float[Tensor, "b f f"]:
     """By how much each place is nearer to what is in than to what is out, in [-1, 1].
 
     Args:
         guide: What is told; points and boxes count.
         picture: RGB in [0, 1].
+        outline: Chance of an outline, in [0, 1]; all 0 = nobody knows.
     """
     small = F.interpolate(picture, (FINE, FINE), mode="area")
     inside, outside = told_by(guide)
-    found = walked(paths(small.sqrt()), inside, outside)
+    found = walked(paths(small.sqrt(), stopping(guide, outline)), inside, outside)
     return found[:, 0] - found[:, 1]
+
+
+def stopping(guide: Guide, outline: Float[Tensor, "b f f"]) -> Float[Tensor, "b f f"]:
+    """The outlines that stop a walker: none where a box says already how far it should go."""
+    boxed = (guide.box[:, 2] > guide.box[:, 0]).to(outline)
+    return outline * (1 - boxed)[:, None, None]
 
 
 def told_by(guide: Guide) -> tuple[Float[Tensor, "b f f"], Float[Tensor, "b f f"]]:
