@@ -15,6 +15,8 @@ from tests.pictures import picture
 import vicl
 from vicl.engine import Candidates, MaskPrompt, Segmenter
 from vicl.files import packaged
+from vicl.images import to_levels
+from vicl.models.matching import OutlineHead
 from vicl.models.promptable import PromptableNet
 from vicl.models.promptable.asked import guide_of, shrunk_mask, spread_points
 from vicl.segmenters.encoded import EncodedImage
@@ -26,7 +28,9 @@ SIZE = (60, 90)
 @functools.cache
 def untrained() -> Promptable:
     torch.manual_seed(0)
-    return Promptable(vicl.load_encoder("efficientnet-lite2", device="cpu"), PromptableNet())
+    outlines = OutlineHead.from_pretrained(packaged.packaged_model("outlines"))
+    encoder = vicl.load_encoder("efficientnet-lite2", device="cpu")
+    return Promptable(encoder, PromptableNet(), outlines=outlines)
 
 
 @functools.cache
@@ -121,6 +125,20 @@ def test_a_folder_of_ones_own(tmp_path: Path) -> None:
     assert len(loaded.weights_hash) == 64
     image = picture(*SIZE)
     assert same(loaded.encode(image).masks([(4, 5)]), untrained().encode(image).masks([(4, 5)]))
+
+
+def test_without_a_head_for_outlines() -> None:
+    """A network over another encoder: its masks are scored as it expects them itself."""
+    whole = untrained()
+    bare = Promptable(whole.encoder, whole.net)
+    assert bare.weights_hash != whole.weights_hash
+    image = picture(*SIZE)
+    with torch.no_grad():
+        own = bare.net(bare._look(to_levels(image)).neck, guide_of(MaskPrompt([(40, 30)]), SIZE))
+    found = bare.encode(image).masks([(40, 30)])
+    wanted = own.ious[0].sort(descending=True).values
+    np.testing.assert_allclose(found.scores, wanted.numpy(), atol=1e-6)
+    assert not np.allclose(encoded().masks([(40, 30)]).scores, found.scores, atol=0.02)
 
 
 def test_a_segmenter_is_no_engine(tmp_path: Path) -> None:

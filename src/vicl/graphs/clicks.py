@@ -16,6 +16,7 @@ from vicl.graphs.matching import look
 from vicl.graphs.pixels import shrunk
 from vicl.graphs.walks import ahead
 from vicl.models.matching.view import FINE, MIDDLE, SIDE
+from vicl.models.promptable.borders import likely
 from vicl.models.promptable.guidance import COMPARED, NEAR, Guide, spots
 from vicl.models.promptable.network import Neck
 from vicl.segmenters.promptable import BOUND, WALKED, Promptable, grown, looked, within
@@ -48,7 +49,7 @@ class DecoderGraph(nn.Module):
 
     def __init__(self, segmenter: Promptable) -> None:
         super().__init__()
-        self.net = segmenter.net
+        self.net, self.outlines = segmenter.net, segmenter.outlines is not None
 
     def forward(
         self,
@@ -78,4 +79,5 @@ class DecoderGraph(nn.Module):
         clicked = spots(guide, 1, NEAR / MIDDLE, FINE) - spots(guide, 0, NEAR / MIDDLE, FINE)
         odds = odds.clamp(-BOUND, BOUND) + 2 * BOUND * grown(clicked, side)
         odds = odds.clamp(-BOUND, BOUND)
-        return torch.where(boxed, within(odds, box[0]), odds), ious[0]
+        odds = torch.where(boxed, within(odds, box[0]), odds)
+        return odds, likely(ious[0], odds, outline) if self.outlines else ious[0]

@@ -30,6 +30,7 @@ from vicl.models.matching.outlines import OutlineHead
 from vicl.models.matching.view import FINE, MIDDLE, PICTURE, SIDE, View, look_at_square
 from vicl.models.promptable import PromptableNet
 from vicl.models.promptable.asked import guide_of
+from vicl.models.promptable.borders import likely
 from vicl.models.promptable.closer import (
     Part,
     in_shares,
@@ -215,7 +216,11 @@ class Promptable:
         # What was clicked is obeyed.
         odds = odds.clamp(-BOUND, BOUND) + 2 * BOUND * grown(clicked, odds.shape[-1])
         odds = odds.clamp(-BOUND, BOUND)
-        return (within(odds, box) if boxed else odds), ious[0].cpu()
+        odds = within(odds, box) if boxed else odds
+        expected = ious[0].cpu()
+        if self.outlines is not None:
+            expected = likely(expected, odds, looked.outline.cpu())
+        return odds, expected
 
 
 def looked(view: View, net: PromptableNet, outlines: OutlineHead | None) -> Looked:
