@@ -49,7 +49,7 @@ from vicl.evaluation.episodes import Case, DatasetError
 from vicl.evaluation.running.results import markdown_table
 from vicl.evaluation.scoring.measures import TASK_MEASURES, marked
 from vicl.evaluation.studies.table import draw_figures
-from vicl.files import write_atomic
+from vicl.files import FileError, write_atomic
 from vicl.files.machine import processor
 from vicl.files.progress import progress
 from vicl.images import fingerprint, resize, to_tensor
@@ -58,7 +58,6 @@ from vicl.metrics import bootstrap_interval, paired_interval
 from vicl.models.analogies import Analogies
 from vicl.models.matching import Matching
 from vicl.prompt import Prompt
-from vicl.storage.folder import ModelError
 from vicl.tasks.segmentation import UNKNOWN
 from yardsticks import yardsticks
 
@@ -382,7 +381,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         several = ways(options.dinov2)
         found = measure(options.data, options.episodes, options.seed, several)
-    except (DatasetError, ModelError) as error:
+    except (DatasetError, FileError) as error:
         print(f"beside.py: {error}", file=sys.stderr)
         return 2
     print(f"{options.episodes} episodes, {processor(torch.device('cpu'))}\n")

@@ -63,7 +63,9 @@ def test_chances_are_those_of_the_linear_system() -> None:
     side, told = 6, torch.zeros(2, 6, 6)
     told[0, 1, 1], told[1, 4, 4] = 3.0, 3.0
     made = torch.Generator().manual_seed(0)
-    along = paths(torch.rand(1, 3, side, side, generator=made), torch.rand(1, side, side))
+    along = paths(
+        torch.rand(1, 3, side, side, generator=made), torch.rand(1, side, side, generator=made)
+    )
     count = side * side
     matrix = np.diag(np.full(count, 2e-3) + told.sum(0).flatten().numpy().astype(float))
     for row in range(side):
@@ -134,6 +136,7 @@ def test_a_prompt_is_moved_to_a_part() -> None:
     assert found.earlier[0, 2:, 2:].min() == 1
     without = moved(guide_of(MaskPrompt(box=(120, 60, 180, 90)), (100, 200)), part)
     assert (without.earlier == -1).all()
+    assert (moved(guide_of(MaskPrompt([(150, 75)]), (100, 200)), part).box == -1).all()
 
 
 def test_a_map_is_seen_from_a_part() -> None:

@@ -19,8 +19,9 @@ from vicl.images import to_levels
 from vicl.models.matching import OutlineHead
 from vicl.models.promptable import PromptableNet
 from vicl.models.promptable.asked import guide_of, shrunk_mask, spread_points
+from vicl.models.promptable.guidance import Guide
 from vicl.segmenters.encoded import EncodedImage
-from vicl.segmenters.promptable import Promptable
+from vicl.segmenters.promptable import Kept, Promptable
 
 SIZE = (60, 90)
 
@@ -227,10 +228,85 @@ def test_small_answers_to_many_clicks_are_looked_at_more_closely(
     assert not near.masks[:, :, 180:].any()
     image.masks([*inside, *out], [1, 1, 0, 0, 0])  # of the same part
     image.masks(out * 2, [0] * 6)  # nobody knows where it is
+    strokes = np.full((240, 320), 255, np.uint8)
+    strokes[60:90, 80:110] = 1
+    image.masks(scribbles=strokes)  # no clicks
     assert len(looked) == 2
     monkeypatch.setattr(PromptableNet, "forward", says(50.0))
     image.masks([*inside, *out], [1, 1, 0, 0, 0])  # nearly everything is in
     assert len(looked) == 2
+
+
+def test_a_closer_look_cuts_no_larger_candidate_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One candidate is what was clicked alone, another nearly everything."""
+    forward = PromptableNet.forward
+
+    def saying(self: PromptableNet, *given: Any) -> Any:
+        masks, scores = forward(self, *given)
+        firmly = torch.tensor([-50.0, 50.0, -50.0]).view(1, 3, 1, 1)
+        return firmly.expand_as(masks).clone(), torch.tensor([[0.9, 0.5, 0.1]]) + 0 * scores
+
+    monkeypatch.setattr(PromptableNet, "forward", saying)
+    image, points = untrained().encode(picture(240, 320)), [(80, 60), (110, 90), (20, 20), (90, 9)]
+    prompt = MaskPrompt(points, [1, 1, 0, 0])
+    for (found,) in (image.many([prompt]), image.sketches([prompt])):
+        areas = sorted(float(mask.mean()) for mask in found.masks)
+        assert 0 < areas[0] <= areas[1] < 0.02
+        assert areas[2] > 0.9
+
+
+def test_two_looks_are_as_sure_as_both_in_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[torch.Tensor] = []
+    outlines: list[torch.Tensor] = []
+    asked = Promptable._asked
+
+    def listen(self: Promptable, kept: Kept, guide: Guide) -> Any:
+        found = asked(self, kept, guide)
+        told.append(found[1])
+        outlines.append(kept.outline)
+        return found
+
+    monkeypatch.setattr(PromptableNet, "forward", says(-50.0))
+    image = untrained().encode(picture(240, 320))
+    monkeypatch.setattr(Promptable, "_asked", listen)
+    found = image.masks([(80, 60), (110, 90), (20, 20), (150, 120)], [1, 1, 0, 0])
+    wanted = torch.stack(told).mean(0).sort(descending=True).values
+    assert len(told) == 2
+    np.testing.assert_allclose(found.scores, wanted.numpy(), atol=1e-6)
+    assert not torch.equal(*outlines)  # each by its own
+
+
+def test_clicks_walk_along_outlines() -> None:
+    segmenter = untrained()
+    kept = segmenter._look(to_levels(picture(*SIZE)))
+    without = kept._replace(outline=torch.zeros_like(kept.outline))
+    clicks = guide_of(MaskPrompt([(40, 30), (70, 40)], [1, 0]), SIZE)
+    box = guide_of(MaskPrompt(box=(10, 10, 50, 40)), SIZE)
+    with torch.no_grad():
+        one, other = (segmenter._asked(each, clicks)[0] for each in (kept, without))
+        assert float((one - other).abs().max()) > 1
+        assert torch.equal(*(segmenter._asked(each, box)[0] for each in (kept, without)))
+
+
+def test_the_surest_of_a_places_outlines_counts() -> None:
+    class OneLine(OutlineHead):
+        def forward(self, levels: Any, picture: torch.Tensor) -> torch.Tensor:
+            odds = torch.full(picture.shape[:1] + picture.shape[2:], -50.0)
+            odds[:, 90] = 50
+            return odds
+
+    whole = untrained()
+    segmenter = Promptable(whole.encoder, whole.net, outlines=OneLine())
+    outline = segmenter._look(to_levels(picture(*SIZE))).outline
+    assert outline.shape == (1, 96, 96)
+    assert (outline[0, 45] == 1).all()
+    assert outline.sum() == 96
+
+
+def test_the_segmenter_of_the_package_sees_outlines() -> None:
+    loaded = vicl.load_segmenter("default", device="cpu")
+    assert isinstance(loaded, Promptable)
+    assert loaded.outlines is not None
 
 
 def test_a_box_is_looked_at_more_closely_once(looked: list[tuple[int, ...]]) -> None:

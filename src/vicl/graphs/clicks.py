@@ -19,7 +19,7 @@ from vicl.models.matching.view import FINE, MIDDLE, SIDE
 from vicl.models.promptable.borders import likely
 from vicl.models.promptable.guidance import COMPARED, NEAR, Guide, spots
 from vicl.models.promptable.network import Neck
-from vicl.segmenters.promptable import BOUND, WALKED, Promptable, grown, looked, within
+from vicl.segmenters.promptable import BOUND, WALKED, Promptable, grown, keep, within
 
 NECK: Final = ("coarse", "middle", "fine", "picture", *COMPARED, "outline")
 """What the encoder gives and the decoder takes."""
@@ -40,7 +40,7 @@ class EncoderGraph(nn.Module):
     def forward(self, image: Float[Tensor, "1 3 h w"]) -> tuple[Tensor, ...]:
         """Encode an RGB image in [0, 1], of any size."""
         view = look(shrunk(image, (SIDE, SIDE)), self.encoder)
-        neck, outline = looked(view, self.net, self.outlines)
+        neck, outline = keep(view, self.net, self.outlines)
         return (*neck[:4], *(neck.compared[name] for name in COMPARED), outline)
 
 
@@ -49,7 +49,7 @@ class DecoderGraph(nn.Module):
 
     def __init__(self, segmenter: Promptable) -> None:
         super().__init__()
-        self.net, self.outlines = segmenter.net, segmenter.outlines is not None
+        self.net, self.sees_outlines = segmenter.net, segmenter.outlines is not None
 
     def forward(
         self,
@@ -80,4 +80,4 @@ class DecoderGraph(nn.Module):
         odds = odds.clamp(-BOUND, BOUND) + 2 * BOUND * grown(clicked, side)
         odds = odds.clamp(-BOUND, BOUND)
         odds = torch.where(boxed, within(odds, box[0]), odds)
-        return odds, likely(ious[0], odds, outline) if self.outlines else ious[0]
+        return odds, likely(ious[0], odds, outline) if self.sees_outlines else ious[0]

@@ -132,14 +132,14 @@ class ExportedSegmenter:
         scale = np.concatenate([size, size])
         part: _Part = (0, 0, *self._image.size)
         odds, ious = self._asked(self._neck, at, told, sides if box is None else sides / scale)
-        answer = odds[ious.argmax()] > 0
+        answer, whole = odds[ious.argmax()] > 0, None
         near: _Part | None = None
         if box is not None:
             near = _around(sides, self._image.size)
         elif len(at) >= _CLICKS and (told == 1).any() and 0 < answer.mean() <= _ANSWERED:
             near = _around_answer(answer, at[told == 1], self._image.size)
         if near is not None and _is_small(near, part):
-            shares, part = np.asarray(near) / scale, near
+            shares, part = (np.asarray(near) / scale).astype(np.float32), near
             low, wide = shares[:2], shares[2:] - shares[:2]
             moved = (at - low) / wide
             there = np.where(((moved >= 0) & (moved < 1)).all(1), told, -1)
@@ -148,10 +148,13 @@ class ExportedSegmenter:
             closer, expected = self._asked(
                 neck, moved.clip(0, 1), there, sides if box is None else inner
             )
-            odds, ious = (_seen_from(odds, shares) + closer) / 2, (ious + expected) / 2
+            whole, odds = odds, (_seen_from(odds, shares) + closer) / 2
+            ious = (ious + expected) / 2
         order = np.argsort(-ious, kind="stable")
         x0, y0, x1, y1 = part
         masks = np.zeros((len(odds), *self._image.size[::-1]), bool)
+        if whole is not None and box is None:  # a candidate may be larger than the part
+            masks[:] = [_enlarged(whole[i], self._image.size) > 0 for i in order]
         masks[:, y0:y1, x0:x1] = [_enlarged(odds[i], (x1 - x0, y1 - y0)) > 0 for i in order]
         return masks, ious[order]
 

@@ -68,8 +68,8 @@ SMALL: Final = 0.25
 """If it is no more of the image than this."""
 
 
-class Looked(NamedTuple):
-    """What is kept of an image, or of a part of it.
+class Kept(NamedTuple):
+    """What is kept of an image, or of a part of it, for all that is asked of it.
 
     Attributes:
         neck: The network's.
@@ -83,10 +83,10 @@ class Looked(NamedTuple):
 class _Seen:
     """An image, and what is kept of it and of the part that was asked about last."""
 
-    def __init__(self, levels: Levels, looked: Looked) -> None:
-        self.levels, self.looked = levels, looked
+    def __init__(self, levels: Levels, kept: Kept) -> None:
+        self.levels, self.kept = levels, kept
         self.size = (levels.shape[0], levels.shape[1])
-        self.closer: tuple[Part, Looked] | None = None
+        self.closer: tuple[Part, Kept] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,14 +96,17 @@ class _Found:
     Attributes:
         candidates: Best first, the masks on the network's grid.
         odds: Log-odds of each, on a grid of the part.
-        part: All of the image, or what was looked at more closely; nothing is found elsewhere.
+        part: All of the image, or what was looked at more closely.
         picture: Of the part.
+        beyond: Log-odds of each on a grid of the image, for what lies beyond the part; None where
+            nothing does.
     """
 
     candidates: Candidates
     odds: Float[Tensor, "n p p"]
     part: Part
     picture: Float[Tensor, "3 p p"]
+    beyond: Float[Tensor, "n p p"] | None = None
 
 
 class Promptable:
@@ -145,18 +148,18 @@ class Promptable:
         )
 
     @torch.no_grad()
-    def _look(self, levels: Levels) -> Looked:
+    def _look(self, levels: Levels) -> Kept:
         square = Image.fromarray(levels).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
         pixels = as_floats(np.array(square)).to(self._device)
-        return looked(look_at_square(pixels, self.encoder), self.net, self.outlines)
+        return keep(look_at_square(pixels, self.encoder), self.net, self.outlines)
 
-    def _look_closer(self, seen: _Seen, part: Part) -> Looked:
+    def _look_closer(self, seen: _Seen, part: Part) -> Kept:
         """As :meth:`_look`, at a part; the last one is kept for more clicks on the same thing."""
-        kept = seen.closer
-        if kept is None or kept[0] != part:
+        last = seen.closer
+        if last is None or last[0] != part:
             x0, y0, x1, y1 = part
-            kept = seen.closer = (part, self._look(seen.levels[y0:y1, x0:x1]))
-        return kept[1]
+            last = seen.closer = (part, self._look(seen.levels[y0:y1, x0:x1]))
+        return last[1]
 
     @property
     def _device(self) -> torch.device:
@@ -166,7 +169,11 @@ class Promptable:
         answers = []
         for prompt in prompts:
             found = self._found(seen, prompt)
-            masks, (x0, y0, x1, y1) = np.zeros((len(found.odds), *seen.size), bool), found.part
+            if found.beyond is None:
+                masks = np.zeros((len(found.odds), *seen.size), bool)
+            else:
+                masks = _enlarged(found.beyond, seen.levels, seen.kept.neck.picture[0].cpu())
+            x0, y0, x1, y1 = found.part
             part = seen.levels[y0:y1, x0:x1]
             masks[:, y0:y1, x0:x1] = _enlarged(found.odds, part, found.picture)
             answers.append(replace(found.candidates, masks=masks))
@@ -181,28 +188,34 @@ class Promptable:
         # prompt gets to the last bit what it would get alone.
         guide = guide_of(prompt, seen.size)
         whole: Part = (0, 0, seen.size[1], seen.size[0])
-        odds, ious = self._asked(seen.looked, guide)
-        on_image, part, picture = odds, whole, seen.looked.neck.picture
+        odds, ious = self._asked(seen.kept, guide)
+        on_image, part, picture, beyond = odds, whole, seen.kept.neck.picture, None
         near = _nearer(prompt, guide, odds[ious.argmax()] > 0, seen.size)
         if near is not None and _is_closer(near, whole):
             shares = in_shares(near, seen.size)
             again = self._look_closer(seen, near)
             closer, expected = self._asked(again, moved(guide, shares))
-            odds, ious = (seen_from(odds, shares) + closer) / 2, (ious + expected) / 2
-            on_image = _laid(odds, shares)
-            part, picture = near, again.neck.picture
+            both, ious = (seen_from(odds, shares) + closer) / 2, (ious + expected) / 2
+            on_image = _laid(both, shares)
+            if prompt.box is None:
+                # Another candidate may be larger than the answer that the part is around.
+                outside = within(torch.zeros_like(odds), shares, margin=0.0) < 0
+                on_image = torch.where(outside, odds, on_image)
+                beyond = odds if bool((odds[outside] > 0).any()) else None
+            odds, part, picture = both, near, again.neck.picture
         order = ious.argsort(descending=True, stable=True)
         odds, on_image, scores = odds[order], on_image[order], ious[order]
+        beyond = None if beyond is None else beyond[order]
         wide, narrow = ((odds > offset).sum((1, 2)) for offset in (-_OFFSET, _OFFSET))
         stability = narrow / wide.clamp(min=1)
         found = Candidates((on_image > 0).numpy(), scores.numpy(), stability.numpy())
-        return _Found(found, odds, part, picture[0].cpu())
+        return _Found(found, odds, part, picture[0].cpu(), beyond)
 
     def _asked(
-        self, looked: Looked, guide: Guide
+        self, kept: Kept, guide: Guide
     ) -> tuple[Float[Tensor, "n p p"], Float[Tensor, " n"]]:
         """Log-odds of each mask, and the IoU that it is expected to have."""
-        neck = looked.neck
+        neck = kept.neck
         masks, ious = self.net(
             neck, Guide(*(part.to(self._device) for part in vars(guide).values()))
         )
@@ -210,8 +223,8 @@ class Promptable:
         boxed = bool(box[2] > box[0])
         if boxed or bool((guide.labels == 0).any()):
             # Of clicks in alone nobody knows how far they should reach.
-            near = ahead(guide, neck.picture.cpu(), looked.outline.cpu())
-            odds = odds + WALKED * grown(near, odds.shape[-1])
+            nearer = ahead(guide, neck.picture.cpu(), kept.outline.cpu())
+            odds = odds + WALKED * grown(nearer, odds.shape[-1])
         clicked = spots(guide, 1, NEAR / MIDDLE, FINE) - spots(guide, 0, NEAR / MIDDLE, FINE)
         # What was clicked is obeyed.
         odds = odds.clamp(-BOUND, BOUND) + 2 * BOUND * grown(clicked, odds.shape[-1])
@@ -219,11 +232,11 @@ class Promptable:
         odds = within(odds, box) if boxed else odds
         expected = ious[0].cpu()
         if self.outlines is not None:
-            expected = likely(expected, odds, looked.outline.cpu())
+            expected = likely(expected, odds, kept.outline.cpu())
         return odds, expected
 
 
-def looked(view: View, net: PromptableNet, outlines: OutlineHead | None) -> Looked:
+def keep(view: View, net: PromptableNet, outlines: OutlineHead | None) -> Kept:
     """What is kept of what the encoder saw."""
     levels, picture = tuple(level[None] for level in view.levels), view.picture[None]
     if outlines is None:
@@ -232,7 +245,7 @@ def looked(view: View, net: PromptableNet, outlines: OutlineHead | None) -> Look
         lines = torch.sigmoid(outlines(levels, picture))
         # The surest of what a place holds: a line is thinner than a place.
         outline = F.max_pool2d(lines, PICTURE // FINE)
-    return Looked(net.encode(levels, picture), outline)
+    return Kept(net.encode(levels, picture), outline)
 
 
 def grown(values: Float[Tensor, "1 f f"], side: int) -> Float[Tensor, "1 p p"]:

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 _BASE, _OWN, _BORDER = -0.14, 0.76, 0.38
-"""Of the linear function that :func:`likely` is, fitted to the candidates of 840 prompts (clicks,
-boxes, scribbles) to 120 pictures that were held out from training, of clothes and of scenes."""
+"""Of the linear function that :func:`likely` is, fitted to the package's network: to its candidates
+for 840 prompts to 120 held-out pictures of clothes and scenes (`benchmarks/fit_borders.py`)."""
 
 _NEAR: Final = 3
 """Places, across, of a border and of what an outline reaches."""
@@ -34,10 +34,10 @@ def on_outlines(
 ) -> Float[Tensor, " n"]:
     """How sure the outlines are on which the border of each mask lies; 0 of one that has none."""
     masks = (F.adaptive_avg_pool2d(odds[None], outline.shape[-1]) > 0).float()[0]
-    border = _grown(masks) + _grown(-masks)
-    sure = border * _grown(outline)
+    border = _widened(masks) + _widened(-masks)
+    sure = border * _widened(outline)
     return sure.sum((1, 2)) / border.sum((1, 2)).clamp(min=1)
 
 
-def _grown(maps: Float[Tensor, "n f f"]) -> Float[Tensor, "n f f"]:
+def _widened(maps: Float[Tensor, "n f f"]) -> Float[Tensor, "n f f"]:
     return F.max_pool2d(maps[None], _NEAR, 1, _NEAR // 2)[0]

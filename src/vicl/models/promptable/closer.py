@@ -81,13 +81,15 @@ def moved(guide: Guide, part: Float[Tensor, " 4"]) -> Guide:
     """What is asked of an image, asked of a part of it; points that lie elsewhere are left out.
 
     Args:
-        guide: In shares of the image, a batch of one, with a box that reaches into the part.
+        guide: In shares of the image, a batch of one; a box, if any, reaches into the part.
         part: In shares of the image.
     """
     sides = part[2:] - part[:2]
     points = (guide.points - part[:2]) / sides
     inside = ((points >= 0) & (points < 1)).all(-1)
-    box = ((guide.box - part[:2].repeat(2)) / sides.repeat(2)).clamp(0, 1)
+    box = guide.box
+    if bool(box[0, 2] > box[0, 0]):
+        box = ((box - part[:2].repeat(2)) / sides.repeat(2)).clamp(0, 1)
     earlier = guide.earlier
     if (earlier[:, 0, 0] >= 0).all():
         earlier = seen_from(earlier, part)

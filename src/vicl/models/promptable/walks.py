@@ -1,9 +1,9 @@
 """Random walks from what a prompt tells to every other place, along what looks alike.
 
 A walker steps to a neighbour the more readily the more alike they are and the less of an outline
-lies between them, and gives up now and then.
-How likely it is to come to a place that is told to be in before one that is told to be out says
-how far the prompt reaches, whatever is shown: nothing of this is learned.
+lies between them, and gives up now and then. How likely it is to come to a place that is told to
+be in before one that is told to be out says how far the prompt reaches, whatever is shown. Nothing
+of this is learned but the outlines.
 
 Source: Grady, "Random Walks for Image Segmentation", PAMI 2006. Differs: what is told is soft, and
 walkers give up, so that what neither kind of places reaches is claimed by neither.
