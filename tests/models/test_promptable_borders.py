@@ -32,4 +32,6 @@ def test_what_is_expected_follows_the_border_and_stays_a_share() -> None:
     odds = torch.stack([square(60, 60, 40), square(40, 40, 80)])
     on_it = likely(torch.tensor([0.6, 0.5]), odds, outline)
     assert on_it[1] > on_it[0] > 0.2
-    assert likely(torch.tensor([0.0, 1.0]), odds, outline).tolist() == [0, 1]
+    ends = likely(torch.tensor([0.0, 1.0]), odds, outline).tolist()
+    assert ends == pytest.approx([0, 1])
+    assert likely(torch.tensor([0.5, 9.0]), odds, outline)[1] == 1
