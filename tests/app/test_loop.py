@@ -60,9 +60,16 @@ def test_verdicts_and_ways_to_look(page: Any, serve: Serve, tmp_path: Path) -> N
     shown_order = "[...document.querySelectorAll('.tile')].map(one => one.dataset.id).join()"
     until(page, f"order => {shown_order} === order", ",".join(order))
     page.keyboard.press("j")
+    one = ""
     for key, badge in (("s", "skipped"), ("x", "rejected"), ("n", "nothing"), ("a", "accepted")):
-        one = open_id(page)
+        # The badge may come before the page goes on to the next image.
+        until(
+            page,
+            "one => document.querySelector('.tile[aria-current=true]')?.dataset.id !== one",
+            one,
+        )
         shown(page)
+        one = open_id(page)
         page.keyboard.press(key)
         page.wait_for_selector(f".tile[data-id='{one}'] .badge.{badge}")
     counts = get(page, "/project")["counts"]
