@@ -187,7 +187,6 @@ def test_the_segmenter_in_two_graphs(tmp_path: Path) -> None:
     ways: list[dict[str, Any]] = [
         {"points": [place]},
         {"points": [place, (5, 5)], "labels": [1, 0]},
-        {"points": [place, (5, 5), (200, 140), (5, 140)], "labels": [1, 0, 0, 0]},  # from nearer
         {"points": [(200, 140)], "labels": [0], "box": (60, 30, 140, 110)},  # from nearer
         {"box": (4, 2, 216, 148)},  # of nearly all
     ]

@@ -16,7 +16,7 @@ from PIL import Image
 
 import vicl
 from vicl.graphs import runner
-from vicl.models.promptable.closer import part_around, part_of_answer, seen_from
+from vicl.models.promptable.closer import part_around, seen_from
 from vicl.segmenters import promptable
 
 Tiny = Callable[..., Path]
@@ -134,15 +134,6 @@ def test_the_closer_look_is_the_segmenters() -> None:
         assert runner._around(box, (width, height)) == part
         whole = (0, 0, width, height)
         assert runner._is_small(part, whole) == promptable._is_closer(part, whole)
-        answer = np.zeros((192, 192), bool)
-        top, left = rng.integers(0, 150, 2)
-        answer[top : top + rng.integers(1, 42), left : left + rng.integers(1, 42)] = True
-        inside = rng.uniform(0, 1, (2, 2)).astype(np.float32)
-        told = torch.from_numpy(answer), torch.from_numpy(inside)
-        wanted_part = part_of_answer(*told, (height, width))
-        assert runner._around_answer(answer, inside, (width, height)) == wanted_part
-    settings = runner._CLICKS, runner._ANSWERED
-    assert settings == (promptable.CLICKS, promptable.SMALL)
     values = rng.normal(size=(3, 24, 24)).astype(np.float32)
     shares = np.array([0.1, 0.3, 0.55, 1.0])
     wanted = seen_from(torch.from_numpy(values), torch.from_numpy(shares).float()).numpy()

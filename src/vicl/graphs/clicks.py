@@ -1,7 +1,7 @@
 """The default segmenter as two graphs: an image once, then clicks and a box to masks.
 
-The closer look at a part of the image is no third graph: it is these two, asked of that part
-(:mod:`vicl.graphs.runner`).
+The closer look at what a box is around is no third graph: it is these two, asked of a part of the
+image (:mod:`vicl.graphs.runner`).
 """
 
 from __future__ import annotations

@@ -29,13 +29,9 @@ _Floats = npt.NDArray[np.float32]
 _Part = tuple[int, int, int, int]
 """Of an image: x0, y0, x1, y1 in pixels."""
 
-_AROUND, _NARROWEST, _LEAST, _SMALL = 1.6, 0.5, 48, 0.8
+_AROUND, _NARROWEST, _LEAST, _SMALL = 1.6, 0.5, 32, 0.8
 """A part is so many times as large as its box; its shorter side at least that share of the longer,
 and so many pixels. Parts of more than that share of the image are not looked at."""
-
-_CLICKS, _ANSWERED, _STRAY, _STEP = 4, 0.25, 0.02, 16
-"""From so many clicks on the part around an answer is looked at, if that is no more of the image;
-its box leaves out so much on either side, and the part ends at one of so many lines."""
 
 _Picture = str | os.PathLike[str] | Image.Image | npt.NDArray[np.uint8]
 
@@ -107,9 +103,8 @@ class ExportedSegmenter:
     ) -> tuple[npt.NDArray[np.bool_], _Floats]:
         """Three masks, bool (3, h, w), and the IoU that each is expected to have, best first.
 
-        What a box is around is looked at once more, from nearer, and from the fourth click on what
-        was answered, if it is small; the mean of both counts. More clicks on the same part do not
-        look again.
+        What a box is around is looked at once more, from nearer, and the mean of both counts; more
+        clicks on the same box do not look again.
 
         Args:
             points: (x, y) pairs in pixels.
@@ -132,29 +127,18 @@ class ExportedSegmenter:
         scale = np.concatenate([size, size])
         part: _Part = (0, 0, *self._image.size)
         odds, ious = self._asked(self._neck, at, told, sides if box is None else sides / scale)
-        answer, whole = odds[ious.argmax()] > 0, None
-        near: _Part | None = None
-        if box is not None:
-            near = _around(sides, self._image.size)
-        elif len(at) >= _CLICKS and (told == 1).any() and 0 < answer.mean() <= _ANSWERED:
-            near = _around_answer(answer, at[told == 1], self._image.size)
-        if near is not None and _is_small(near, part):
+        if box is not None and _is_small(near := _around(sides, self._image.size), part):
             shares, part = (np.asarray(near) / scale).astype(np.float32), near
             low, wide = shares[:2], shares[2:] - shares[:2]
             moved = (at - low) / wide
             there = np.where(((moved >= 0) & (moved < 1)).all(1), told, -1)
-            inner = ((sides / scale - np.tile(low, 2)) / np.tile(wide, 2)).clip(0, 1)
+            inner = (sides / scale - np.tile(low, 2)) / np.tile(wide, 2)
             neck = self._near(near)
-            closer, expected = self._asked(
-                neck, moved.clip(0, 1), there, sides if box is None else inner
-            )
-            whole, odds = odds, (_seen_from(odds, shares) + closer) / 2
-            ious = (ious + expected) / 2
+            closer, expected = self._asked(neck, moved.clip(0, 1), there, inner.clip(0, 1))
+            odds, ious = (_seen_from(odds, shares) + closer) / 2, (ious + expected) / 2
         order = np.argsort(-ious, kind="stable")
         x0, y0, x1, y1 = part
         masks = np.zeros((len(odds), *self._image.size[::-1]), bool)
-        if whole is not None and box is None:  # a candidate may be larger than the part
-            masks[:] = [_enlarged(whole[i], self._image.size) > 0 for i in order]
         masks[:, y0:y1, x0:x1] = [_enlarged(odds[i], (x1 - x0, y1 - y0)) > 0 for i in order]
         return masks, ious[order]
 
@@ -257,21 +241,6 @@ def _around(box: npt.NDArray[Any], size: tuple[int, int]) -> _Part:
     half = np.maximum(sides, max(_NARROWEST * sides.max(), _LEAST)) / 2
     low, high = np.maximum(middle - half, 0), np.minimum(middle + half, size)
     return *np.floor(low).astype(int).tolist(), *np.ceil(high).astype(int).tolist()
-
-
-def _around_answer(answer: npt.NDArray[np.bool_], inside: _Floats, size: tuple[int, int]) -> _Part:
-    """The surroundings of an answer, and of points in shares that are told to be in."""
-    side = np.float32(len(answer))
-    places = [np.sort(axis) for axis in np.nonzero(answer)[::-1]]  # x, y
-    last = len(places[0]) - 1
-    first = np.array([axis[int(_STRAY * last)] for axis in places], np.float32)
-    end = np.array([axis[int((1 - _STRAY) * last)] for axis in places], np.float32)
-    low, high = np.minimum(first / side, inside.min(0)), np.maximum((end + 1) / side, inside.max(0))
-    x0, y0, x1, y1 = _around(np.concatenate([low * np.array(size), high * np.array(size)]), size)
-    step = np.array(size) / _STEP
-    left, top = np.floor(np.floor((x0, y0) / step) * step).astype(int).tolist()
-    right, bottom = np.ceil(np.ceil((x1, y1) / step) * step).astype(int).tolist()
-    return left, top, right, bottom
 
 
 def _is_small(part: _Part, whole: _Part) -> bool:

@@ -2,9 +2,8 @@
 
 An image is stretched to a square and encoded once, as the engine `matching` looks at it; what is
 drawn at that size is brought to the image's own along its edges. Where something is told to be out,
-random walks along its colours and outlines are added to what the network draws. What a box is
-around is looked at more closely too, and from the fourth click on what was answered, if it is
-small; the mean of both is the answer.
+random walks along its colours and outlines are added to what the network draws. Where a box is
+given, what it is around is looked at more closely too, and the mean of both is the answer.
 """
 
 from __future__ import annotations
@@ -31,14 +30,7 @@ from vicl.models.matching.view import FINE, MIDDLE, PICTURE, SIDE, View, look_at
 from vicl.models.promptable import PromptableNet
 from vicl.models.promptable.asked import guide_of
 from vicl.models.promptable.borders import likely
-from vicl.models.promptable.closer import (
-    Part,
-    in_shares,
-    moved,
-    part_around,
-    part_of_answer,
-    seen_from,
-)
+from vicl.models.promptable.closer import Part, in_shares, moved, part_around, seen_from
 from vicl.models.promptable.guidance import NEAR, Guide, spots
 from vicl.models.promptable.network import Neck
 from vicl.models.promptable.walks import ahead
@@ -60,12 +52,6 @@ WALKED: Final = 6.0
 
 _CLOSER: Final = 0.8
 """A part that is more of the image than this is not looked at again."""
-
-CLICKS: Final = 4
-"""From so many clicks on an answer is looked at more closely: by then it is about what is meant."""
-
-SMALL: Final = 0.25
-"""If it is no more of the image than this."""
 
 
 class Kept(NamedTuple):
@@ -96,17 +82,14 @@ class _Found:
     Attributes:
         candidates: Best first, the masks on the network's grid.
         odds: Log-odds of each, on a grid of the part.
-        part: All of the image, or what was looked at more closely.
+        part: All of the image, or what was looked at more closely; nothing is found elsewhere.
         picture: Of the part.
-        beyond: Log-odds of each on a grid of the image, for what lies beyond the part; None where
-            nothing does.
     """
 
     candidates: Candidates
     odds: Float[Tensor, "n p p"]
     part: Part
     picture: Float[Tensor, "3 p p"]
-    beyond: Float[Tensor, "n p p"] | None = None
 
 
 class Promptable:
@@ -169,11 +152,7 @@ class Promptable:
         answers = []
         for prompt in prompts:
             found = self._found(seen, prompt)
-            if found.beyond is None:
-                masks = np.zeros((len(found.odds), *seen.size), bool)
-            else:
-                masks = _enlarged(found.beyond, seen.levels, seen.kept.neck.picture[0].cpu())
-            x0, y0, x1, y1 = found.part
+            masks, (x0, y0, x1, y1) = np.zeros((len(found.odds), *seen.size), bool), found.part
             part = seen.levels[y0:y1, x0:x1]
             masks[:, y0:y1, x0:x1] = _enlarged(found.odds, part, found.picture)
             answers.append(replace(found.candidates, masks=masks))
@@ -189,27 +168,20 @@ class Promptable:
         guide = guide_of(prompt, seen.size)
         whole: Part = (0, 0, seen.size[1], seen.size[0])
         odds, ious = self._asked(seen.kept, guide)
-        on_image, part, picture, beyond = odds, whole, seen.kept.neck.picture, None
-        near = _nearer(prompt, guide, odds[ious.argmax()] > 0, seen.size)
-        if near is not None and _is_closer(near, whole):
+        on_image, part, picture = odds, whole, seen.kept.neck.picture
+        if prompt.box is not None and _is_closer(near := part_around(prompt.box, seen.size), whole):
             shares = in_shares(near, seen.size)
             again = self._look_closer(seen, near)
             closer, expected = self._asked(again, moved(guide, shares))
-            both, ious = (seen_from(odds, shares) + closer) / 2, (ious + expected) / 2
-            on_image = _laid(both, shares)
-            if prompt.box is None:
-                # Another candidate may be larger than the answer that the part is around.
-                outside = within(torch.zeros_like(odds), shares, margin=0.0) < 0
-                on_image = torch.where(outside, odds, on_image)
-                beyond = odds if bool((odds[outside] > 0).any()) else None
-            odds, part, picture = both, near, again.neck.picture
+            odds, ious = (seen_from(odds, shares) + closer) / 2, (ious + expected) / 2
+            on_image = _laid(odds, shares)
+            part, picture = near, again.neck.picture
         order = ious.argsort(descending=True, stable=True)
         odds, on_image, scores = odds[order], on_image[order], ious[order]
-        beyond = None if beyond is None else beyond[order]
         wide, narrow = ((odds > offset).sum((1, 2)) for offset in (-_OFFSET, _OFFSET))
         stability = narrow / wide.clamp(min=1)
         found = Candidates((on_image > 0).numpy(), scores.numpy(), stability.numpy())
-        return _Found(found, odds, part, picture[0].cpu(), beyond)
+        return _Found(found, odds, part, picture[0].cpu())
 
     def _asked(
         self, kept: Kept, guide: Guide
@@ -223,8 +195,8 @@ class Promptable:
         boxed = bool(box[2] > box[0])
         if boxed or bool((guide.labels == 0).any()):
             # Of clicks in alone nobody knows how far they should reach.
-            nearer = ahead(guide, neck.picture.cpu(), kept.outline.cpu())
-            odds = odds + WALKED * grown(nearer, odds.shape[-1])
+            near = ahead(guide, neck.picture.cpu(), kept.outline.cpu())
+            odds = odds + WALKED * grown(near, odds.shape[-1])
         clicked = spots(guide, 1, NEAR / MIDDLE, FINE) - spots(guide, 0, NEAR / MIDDLE, FINE)
         # What was clicked is obeyed.
         odds = odds.clamp(-BOUND, BOUND) + 2 * BOUND * grown(clicked, odds.shape[-1])
@@ -251,20 +223,6 @@ def keep(view: View, net: PromptableNet, outlines: OutlineHead | None) -> Kept:
 def grown(values: Float[Tensor, "1 f f"], side: int) -> Float[Tensor, "1 p p"]:
     """A map on a larger grid."""
     return F.interpolate(values[None], (side, side), mode="bilinear", align_corners=False)[0]
-
-
-def _nearer(
-    prompt: MaskPrompt, guide: Guide, answer: Bool[Tensor, "p p"], size: tuple[int, int]
-) -> Part | None:
-    """The part that may be looked at more closely; None where nobody knows yet where it lies."""
-    if prompt.box is not None:
-        return part_around(prompt.box, size)
-    inside = guide.points[guide.labels == 1]
-    if len(prompt.points) < CLICKS or not len(inside):
-        return None
-    if not 0 < float(answer.float().mean()) <= SMALL:
-        return None
-    return part_of_answer(answer, inside, size)
 
 
 def _is_closer(part: Part, whole: Part) -> bool:

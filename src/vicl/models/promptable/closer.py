@@ -1,4 +1,4 @@
-"""A closer look at the part of an image that a box, or an answer, is around."""
+"""A closer look at the part of an image that a box is around."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
@@ -21,15 +21,8 @@ _AROUND: Final = 1.6
 _NARROWEST: Final = 0.5
 """A side of a part, before it is cut off, as a share of the longer one."""
 
-_LEAST: Final = 48
+_LEAST: Final = 32
 """Pixels of a side, of an image that has so many."""
-
-_STRAY: Final = 0.02
-"""Share of an answer's places, on either side, that its box may leave out."""
-
-_STEP: Final = 16
-"""A part around an answer begins and ends at one of so many lines of the image, so that the next
-click mostly asks about the same part."""
 
 
 def part_around(box: np.ndarray, size: tuple[int, int]) -> Part:
@@ -47,30 +40,6 @@ def part_around(box: np.ndarray, size: tuple[int, int]) -> Part:
     return x0, y0, x1, y1
 
 
-def part_of_answer(
-    answer: Bool[Tensor, "p p"], inside: Float[Tensor, "k 2"], size: tuple[int, int]
-) -> Part:
-    """The surroundings of what was answered, and of what is told to be in.
-
-    Args:
-        answer: Of the image; not empty.
-        inside: Points that are told to be in, one at least, in shares of the image.
-        size: (height, width) of the image.
-    """
-    side = answer.shape[0]
-    places = answer.nonzero().flip(1).sort(dim=0).values  # x, y, each in order
-    last = len(places) - 1
-    low = places[int(_STRAY * last)] / side
-    high = (places[int((1 - _STRAY) * last)] + 1) / side
-    low, high = torch.minimum(low, inside.amin(0)), torch.maximum(high, inside.amax(0))
-    sides = np.array((size[1], size[0]))
-    x0, y0, x1, y1 = part_around(np.concatenate([low.numpy() * sides, high.numpy() * sides]), size)
-    step = sides / _STEP
-    left, top = np.floor(np.floor((x0, y0) / step) * step).astype(int).tolist()
-    right, bottom = np.ceil(np.ceil((x1, y1) / step) * step).astype(int).tolist()
-    return left, top, right, bottom
-
-
 def in_shares(part: Part, size: tuple[int, int]) -> Float[Tensor, " 4"]:
     """Where a part lies, in shares of the image's width and height."""
     height, width = size
@@ -81,15 +50,13 @@ def moved(guide: Guide, part: Float[Tensor, " 4"]) -> Guide:
     """What is asked of an image, asked of a part of it; points that lie elsewhere are left out.
 
     Args:
-        guide: In shares of the image, a batch of one; a box, if any, reaches into the part.
+        guide: In shares of the image, a batch of one, with a box that reaches into the part.
         part: In shares of the image.
     """
     sides = part[2:] - part[:2]
     points = (guide.points - part[:2]) / sides
     inside = ((points >= 0) & (points < 1)).all(-1)
-    box = guide.box
-    if bool(box[0, 2] > box[0, 0]):
-        box = ((box - part[:2].repeat(2)) / sides.repeat(2)).clamp(0, 1)
+    box = ((guide.box - part[:2].repeat(2)) / sides.repeat(2)).clamp(0, 1)
     earlier = guide.earlier
     if (earlier[:, 0, 0] >= 0).all():
         earlier = seen_from(earlier, part)
