@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ from tests.adapters.bodies import make
 
 import vicl
 from vicl.adapters.transformers_encoder import TransformersEncoder
+from vicl.encoders.borrowed import Borrowed
 from vicl.encoders.efficientnet_lite import EfficientNetLite
 from vicl.encoders.packaged import MissingWeightsError
 from vicl.encoders.registry import ENCODERS
@@ -21,7 +23,6 @@ from vicl.engine import Encoder
 from vicl.files.packaged import PHOTOS
 from vicl.models.devices import arithmetic_of
 from vicl.models.matching import Matching
-from vicl.models.matching.borrowed import Borrowed
 
 
 @pytest.mark.parametrize("row", ENCODERS, ids=lambda row: row.name)
@@ -71,6 +72,20 @@ def test_what_is_no_encoder_says_what_there_is(source: str) -> None:
         match=r"^encoder: got .*, expected one of efficientnet-lite2, .*handmade.*hub:owner/name$",
     ):
         vicl.load_encoder(source)
+
+
+@pytest.mark.parametrize("source", ["", "efficientnet-lite2+", "handmade+efficientnet-lite2"])
+def test_a_part_of_an_encoder_that_is_missing_is_said(source: str) -> None:
+    with pytest.raises(ValueError, match=f"^encoder: got '{re.escape(source)}', expected"):
+        vicl.load_encoder(source)
+
+
+def test_the_upper_levels_may_be_anothers() -> None:
+    both = vicl.load_encoder("efficientnet-lite2+handmade", device="cpu")
+    assert isinstance(both, Borrowed)
+    assert both.name == "efficientnet-lite2+handmade"
+    assert both.channels == (24, 48, 31, 99, 99)
+    assert vicl.load_encoder(both.name, device="cpu").weights_hash == both.weights_hash
 
 
 def test_hand_made_features_run_on_the_cpu_only() -> None:

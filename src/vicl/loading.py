@@ -168,8 +168,9 @@ def load_encoder(
 
     Args:
         source: The name of an encoder ("handmade", "efficientnet-lite2", "efficientnet-lite0"); a
-            folder of transformers' DINOv2, DINOv3, CLIP or SigLIP; or such a model on the Hugging
-            Face hub ("hub:owner/name"). A name comes first: say ./handmade for a folder.
+            folder of transformers' DINOv2, DINOv3, CLIP or SigLIP; such a model on the Hugging
+            Face hub ("hub:owner/name"); or "efficientnet-lite2+OTHER" (or -lite0), whose upper
+            three levels are OTHER's. A name comes first: say ./handmade for a folder.
         device: As for :func:`load_model`; the hand-made features run on the CPU only.
         dtype: As for :func:`load_model`; "bfloat16" by an EfficientNet-Lite alone.
 
@@ -186,6 +187,14 @@ def load_encoder(
         if row.weights is None:
             check_plain(name, device, dtype)
         return row.make(pick_device("cpu" if row.weights is None else device), pick_dtype(dtype))
+    first, plus, second = name.partition("+")
+    if not name or (plus and not second):
+        raise ValueError(f"encoder: got {name!r}, expected the name or the folder of one (after +)")
+    if plus and any(row.name == first and row.weights for row in ENCODERS):
+        from vicl.encoders.borrowed import Borrowed
+
+        own, other = (load_encoder(one, device=device, dtype=dtype) for one in (first, second))
+        return Borrowed(own, other)
     from vicl.adapters.opening import find_folder, note_origin
     from vicl.adapters.transformers_encoder import FILES, TransformersEncoder
 
@@ -198,7 +207,8 @@ def load_encoder(
     names = ", ".join(row.name for row in ENCODERS)
     raise ValueError(
         f"encoder: got {name!r}, expected one of {names}, a folder of transformers' (there is "
-        "none of this name), or a model on the hub as hub:owner/name"
+        "none of this name), efficientnet-lite2+ and one of these, or a model on the hub as "
+        "hub:owner/name"
     )
 
 
@@ -330,22 +340,22 @@ def load_folder(
 def _matching_with(name: str, device: Device, dtype: str) -> Matching:
     """The engine `matching` on another encoder, under the name that was asked for."""
     from vicl.models.matching import Matching, MatchingHead
-    from vicl.models.matching.borrowed import Borrowed
 
     wanted = name[len(_MATCHING) :]
     hub = re.fullmatch(_REPOSITORY, wanted, re.ASCII) and not Path(wanted).is_dir()
-    other = load_encoder(_HUB + wanted if hub else wanted, device=device, dtype=dtype)
     head = _load_weights(packaged_model("matching"), device, "auto")
     assert isinstance(head, MatchingHead)
+    both = f"{head.config.encoder}+{_HUB if hub else ''}{wanted}"
+    encoder = load_encoder(both, device=device, dtype=dtype)
+    other = encoder.name.removeprefix(f"{head.config.encoder}+")
     log.warning(
         "%s: the head was trained on the features of %s; on those of %s its chances are not "
         "calibrated, above all whether a thing is there",
         name,
         head.config.encoder,
-        other.name,
+        other,
     )
-    own = load_encoder(head.config.encoder, device=device, dtype=dtype)
-    return Matching(Borrowed(own, other), head, name=_MATCHING + other.name)
+    return Matching(encoder, head, name=_MATCHING + other)
 
 
 def _redrawn(name: str, device: Device, dtype: str) -> InContextModel:

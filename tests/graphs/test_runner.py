@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ import torch
 from PIL import Image
 
 import vicl
+from vicl.engine import MaskPrompt
 from vicl.graphs import runner
-from vicl.models.promptable.closer import part_around, seen_from
+from vicl.models.promptable.asked import guide_of
+from vicl.models.promptable.closer import in_shares, moved, part_around, seen_from
 from vicl.segmenters import promptable
 
 Tiny = Callable[..., Path]
@@ -138,3 +141,28 @@ def test_the_closer_look_is_the_segmenters() -> None:
     shares = np.array([0.1, 0.3, 0.55, 1.0])
     wanted = seen_from(torch.from_numpy(values), torch.from_numpy(shares).float()).numpy()
     np.testing.assert_allclose(runner._seen_from(values, shares), wanted, atol=1e-5)
+
+
+def test_clicks_on_the_border_of_a_part_are_seen_as_the_segmenter_sees_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A share such as 70 / 100 is no float: both round it alike, or one takes the click for out."""
+    asked: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def answer(_: object, neck: object, points: np.ndarray, labels: np.ndarray, box: object) -> Any:
+        asked.append((points, labels))
+        return np.zeros((3, 192, 192), np.float32), np.zeros(3, np.float32)
+
+    monkeypatch.setattr(runner.ExportedSegmenter, "_asked", answer)
+    monkeypatch.setattr(runner.ExportedSegmenter, "_seen", lambda *_: {})
+    segmenter = object.__new__(runner.ExportedSegmenter)
+    for width in range(90, 130):
+        segmenter.encode(Image.new("RGB", (width, 80)))
+        box = np.array([width - 31, 40, width - 15, 56], np.float32)
+        x0, y0, x1, _ = part = part_around(box, (80, width))
+        points = [(x0, y0), (x1, y0), (x0 - 1, y0), (x0, 40)]
+        segmenter.masks(points, box=box)
+        guide = guide_of(MaskPrompt(points, box=tuple(box.tolist())), (80, width))
+        wanted = moved(guide, in_shares(part, (80, width)))
+        assert asked[-1][1].tolist() == wanted.labels[0].tolist()
+        np.testing.assert_allclose(asked[-1][0], wanted.points[0].numpy(), atol=1e-6)

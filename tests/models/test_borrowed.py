@@ -11,10 +11,10 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 import vicl
+from vicl.encoders.borrowed import Borrowed
 from vicl.engine import Encoder, Features, InContextModel
 from vicl.files.packaged import PHOTOS
 from vicl.models.matching import Matching
-from vicl.models.matching.borrowed import Borrowed
 from vicl.models.matching.view import SIDE
 
 EXAMPLE = (PHOTOS / "coins_1.jpg", PHOTOS / "coins_1_mask.png")
@@ -38,7 +38,7 @@ def test_levels_are_of_both_encoders() -> None:
     own, other = Patches("own", 4, 8, 16, 16, 32), Patches("patches", 14, 14)
     both = Borrowed(own, other)
     assert isinstance(both, Encoder)
-    assert both.name == "patches"
+    assert both.name == "own+patches"
     assert both.strides == (4, 8, 16, 16, 16)
     assert both.channels == (3,) * 5
     image = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))

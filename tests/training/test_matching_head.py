@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,11 @@ from tests.training.labelled import draw_labelled
 
 import vicl
 from vicl.cli import main
+from vicl.encoders.borrowed import Borrowed
 from vicl.models.matching import Matching
 from vicl.models.matching.cues import Marks
 from vicl.training.matching.bank import Row, open_bank
+from vicl.training.matching.banks import check_levels
 from vicl.training.matching.episodes import Chooser, Episodes, scribbled
 from vicl.training.matching.mosaics import compose_mosaic
 from vicl.training.matching.objective import mask_loss, outline_loss, presence_loss
@@ -25,6 +28,7 @@ from vicl.training.matching.scenes import CutOuts, compose_group
 from vicl.training.recipe.data import RecipeError
 from vicl.training.recipe.files import load_any, load_recipe, shipped_heads
 from vicl.training.recipe.head import Composed, HeadData, HeadRecipe, OutlineRecipe, Photographs
+from vicl.training.recipe.promptable import PromptableRecipe
 
 
 @pytest.fixture
@@ -148,6 +152,68 @@ def test_a_head_trains_goes_on_and_answers(data: Path, tmp_path: Path) -> None:
     assert answer.mask is not None
     refused = CliRunner().invoke(main, ["train", str(file), "-o", str(run)])
     assert "go on with it by --resume" in refused.output
+
+
+@pytest.mark.slow
+def test_a_head_is_of_the_encoder_that_its_recipe_names(data: Path, tmp_path: Path) -> None:
+    file, run = tmp_path / "tiny.yaml", tmp_path / "run"
+    head = {"widths": [8, 8], "fine": 8, "finest": 8, "encoder": "efficientnet-lite2+handmade"}
+    file.write_text(yaml.safe_dump(recipe_of(data, head=head)))
+    result = CliRunner().invoke(main, ["train", str(file), "-o", str(run), "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    bank = open_bank(run / "bank" / "training")
+    assert [level.shape[1:] for level in bank.levels][1:3] == [(48, 48, 48), (31, 24, 24)]
+    engine = vicl.load_model(run / "model", device="cpu")
+    assert isinstance(engine, Matching)
+    assert engine.encoder.name == "efficientnet-lite2+handmade"
+    assert isinstance(engine.encoder.encoder, Borrowed)
+    card = (run / "model" / "README.md").read_text()
+    assert "- Encoder: efficientnet-lite2+handmade, frozen" in card
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said", "message"),
+    [
+        ("matching-head", "head.encoder=handmade", r"head.encoder: handmade has .*lite2\+handmade"),
+        ("matching-head", "head.encoder=none", "head.encoder: encoder: got 'none'"),
+        ("matching-head", "head.encoder=", "head.encoder: "),
+        ("matching-head", "head.details=9", "head.details: got 9, expected 24, as .*lite2 have"),
+        ("matching-head", "encoder=handmade", "encoder: there is no such key.*schedule.*head"),
+        ("outline-head", "head.channels=[24,48]", "got 24, 48, expected 24, 48, 88, 120, 208"),
+        ("outline-head", "head.encoder=efficientnet-lite0", "expected 24, 40, 80, 112, 192"),
+        ("promptable", "net.encoder=handmade", "net.encoder: handmade has levels of 1, 4 pixels"),
+        ("promptable", "net.channels=[1,2,3,4,5]", "net.channels: got 1, 2, 3, 4, 5, expected 24"),
+    ],
+)
+def test_a_network_that_cannot_read_its_encoder_is_refused_at_once(
+    recipe: str, said: str, message: str, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    result = CliRunner().invoke(main, ["train", recipe, "--set", said, "-o", str(run)])
+    assert result.exit_code == 2, result.output
+    assert re.search(message, " ".join(result.output.split()))
+    assert not run.exists()
+
+
+def test_lines_are_learned_over_the_encoder_of_the_head_for_masks(tmp_path: Path) -> None:
+    said = ["head.encoder=efficientnet-lite2+handmade", "head.channels=[24,48,31,99,99]"]
+    named = [part for one in said for part in ("--set", one)]
+    result = CliRunner().invoke(main, ["train", "outline-head", *named, "-o", str(tmp_path / "r")])
+    assert result.exit_code == 2
+    assert "expected 'efficientnet-lite2': the head for lines" in " ".join(result.output.split())
+
+
+def test_networks_of_the_recipes_read_their_encoders() -> None:
+    for name in ("matching-head", "outline-head", "promptable"):
+        recipe = load_any(name)
+        if isinstance(recipe, PromptableRecipe):
+            check_levels("net.channels", recipe.net.encoder, recipe.net.channels)
+        elif isinstance(recipe, OutlineRecipe):
+            check_levels("head.channels", recipe.head.encoder, recipe.head.channels)
+        else:
+            assert isinstance(recipe, HeadRecipe)
+            check_levels("head.details", recipe.head.encoder, [recipe.head.details])
+    check_levels("head.details", "efficientnet-lite2+handmade", [24])
 
 
 def outline_recipe_of(data: Path) -> dict[str, object]:

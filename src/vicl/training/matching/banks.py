@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from vicl.loading import load_encoder
 from vicl.models.devices import Device, pick_device
 from vicl.models.pretrained import Pretrained, empty_like
 from vicl.training.job import Job, Look, Round, Seat, Trained
@@ -20,7 +21,11 @@ from vicl.training.matching.bank import build_bank
 from vicl.training.matching.pictures import count_pictures, draw_pictures, fewer, listed
 from vicl.training.objectives.objective import Objective
 from vicl.training.parallel import processes
+from vicl.training.recipe.data import RecipeError
 from vicl.training.recipe.head import FrozenRun, Pictures
+
+STRIDES: Final = (4, 8, 16, 16, 32)
+"""Of the levels that networks are made for; the last may be finer."""
 
 LOOKING_SEED: Final = 2**31 - 1
 """Of what is drawn of the pictures that are held out."""
@@ -57,6 +62,40 @@ def build_banks(
         build_bank(folder, pictures, count, encoder, workers=workers)
         folders.append(folder)
     return folders[0], folders[1]
+
+
+def check_levels(key: str, encoder: str, channels: Sequence[int]) -> None:
+    """See that a network can read an encoder, before any picture is encoded.
+
+    Args:
+        key: Of the recipe, that says how many channels the network reads of the levels.
+        encoder: As :func:`vicl.load_encoder` takes it.
+        channels: Those, finest level first: of the first level, or of all.
+
+    Raises:
+        RecipeError: If there is no such encoder, or its levels are others.
+    """
+    network, _, last = key.rpartition(".")
+    try:
+        found = load_encoder(encoder, device="cpu")
+    except ValueError as error:
+        raise RecipeError(f"{network}.encoder: {error}") from error
+    if len(found.strides) != len(STRIDES) or found.strides[:4] != STRIDES[:4]:
+        raise RecipeError(
+            f"{network}.encoder: {found.name} has levels of {_listed(found.strides)} pixels a "
+            f"place, expected those of EfficientNet-Lite ({_listed(STRIDES)}); of an encoder "
+            f"without fine levels take the coarse ones: efficientnet-lite2+{encoder}"
+        )
+    wanted = found.channels if last == "channels" else found.channels[:1]
+    if tuple(channels) != tuple(wanted):
+        raise RecipeError(
+            f"{key}: got {_listed(channels)}, expected {_listed(wanted)}, as the levels of "
+            f"{found.name} have (--set)"
+        )
+
+
+def _listed(values: Sequence[int]) -> str:
+    return ", ".join(map(str, values))
 
 
 def batches(

@@ -36,7 +36,7 @@ def head_card(recipe: HeadRun, trained: Trained, count: int, of: str) -> str:
             "",
             f"Licence of the weights: {' '.join(recipe.licence.split())}",
             "",
-            f"- Encoder: {recipe.encoder}, frozen",
+            f"- Encoder: {recipe.head.encoder}, frozen",
             f"- Pictures: {count}, {recipe.schedule.steps} steps of {recipe.batch.size} "
             f"{of}, seed {recipe.seed}",
             f"- Time: {trained.seconds / 60:.0f} minutes",

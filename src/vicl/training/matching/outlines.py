@@ -15,13 +15,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from vicl.models.devices import Device
+from vicl.models.matching.head import HeadConfig
 from vicl.models.matching.outlines import OutlineHead
 from vicl.models.pretrained import save_folder
 from vicl.training.job import Look
 from vicl.training.matching.bank import Bank, open_bank
-from vicl.training.matching.banks import build_banks, fit_to_bank
+from vicl.training.matching.banks import build_banks, check_levels, fit_to_bank
 from vicl.training.matching.heads import contact_sheet, head_card
 from vicl.training.matching.objective import OutlineObjective, outline_loss, outline_sides
+from vicl.training.recipe.data import RecipeError
 from vicl.training.recipe.head import OutlineData, OutlineRecipe
 from vicl.training.result import MODEL
 from vicl.training.run_folder import prepare_folder
@@ -41,10 +43,20 @@ _FEW: Final = 20
 def train_outlines(
     recipe: OutlineRecipe, output: Path, *, resume: bool = False, device: Device = "auto"
 ) -> Path:
-    """Train as a recipe says; see :func:`vicl.training.matching.train.train_head`."""
+    """Train as a recipe says; see :func:`vicl.training.matching.train.train_head`.
+
+    Raises:
+        RecipeError: Likewise; and if the encoder is not that of the package's head for masks.
+    """
+    check_levels("head.channels", recipe.head.encoder, recipe.head.channels)
+    if recipe.head.encoder != HeadConfig().encoder:
+        raise RecipeError(
+            f"head.encoder: got {recipe.head.encoder!r}, expected {HeadConfig().encoder!r}: the "
+            "head for lines stands beside the package's for masks, which reads that one"
+        )
     prepare_folder(output, recipe, resume=resume)
     held_out, training = build_banks(
-        output, recipe.data, recipe.seed, recipe.encoder, recipe.workers
+        output, recipe.data, recipe.seed, recipe.head.encoder, recipe.workers
     )
     shown = Outlines(training, recipe.data, recipe.seed)
     held = open_bank(held_out)

@@ -15,7 +15,7 @@ from vicl.models.devices import Device
 from vicl.models.matching.head import MatchingHead
 from vicl.models.pretrained import save_folder
 from vicl.training.job import Look
-from vicl.training.matching.banks import LOOKING_SEED, build_banks, fit_to_bank
+from vicl.training.matching.banks import LOOKING_SEED, build_banks, check_levels, fit_to_bank
 from vicl.training.matching.calibrating import fit_temperature
 from vicl.training.matching.episodes import Episodes
 from vicl.training.matching.heads import contact_sheet, head_card
@@ -44,12 +44,13 @@ def train_head(
 
     Raises:
         TrainingError: As :func:`vicl.training.train.train`.
-        RecipeError: If there are no pictures to learn from.
+        RecipeError: If there are no pictures to learn from, or the encoder's levels are others.
         KeyboardInterrupt: After Ctrl-C, once a checkpoint is saved.
     """
+    check_levels("head.details", recipe.head.encoder, [recipe.head.details])
     prepare_folder(output, recipe, resume=resume)
     held_out, training = build_banks(
-        output, recipe.data, recipe.seed, recipe.encoder, recipe.workers
+        output, recipe.data, recipe.seed, recipe.head.encoder, recipe.workers
     )
     episodes = Episodes(training, recipe.data, recipe.seed)
     looked_at = Episodes(held_out, recipe.data, LOOKING_SEED, plain=True)

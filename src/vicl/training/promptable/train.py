@@ -16,7 +16,7 @@ from vicl.models.pretrained import save_folder
 from vicl.models.promptable.guidance import Guide
 from vicl.models.promptable.network import PromptableNet
 from vicl.training.job import Look
-from vicl.training.matching.banks import LOOKING_SEED, build_banks, fit_to_bank
+from vicl.training.matching.banks import LOOKING_SEED, build_banks, check_levels, fit_to_bank
 from vicl.training.promptable.objective import (
     PromptableObjective,
     corrected,
@@ -50,9 +50,10 @@ def train_promptable(
 
     Raises:
         TrainingError: As :func:`vicl.training.train.train`.
-        RecipeError: If there are no pictures to learn from.
+        RecipeError: If there are no pictures to learn from, or the encoder's levels are others.
         KeyboardInterrupt: After Ctrl-C, once a checkpoint is saved.
     """
+    check_levels("net.channels", recipe.net.encoder, recipe.net.channels)
     prepare_folder(output, recipe, resume=resume)
     held_out, training = build_banks(
         output, recipe.data, recipe.seed, recipe.net.encoder, recipe.workers

@@ -127,7 +127,7 @@ def _checked(kind: type[R], data: Any, name: str, origins: Origins) -> R:
         recipe = kind.model_validate(data)
         faults = list(_truths(data, recipe.model_dump(), ()))
     except ValidationError as error:
-        faults = [_fault(one, data) for one in error.errors(include_url=False)]
+        faults = [_fault(one, data, kind) for one in error.errors(include_url=False)]
     if not faults:
         return recipe
     lines = [_line(keys, text, origins) for keys, text in faults[:_FAULT_LIMIT]]
@@ -248,14 +248,14 @@ def _line(keys: Keys, text: str, origins: Origins) -> str:
     return ": ".join([*known[:1], *([place(keys)] if keys else []), text])
 
 
-def _fault(error: Any, data: Any) -> tuple[Keys, str]:
+def _fault(error: Any, data: Any, recipe: type[BaseModel]) -> tuple[Keys, str]:
     """What pydantic complains of: the keys as the file has them, and the complaint in words."""
     kind, message = error["type"], str(error["msg"]).removeprefix("Value error, ")
-    keys, sections = _place(error["loc"], data)
+    keys, sections = _place(error["loc"], data, recipe)
     if kind == "missing":
         return keys, "is missing"
     if kind == "extra_forbidden":
-        _, parents = _place(error["loc"][:-1], data)
+        _, parents = _place(error["loc"][:-1], data, recipe)
         allowed = [name for parent in parents for name in parent.model_fields]
         hint = _nearest(str(keys[-1]), allowed)
         return keys, f"there is no such key{hint}; allowed are {', '.join(allowed)}"
@@ -277,14 +277,16 @@ def _fault(error: Any, data: Any) -> tuple[Keys, str]:
     return keys, complaint(error)
 
 
-def _place(loc: Sequence[str | int], data: Any) -> tuple[Keys, list[type[BaseModel]]]:
+def _place(
+    loc: Sequence[str | int], data: Any, recipe: type[BaseModel]
+) -> tuple[Keys, list[type[BaseModel]]]:
     """Where a fault is in the file, and the sections that may stand there.
 
     Pydantic's own place also names the kind of a section with kinds, and an index where one thing
     stands for a list of one.
     """
     keys: Keys = ()
-    sections: list[type[BaseModel]] = [Recipe]
+    sections = [recipe]
     for part in loc:
         if isinstance(part, int):
             if isinstance(data, list | tuple):

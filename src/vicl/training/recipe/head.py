@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from vicl.models.configs import Config
 from vicl.models.matching.head import HeadConfig
 from vicl.models.matching.outlines import OutlineConfig
 from vicl.training.settings import (
@@ -188,12 +187,10 @@ class HeadRun(FrozenRun):
     """A training run of a head of the engine `matching`.
 
     Attributes:
-        encoder: Whose features it reads, as :func:`vicl.load_encoder` takes it.
-        head: Its architecture.
+        head: Its architecture, and the encoder whose features it reads.
     """
 
-    encoder: str = "efficientnet-lite2"
-    head: Config
+    head: HeadConfig | OutlineConfig
 
 
 class HeadRecipe(HeadRun):

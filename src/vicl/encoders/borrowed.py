@@ -1,8 +1,8 @@
-"""Another encoder for the head: it sees what things are, the head's own where their edges are.
+"""An encoder of five levels whose upper three another's take: it sees what things are.
 
-The head was trained on five levels of its own encoder. Its cues are likenesses, in which no
-feature of an encoder is left, so another's may take the place of the upper levels. Of the lower two
-it reads the features themselves, so they stay.
+Transformers see no edges: their levels are all of one coarse grid. Heads of the engine `matching`
+read the lower two levels as features, and of the upper three likenesses alone, in which no feature
+of an encoder is left.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _STEP: Final = 16
 """Pixels from one place of the borrowed levels to the next."""
 
 _KEPT, _BORROWED = 2, 3
-"""Levels of the head's own encoder that stay, and those of the other that follow."""
+"""Levels of the one that stay, and those of the other that follow."""
 
 _T = TypeVar("_T")
 
@@ -33,14 +33,14 @@ class Borrowed:
     """The first two levels of one encoder, then the last three of another.
 
     Args:
-        own: The head's.
+        own: Of five levels.
         other: Sees parts, objects and things: its last levels, the last again where it has fewer.
             An image is scaled for it, so that its last level has a place for each of 16 pixels.
     """
 
     def __init__(self, own: Encoder, other: Encoder) -> None:
         self.own, self.other = own, other
-        self.name = other.name
+        self.name = f"{own.name}+{other.name}"
         self.strides: tuple[int, ...] = (*own.strides[:_KEPT], *[_STEP] * _BORROWED)
         self.channels: tuple[int, ...] = (*own.channels[:_KEPT], *_last(other.channels))
 
