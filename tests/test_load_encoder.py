@@ -80,6 +80,14 @@ def test_a_part_of_an_encoder_that_is_missing_is_said(source: str) -> None:
         vicl.load_encoder(source)
 
 
+def test_a_folder_may_have_a_plus_in_its_name(tmp_path: Path) -> None:
+    for name in ("mine+", "mine+yours"):
+        make("Dinov2", tmp_path / name)
+        assert vicl.load_encoder(tmp_path / name, device="cpu").name == name
+    both = vicl.load_encoder(f"efficientnet-lite0+{tmp_path / 'mine+yours'}", device="cpu")
+    assert both.name == "efficientnet-lite0+mine+yours"
+
+
 def test_the_upper_levels_may_be_anothers() -> None:
     both = vicl.load_encoder("efficientnet-lite2+handmade", device="cpu")
     assert isinstance(both, Borrowed)

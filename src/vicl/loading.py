@@ -188,9 +188,10 @@ def load_encoder(
             check_plain(name, device, dtype)
         return row.make(pick_device("cpu" if row.weights is None else device), pick_dtype(dtype))
     first, plus, second = name.partition("+")
-    if not name or (plus and not second):
+    both = plus and any(row.name == first and row.weights for row in ENCODERS)
+    if not name or (both and not second):
         raise ValueError(f"encoder: got {name!r}, expected the name or the folder of one (after +)")
-    if plus and any(row.name == first and row.weights for row in ENCODERS):
+    if both:
         from vicl.encoders.borrowed import Borrowed
 
         own, other = (load_encoder(one, device=device, dtype=dtype) for one in (first, second))

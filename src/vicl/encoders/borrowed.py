@@ -1,4 +1,4 @@
-"""An encoder of five levels whose upper three another's take: it sees what things are.
+"""An encoder of five levels whose upper three are another's, which sees what things are.
 
 Transformers see no edges: their levels are all of one coarse grid. Heads of the engine `matching`
 read the lower two levels as features, and of the upper three likenesses alone, in which no feature
@@ -36,6 +36,9 @@ class Borrowed:
         own: Of five levels.
         other: Sees parts, objects and things: its last levels, the last again where it has fewer.
             An image is scaled for it, so that its last level has a place for each of 16 pixels.
+
+    Sides of images are multiples of what `own` needs, which may be more than the strides say: 32
+    for EfficientNet-Lite.
     """
 
     def __init__(self, own: Encoder, other: Encoder) -> None:
@@ -54,7 +57,11 @@ class Borrowed:
         return hashlib.sha256(both.encode()).hexdigest()
 
     def encode(self, image: Float[Tensor, "b 3 h w"]) -> Features:
-        """See :meth:`vicl.engine.Encoder.encode`."""
+        """See :meth:`vicl.engine.Encoder.encode`.
+
+        Raises:
+            ValueError: If `h` or `w` is not a multiple of what `own` needs.
+        """
         own = self.own.encode(image)
         grid = (image.shape[2] // _STEP, image.shape[3] // _STEP)
         step = max(self.other.strides)

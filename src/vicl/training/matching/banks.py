@@ -64,18 +64,19 @@ def build_banks(
     return folders[0], folders[1]
 
 
-def check_levels(key: str, encoder: str, channels: Sequence[int]) -> None:
+def check_levels(key: str, encoder: str, channels: Sequence[int], *, first: bool = False) -> None:
     """See that a network can read an encoder, before any picture is encoded.
 
     Args:
         key: Of the recipe, that says how many channels the network reads of the levels.
         encoder: As :func:`vicl.load_encoder` takes it.
-        channels: Those, finest level first: of the first level, or of all.
+        channels: Those, finest level first.
+        first: The network reads the first level alone as it is, and of the others likenesses.
 
     Raises:
         RecipeError: If there is no such encoder, or its levels are others.
     """
-    network, _, last = key.rpartition(".")
+    network = key.rpartition(".")[0]
     try:
         found = load_encoder(encoder, device="cpu")
     except ValueError as error:
@@ -86,7 +87,7 @@ def check_levels(key: str, encoder: str, channels: Sequence[int]) -> None:
             f"place, expected those of EfficientNet-Lite ({_listed(STRIDES)}); of an encoder "
             f"without fine levels take the coarse ones: efficientnet-lite2+{encoder}"
         )
-    wanted = found.channels if last == "channels" else found.channels[:1]
+    wanted = found.channels[:1] if first else found.channels
     if tuple(channels) != tuple(wanted):
         raise RecipeError(
             f"{key}: got {_listed(channels)}, expected {_listed(wanted)}, as the levels of "

@@ -47,7 +47,7 @@ def train_head(
         RecipeError: If there are no pictures to learn from, or the encoder's levels are others.
         KeyboardInterrupt: After Ctrl-C, once a checkpoint is saved.
     """
-    check_levels("head.details", recipe.head.encoder, [recipe.head.details])
+    check_levels("head.details", recipe.head.encoder, [recipe.head.details], first=True)
     prepare_folder(output, recipe, resume=resume)
     held_out, training = build_banks(
         output, recipe.data, recipe.seed, recipe.head.encoder, recipe.workers
